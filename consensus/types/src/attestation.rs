@@ -1,0 +1,113 @@
+//! Attestations and certificates: what a validator says of a block that it executed, and what a quorum of such
+//! statements proves.
+
+use crate::committee::Committee;
+use crate::crypto::{Signature, SignatureCheck, SignatureScheme, Signer, SigningHash};
+use crate::hash::Purpose;
+use crate::ids::{AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, StateRoot};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// What is attested: this block came out of this commit and left this state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct AttestationBody {
+    pub era: Era,
+    pub height: Height,
+    pub block: BlockId,
+    pub commit: CommitDigest,
+    pub state_root: StateRoot,
+}
+
+impl AttestationBody {
+    fn signing_hash(&self, chain: &ChainId) -> SigningHash {
+        SigningHash::new(Purpose::ATTESTATION.hash_on_chain(chain, self))
+    }
+
+    /// Signs as `author`, its position in the committee of the era. The sign guard has allowed it before.
+    #[must_use]
+    pub fn sign(self, author: AuthorityIndex, chain: &ChainId, signer: &dyn Signer) -> Attestation {
+        Attestation {
+            body: self,
+            author,
+            signature: signer.sign(&self.signing_hash(chain)),
+        }
+    }
+}
+
+/// A signed statement of one validator on one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Attestation {
+    pub body: AttestationBody,
+    pub author: AuthorityIndex,
+    pub signature: Signature,
+}
+
+impl Attestation {
+    /// The signature check against the committee of the attestation's era; none if the author is no member.
+    #[must_use]
+    pub fn signature_check(
+        &self,
+        chain: &ChainId,
+        committee: &Committee,
+    ) -> Option<SignatureCheck> {
+        Some(SignatureCheck {
+            key: committee.member(self.author)?.signing_key,
+            message: self.body.signing_hash(chain),
+            signature: self.signature,
+        })
+    }
+}
+
+/// Why a certificate proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    #[error("the certificate holds {actual} signatures, the quorum is {quorum}")]
+    NoQuorum { actual: usize, quorum: usize },
+    #[error("certificate signers are sorted, named once and members; authority {authority} is not")]
+    BadSigner { authority: AuthorityIndex },
+    #[error("a signature of the certificate does not verify")]
+    BadSignature,
+}
+
+/// Attestations of a quorum for one block: portable proof of its finality.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Certificate {
+    pub body: AttestationBody,
+    /// Sorted by authority.
+    pub signatures: Vec<(AuthorityIndex, Signature)>,
+}
+
+impl Certificate {
+    /// Verifies against the committee of the certificate's era.
+    pub fn verify(
+        &self,
+        chain: &ChainId,
+        committee: &Committee,
+        scheme: &dyn SignatureScheme,
+    ) -> Result<(), CertificateError> {
+        let actual = self.signatures.len();
+        let quorum = committee.quorum();
+        if actual < quorum {
+            return Err(CertificateError::NoQuorum { actual, quorum });
+        }
+        let message = self.body.signing_hash(chain);
+        let mut before: Option<AuthorityIndex> = None;
+        let mut checks = Vec::with_capacity(actual.min(committee.size()));
+        for &(authority, signature) in &self.signatures {
+            let member = committee
+                .member(authority)
+                .filter(|_| before.is_none_or(|before| before < authority))
+                .ok_or(CertificateError::BadSigner { authority })?;
+            before = Some(authority);
+            checks.push(SignatureCheck {
+                key: member.signing_key,
+                message,
+                signature,
+            });
+        }
+        if scheme.verify_batch(&checks) {
+            Ok(())
+        } else {
+            Err(CertificateError::BadSignature)
+        }
+    }
+}

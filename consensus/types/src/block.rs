@@ -1,0 +1,115 @@
+//! Blocks and the commits that they come from.
+
+use crate::committee::{Committee, EraKind};
+use crate::evidence::Evidence;
+use crate::hash::{Hash32, Purpose};
+use crate::ids::{
+    AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, Round, StateRoot, TimestampMs,
+};
+use crate::transaction::SignedTransaction;
+use crate::vertex::VertexRef;
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// The decision to order a leader with its causal history.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CommitRecord {
+    pub era: Era,
+    /// Number of the commit in its era, from 1.
+    pub index: u64,
+    pub leader: VertexRef,
+    /// Digest of the commit before; for the first of an era the all-zero digest.
+    pub previous: CommitDigest,
+    /// Median timestamp of the leader's parents of the previous round.
+    pub timestamp: TimestampMs,
+    /// The sub-DAG in its total order (round, author, digest).
+    pub vertices: Vec<VertexRef>,
+}
+
+impl CommitRecord {
+    #[must_use]
+    pub fn digest(&self, chain: &ChainId) -> CommitDigest {
+        CommitDigest::new(Purpose::COMMIT.hash_on_chain(chain, self))
+    }
+}
+
+/// Where a block comes from. The position in this list is the tag byte: new ones are appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum BlockOrigin {
+    /// Block 0.
+    Genesis,
+    /// A commit of the DAG.
+    Dag {
+        commit: CommitDigest,
+        commit_index: u64,
+        leader_round: Round,
+        leader: AuthorityIndex,
+    },
+}
+
+/// What is hashed to the block id.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BlockHeader {
+    pub height: Height,
+    pub parent: BlockId,
+    pub era: Era,
+    pub timestamp: TimestampMs,
+    pub origin: BlockOrigin,
+    /// Merkle root over the ids of the transactions.
+    pub transactions_root: Hash32,
+    /// Merkle root over the hashes of the receipts and of the block's own events.
+    pub events_root: Hash32,
+    /// Hash of supports, evidence and era end.
+    pub system_root: Hash32,
+    /// State after this block.
+    pub state_root: StateRoot,
+    /// Hash of the next committee, in the last block of an era.
+    pub next_committee: Option<Hash32>,
+}
+
+impl BlockHeader {
+    #[must_use]
+    pub fn id(&self, chain: &ChainId) -> BlockId {
+        BlockId::new(Purpose::BLOCK.hash_on_chain(chain, self))
+    }
+}
+
+/// A validator's `last_supported_block_num` as this block raised it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Support {
+    pub authority: AuthorityIndex,
+    pub height: Height,
+}
+
+/// The era after this block.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EraEnd {
+    pub next_kind: EraKind,
+    pub committee: Committee,
+}
+
+/// What is executed: enough to replay the block without the DAG.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BlockBody {
+    /// The commit; none in block 0.
+    pub commit: Option<CommitRecord>,
+    pub transactions: Vec<SignedTransaction>,
+    /// Sorted by authority.
+    pub supports: Vec<Support>,
+    pub evidence: Vec<Evidence>,
+    pub era_end: Option<EraEnd>,
+}
+
+impl BlockBody {
+    /// Hash for [`BlockHeader::system_root`].
+    #[must_use]
+    pub fn system_root(&self) -> Hash32 {
+        Purpose::BLOCK_SYSTEM.hash_encoded(&(&self.supports, &self.evidence, &self.era_end))
+    }
+}
+
+/// A block as sent and stored.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Block {
+    pub header: BlockHeader,
+    pub body: BlockBody,
+}

@@ -1,0 +1,115 @@
+//! Evidence: signed objects that contradict each other, self-contained and bounded.
+
+use crate::attestation::Attestation;
+use crate::committee::Committee;
+use crate::crypto::SignatureScheme;
+use crate::hash::{Hash32, Purpose};
+use crate::ids::{AuthorityIndex, ChainId, Era};
+use crate::vertex::SignedVertexHeader;
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// Proof of misbehaviour of one validator.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Evidence {
+    /// Two different vertices in one (era, round, author) slot, the lower digest first.
+    Equivocation {
+        first: SignedVertexHeader,
+        second: SignedVertexHeader,
+    },
+    /// Two different attestations of one author for one (era, height).
+    ContradictoryAttestations {
+        first: Attestation,
+        second: Attestation,
+    },
+}
+
+/// Why evidence proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvidenceError {
+    #[error("the two statements are of different authors or slots")]
+    DifferentSlots,
+    #[error("the two statements do not contradict each other, or stand in the wrong order")]
+    NoContradiction,
+    #[error("authority {authority} is no member of the committee of era {era}")]
+    UnknownAuthor { authority: AuthorityIndex, era: Era },
+    #[error("a signature of the evidence does not verify")]
+    BadSignature,
+}
+
+impl Evidence {
+    #[must_use]
+    pub const fn era(&self) -> Era {
+        match self {
+            Self::Equivocation { first, .. } => first.header.era,
+            Self::ContradictoryAttestations { first, .. } => first.body.era,
+        }
+    }
+
+    #[must_use]
+    pub const fn offender(&self) -> AuthorityIndex {
+        match self {
+            Self::Equivocation { first, .. } => first.header.author,
+            Self::ContradictoryAttestations { first, .. } => first.author,
+        }
+    }
+
+    /// Identity for deduplication: offence, era, offender and slot, whatever the two statements are.
+    #[must_use]
+    pub fn slot_key(&self) -> Hash32 {
+        match self {
+            Self::Equivocation { first, .. } => Purpose::EVIDENCE.hash_encoded(&(
+                0u8,
+                first.header.era,
+                first.header.author,
+                first.header.round.0,
+            )),
+            Self::ContradictoryAttestations { first, .. } => Purpose::EVIDENCE.hash_encoded(&(
+                1u8,
+                first.body.era,
+                first.author,
+                first.body.height.0,
+            )),
+        }
+    }
+
+    /// Verifies against the committee of the era in which it happened.
+    pub fn verify(
+        &self,
+        chain: &ChainId,
+        committee: &Committee,
+        scheme: &dyn SignatureScheme,
+    ) -> Result<(), EvidenceError> {
+        let checks = match self {
+            Self::Equivocation { first, second } => {
+                let (a, b) = (&first.header, &second.header);
+                if (a.era, a.round, a.author) != (b.era, b.round, b.author) {
+                    return Err(EvidenceError::DifferentSlots);
+                }
+                if a.digest(chain) >= b.digest(chain) {
+                    return Err(EvidenceError::NoContradiction);
+                }
+                [first, second].map(|signed| signed.signature_check(chain, committee))
+            }
+            Self::ContradictoryAttestations { first, second } => {
+                let slot = |a: &Attestation| (a.body.era, a.body.height, a.author);
+                if slot(first) != slot(second) {
+                    return Err(EvidenceError::DifferentSlots);
+                }
+                if first.body >= second.body {
+                    return Err(EvidenceError::NoContradiction);
+                }
+                [first, second].map(|attestation| attestation.signature_check(chain, committee))
+            }
+        };
+        for check in checks {
+            let check = check.ok_or(EvidenceError::UnknownAuthor {
+                authority: self.offender(),
+                era: self.era(),
+            })?;
+            if !scheme.verify(&check) {
+                return Err(EvidenceError::BadSignature);
+            }
+        }
+        Ok(())
+    }
+}

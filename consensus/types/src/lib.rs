@@ -1,0 +1,62 @@
+//! The vocabulary of Holdfast: everything that is signed, sent, stored or hashed.
+//!
+//! Rules of this crate:
+//!
+//! 1. One canonical encoding (borsh) for every wire and stored type; decoding refuses trailing bytes.
+//! 2. One hash (BLAKE3); every use has its own derive-key context, so no hash of one kind is valid as another.
+//! 3. One signature verdict: ZIP-215, equal for single and batch verification, for every byte string.
+//! 4. Every signing purpose is a named method; no function signs arbitrary bytes.
+//! 5. "Verified" is a type: the DAG takes only [`VerifiedVertex`], the mempool only [`VerifiedTransaction`].
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::let_underscore_must_use
+    )
+)]
+
+pub mod account;
+pub mod attestation;
+pub mod block;
+pub mod codec;
+pub mod committee;
+pub mod crypto;
+pub mod evidence;
+pub mod hash;
+pub mod ids;
+pub mod limits;
+pub mod merkle;
+pub mod parameters;
+pub mod receipt;
+pub mod transaction;
+pub mod vertex;
+pub mod wire;
+
+#[cfg(any(test, feature = "test-utils"))]
+pub mod test_util;
+
+pub use account::{AccountName, AccountNameError, Amount};
+pub use attestation::{Attestation, AttestationBody, Certificate, CertificateError};
+pub use block::{Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, EraEnd, Support};
+pub use committee::{Committee, CommitteeError, EraContext, EraKind, Member};
+pub use crypto::{Ed25519, KeyPair, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer};
+pub use evidence::{Evidence, EvidenceError};
+pub use hash::Hash32;
+pub use ids::{
+    AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, Round, StateRoot, TimestampMs,
+    TransactionId, VertexDigest,
+};
+pub use parameters::Parameters;
+pub use receipt::{Event, FailureCode, Receipt, ReceiptStatus};
+pub use transaction::{
+    Action, ChainProperties, SignedTransaction, TransactionBody, TransactionError,
+    VerifiedTransaction,
+};
+pub use vertex::{
+    SignedVertexHeader, VerifiedVertex, Vertex, VertexDraft, VertexHeader, VertexPayload,
+    VertexRef, VertexReject,
+};

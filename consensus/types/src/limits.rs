@@ -1,0 +1,43 @@
+//! Hard limits of the formats. Each is a rule of the protocol: a value beyond it does not verify.
+
+/// Longest account name in bytes.
+pub const ACCOUNT_NAME_BYTES_MAX: usize = 24;
+/// Longest encoded signed transaction in bytes.
+pub const TRANSACTION_BYTES_MAX: usize = 64 * 1024;
+/// Longest memo of a transfer in bytes.
+pub const MEMO_BYTES_MAX: usize = 256;
+/// Longest validator URL in bytes.
+pub const URL_BYTES_MAX: usize = 256;
+/// Longest encoded vertex in bytes.
+pub const VERTEX_BYTES_MAX: usize = 1024 * 1024;
+/// Most transactions in one vertex.
+pub const VERTEX_TRANSACTIONS_MAX: usize = 8192;
+/// Most attestations in one vertex.
+pub const VERTEX_ATTESTATIONS_MAX: usize = 64;
+/// Most evidence items in one vertex.
+pub const VERTEX_EVIDENCE_MAX: usize = 16;
+/// Most validators in a committee: the width of everything that is kept per authority.
+pub const COMMITTEE_MEMBERS_MAX: usize = 512;
+/// Most parents a vertex may name, as a multiple of the committee size: one layer plus stragglers.
+pub const PARENTS_PER_MEMBER_MAX: usize = 3;
+/// Longest encoded block in bytes: a sub-DAG of full vertices does not occur at this size in practice; what does
+/// not fit is refused by the decoder, so the linearizer bounds a commit to this.
+pub const BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest encoded certificate in bytes.
+pub const CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
+/// Longest request to a peer in bytes.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Longest response of a peer in bytes.
+pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most references in one fetch request.
+pub const FETCH_REFERENCES_MAX: usize = 256;
+
+const _: () = {
+    assert!(TRANSACTION_BYTES_MAX * 8 <= VERTEX_BYTES_MAX);
+    assert!(VERTEX_BYTES_MAX * 4 <= RESPONSE_BYTES_MAX);
+    assert!(COMMITTEE_MEMBERS_MAX <= u16::MAX as usize);
+    // A certificate holds one 64-byte signature and a 2-byte index per member, and 200 bytes besides.
+    assert!(COMMITTEE_MEMBERS_MAX * 66 + 256 <= CERTIFICATE_BYTES_MAX);
+    // A fetch request fits: 42 bytes a reference.
+    assert!(FETCH_REFERENCES_MAX * 42 + 64 <= REQUEST_BYTES_MAX);
+};

@@ -1,0 +1,81 @@
+//! What nodes ask each other. Gossip topics carry bare types ([`crate::Vertex`], [`crate::Attestation`],
+//! [`TransactionBatch`], [`crate::Evidence`]); the requests and responses stand here.
+
+use crate::attestation::Certificate;
+use crate::block::Block;
+use crate::ids::{AuthorityIndex, BlockId, Era, Height, Round};
+use crate::transaction::SignedTransaction;
+use crate::vertex::{SignedVertexHeader, Vertex, VertexRef};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// Transactions gossiped by a node that does not propose.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct TransactionBatch {
+    pub transactions: Vec<SignedTransaction>,
+}
+
+/// Asks for vertices by reference, at most [`crate::limits::FETCH_REFERENCES_MAX`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct VerticesRequest {
+    pub era: Era,
+    pub references: Vec<VertexRef>,
+}
+
+/// Those of the asked vertices that the peer has; nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct VerticesResponse {
+    pub vertices: Vec<Vertex>,
+}
+
+/// Asks for blocks `from..=to`, of which the peer sends a prefix that fits the response limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BlocksRequest {
+    pub from: Height,
+    pub to: Height,
+}
+
+/// Consecutive blocks of one era, the last of them certified: its hash chain proves the others.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BlocksResponse {
+    pub blocks: Vec<Block>,
+    pub certificate: Option<Certificate>,
+}
+
+/// Asks for the certificate of a height, or of the lowest certified height above it in the same era.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CertificateRequest {
+    pub height: Height,
+}
+
+/// The certificate, if the peer has one.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CertificateResponse {
+    pub certificate: Option<Certificate>,
+}
+
+/// Where a peer stands. A claim, not a proof: it decides whom to ask, never what to believe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PeerStatus {
+    pub head: Height,
+    pub head_id: BlockId,
+    pub certified: Height,
+    pub lowest_block: Height,
+    pub era: Era,
+    pub round: Round,
+    /// Hash of the genesis file's identity is compared by the handshake; this is the wall clock, for skew.
+    pub timestamp_ms: u64,
+}
+
+/// Asks for the last vertex that `author` is known to have signed in `era` (DESIGN §3, restart safety).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LastVertexRequest {
+    pub era: Era,
+    pub author: AuthorityIndex,
+}
+
+/// The last vertex of the asked author and of the answering validator itself, signed by their authors.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LastVertexResponse {
+    pub of_author: Option<SignedVertexHeader>,
+    pub own: Option<SignedVertexHeader>,
+}
