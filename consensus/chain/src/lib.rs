@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Eras, blocks, fork choice, LIB.
+
+pub mod store;
+
+pub use store::{AppliedBlock, ChainBatch, ChainStore};

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Deterministic execution.
+
+pub mod state;
+
+pub use state::{StateChanges, StateError, StateStore, UndoRecord};

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The composition.
+
+pub mod record;
+
+pub use record::{Record, SignGuardRecord};

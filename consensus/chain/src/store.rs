@@ -1,0 +1,94 @@
+//! The door between the chain and whatever stores it.
+//!
+//! The chain decides and returns a [`ChainBatch`]; the store writes it in one atomic step. Reads go through
+//! [`ChainStore`]. RocksDB and the simulator's double implement the same contract.
+
+use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
+use holdfast_types::{
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, Height, Receipt,
+    TransactionId,
+};
+
+/// A block that was executed on top of the head.
+#[derive(Clone, Debug)]
+pub struct AppliedBlock {
+    pub id: BlockId,
+    pub block: Block,
+    /// Ids of the block's transactions, in their order.
+    pub transaction_ids: Vec<TransactionId>,
+    /// One per transaction.
+    pub receipts: Vec<Receipt>,
+    /// Events of the block itself.
+    pub events: Vec<Event>,
+    pub changes: StateChanges,
+    pub undo: UndoRecord,
+}
+
+/// One atomic step of the chain. A store applies the parts in the order of the fields.
+#[derive(Clone, Debug, Default)]
+pub struct ChainBatch {
+    /// Head blocks to take back, highest first; their undo records are in the store.
+    pub pop: Vec<(Height, BlockId)>,
+    /// Blocks to apply, lowest first; each becomes the head.
+    pub apply: Vec<AppliedBlock>,
+    /// Blocks of other branches to keep in the fork database.
+    pub insert_forks: Vec<(BlockId, Block)>,
+    /// Blocks to drop from the fork database: pruned branches.
+    pub remove_forks: Vec<(Height, BlockId)>,
+    /// The last irreversible block is now this: blocks of the applied branch up to it move to the block log.
+    pub irreversible: Option<Height>,
+    /// Undo records and stale tree nodes below this height may go.
+    pub prune_undo_below: Option<Height>,
+    /// Certificates that became known.
+    pub certificates: Vec<Certificate>,
+    /// A new era begins: its context, kept for as long as blocks of it are.
+    pub start_era: Option<EraContext>,
+}
+
+/// Read access to the chain. All of it reflects complete batches only.
+pub trait ChainStore: StateStore {
+    /// Height and id of the last applied block; none before genesis.
+    fn head(&self) -> Result<Option<(Height, BlockId)>, StateError>;
+
+    /// Height up to which blocks are in the block log.
+    fn irreversible_height(&self) -> Result<Height, StateError>;
+
+    /// Highest certified block of the applied branch.
+    fn certified_height(&self) -> Result<Height, StateError>;
+
+    /// A block of the applied branch, from block log or fork database.
+    fn block_at(&self, height: Height) -> Result<Option<Block>, StateError>;
+
+    /// Id of a block of the applied branch.
+    fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, StateError>;
+
+    /// Any stored block: block log, applied reversible, or another branch.
+    fn block(&self, id: &BlockId) -> Result<Option<Block>, StateError>;
+
+    /// All blocks of the fork database (reversible ones of every branch), in any order.
+    fn fork_blocks(&self) -> Result<Vec<(BlockId, Block)>, StateError>;
+
+    /// Undo record of an applied block.
+    fn undo(&self, height: Height) -> Result<Option<UndoRecord>, StateError>;
+
+    /// Certificate of exactly this height on the applied branch.
+    fn certificate(&self, height: Height) -> Result<Option<Certificate>, StateError>;
+
+    /// The lowest stored certificate at or above `height`.
+    fn certificate_at_or_above(&self, height: Height) -> Result<Option<Certificate>, StateError>;
+
+    /// Context of an era.
+    fn era(&self, era: Era) -> Result<Option<EraContext>, StateError>;
+
+    /// Context of the newest era.
+    fn latest_era(&self) -> Result<Option<EraContext>, StateError>;
+
+    /// Digest of the commit that made the block at `height`; none for blocks without a commit.
+    fn commit_digest_at(&self, height: Height) -> Result<Option<CommitDigest>, StateError>;
+
+    /// Height and index in the block of an executed transaction: its first inclusion on the applied branch.
+    fn transaction_place(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError>;
+
+    /// Receipts of the block at `height`.
+    fn receipts_at(&self, height: Height) -> Result<Option<Vec<Receipt>>, StateError>;
+}

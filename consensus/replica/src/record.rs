@@ -1,0 +1,33 @@
+//! What the consensus half wants durable before anything is sent.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_types::{AttestationBody, Era, PublicKey, Round, VerifiedTransaction, VerifiedVertex};
+use std::sync::Arc;
+
+/// State of the sign guard: what this key has signed, in the order (era, round) and (era, height). It is synced
+/// before a signature leaves and never lowered.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignGuardRecord {
+    pub key: PublicKey,
+    /// Highest slot in which a vertex was signed.
+    pub vertex: Option<(Era, Round)>,
+    /// The newest attestation; every older one is of a lower (era, height).
+    pub attestation: Option<AttestationBody>,
+}
+
+/// One durable write. The shell writes all records of an output, syncs once, then sends.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// Raise the sign guard: synced in its own file, before everything else.
+    SignGuard(SignGuardRecord),
+    /// A vertex that this validator signed: synced before it is sent.
+    OwnVertex(Arc<VerifiedVertex>),
+    /// A vertex of a peer that the DAG accepted: written, synced with the next own vertex.
+    PeerVertex(Arc<VerifiedVertex>),
+    /// Vertices of this era at or below the round may go.
+    PruneVertices { era: Era, up_to: Round },
+    /// A transaction admitted to the mempool: synced before it is acknowledged.
+    MempoolInsert(Arc<VerifiedTransaction>),
+    /// Transactions that left the mempool.
+    MempoolRemove(Vec<holdfast_types::TransactionId>),
+}
