@@ -17,6 +17,8 @@ pub struct CommitRecord {
     /// Number of the commit in its era, from 1.
     pub index: u64,
     pub leader: VertexRef,
+    /// Timestamp of the leader vertex: the next commit's median needs it even where the vertex is gone.
+    pub leader_timestamp: TimestampMs,
     /// Digest of the commit before; for the first of an era the all-zero digest.
     pub previous: CommitDigest,
     /// Median timestamp of the leader's parents of the previous round.
