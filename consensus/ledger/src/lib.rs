@@ -1,5 +1,43 @@
-//! Deterministic execution.
+//! Deterministic execution: blocks turn one state into the next.
+//!
+//! Rules of this crate:
+//!
+//! * L1. Pure: the outcome of a block is a function of the state before it, the parameters and the input. No clock,
+//!   no I/O but reads through [`StateStore`], no randomness, no floats, no iteration over unordered maps.
+//! * L2. No input fails a block. A bad transaction gets a failed receipt; [`LedgerError`] is a broken store, a broken
+//!   caller or a broken invariant of our own, and stops the node.
+//! * L3. Arithmetic is checked. Work is bounded by the input and by constants: no loop runs over all accounts.
+//! * L4. A transaction takes effect whole or, apart from fee and nonce, not at all.
+//! * L5. Money is conserved: balances, stakes, unbonding pools and treasury sum to the total supply after every
+//!   block, and only burning changes the total supply. Checked on the changed objects of every block.
+//! * L6. The state is a map from byte keys ([`keys`]) to versioned objects ([`objects`]), committed to by a Merkle
+//!   tree ([`tree`]) whose version is the height.
+//! * L7. Every change can be taken back exactly with the block's [`UndoRecord`].
+//! * L8. The last irreversible block is at most the head's parent and never falls ([`irreversible`]).
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::let_underscore_must_use
+    )
+)]
+
+pub mod block;
+pub mod genesis;
+pub mod irreversible;
+pub mod objects;
+pub mod query;
 pub mod state;
 
+pub use block::{BlockInput, BlockOutcome, LedgerError, execute_block};
+pub use genesis::{GenesisAccount, GenesisOutcome, GenesisState, GenesisValidator, genesis};
+pub use irreversible::lib_height;
+pub use objects::{Account, DynamicProperties, Validator};
+pub use query::{account, dynamic_properties, validator, validators};
 pub use state::{StateChanges, StateError, StateStore, UndoRecord};
+pub mod tree;
+pub use tree::{ProofError, prove, state_root, verify_proof};
