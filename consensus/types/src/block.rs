@@ -17,14 +17,20 @@ pub struct CommitRecord {
     /// Number of the commit in its era, from 1.
     pub index: u64,
     pub leader: VertexRef,
-    /// Timestamp of the leader vertex: the next commit's median needs it even where the vertex is gone.
-    pub leader_timestamp: TimestampMs,
     /// Digest of the commit before; for the first of an era the all-zero digest.
     pub previous: CommitDigest,
     /// Median timestamp of the leader's parents of the previous round.
     pub timestamp: TimestampMs,
     /// The sub-DAG in its total order (round, author, digest).
-    pub vertices: Vec<VertexRef>,
+    pub vertices: Vec<CommittedVertex>,
+}
+
+/// A vertex as a commit names it. With the timestamp, a node that has only the commits computes the same block times as
+/// one that has the vertices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CommittedVertex {
+    pub reference: VertexRef,
+    pub timestamp: TimestampMs,
 }
 
 impl CommitRecord {

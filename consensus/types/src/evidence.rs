@@ -102,7 +102,7 @@ impl Evidence {
             }
         };
         for check in checks {
-            let check = check.ok_or(EvidenceError::UnknownAuthor {
+            let check = check.ok_or_else(|| EvidenceError::UnknownAuthor {
                 authority: self.offender(),
                 era: self.era(),
             })?;

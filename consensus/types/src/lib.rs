@@ -36,12 +36,16 @@ pub mod transaction;
 pub mod vertex;
 pub mod wire;
 
+// Fixtures may panic and overflow: a test that does so fails, which is what it is for.
 #[cfg(any(test, feature = "test-utils"))]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 pub mod test_util;
 
 pub use account::{AccountName, AccountNameError, Amount};
 pub use attestation::{Attestation, AttestationBody, Certificate, CertificateError};
-pub use block::{Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, EraEnd, Support};
+pub use block::{
+    Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, CommittedVertex, EraEnd, Support,
+};
 pub use committee::{Committee, CommitteeError, EraContext, EraKind, Member};
 pub use crypto::{Ed25519, KeyPair, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer};
 pub use evidence::{Evidence, EvidenceError};

@@ -14,6 +14,13 @@ macro_rules! parameter_structs {
             #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
             #[serde(deny_unknown_fields)]
             pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+            #[cfg(any(test, feature = "test-utils"))]
+            impl crate::test_util::Sample for $name {
+                fn sample(sampler: &mut crate::test_util::Sampler) -> Self {
+                    Self { $($field: crate::test_util::Sample::sample(sampler),)* }
+                }
+            }
         )*
     };
 }

@@ -1,13 +1,29 @@
-//! Fixtures for tests: keys, committees and vertices from small numbers.
+//! Fixtures for tests: keys, committees and vertices from small numbers, and samples of every type.
+
+pub mod sample;
+mod sampler;
+
+pub use sample::{Sample, samples};
+pub use sampler::Sampler;
+
+// Fixtures: a wrong drawing or number is a mistake of the test, and panics there.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 
 use crate::account::AccountName;
 use crate::committee::{Committee, EraContext, EraKind, Member};
-use crate::crypto::{KeyPair, Signer};
+use crate::crypto::{KeyPair, Signer, SigningHash};
+use crate::hash::Hash32;
 use crate::ids::{AuthorityIndex, BlockId, ChainId, Era, Height, Round, TimestampMs};
 use crate::vertex::{VerifiedVertex, VertexDraft, VertexPayload, VertexRef};
 
 /// Chain id of all fixtures.
 pub const CHAIN: ChainId = ChainId::new([7; 32]);
+
+/// A signing hash of chosen bytes, for vectors of other projects. No product code can make one.
+#[must_use]
+pub const fn signing_hash(bytes: Hash32) -> SigningHash {
+    SigningHash::new(bytes)
+}
 
 /// The key pair number `number`.
 #[must_use]

@@ -1,0 +1,44 @@
+//! What a DAG core is built with.
+
+use holdfast_types::Parameters;
+
+/// Times in ms of the caller's monotonic clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DagConfig {
+    pub min_round_interval_ms: u64,
+    pub idle_round_interval_ms: u64,
+    pub leader_timeout_ms: u64,
+    pub leaders_per_round: u16,
+    pub gc_depth: u64,
+    /// Commits between two computations of reputation.
+    pub reputation_window: u64,
+    /// A vertex this many rounds above the clock is not kept: its author or we are far away.
+    pub rounds_ahead_max: u64,
+    /// Most suspended vertices of one author.
+    pub suspended_per_author_max: usize,
+    /// A missing vertex is asked for again after this long, in ms.
+    pub refetch_interval_ms: u64,
+    /// Rounds after the last vertex with a payload in which the DAG keeps its full pace: enough to commit, attest,
+    /// certify and move LIB.
+    pub busy_rounds: u64,
+}
+
+impl DagConfig {
+    #[must_use]
+    pub fn from_parameters(parameters: &Parameters) -> Self {
+        let dag = &parameters.dag;
+        Self {
+            min_round_interval_ms: dag.min_round_interval_ms,
+            idle_round_interval_ms: dag.idle_round_interval_ms,
+            leader_timeout_ms: dag.leader_timeout_ms,
+            leaders_per_round: dag.leaders_per_round,
+            gc_depth: dag.gc_depth,
+            reputation_window: 32,
+            rounds_ahead_max: dag.gc_depth,
+            suspended_per_author_max: usize::try_from(dag.gc_depth.saturating_mul(2))
+                .unwrap_or(usize::MAX),
+            refetch_interval_ms: 300,
+            busy_rounds: 10,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! From committed leaders to ordered sub-DAGs (rule D9).
+
+use crate::vertices::VertexStore;
+use holdfast_types::{
+    AuthorityIndex, ChainId, CommitDigest, CommitRecord, CommittedVertex, Era, Round, TimestampMs,
+    VerifiedVertex, VertexRef,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The garbage-collection round after a commit: vertices at or below it that are not committed never will be.
+#[must_use]
+pub const fn gc_round(leader_round: Round, gc_depth: u64) -> Round {
+    leader_round.minus(gc_depth)
+}
+
+/// A committed leader with the vertices that it orders.
+#[derive(Clone, Debug)]
+pub struct SubDag {
+    pub record: CommitRecord,
+    pub digest: CommitDigest,
+    /// What executes, in its order: of every slot the first vertex in commit order.
+    pub vertices: Vec<Arc<VerifiedVertex>>,
+    /// What was ordered but does not execute: later vertices of slots that an earlier one took.
+    pub equivocations: Vec<Arc<VerifiedVertex>>,
+}
+
+/// What has been committed in the era, above the garbage-collection round.
+#[derive(Clone, Debug)]
+pub struct Linearizer {
+    chain: ChainId,
+    era: Era,
+    anchor_timestamp: TimestampMs,
+    gc_depth: u64,
+    last_index: u64,
+    last_digest: CommitDigest,
+    last_leader_round: Round,
+    committed: BTreeMap<VertexRef, TimestampMs>,
+    slots: BTreeSet<(Round, AuthorityIndex)>,
+}
+
+impl Linearizer {
+    #[must_use]
+    pub fn new(chain: ChainId, era: Era, anchor_timestamp: TimestampMs, gc_depth: u64) -> Self {
+        Self {
+            chain,
+            era,
+            anchor_timestamp,
+            gc_depth,
+            last_index: 0,
+            last_digest: CommitDigest::default(),
+            last_leader_round: Round::ZERO,
+            committed: BTreeMap::new(),
+            slots: BTreeSet::new(),
+        }
+    }
+
+    /// Takes over a commit that was made before a restart or by others.
+    pub fn restore(&mut self, record: &CommitRecord) {
+        self.last_index = record.index;
+        self.last_digest = record.digest(&self.chain);
+        self.last_leader_round = record.leader.round;
+        for vertex in &record.vertices {
+            self.mark(vertex);
+        }
+        self.collect_garbage();
+    }
+
+    fn mark(&mut self, vertex: &CommittedVertex) -> bool {
+        self.committed.insert(vertex.reference, vertex.timestamp);
+        self.slots.insert(vertex.reference.slot())
+    }
+
+    #[must_use]
+    pub fn is_committed(&self, reference: &VertexRef) -> bool {
+        self.committed.contains_key(reference)
+    }
+
+    #[must_use]
+    pub const fn gc_round(&self) -> Round {
+        gc_round(self.last_leader_round, self.gc_depth)
+    }
+
+    #[must_use]
+    pub const fn last_leader_round(&self) -> Round {
+        self.last_leader_round
+    }
+
+    #[must_use]
+    pub const fn last_index(&self) -> u64 {
+        self.last_index
+    }
+
+    /// Orders the history of `leader`, which the commit rule has just decided to commit.
+    pub fn commit(&mut self, leader: &Arc<VerifiedVertex>, vertices: &VertexStore) -> SubDag {
+        let floor = gc_round(leader.round(), self.gc_depth);
+        let ordered = self.uncommitted_history(leader, vertices, floor);
+        let record = CommitRecord {
+            era: self.era,
+            index: self.last_index.saturating_add(1),
+            leader: leader.reference(),
+            previous: self.last_digest,
+            timestamp: self.median_timestamp(leader, vertices),
+            vertices: ordered
+                .iter()
+                .map(|vertex| CommittedVertex {
+                    reference: vertex.reference(),
+                    timestamp: vertex.header().timestamp,
+                })
+                .collect(),
+        };
+        let mut executing = Vec::with_capacity(ordered.len());
+        let mut equivocations = Vec::new();
+        for (vertex, committed) in ordered.into_iter().zip(&record.vertices) {
+            if self.mark(committed) {
+                executing.push(vertex);
+            } else {
+                equivocations.push(vertex);
+            }
+        }
+        let digest = record.digest(&self.chain);
+        self.last_index = record.index;
+        self.last_digest = digest;
+        self.last_leader_round = leader.round();
+        self.collect_garbage();
+        SubDag {
+            record,
+            digest,
+            vertices: executing,
+            equivocations,
+        }
+    }
+
+    /// The uncommitted vertices above `floor` in the history of `leader`, itself included, in the total order.
+    fn uncommitted_history(
+        &self,
+        leader: &Arc<VerifiedVertex>,
+        vertices: &VertexStore,
+        floor: Round,
+    ) -> Vec<Arc<VerifiedVertex>> {
+        let mut history: BTreeMap<VertexRef, Arc<VerifiedVertex>> = BTreeMap::new();
+        let mut open = vec![Arc::clone(leader)];
+        while let Some(vertex) = open.pop() {
+            if history
+                .insert(vertex.reference(), Arc::clone(&vertex))
+                .is_some()
+            {
+                continue;
+            }
+            for parent in vertex.parents() {
+                // Membership is tested before the vertex is looked up: what is committed may be gone.
+                if parent.round <= floor
+                    || self.committed.contains_key(parent)
+                    || history.contains_key(parent)
+                {
+                    continue;
+                }
+                let ancestor = vertices.get(parent);
+                assert!(
+                    ancestor.is_some(),
+                    "rule D1: accepted vertex {} lacks its ancestor {parent}",
+                    vertex.reference()
+                );
+                open.extend(ancestor.cloned());
+            }
+        }
+        history.into_values().collect()
+    }
+
+    /// Median of the timestamps of the leader's parents of the previous round: at least q of them, so it lies between
+    /// two honest ones.
+    fn median_timestamp(&self, leader: &VerifiedVertex, vertices: &VertexStore) -> TimestampMs {
+        let previous = leader.round().previous();
+        if previous == Round::ZERO {
+            return self.anchor_timestamp;
+        }
+        let mut timestamps: Vec<TimestampMs> = leader
+            .parents()
+            .iter()
+            .filter(|parent| parent.round == previous)
+            .filter_map(|parent| {
+                let accepted = vertices.get(parent).map(|vertex| vertex.header().timestamp);
+                let known = accepted.or_else(|| self.committed.get(parent).copied());
+                // A missing timestamp would give another block time than other nodes compute.
+                assert!(
+                    known.is_some(),
+                    "rule D1: the timestamp of {parent} is unknown at the commit of {}",
+                    leader.reference()
+                );
+                known
+            })
+            .collect();
+        timestamps.sort_unstable();
+        timestamps
+            .get(timestamps.len() / 2)
+            .copied()
+            .unwrap_or(self.anchor_timestamp)
+    }
+
+    fn collect_garbage(&mut self) {
+        let keep = self.gc_round().next();
+        let first = VertexRef {
+            round: keep,
+            author: AuthorityIndex::ZERO,
+            digest: holdfast_types::VertexDigest::default(),
+        };
+        self.committed = self.committed.split_off(&first);
+        self.slots = self.slots.split_off(&(keep, AuthorityIndex::ZERO));
+    }
+}

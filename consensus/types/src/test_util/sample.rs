@@ -1,0 +1,254 @@
+//! Reproducible samples of every wire and stored type: for pinned formats and as seeds of fuzzing.
+//!
+//! A sample obeys the rules that its type enforces when decoding (names, committees) and no others: it need not
+//! verify. Lists are short, numbers lie at their edges as often as anywhere else.
+
+use super::Sampler;
+use crate::account::AccountName;
+use crate::attestation::{Attestation, AttestationBody, Certificate};
+use crate::block::{
+    Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, CommittedVertex, EraEnd, Support,
+};
+use crate::codec;
+use crate::committee::{Committee, EraContext, EraKind, Member};
+use crate::crypto::{PublicKey, Signature};
+use crate::evidence::Evidence;
+use crate::ids::{
+    AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, Round, StateRoot, TimestampMs,
+    TransactionId, VertexDigest,
+};
+use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
+use crate::transaction::{Action, ChainProperties, SignedTransaction, TransactionBody};
+use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
+use crate::wire::{
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
+    LastVertexResponse, PeerStatus, TransactionBatch, VerticesRequest, VerticesResponse,
+};
+
+/// A type of which samples can be drawn.
+pub trait Sample: Sized {
+    fn sample(sampler: &mut Sampler) -> Self;
+}
+
+/// `cases` samples of `T`, the same in every run. `label` tells one series from another.
+pub fn samples<T: Sample>(label: &str, cases: u64) -> impl Iterator<Item = T> {
+    let label = label.to_owned();
+    (0..cases).map(move |case| T::sample(&mut Sampler::new(&label, case)))
+}
+
+macro_rules! sample_numbers {
+    ($($type:ty),*) => {
+        $(impl Sample for $type {
+            fn sample(sampler: &mut Sampler) -> Self {
+                match sampler.below(8) {
+                    0 => 0,
+                    1 => 1,
+                    2 => Self::MAX,
+                    3 => Self::MAX - 1,
+                    4 | 5 => Self::try_from(sampler.below(100)).expect("100 fits every number"),
+                    _ => Self::from_le_bytes(sampler.bytes()),
+                }
+            }
+        })*
+    };
+}
+
+macro_rules! sample_newtypes {
+    ($($name:ident),*) => {
+        $(impl Sample for $name {
+            fn sample(sampler: &mut Sampler) -> Self {
+                Self(Sample::sample(sampler))
+            }
+        })*
+    };
+}
+
+macro_rules! sample_bytes {
+    ($($name:ident),*) => {
+        $(impl Sample for $name {
+            fn sample(sampler: &mut Sampler) -> Self {
+                Self::new(sampler.bytes())
+            }
+        })*
+    };
+}
+
+macro_rules! sample_structs {
+    ($($name:ident { $($field:ident),* })*) => {
+        $(impl Sample for $name {
+            fn sample(sampler: &mut Sampler) -> Self {
+                Self { $($field: Sample::sample(sampler)),* }
+            }
+        })*
+    };
+}
+
+macro_rules! sample_enums {
+    ($($name:ident { $($variant:ident $({ $($field:ident),* })?),* })*) => {
+        $(impl Sample for $name {
+            fn sample(sampler: &mut Sampler) -> Self {
+                let variants: &[fn(&mut Sampler) -> Self] = &[
+                    $(|_sampler| Self::$variant $({ $($field: Sample::sample(_sampler)),* })?),*
+                ];
+                sampler.pick(variants)(sampler)
+            }
+        })*
+    };
+}
+
+sample_numbers!(u8, u16, u32, u64);
+sample_newtypes!(AuthorityIndex, Era, Height, Round, TimestampMs);
+sample_bytes!(
+    BlockId,
+    ChainId,
+    CommitDigest,
+    PublicKey,
+    Signature,
+    StateRoot,
+    TransactionId,
+    VertexDigest
+);
+
+sample_structs! {
+    Attestation { body, author, signature }
+    AttestationBody { era, height, block, commit, state_root }
+    Block { header, body }
+    BlockBody { commit, transactions, supports, evidence, era_end }
+    BlockHeader {
+        height, parent, era, timestamp, origin, transactions_root, events_root, system_root, state_root,
+        next_committee
+    }
+    BlocksRequest { from, to }
+    BlocksResponse { blocks, certificate }
+    Certificate { body, signatures }
+    CertificateRequest { height }
+    CertificateResponse { certificate }
+    ChainProperties { transaction_fee, byte_fee, account_creation_fee }
+    CommitRecord { era, index, leader, previous, timestamp, vertices }
+    CommittedVertex { reference, timestamp }
+    EraContext { era, kind, anchor, anchor_height, anchor_timestamp, committee }
+    EraEnd { next_kind, committee }
+    LastVertexRequest { era, author }
+    LastVertexResponse { of_author, own }
+    Member { account, signing_key }
+    PeerStatus { head, head_id, certified, lowest_block, era, round, timestamp_ms }
+    Receipt { transaction, status, fee, events }
+    SignedTransaction { body, signature }
+    SignedVertexHeader { header, signature }
+    Support { authority, height }
+    TransactionBatch { transactions }
+    TransactionBody { sender, public_key, nonce, fee_max, expires_at, action }
+    Vertex { signed, parents, payload }
+    VertexHeader { era, round, author, timestamp, parents_hash, payload_hash }
+    VertexPayload { transactions, attestations, evidence, anchor_certificate }
+    VertexRef { round, author, digest }
+    VerticesRequest { era, references }
+    VerticesResponse { vertices }
+}
+
+sample_enums! {
+    Action {
+        Transfer { to, amount, memo },
+        CreateAccount { name, key, balance },
+        UpdateKey { key },
+        RegisterValidator { signing_key, url },
+        UpdateValidator { signing_key, url },
+        Stake { validator, amount },
+        Unstake { validator, amount },
+        VoteProperties { properties },
+        VoteHardfork { version }
+    }
+    BlockOrigin {
+        Genesis,
+        Dag { commit, commit_index, leader_round, leader }
+    }
+    EraKind { Dag, Emergency }
+    Event {
+        Transferred { from, to, amount },
+        AccountCreated { name, creator },
+        KeyUpdated { account },
+        ValidatorRegistered { account },
+        ValidatorUpdated { account, signing_key },
+        Staked { account, validator, amount },
+        UnbondingStarted { account, validator, amount },
+        UnbondingCompleted { account, amount },
+        EraEnded { era, next_era },
+        IrreversibleAdvanced { height }
+    }
+    Evidence {
+        Equivocation { first, second },
+        ContradictoryAttestations { first, second }
+    }
+}
+
+impl Sample for ReceiptStatus {
+    fn sample(sampler: &mut Sampler) -> Self {
+        if sampler.below(2) == 0 {
+            Self::Success
+        } else {
+            Self::Failed(Sample::sample(sampler))
+        }
+    }
+}
+
+impl Sample for FailureCode {
+    fn sample(sampler: &mut Sampler) -> Self {
+        // The codes are unit variants with consecutive tags, so the list needs no second copy here.
+        let codes: Vec<Self> = (0..=u8::MAX)
+            .map_while(|tag| codec::decode("a failure code", &[tag], 1).ok())
+            .collect();
+        *sampler.pick(&codes)
+    }
+}
+
+impl Sample for AccountName {
+    fn sample(sampler: &mut Sampler) -> Self {
+        const INNER: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789-.";
+        const LETTERS: &[u8] = INNER.split_at(26).0;
+        const LETTERS_AND_DIGITS: &[u8] = INNER.split_at(36).0;
+        let length = 1 + sampler.below(24);
+        let name: String = (0..length)
+            .map(|position| match position {
+                0 => LETTERS,
+                last if last + 1 == length => LETTERS_AND_DIGITS,
+                _ => INNER,
+            })
+            .map(|alphabet| char::from(*sampler.pick(alphabet)))
+            .collect();
+        Self::new(&name).expect("the name is built by the rule")
+    }
+}
+
+impl Sample for Committee {
+    fn sample(sampler: &mut Sampler) -> Self {
+        let size = 1 + sampler.below(5);
+        let mut members: Vec<Member> = (0..size).map(|_| Sample::sample(sampler)).collect();
+        members.sort_by_key(|member| member.account);
+        members.dedup_by_key(|member| member.account);
+        Self::new(members).expect("members are sorted, distinct and have random keys")
+    }
+}
+
+impl<const N: usize> Sample for [u8; N] {
+    fn sample(sampler: &mut Sampler) -> Self {
+        sampler.bytes()
+    }
+}
+
+impl<T: Sample> Sample for Option<T> {
+    fn sample(sampler: &mut Sampler) -> Self {
+        (sampler.below(3) > 0).then(|| T::sample(sampler))
+    }
+}
+
+impl<T: Sample> Sample for Vec<T> {
+    fn sample(sampler: &mut Sampler) -> Self {
+        (0..sampler.below(5)).map(|_| T::sample(sampler)).collect()
+    }
+}
+
+impl<A: Sample, B: Sample> Sample for (A, B) {
+    fn sample(sampler: &mut Sampler) -> Self {
+        (A::sample(sampler), B::sample(sampler))
+    }
+}
