@@ -1,13 +1,14 @@
 //! Fixtures for tests: keys, committees and vertices from small numbers, and samples of every type.
 
+// Fixtures: a wrong drawing or number is a mistake of the test, and panics there.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
+
 pub mod sample;
 mod sampler;
 
 pub use sample::{Sample, samples};
 pub use sampler::Sampler;
 
-// Fixtures: a wrong drawing or number is a mistake of the test, and panics there.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 
 use crate::account::AccountName;
 use crate::committee::{Committee, EraContext, EraKind, Member};
