@@ -1,8 +1,5 @@
 //! Fixtures for tests: keys, committees and vertices from small numbers, and samples of every type.
 
-// Fixtures: a wrong drawing or number is a mistake of the test, and panics there.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
-
 pub mod sample;
 mod sampler;
 
