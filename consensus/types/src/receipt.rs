@@ -3,7 +3,8 @@
 use crate::account::{AccountName, Amount};
 use crate::crypto::PublicKey;
 use crate::hash::{Hash32, Purpose};
-use crate::ids::{Era, Height, TransactionId};
+use crate::ids::{Era, Height, TimestampMs, TransactionId};
+use crate::transaction::ChainProperties;
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::fmt;
 
@@ -143,6 +144,22 @@ pub enum Event {
     },
     IrreversibleAdvanced {
         height: Height,
+    },
+    /// Stake was taken for an offence in `era`; `burned` of `amount` left the supply.
+    Slashed {
+        validator: AccountName,
+        era: Era,
+        amount: Amount,
+        burned: Amount,
+    },
+    /// The validator is in no committee before this live time.
+    Jailed {
+        validator: AccountName,
+        until: TimestampMs,
+    },
+    /// The median of the votes changed the chain properties.
+    PropertiesChanged {
+        properties: ChainProperties,
     },
 }
 
