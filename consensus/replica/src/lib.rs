@@ -1,5 +1,46 @@
-//! The composition.
+//! The composition: one state machine for the consensus half of a node, `step(now, input) -> Output`.
+//!
+//! It never reads a clock, socket or disk. The node drives it with tokio, RocksDB and libp2p, the simulator with virtual
+//! ones. Rules:
+//!
+//! * R1. *Persist before send.* Everything in [`Output::persist`] is durable before anything in [`Output::send`] leaves. The
+//!   order within `persist` is the order of writing.
+//! * R2. *The sign guard decides.* A vertex is signed only in a slot above all signed before, an attestation only for a
+//!   height above all attested before (or the same statement again); the raised guard is the first record of the output
+//!   that carries the signature (DESIGN §3).
+//! * R3. *One way of a vertex.* It is verified outside, then added here; accepted vertices are persisted, their attestations
+//!   counted, commits tried. A vertex dated further ahead of the local clock than `max_clock_drift` is parked,
+//!   bounded per author, until its time comes.
+//! * R4. *Eras.* When the block that ends the era is executed, the DAG stops; the block is attested outside the DAG, and
+//!   its transactions in flight go back to the mempool. With the certificate of that block the next era starts; the
+//!   first own vertex carries it. Vertices of the next era that come earlier are parked, bounded per author.
+//! * R5. *Sync.* After blocks came from peers, the DAG is rebuilt on the commits of the chain, with the vertices that it
+//!   had.
+//! * R6. *Own key elsewhere.* A vertex under our key in a slot that our guard has not signed means that another process
+//!   signs with it: this one stops signing for good.
+//! * R7. Everything that waits is bounded, per author where peers can fill it.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::let_underscore_must_use
+    )
+)]
+
+pub mod evidence;
+pub mod guard;
+pub mod io;
+pub mod mempool;
+pub mod parked;
 pub mod record;
+pub mod replica;
 
+pub use guard::{GuardRefusal, SignGuard};
+pub use io::{Fact, Input, Message, Now, Output, Submission, SubmissionResult};
+pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
+pub use replica::{Replica, ReplicaConfig, Restored, SigningState};

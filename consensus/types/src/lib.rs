@@ -31,6 +31,7 @@ pub mod ids;
 pub mod limits;
 pub mod merkle;
 pub mod parameters;
+pub mod peer_claim;
 pub mod receipt;
 pub mod transaction;
 pub mod vertex;
@@ -55,6 +56,7 @@ pub use ids::{
     TransactionId, VertexDigest,
 };
 pub use parameters::Parameters;
+pub use peer_claim::PeerClaim;
 pub use receipt::{Event, FailureCode, Receipt, ReceiptStatus};
 pub use transaction::{
     Action, ChainProperties, SignedTransaction, TransactionBody, TransactionError,

@@ -1,0 +1,149 @@
+//! What this key may sign (rule R2).
+
+use crate::record::SignGuardRecord;
+use holdfast_types::{AttestationBody, Era, Height, PublicKey, Round};
+
+/// Why the guard refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuardRefusal {
+    #[error(
+        "a vertex of era {era} round {round} is not above the last signed one (era {last_era} round {last_round})"
+    )]
+    VertexNotAbove {
+        era: Era,
+        round: Round,
+        last_era: Era,
+        last_round: Round,
+    },
+    #[error(
+        "an attestation of era {era} height {height} is not above the last signed one (era {last_era} height {last_height})"
+    )]
+    AttestationNotAbove {
+        era: Era,
+        height: Height,
+        last_era: Era,
+        last_height: Height,
+    },
+}
+
+/// The guard of one key. It decides; the shell makes its record durable.
+#[derive(Clone, Debug)]
+pub struct SignGuard {
+    record: SignGuardRecord,
+}
+
+impl SignGuard {
+    #[must_use]
+    pub const fn new(record: SignGuardRecord) -> Self {
+        Self { record }
+    }
+
+    /// The guard of a key that has signed nothing.
+    #[must_use]
+    pub const fn empty(key: PublicKey) -> Self {
+        Self::new(SignGuardRecord {
+            key,
+            vertex: None,
+            attestation: None,
+        })
+    }
+
+    #[must_use]
+    pub const fn record(&self) -> &SignGuardRecord {
+        &self.record
+    }
+
+    /// Highest round signed in `era`.
+    #[must_use]
+    pub fn last_round(&self, era: Era) -> Option<Round> {
+        self.record
+            .vertex
+            .filter(|(last, _)| *last == era)
+            .map(|(_, round)| round)
+    }
+
+    /// True if a vertex in this slot may have been signed under this guard.
+    #[must_use]
+    pub fn covers(&self, era: Era, round: Round) -> bool {
+        self.record.vertex.is_some_and(|last| (era, round) <= last)
+    }
+
+    /// Raises the guard to a vertex slot.
+    pub fn allow_vertex(&mut self, era: Era, round: Round) -> Result<(), GuardRefusal> {
+        if let Some((last_era, last_round)) = self.record.vertex
+            && (era, round) <= (last_era, last_round)
+        {
+            return Err(GuardRefusal::VertexNotAbove {
+                era,
+                round,
+                last_era,
+                last_round,
+            });
+        }
+        self.record.vertex = Some((era, round));
+        Ok(())
+    }
+
+    /// Raises the guard to an attestation; the very same one may be signed again.
+    pub fn allow_attestation(&mut self, body: &AttestationBody) -> Result<(), GuardRefusal> {
+        if let Some(last) = &self.record.attestation
+            && last != body
+            && (body.era, body.height) <= (last.era, last.height)
+        {
+            return Err(GuardRefusal::AttestationNotAbove {
+                era: body.era,
+                height: body.height,
+                last_era: last.era,
+                last_height: last.height,
+            });
+        }
+        self.record.attestation = Some(*body);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_types::{BlockId, CommitDigest, Signer, StateRoot, test_util::key_pair};
+
+    fn guard() -> SignGuard {
+        SignGuard::empty(key_pair(1).public_key())
+    }
+
+    fn attestation(era: u64, height: u64, block: u8) -> AttestationBody {
+        AttestationBody {
+            era: Era(era),
+            height: Height(height),
+            block: BlockId::new([block; 32]),
+            commit: CommitDigest::default(),
+            state_root: StateRoot::default(),
+        }
+    }
+
+    #[test]
+    fn a_slot_is_signed_once_and_never_below() {
+        let mut guard = guard();
+        guard.allow_vertex(Era(1), Round(5)).unwrap();
+        assert!(guard.allow_vertex(Era(1), Round(5)).is_err());
+        assert!(guard.allow_vertex(Era(1), Round(4)).is_err());
+        guard.allow_vertex(Era(1), Round(6)).unwrap();
+        guard.allow_vertex(Era(2), Round(1)).unwrap();
+        assert!(guard.allow_vertex(Era(1), Round(99)).is_err());
+        assert_eq!(guard.last_round(Era(2)), Some(Round(1)));
+        assert_eq!(guard.last_round(Era(1)), None);
+        assert!(guard.covers(Era(1), Round(99)));
+        assert!(!guard.covers(Era(2), Round(2)));
+    }
+
+    #[test]
+    fn a_height_is_attested_once_or_the_same_way_again() {
+        let mut guard = guard();
+        guard.allow_attestation(&attestation(1, 7, 1)).unwrap();
+        guard.allow_attestation(&attestation(1, 7, 1)).unwrap();
+        assert!(guard.allow_attestation(&attestation(1, 7, 2)).is_err());
+        assert!(guard.allow_attestation(&attestation(1, 6, 1)).is_err());
+        // After a rollback the height falls, but the era is a new one.
+        guard.allow_attestation(&attestation(2, 3, 1)).unwrap();
+    }
+}

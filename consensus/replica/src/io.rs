@@ -1,0 +1,149 @@
+//! What goes into a replica and what comes out.
+
+use crate::mempool::{Admission, MempoolReject, Origin};
+use crate::record::Record;
+use holdfast_chain::ExecutedBlock;
+use holdfast_dag::{FetchRequest, SubDag};
+use holdfast_types::{
+    Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence, Height,
+    Round, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex,
+};
+use std::sync::Arc;
+
+/// The time of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic, in ms from an arbitrary origin: paces.
+    pub monotonic_ms: u64,
+    /// Wall clock: dates vertices.
+    pub wall: TimestampMs,
+}
+
+/// A transaction that asks for a place in the mempool.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub transaction: Arc<VerifiedTransaction>,
+    /// Nonce of its sender in the state.
+    pub account_nonce: u64,
+    pub origin: Origin,
+}
+
+/// The answer, in the order of the submissions.
+pub type SubmissionResult = Result<Admission, MempoolReject>;
+
+/// What happens to a replica. All signatures were verified outside.
+#[derive(Debug)]
+pub enum Input {
+    /// Time passed, or a deadline of [`crate::Replica::next_wake_ms`] came.
+    Tick,
+    /// Vertices of the running era.
+    Vertices(Vec<Arc<VerifiedVertex>>),
+    /// A vertex of the era after the running one: it cannot be verified yet.
+    EarlyVertex(Box<Vertex>),
+    /// Attestations that came outside of vertices.
+    Attestations(Vec<Attestation>),
+    /// A certificate that came from a peer.
+    Certificate(Certificate),
+    Evidence(Vec<Evidence>),
+    Transactions(Vec<Submission>),
+    /// The execution half has applied and stored these blocks.
+    Executed(Vec<ExecutedBlock>),
+    /// Blocks came from peers and were applied: the chain stands in `context`, whose last commits are `commits`.
+    Synced {
+        context: Arc<EraContext>,
+        commits: Vec<CommitRecord>,
+    },
+}
+
+/// What leaves the node.
+#[derive(Clone, Debug)]
+pub enum Message {
+    Vertex(Arc<VerifiedVertex>),
+    /// Of the last block of an era.
+    Attestation(Attestation),
+    Evidence(Evidence),
+    /// Hand on to those that propose.
+    Transactions(Vec<SignedTransaction>),
+    Fetch {
+        era: Era,
+        request: FetchRequest,
+    },
+    /// Ask peers for the certificate of the last block of an era.
+    FetchCertificate(Height),
+}
+
+/// Something that happened, for logs and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    Proposed {
+        round: Round,
+        transactions: usize,
+    },
+    Committed {
+        leader_round: Round,
+        index: u64,
+        vertices: usize,
+        transactions: usize,
+    },
+    Certified {
+        height: Height,
+    },
+    EraEnded {
+        era: Era,
+        anchor_height: Height,
+    },
+    EraStarted {
+        era: Era,
+        committee_size: usize,
+        authority: Option<AuthorityIndex>,
+    },
+    Equivocation {
+        author: AuthorityIndex,
+        round: Round,
+    },
+    ContradictoryAttestations {
+        author: AuthorityIndex,
+        height: Height,
+    },
+    /// The network is this far ahead in rounds.
+    Behind {
+        round: Round,
+        network_round: Round,
+    },
+    SignRefused {
+        reason: String,
+    },
+    /// Our key signs elsewhere: signing stopped for good.
+    Doppelganger {
+        era: Era,
+        round: Round,
+    },
+    VertexParked {
+        author: AuthorityIndex,
+        ahead_ms: u64,
+    },
+    VertexDropped {
+        author: AuthorityIndex,
+        reason: &'static str,
+    },
+}
+
+/// What a step asks of the shell. Its order: `persist` durable, then `send`; the rest in any order.
+#[must_use]
+#[derive(Debug, Default)]
+pub struct Output {
+    pub persist: Vec<Record>,
+    pub send: Vec<Message>,
+    /// To the execution half, in this order.
+    pub execute: Vec<SubDag>,
+    /// Certificates that became known, to the execution half.
+    pub certificates: Vec<Certificate>,
+    /// Vertices that were parked for this era: verify them and offer them again.
+    pub verify: Vec<Vertex>,
+    /// A certificate that came with an early vertex: verify it and offer it.
+    pub verify_certificates: Vec<Certificate>,
+    pub submissions: Vec<SubmissionResult>,
+    /// An era started here: vertices are verified against it now.
+    pub era_started: Option<Arc<EraContext>>,
+    pub facts: Vec<Fact>,
+}

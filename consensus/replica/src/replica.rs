@@ -1,0 +1,285 @@
+//! The state machine.
+
+mod eras;
+mod propose;
+mod restore;
+mod vertices;
+
+use crate::evidence::EvidencePool;
+use crate::guard::SignGuard;
+use crate::io::{Fact, Input, Now, Output, Submission, SubmissionResult};
+use crate::mempool::{Admission, Mempool, MempoolConfig};
+use crate::parked::{EarlyVertices, FutureVertices};
+use crate::record::Record;
+use eras::PendingEra;
+use holdfast_chain::CertificateCollector;
+use holdfast_dag::{DagConfig, DagCore};
+use holdfast_types::{
+    AttestationBody, AuthorityIndex, Certificate, ChainId, Era, EraContext, Evidence, Height,
+    Parameters, Round, Signer, VerifiedVertex,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use restore::Restored;
+
+/// What a replica is built with.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    pub chain: ChainId,
+    pub dag: DagConfig,
+    pub mempool: MempoolConfig,
+    /// A vertex dated further ahead is parked, in ms.
+    pub max_clock_drift_ms: u64,
+    /// Most transactions in an own vertex.
+    pub vertex_transactions_max: usize,
+    /// Most bytes of transactions in an own vertex.
+    pub vertex_bytes_max: usize,
+    /// How often something that nobody answered is said again, in ms.
+    pub repeat_interval_ms: u64,
+}
+
+impl ReplicaConfig {
+    #[must_use]
+    pub fn new(chain: ChainId, parameters: &Parameters, mempool: MempoolConfig) -> Self {
+        Self {
+            chain,
+            dag: DagConfig::from_parameters(parameters),
+            mempool,
+            max_clock_drift_ms: parameters.dag.max_clock_drift_ms,
+            vertex_transactions_max: 4096,
+            // Leaves room for parents, attestations and evidence below the limit of a vertex.
+            vertex_bytes_max: holdfast_types::limits::VERTEX_BYTES_MAX / 2,
+            repeat_interval_ms: 1000,
+        }
+    }
+}
+
+/// Whether this node signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SigningState {
+    /// No key: a follower.
+    NoKey,
+    /// Signs when it is a member of the committee.
+    Active,
+    /// Stopped for good, for this reason.
+    Stopped(String),
+}
+
+/// Open heights for attestations: about as many blocks as can be executed but not certified.
+const COLLECTOR_HEIGHTS_MAX: usize = 4096;
+/// Attestations of blocks this far below the certified one still make certificates.
+const COLLECTOR_HEIGHTS_KEPT: u64 = 64;
+const EVIDENCE_WAITING_MAX: usize = 1024;
+const FUTURE_PER_AUTHOR_MAX: usize = 8;
+const EARLY_PER_AUTHOR_MAX: usize = 4;
+/// Rounds by which the network may be ahead before it counts as behind.
+const BEHIND_ROUNDS: u64 = 20;
+
+/// The consensus half of a node.
+#[derive(Debug)]
+pub struct Replica {
+    config: ReplicaConfig,
+    signer: Option<Arc<dyn Signer>>,
+    guard: Option<SignGuard>,
+    signing: SigningState,
+    /// Era of the running or last DAG.
+    context: Arc<EraContext>,
+    /// The running DAG; none between eras.
+    dag: Option<DagCore>,
+    pending_era: Option<PendingEra>,
+    collector: CertificateCollector,
+    certified: Height,
+    mempool: Mempool,
+    evidence: EvidencePool,
+    future: FutureVertices,
+    early: EarlyVertices,
+    /// Executed blocks of this era that an own vertex has yet to attest.
+    to_attest: VecDeque<AttestationBody>,
+    /// Certificate of this era's anchor, for the first own vertex.
+    anchor_certificate: Option<Certificate>,
+    /// Round up to which the store was told to prune.
+    pruned: Round,
+    behind_reported: Round,
+}
+
+impl Replica {
+    /// One step: everything that follows from `input` at `now`.
+    pub fn step(&mut self, now: Now, input: Input) -> Output {
+        let mut out = Output::default();
+        match input {
+            Input::Tick => {}
+            Input::Vertices(vertices) => self.on_vertices(now, vertices, &mut out),
+            Input::EarlyVertex(vertex) => self.on_early_vertex(*vertex, &mut out),
+            Input::Attestations(attestations) => {
+                for attestation in &attestations {
+                    if attestation.body.era == self.context.era {
+                        self.on_attestation(attestation, &mut out);
+                    }
+                }
+            }
+            Input::Certificate(certificate) => self.on_certificate(certificate, &mut out),
+            Input::Evidence(evidence) => {
+                for item in evidence {
+                    self.on_evidence(item, &mut out);
+                }
+            }
+            Input::Transactions(submissions) => {
+                out.submissions = self.on_transactions(submissions, &mut out.persist);
+            }
+            Input::Executed(blocks) => {
+                for block in blocks {
+                    self.on_executed(now, block, &mut out);
+                }
+            }
+            Input::Synced { context, commits } => self.on_synced(now, context, &commits, &mut out),
+        }
+        self.advance(now, &mut out);
+        out
+    }
+
+    /// What time alone brings: parked vertices, the next era, commits, an own vertex, fetches.
+    fn advance(&mut self, now: Now, out: &mut Output) {
+        self.release_future(now, out);
+        self.advance_era(now, out);
+        self.commit(now, out);
+        self.propose(now, out);
+        let era = self.context.era;
+        if let Some(dag) = &mut self.dag {
+            let fetches = dag.fetches(now.monotonic_ms);
+            out.send.extend(
+                fetches
+                    .into_iter()
+                    .map(|request| crate::io::Message::Fetch { era, request }),
+            );
+        }
+        self.report_behind(out);
+    }
+
+    fn on_transactions(
+        &mut self,
+        submissions: Vec<Submission>,
+        persist: &mut Vec<Record>,
+    ) -> Vec<SubmissionResult> {
+        let mut results = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            let Submission {
+                transaction,
+                account_nonce,
+                origin,
+            } = submission;
+            let result = self
+                .mempool
+                .insert(Arc::clone(&transaction), account_nonce, origin);
+            if matches!(result, Ok(Admission::Admitted)) {
+                persist.push(Record::MempoolInsert(transaction));
+            }
+            results.push(result);
+        }
+        results
+    }
+
+    fn on_evidence(&mut self, evidence: Evidence, out: &mut Output) {
+        if self.evidence.insert(evidence.clone()) {
+            out.send.push(crate::io::Message::Evidence(evidence));
+        }
+    }
+
+    fn report_behind(&mut self, out: &mut Output) {
+        let Some(dag) = &self.dag else { return };
+        let network_round = dag.network_round();
+        if network_round.since(dag.round()) > BEHIND_ROUNDS && network_round > self.behind_reported
+        {
+            self.behind_reported = network_round.plus(BEHIND_ROUNDS);
+            out.facts.push(Fact::Behind {
+                round: dag.round(),
+                network_round,
+            });
+        }
+    }
+
+    /// When the next step is due at the latest, in ms of the monotonic clock; none: when something arrives.
+    #[must_use]
+    pub fn next_wake_ms(&self, now: Now) -> Option<u64> {
+        let mut earliest = self.mempool.next_eligible_ms();
+        let mut consider = |deadline: Option<u64>| {
+            earliest = match (earliest, deadline) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        };
+        consider(self.pending_era.as_ref().map(|pending| pending.repeat_at_ms));
+        consider(self.future.earliest().map(|timestamp| {
+            let wait = timestamp
+                .since(now.wall)
+                .saturating_sub(self.config.max_clock_drift_ms);
+            now.monotonic_ms.saturating_add(wait)
+        }));
+        if let Some(dag) = &self.dag {
+            consider(dag.next_fetch_ms());
+            if let holdfast_dag::Pace::Until(at) = self.pace(dag, now) {
+                consider(Some(at));
+            }
+        }
+        earliest
+    }
+
+    /// A vertex that the node holds and a peer may ask for.
+    #[must_use]
+    pub fn vertex(
+        &self,
+        reference: &holdfast_types::VertexRef,
+    ) -> Option<&Arc<VerifiedVertex>> {
+        self.dag.as_ref()?.vertices().get(reference)
+    }
+
+    /// The era that runs or ran last here.
+    #[must_use]
+    pub const fn context(&self) -> &Arc<EraContext> {
+        &self.context
+    }
+
+    /// True between eras: the anchor is executed, its certificate is not known yet.
+    #[must_use]
+    pub const fn is_between_eras(&self) -> bool {
+        self.dag.is_none()
+    }
+
+    #[must_use]
+    pub fn authority(&self) -> Option<AuthorityIndex> {
+        self.authority_in(&self.context)
+    }
+
+    fn authority_in(&self, context: &EraContext) -> Option<AuthorityIndex> {
+        if self.signing != SigningState::Active {
+            return None;
+        }
+        let key = self.signer.as_ref()?.public_key();
+        context.committee.authority_of_key(&key)
+    }
+
+    #[must_use]
+    pub const fn signing(&self) -> &SigningState {
+        &self.signing
+    }
+
+    #[must_use]
+    pub const fn certified(&self) -> Height {
+        self.certified
+    }
+
+    #[must_use]
+    pub const fn dag(&self) -> Option<&DagCore> {
+        self.dag.as_ref()
+    }
+
+    #[must_use]
+    pub const fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.context.era
+    }
+}

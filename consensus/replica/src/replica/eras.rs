@@ -1,0 +1,263 @@
+//! From one era to the next (rules R4, R5).
+
+use super::{COLLECTOR_HEIGHTS_MAX, Replica, SigningState};
+use crate::io::{Fact, Message, Now, Output};
+use crate::record::Record;
+use holdfast_chain::{CertificateCollector, ExecutedBlock};
+use holdfast_dag::DagCore;
+use holdfast_types::{
+    Attestation, AttestationBody, Certificate, CommitRecord, EraContext, Height, Round, Vertex,
+};
+use std::sync::Arc;
+
+/// An era whose anchor is executed and not known to be certified.
+#[derive(Debug)]
+pub(super) struct PendingEra {
+    pub(super) context: Arc<EraContext>,
+    pub(super) certificate: Option<Certificate>,
+    /// Own attestation of the anchor, if we are a member of the era that ends.
+    pub(super) attestation: Option<Attestation>,
+    /// When to say it again.
+    pub(super) repeat_at_ms: u64,
+}
+
+impl Replica {
+    pub(super) fn on_executed(&mut self, now: Now, block: ExecutedBlock, out: &mut Output) {
+        let left = self
+            .mempool
+            .executed(&block.transactions, block.timestamp);
+        if !left.is_empty() {
+            out.persist.push(Record::MempoolRemove(left));
+        }
+        match block.next_era {
+            Some(next) => self.end_era(now, next, block.attestation, out),
+            None if block.attestation.era == self.context.era => {
+                self.to_attest.push_back(block.attestation);
+            }
+            None => {}
+        }
+    }
+
+    /// The block that ends the running era is executed.
+    fn end_era(
+        &mut self,
+        now: Now,
+        next: Arc<EraContext>,
+        anchor: AttestationBody,
+        out: &mut Output,
+    ) {
+        out.facts.push(Fact::EraEnded {
+            era: anchor.era,
+            anchor_height: next.anchor_height,
+        });
+        self.dag = None;
+        self.to_attest.clear();
+        self.future.clear();
+        self.evidence.era_ended();
+        self.mempool.requeue_all();
+        let attestation = self.attest_anchor(&anchor, out);
+        self.pending_era = Some(PendingEra {
+            context: next,
+            certificate: None,
+            attestation,
+            repeat_at_ms: now.monotonic_ms,
+        });
+        if let Some(attestation) = attestation {
+            self.on_attestation(&attestation, out);
+        }
+    }
+
+    /// The era's last block is attested outside of vertices: there are no more of this era.
+    fn attest_anchor(&mut self, anchor: &AttestationBody, out: &mut Output) -> Option<Attestation> {
+        let me = self.authority_in(&self.context)?;
+        let signer = self.signer.clone()?;
+        let guard = self.guard.as_mut()?;
+        if let Err(refusal) = guard.allow_attestation(anchor) {
+            out.facts.push(Fact::SignRefused {
+                reason: refusal.to_string(),
+            });
+            return None;
+        }
+        out.persist.push(Record::SignGuard(guard.record().clone()));
+        Some(anchor.sign(me, &self.config.chain, signer.as_ref()))
+    }
+
+    /// Starts the pending era if its anchor is certified; says the own attestation again otherwise.
+    pub(super) fn advance_era(&mut self, now: Now, out: &mut Output) {
+        let Some(pending) = &mut self.pending_era else {
+            return;
+        };
+        if pending.certificate.is_none() {
+            if now.monotonic_ms >= pending.repeat_at_ms {
+                pending.repeat_at_ms = now
+                    .monotonic_ms
+                    .saturating_add(self.config.repeat_interval_ms);
+                let height = pending.context.anchor_height;
+                let attestation = pending.attestation.map(Message::Attestation);
+                out.send.extend(attestation);
+                out.send.push(Message::FetchCertificate(height));
+            }
+            return;
+        }
+        if let Some(pending) = self.pending_era.take() {
+            self.start_era(now, pending.context, pending.certificate, out);
+        }
+    }
+
+    pub(super) fn start_era(
+        &mut self,
+        now: Now,
+        context: Arc<EraContext>,
+        certificate: Option<Certificate>,
+        out: &mut Output,
+    ) {
+        self.enter_context(Arc::clone(&context));
+        self.anchor_certificate = certificate;
+        self.dag = Some(self.new_dag(now, &context, &[]));
+        out.verify = self.early.take();
+        out.facts.push(Fact::EraStarted {
+            era: context.era,
+            committee_size: context.committee.size(),
+            authority: self.authority_in(&context),
+        });
+        out.era_started = Some(context);
+    }
+
+    fn enter_context(&mut self, context: Arc<EraContext>) {
+        self.collector = CertificateCollector::new(
+            &context.committee,
+            context.anchor_height,
+            COLLECTOR_HEIGHTS_MAX,
+        );
+        self.context = context;
+        self.to_attest.clear();
+        self.future.clear();
+        self.pruned = Round::ZERO;
+        self.behind_reported = Round::ZERO;
+    }
+
+    /// A DAG of `context` after `commits`; own vertices only above what the guard has signed.
+    pub(super) fn new_dag(
+        &self,
+        now: Now,
+        context: &Arc<EraContext>,
+        commits: &[CommitRecord],
+    ) -> DagCore {
+        let me = if self.signing == SigningState::Active {
+            self.authority_in(context)
+        } else {
+            None
+        };
+        let mut dag = DagCore::restore(
+            self.config.chain,
+            Arc::clone(context),
+            self.config.dag.clone(),
+            me,
+            commits,
+            now.monotonic_ms,
+        );
+        if let Some(last) = self
+            .guard
+            .as_ref()
+            .and_then(|guard| guard.last_round(context.era))
+        {
+            dag.raise_proposal_floor(last.next());
+        }
+        dag
+    }
+
+    /// Rule R5.
+    pub(super) fn on_synced(
+        &mut self,
+        now: Now,
+        context: Arc<EraContext>,
+        commits: &[CommitRecord],
+        out: &mut Output,
+    ) {
+        let same_era = context.era == self.context.era;
+        let fresh = commits.is_empty() && context.era > self.context.era;
+        if fresh {
+            // The last synced block ended its era: `on_executed` has made the next one pending, and its certificate, which
+            // proved the block, comes as an input of its own.
+            return;
+        }
+        let old = self.dag.take();
+        if !same_era {
+            self.enter_context(Arc::clone(&context));
+            self.pending_era = None;
+            self.anchor_certificate = None;
+            out.era_started = Some(Arc::clone(&context));
+            out.verify = self.early.take();
+            out.facts.push(Fact::EraStarted {
+                era: context.era,
+                committee_size: context.committee.size(),
+                authority: self.authority_in(&context),
+            });
+        }
+        let mut dag = self.new_dag(now, &context, commits);
+        if let Some(old) = old.filter(|_| same_era) {
+            let first = dag.gc_round().next();
+            let last = old.vertices().highest_round();
+            let mut round = first;
+            while round <= last {
+                for vertex in old.vertices().round(round) {
+                    // They were accepted and stored before; only their place in the DAG is new.
+                    drop(dag.add(Arc::clone(vertex), now.monotonic_ms));
+                }
+                round = round.next();
+            }
+            if let Some(own) = old.own_last()
+                && let Some(vertex) = old.vertices().get(&own)
+            {
+                dag.set_own_last(vertex);
+            }
+            self.requeue_lost(&old, &dag);
+        }
+        self.dag = Some(dag);
+        self.behind_reported = Round::ZERO;
+    }
+
+    /// Own vertices that the rebuilt DAG has left behind will not be committed; what they carried and was not executed is
+    /// proposed again.
+    fn requeue_lost(&mut self, old: &DagCore, rebuilt: &DagCore) {
+        let Some(me) = old.authority() else { return };
+        let mut round = old.gc_round().next();
+        while round <= old.vertices().highest_round() {
+            for vertex in old.vertices().slot(round, me) {
+                if !rebuilt.vertices().contains(&vertex.reference()) {
+                    self.mempool.requeue(vertex.transaction_ids());
+                }
+            }
+            round = round.next();
+        }
+    }
+
+    pub(super) fn on_early_vertex(&mut self, vertex: Vertex, out: &mut Output) {
+        if vertex.signed.header.era != self.context.era.next() {
+            return;
+        }
+        if let Some(pending) = &self.pending_era
+            && pending.certificate.is_none()
+            && let Some(certificate) = &vertex.payload.anchor_certificate
+            && certificate.body.block == pending.context.anchor
+        {
+            out.verify_certificates.push(certificate.clone());
+        }
+        self.early.park(vertex);
+    }
+
+    /// Highest block that this validator may still have to attest, after a restart.
+    pub(super) fn attest_after_restart(&mut self, bodies: Vec<AttestationBody>) {
+        let attested = self
+            .guard
+            .as_ref()
+            .and_then(|guard| guard.record().attestation)
+            .map_or((holdfast_types::Era::ZERO, Height::ZERO), |last| {
+                (last.era, last.height)
+            });
+        self.to_attest = bodies
+            .into_iter()
+            .filter(|body| (body.era, body.height) > attested)
+            .collect();
+    }
+}

@@ -1,0 +1,124 @@
+//! A replica from what the store holds.
+
+use super::{
+    COLLECTOR_HEIGHTS_MAX, EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, FUTURE_PER_AUTHOR_MAX,
+    Replica, ReplicaConfig, SigningState,
+};
+use crate::evidence::EvidencePool;
+use crate::guard::SignGuard;
+use crate::io::{Now, Output};
+use crate::mempool::{Mempool, Origin};
+use crate::parked::{EarlyVertices, FutureVertices};
+use crate::record::SignGuardRecord;
+use holdfast_chain::CertificateCollector;
+use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
+use holdfast_types::{
+    AttestationBody, Certificate, CommitRecord, EraContext, Height, Round, Signer,
+    VerifiedTransaction, VerifiedVertex,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a node knows when it starts. At genesis: era 1, nothing else.
+#[derive(Debug)]
+pub struct Restored {
+    /// The era of the next block.
+    pub context: Arc<EraContext>,
+    /// The era before it, if its last block is the head and its certificate is not known.
+    pub ended: Option<Arc<EraContext>>,
+    /// Last commits of the era, in order ([`holdfast_dag::DagCore::commits_needed`] of them or all).
+    pub commits: Vec<CommitRecord>,
+    /// Stored vertices of the era, by rising reference.
+    pub vertices: Vec<Arc<VerifiedVertex>>,
+    /// The last own vertex of the era that the store has.
+    pub own_last: Option<Arc<VerifiedVertex>>,
+    /// The last executed blocks of the era, lowest first, as this validator would attest them; at an era's end only
+    /// its last block.
+    pub recent: Vec<AttestationBody>,
+    /// Certificate of the anchor of `context`, if stored.
+    pub anchor_certificate: Option<Certificate>,
+    pub certified: Height,
+    /// Key and guard; without both the node follows.
+    pub signer: Option<(Arc<dyn Signer>, SignGuardRecord)>,
+    /// Queued transactions in the order of admission, each with the nonce of its sender in the state.
+    pub mempool: Vec<(Arc<VerifiedTransaction>, u64)>,
+}
+
+impl Replica {
+    /// The replica as it was, as far as the store knows; the output holds what has to be done first.
+    pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
+        let (signer, guard) = match restored.signer {
+            Some((signer, record)) => (Some(signer), Some(SignGuard::new(record))),
+            None => (None, None),
+        };
+        let running = restored.ended.as_ref().unwrap_or(&restored.context);
+        let mut mempool = Mempool::new(config.mempool.clone());
+        for (transaction, account_nonce) in restored.mempool {
+            // What no longer fits was executed or expired meanwhile, or is above a limit that was lowered.
+            drop(mempool.insert(transaction, account_nonce, Origin::Local));
+        }
+        let mut replica = Self {
+            signing: if signer.is_some() {
+                SigningState::Active
+            } else {
+                SigningState::NoKey
+            },
+            signer,
+            guard,
+            collector: CertificateCollector::new(
+                &running.committee,
+                restored.certified.minus(1).max(running.anchor_height),
+                COLLECTOR_HEIGHTS_MAX,
+            ),
+            context: Arc::clone(running),
+            dag: None,
+            pending_era: None,
+            certified: restored.certified,
+            mempool,
+            evidence: EvidencePool::new(EVIDENCE_WAITING_MAX),
+            future: FutureVertices::new(FUTURE_PER_AUTHOR_MAX),
+            early: EarlyVertices::new(COMMITTEE_MEMBERS_MAX, EARLY_PER_AUTHOR_MAX),
+            to_attest: VecDeque::new(),
+            anchor_certificate: restored.anchor_certificate.clone(),
+            pruned: Round::ZERO,
+            behind_reported: Round::ZERO,
+            config,
+        };
+        let mut out = Output::default();
+        if restored.ended.is_some() {
+            replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
+        } else {
+            let mut dag = replica.new_dag(now, &restored.context, &restored.commits);
+            for vertex in restored.vertices {
+                // Stored vertices were accepted before; those that are too old now are left out.
+                drop(dag.add(vertex, now.monotonic_ms));
+            }
+            if let Some(own) = &restored.own_last {
+                dag.set_own_last(own);
+            }
+            replica.dag = Some(dag);
+            replica.attest_after_restart(restored.recent);
+            out.era_started = Some(restored.context);
+        }
+        (replica, out)
+    }
+
+    fn restore_between_eras(
+        &mut self,
+        now: Now,
+        next: &Arc<EraContext>,
+        anchor: Option<&AttestationBody>,
+        out: &mut Output,
+    ) {
+        let attestation = anchor.and_then(|anchor| self.attest_anchor(anchor, out));
+        self.pending_era = Some(super::eras::PendingEra {
+            context: Arc::clone(next),
+            certificate: None,
+            attestation,
+            repeat_at_ms: now.monotonic_ms,
+        });
+        if let Some(attestation) = attestation {
+            self.on_attestation(&attestation, out);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Vertices, attestations and commits (rules R3, R6).
+
+use super::{COLLECTOR_HEIGHTS_KEPT, Replica, SigningState};
+use crate::io::{Fact, Message, Now, Output};
+use crate::record::Record;
+use holdfast_chain::Collected;
+use holdfast_dag::AddOutcome;
+use holdfast_types::{Attestation, Evidence, Round, VerifiedVertex};
+use std::sync::Arc;
+
+/// Rounds between two orders to the store to prune.
+const PRUNE_ROUNDS: u64 = 16;
+
+impl Replica {
+    pub(super) fn on_vertices(
+        &mut self,
+        now: Now,
+        vertices: Vec<Arc<VerifiedVertex>>,
+        out: &mut Output,
+    ) {
+        for vertex in vertices {
+            if vertex.header().era != self.context.era || self.dag.is_none() {
+                continue;
+            }
+            let timestamp = vertex.header().timestamp;
+            let ahead_ms = timestamp.since(now.wall);
+            if ahead_ms > self.config.max_clock_drift_ms {
+                let author = vertex.author();
+                out.facts.push(if self.future.park(vertex) {
+                    Fact::VertexParked { author, ahead_ms }
+                } else {
+                    Fact::VertexDropped {
+                        author,
+                        reason: "dated_ahead",
+                    }
+                });
+                continue;
+            }
+            self.add_vertex(now, vertex, out);
+        }
+    }
+
+    pub(super) fn release_future(&mut self, now: Now, out: &mut Output) {
+        let limit = now.wall.plus(self.config.max_clock_drift_ms);
+        for vertex in self.future.release(limit) {
+            self.add_vertex(now, vertex, out);
+        }
+    }
+
+    fn add_vertex(&mut self, now: Now, vertex: Arc<VerifiedVertex>, out: &mut Output) {
+        let Some(dag) = &mut self.dag else { return };
+        let author = vertex.author();
+        let mine = dag.authority() == Some(author);
+        let added = dag.add(Arc::clone(&vertex), now.monotonic_ms);
+        match added.outcome {
+            AddOutcome::Accepted | AddOutcome::Suspended | AddOutcome::Known => {}
+            AddOutcome::TooOld | AddOutcome::TooFarAhead => {}
+            AddOutcome::NoPlace => out.facts.push(Fact::VertexDropped {
+                author,
+                reason: "no_place",
+            }),
+            AddOutcome::WrongGenesis => out.facts.push(Fact::VertexDropped {
+                author,
+                reason: "wrong_genesis",
+            }),
+        }
+        if mine && matches!(added.outcome, AddOutcome::Accepted | AddOutcome::Suspended) {
+            self.own_vertex_from_outside(&vertex, out);
+        }
+        self.accepted(&added.accepted, out);
+        for evidence in added.evidence {
+            self.equivocation(evidence, out);
+        }
+    }
+
+    /// Rule R6. A vertex that the guard covers is one of ours that the store lost.
+    fn own_vertex_from_outside(&mut self, vertex: &Arc<VerifiedVertex>, out: &mut Output) {
+        let era = vertex.header().era;
+        let round = vertex.round();
+        if self
+            .guard
+            .as_ref()
+            .is_some_and(|guard| guard.covers(era, round))
+        {
+            if let Some(dag) = &mut self.dag
+                && dag.own_last().is_none_or(|last| last.round < round)
+            {
+                dag.set_own_last(vertex);
+            }
+            return;
+        }
+        self.signing = SigningState::Stopped(format!(
+            "another process signed era {era} round {round} with this key"
+        ));
+        out.facts.push(Fact::Doppelganger { era, round });
+    }
+
+    /// Effects of vertices that entered the DAG.
+    pub(super) fn accepted(&mut self, vertices: &[Arc<VerifiedVertex>], out: &mut Output) {
+        let me = self.dag.as_ref().and_then(holdfast_dag::DagCore::authority);
+        for vertex in vertices {
+            if Some(vertex.author()) != me {
+                out.persist.push(Record::PeerVertex(Arc::clone(vertex)));
+            }
+            for attestation in &vertex.payload().attestations {
+                self.on_attestation(attestation, out);
+            }
+        }
+    }
+
+    /// Counts a verified attestation of the collector's era.
+    pub(super) fn on_attestation(&mut self, attestation: &Attestation, out: &mut Output) {
+        match self.collector.add(attestation) {
+            Collected::Counted => {}
+            Collected::Certificate(certificate) => self.on_certificate(certificate, out),
+            Collected::Contradiction(evidence) => {
+                out.facts.push(Fact::ContradictoryAttestations {
+                    author: attestation.author,
+                    height: attestation.body.height,
+                });
+                self.on_evidence(*evidence, out);
+            }
+        }
+    }
+
+    fn equivocation(&mut self, evidence: Evidence, out: &mut Output) {
+        if let Evidence::Equivocation { first, .. } = &evidence {
+            out.facts.push(Fact::Equivocation {
+                author: first.header.author,
+                round: first.header.round,
+            });
+        }
+        self.on_evidence(evidence, out);
+    }
+
+    pub(super) fn commit(&mut self, now: Now, out: &mut Output) {
+        let Some(dag) = &mut self.dag else { return };
+        let (sub_dags, freed) = dag.try_commit(now.monotonic_ms);
+        let dropped = dag.take_dropped_own();
+        let gc_round = dag.gc_round();
+        for sub_dag in &sub_dags {
+            out.facts.push(Fact::Committed {
+                leader_round: sub_dag.record.leader.round,
+                index: sub_dag.record.index,
+                vertices: sub_dag.vertices.len(),
+                transactions: sub_dag
+                    .vertices
+                    .iter()
+                    .map(|vertex| vertex.transaction_ids().len())
+                    .fold(0, usize::saturating_add),
+            });
+        }
+        out.execute.extend(sub_dags);
+        self.accepted(&freed, out);
+        for vertex in dropped {
+            self.mempool.requeue(vertex.transaction_ids());
+        }
+        self.prune(gc_round, out);
+    }
+
+    /// Vertices are kept for another garbage-collection depth, for peers that are behind.
+    fn prune(&mut self, gc_round: Round, out: &mut Output) {
+        let up_to = gc_round.minus(self.config.dag.gc_depth);
+        if up_to.since(self.pruned) >= PRUNE_ROUNDS {
+            self.pruned = up_to;
+            out.persist.push(Record::PruneVertices {
+                era: self.context.era,
+                up_to,
+            });
+        }
+    }
+
+    /// A certificate became known: from attestations or from a peer.
+    pub(super) fn on_certificate(
+        &mut self,
+        certificate: holdfast_types::Certificate,
+        out: &mut Output,
+    ) {
+        let height = certificate.body.height;
+        if height > self.certified {
+            self.certified = height;
+            self.collector
+                .forget_below(height, COLLECTOR_HEIGHTS_KEPT);
+            out.facts.push(Fact::Certified { height });
+        }
+        if let Some(pending) = &mut self.pending_era
+            && certificate.body.block == pending.context.anchor
+        {
+            pending.certificate = Some(certificate.clone());
+        }
+        out.certificates.push(certificate);
+    }
+
+    /// Says a message again that may have been lost.
+    pub(super) fn send(out: &mut Output, message: Message) {
+        out.send.push(message);
+    }
+}
