@@ -6,7 +6,6 @@ mod sampler;
 pub use sample::{Sample, samples};
 pub use sampler::Sampler;
 
-
 use crate::account::AccountName;
 use crate::committee::{Committee, EraContext, EraKind, Member};
 use crate::crypto::{KeyPair, Signer, SigningHash};

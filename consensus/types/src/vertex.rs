@@ -6,8 +6,8 @@
 //! * V2. It is at most [`VERTEX_BYTES_MAX`] long, with bounded lists.
 //! * V3. The header's hashes are those of its parents and payload.
 //! * V4. The first parent is the author's own previous vertex; the others are sorted by (round, author) with one
-//!   vertex per slot, none of the author's own; all are of lower rounds; those of the previous round are of a quorum
-//!   of authors.
+//!   vertex per slot, none of the author's own; all are of lower rounds; those of round 0 are the implied ones; those
+//!   of the previous round are of a quorum of authors.
 //! * V5. Attestations are the author's own, of this era, with rising heights.
 //! * V6. The signatures of header, attestations and transactions verify.
 
@@ -199,6 +199,8 @@ pub enum VertexReject {
     ParentOrder { position: usize },
     #[error("parent {position} is not of a lower round")]
     ParentRound { position: usize },
+    #[error("parent {position} is of round 0, but not the implied vertex of its author")]
+    ParentGenesis { position: usize },
     #[error("{actual} parents are of the previous round, the quorum is {quorum}")]
     ParentQuorum { actual: usize, quorum: usize },
     #[error("attestation {position} is not the author's own of this era with rising height")]
@@ -229,6 +231,7 @@ impl VerifiedVertex {
         check_limits(&vertex, committee)?;
         check_hashes(&vertex)?;
         check_parents(&vertex, committee)?;
+        check_genesis_parents(&vertex, chain, context)?;
         check_attestations(&vertex)?;
         let verified = Self::trust(vertex, chain);
         if scheme.verify_batch(&verified.signature_checks(chain, committee)?) {
@@ -444,6 +447,22 @@ fn check_parents(vertex: &Vertex, committee: &Committee) -> Result<(), VertexRej
             actual: of_previous_round,
             quorum,
         });
+    }
+    Ok(())
+}
+
+/// A reference to a round-0 vertex that does not exist could never be fetched, so it is refused here.
+fn check_genesis_parents(
+    vertex: &Vertex,
+    chain: &ChainId,
+    context: &EraContext,
+) -> Result<(), VertexReject> {
+    for (position, parent) in vertex.parents.iter().enumerate() {
+        if parent.round == Round::ZERO
+            && *parent != VertexRef::genesis(chain, context, parent.author)
+        {
+            return Err(VertexReject::ParentGenesis { position });
+        }
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub trait Sample: Sized {
 }
 
 /// `cases` samples of `T`, the same in every run. `label` tells one series from another.
-pub fn samples<T: Sample>(label: &str, cases: u64) -> impl Iterator<Item = T> {
+pub fn samples<T: Sample>(label: &str, cases: u64) -> impl Iterator<Item = T> + use<T> {
     let label = label.to_owned();
     (0..cases).map(move |case| T::sample(&mut Sampler::new(&label, case)))
 }
@@ -173,7 +173,10 @@ sample_enums! {
         UnbondingStarted { account, validator, amount },
         UnbondingCompleted { account, amount },
         EraEnded { era, next_era },
-        IrreversibleAdvanced { height }
+        IrreversibleAdvanced { height },
+        Slashed { validator, era, amount, burned },
+        Jailed { validator, until },
+        PropertiesChanged { properties }
     }
     Evidence {
         Equivocation { first, second },
