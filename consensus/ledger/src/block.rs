@@ -1,10 +1,24 @@
 //! Execution of one block.
+//!
+//! The order within a block is part of the protocol:
+//!
+//! 1. Evidence: an offender is slashed before anything of its stake can move.
+//! 2. Unbondings that are due are released.
+//! 3. Transactions, in their order.
+//! 4. Supports are raised and the last irreversible block follows.
+//! 5. If the epoch is over, the era ends: chain properties and the next committee are computed.
+//! 6. Conservation of money is checked and the state root computed.
 
+use crate::keys::AccountKey;
+use crate::overlay::Overlay;
 use crate::state::{StateChanges, StateError, StateStore, UndoRecord};
+use crate::{epoch, evidence, irreversible, staking, transaction, tree};
 use holdfast_types::{
-    AccountName, ChainId, Committee, Era, EraEnd, Event, Evidence, Height, Parameters, Receipt,
-    StateRoot, Support, TimestampMs, VerifiedTransaction,
+    AccountName, Action, ChainId, Committee, Era, EraEnd, Event, Evidence, Height, Parameters,
+    Receipt, StateRoot, Support, TimestampMs, VerifiedTransaction,
 };
+use std::collections::BTreeSet;
+use std::fmt::Display;
 
 /// A block to be executed on the state that the store holds.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +33,8 @@ pub struct BlockInput<'a> {
     /// Committee of the era, as the state names it.
     pub committee: &'a Committee,
     pub transactions: &'a [VerifiedTransaction],
-    /// Raises of `last_supported_block_num`, already validated against the chain. Others than raises, and authorities
-    /// that are no members, are ignored.
+    /// Raises of `last_supported_block_num`, already validated against the chain. What is no raise, is above this
+    /// height or is of no member is ignored.
     pub supports: &'a [Support],
     /// Verified evidence with the account that its offender had in the committee of its era.
     pub evidence: &'a [(Evidence, AccountName)],
@@ -50,7 +64,7 @@ pub enum LedgerError {
     #[error(transparent)]
     Store(#[from] StateError),
     #[error(
-        "the block does not continue the state: {field} is {actual}, the state asks for {expected}"
+        "the block does not continue the state: its {field} is {actual}, the state asks for {expected}"
     )]
     WrongBlock {
         field: &'static str,
@@ -61,11 +75,141 @@ pub enum LedgerError {
     BrokenInvariant { height: Height, invariant: String },
 }
 
+/// What all steps of a block know of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockContext<'a> {
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) input: &'a BlockInput<'a>,
+    /// Live time of the block.
+    pub(crate) live_time: TimestampMs,
+}
+
 /// Executes `input` on the state in `store`, which is not changed: the outcome says what to write.
 pub fn execute_block<S: StateStore + ?Sized>(
-    _store: &S,
-    _parameters: &Parameters,
-    _input: &BlockInput<'_>,
+    store: &S,
+    parameters: &Parameters,
+    input: &BlockInput<'_>,
 ) -> Result<BlockOutcome, LedgerError> {
-    unimplemented!("bodies follow the signatures")
+    let mut overlay = Overlay::open(store, input.height)?;
+    check_continues(&overlay, input)?;
+    overlay.properties.height = input.height;
+    overlay.properties.timestamp = input.timestamp;
+    let context = BlockContext {
+        parameters,
+        input,
+        live_time: overlay.properties.live_time(input.timestamp),
+    };
+    let mut events = Vec::new();
+    evidence::punish(&mut overlay, &context, &mut events)?;
+    staking::release_due(&mut overlay, &context, &mut events)?;
+    prefetch_accounts(&mut overlay, input.transactions)?;
+    let mut receipts = Vec::with_capacity(input.transactions.len());
+    for transaction in input.transactions {
+        receipts.push(transaction::execute(&mut overlay, &context, transaction)?);
+    }
+    irreversible::advance(&mut overlay, &context, &mut events)?;
+    let lib = overlay.properties.lib;
+    let era_end = epoch::end_era_if_due(&mut overlay, &context, &mut events)?;
+    let (values, old_values) = overlay.close()?;
+    let update = tree::update(store, input.height, &values)?;
+    Ok(BlockOutcome {
+        receipts,
+        events,
+        undo: UndoRecord {
+            values: old_values,
+            tree_nodes: update.nodes.iter().map(|(key, _)| key.clone()).collect(),
+            stale_tree_nodes: update.stale.clone(),
+        },
+        changes: StateChanges {
+            values,
+            tree_nodes: update.nodes,
+            stale_tree_nodes: update.stale,
+        },
+        state_root: update.root,
+        lib,
+        era_end,
+    })
+}
+
+/// The block is the one that the state waits for; anything else is a bug of the caller.
+fn check_continues<S: StateStore + ?Sized>(
+    overlay: &Overlay<'_, S>,
+    input: &BlockInput<'_>,
+) -> Result<(), LedgerError> {
+    fn check(
+        holds: bool,
+        field: &'static str,
+        expected: impl Display,
+        actual: impl Display,
+    ) -> Result<(), LedgerError> {
+        if holds {
+            return Ok(());
+        }
+        Err(LedgerError::WrongBlock {
+            field,
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+        })
+    }
+    let properties = &overlay.properties;
+    let next = properties.height.next();
+    check(input.height == next, "height", next, input.height)?;
+    check(
+        input.era == properties.era,
+        "era",
+        properties.era,
+        input.era,
+    )?;
+    check(
+        input.timestamp > properties.timestamp,
+        "timestamp",
+        format_args!("more than {}", properties.timestamp),
+        input.timestamp,
+    )?;
+    let committee = input.committee.hash();
+    check(
+        committee == properties.committee,
+        "committee hash",
+        HexDigest(&properties.committee),
+        HexDigest(&committee),
+    )
+}
+
+/// A hash in messages.
+struct HexDigest<'a>(&'a [u8; 32]);
+
+impl Display for HexDigest<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// Reads the accounts that the transactions name in one call.
+fn prefetch_accounts<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    transactions: &[VerifiedTransaction],
+) -> Result<(), StateError> {
+    let mut names = BTreeSet::new();
+    for transaction in transactions {
+        let body = transaction.body();
+        names.insert(body.sender);
+        match &body.action {
+            Action::Transfer { to, .. } => {
+                names.insert(*to);
+            }
+            Action::CreateAccount { name, .. } => {
+                names.insert(*name);
+            }
+            Action::UpdateKey { .. }
+            | Action::RegisterValidator { .. }
+            | Action::UpdateValidator { .. }
+            | Action::Stake { .. }
+            | Action::Unstake { .. }
+            | Action::VoteProperties { .. }
+            | Action::VoteHardfork { .. } => {}
+        }
+    }
+    overlay.prefetch(names.into_iter().map(AccountKey).collect())
 }

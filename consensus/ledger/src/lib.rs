@@ -27,17 +27,35 @@
 )]
 
 pub mod block;
+mod epoch;
+mod evidence;
 pub mod genesis;
 pub mod irreversible;
+pub mod keys;
 pub mod objects;
+mod overlay;
+pub mod pool;
 pub mod query;
+pub mod staking;
 pub mod state;
+pub mod transaction;
+pub mod tree;
+pub mod validator;
+
+#[cfg(any(test, feature = "test-utils"))]
+pub mod memory;
 
 pub use block::{BlockInput, BlockOutcome, LedgerError, execute_block};
-pub use genesis::{GenesisAccount, GenesisOutcome, GenesisState, GenesisValidator, genesis};
+pub use genesis::{
+    GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator, genesis,
+};
 pub use irreversible::lib_height;
+#[cfg(any(test, feature = "test-utils"))]
+pub use memory::MemoryState;
 pub use objects::{Account, DynamicProperties, Validator};
-pub use query::{account, dynamic_properties, validator, validators};
+pub use query::{
+    account, check_transaction, dynamic_properties, prove_account, stake_of, supports, validator,
+    validators,
+};
 pub use state::{StateChanges, StateError, StateStore, UndoRecord};
-pub mod tree;
 pub use tree::{ProofError, prove, state_root, verify_proof};

@@ -1,0 +1,198 @@
+//! The end of an epoch, which ends the era.
+//!
+//! * B1. The first block whose timestamp lies `epoch_duration` or more after the start of the epoch ends it. The next
+//!   epoch starts with the timestamp of that block.
+//! * B2. The next committee: all candidates that are not jailed. If they are more than `max_validators`, those with
+//!   the lowest rank, where rank = BLAKE3(seed ‖ name) and seed = BLAKE3(chain ‖ next era ‖ height ‖ state root of the
+//!   parent). The anchor's own id is not known inside the anchor; its parent's state is, and no transaction of the
+//!   anchor can change it.
+//! * B3. If there is no such candidate, the committee stays as it is: a chain without a committee could never get one
+//!   again.
+//! * B4. Each chain property becomes the lower median of the votes of the next committee. Who has not voted votes for
+//!   what is in force. The emergency account does not vote.
+//! * B5. All members of the next committee are taken to support the last block of this era: it is the anchor on which
+//!   their era is built.
+
+use crate::block::{BlockContext, LedgerError};
+use crate::keys::{CandidateIndexKey, SupportsKey, ValidatorKey};
+use crate::objects::{Supports, Validator};
+use crate::overlay::Overlay;
+use crate::state::StateStore;
+use crate::tree;
+use holdfast_types::hash::{Hash32, Purpose};
+use holdfast_types::{
+    AccountName, Amount, ChainId, ChainProperties, Committee, Era, EraEnd, EraKind, Event, Height,
+    Member, Parameters, StateRoot, TimestampMs,
+};
+
+/// Ends epoch and era if they are over.
+pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+    events: &mut Vec<Event>,
+) -> Result<Option<EraEnd>, LedgerError> {
+    let BlockContext {
+        parameters, input, ..
+    } = *context;
+    let end = overlay
+        .properties
+        .epoch_start
+        .plus(parameters.epoch_duration_ms);
+    if input.timestamp < end {
+        return Ok(None);
+    }
+    let next_era = input.era.next();
+    let sample = SampleOf {
+        chain: input.chain,
+        era: next_era,
+        height: input.height,
+    };
+    let committee = next_committee(overlay, parameters, context.live_time, sample)?
+        .unwrap_or_else(|| input.committee.clone());
+    let properties = median_properties(overlay, parameters, &committee)?;
+    if properties != overlay.properties.properties {
+        overlay.properties.properties = properties;
+        events.push(Event::PropertiesChanged { properties });
+    }
+    overlay.properties.epoch = overlay.properties.epoch.saturating_add(1);
+    overlay.properties.epoch_start = input.timestamp;
+    begin_era(overlay, next_era, &committee)?;
+    events.push(Event::EraEnded {
+        era: input.era,
+        next_era,
+    });
+    Ok(Some(EraEnd {
+        next_kind: EraKind::Dag,
+        committee,
+    }))
+}
+
+/// Makes the next block one of `era`, anchored at this block.
+pub(crate) fn begin_era<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    era: Era,
+    committee: &Committee,
+) -> Result<(), LedgerError> {
+    overlay.properties.era = era;
+    overlay.properties.committee = committee.hash();
+    let heights = vec![overlay.height; committee.size()];
+    Ok(overlay.set(&SupportsKey(), Supports { heights })?)
+}
+
+/// What a sample of candidates depends on, besides the state before the block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SampleOf {
+    pub(crate) chain: ChainId,
+    pub(crate) era: Era,
+    pub(crate) height: Height,
+}
+
+/// The committee that the state asks for (B2); none if nobody qualifies.
+pub(crate) fn next_committee<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    parameters: &Parameters,
+    live_time: TimestampMs,
+    sample: SampleOf,
+) -> Result<Option<Committee>, LedgerError> {
+    let count = overlay.properties.candidates;
+    overlay.prefetch((0..count).map(CandidateIndexKey).collect())?;
+    let mut names = Vec::new();
+    for index in 0..count {
+        names.push(overlay.existing(&CandidateIndexKey(index))?.name);
+    }
+    overlay.prefetch(names.iter().copied().map(ValidatorKey).collect())?;
+    let mut members = Vec::new();
+    for name in names {
+        let validator: Validator = overlay.existing(&ValidatorKey(name))?;
+        let signing_key = validator
+            .signing_key
+            .ok_or_else(|| overlay.broken("a candidate has a signing key"))?;
+        if validator.jailed_until <= live_time {
+            members.push(Member {
+                account: name,
+                signing_key,
+            });
+        }
+    }
+    if members.is_empty() {
+        return Ok(None);
+    }
+    let size = usize::from(parameters.max_validators);
+    if members.len() > size {
+        let seed = sample_seed(overlay, sample)?;
+        members.sort_by_cached_key(|member| rank(&seed, &member.account));
+        members.truncate(size);
+    }
+    members.sort_by_key(|member| member.account);
+    let committee = Committee::new(members)
+        .map_err(|error| overlay.broken(format!("candidates form a committee: {error}")))?;
+    Ok(Some(committee))
+}
+
+fn sample_seed<S: StateStore + ?Sized>(
+    overlay: &Overlay<'_, S>,
+    sample: SampleOf,
+) -> Result<Hash32, LedgerError> {
+    let parent_root = match sample.height {
+        Height::ZERO => StateRoot::default(),
+        height => tree::state_root(overlay.store(), height.previous())?
+            .ok_or_else(|| overlay.broken("the parent's state root is stored"))?,
+    };
+    Ok(Purpose::COMMITTEE_SAMPLE
+        .hash_on_chain(&sample.chain, &(sample.era, sample.height, parent_root)))
+}
+
+fn rank(seed: &Hash32, name: &AccountName) -> Hash32 {
+    Purpose::COMMITTEE_SAMPLE.hash_encoded(&(seed, name))
+}
+
+/// The chain properties that the votes of `committee` ask for (B4).
+fn median_properties<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    parameters: &Parameters,
+    committee: &Committee,
+) -> Result<ChainProperties, LedgerError> {
+    let in_force = overlay.properties.properties;
+    let mut votes = Vec::with_capacity(committee.size());
+    for member in committee.members() {
+        if member.account == parameters.emergency.validator_account {
+            continue;
+        }
+        let vote = overlay
+            .validator(member.account)?
+            .and_then(|validator| validator.property_vote);
+        votes.push(vote.unwrap_or(in_force));
+    }
+    let median = |field: fn(&ChainProperties) -> Amount, otherwise| {
+        lower_median(votes.iter().map(field).collect()).unwrap_or(otherwise)
+    };
+    Ok(ChainProperties {
+        transaction_fee: median(|vote| vote.transaction_fee, in_force.transaction_fee),
+        byte_fee: median(|vote| vote.byte_fee, in_force.byte_fee),
+        account_creation_fee: median(
+            |vote| vote.account_creation_fee,
+            in_force.account_creation_fee,
+        ),
+    })
+}
+
+/// The middle value, the lower one of two; none of nothing.
+fn lower_median(mut values: Vec<Amount>) -> Option<Amount> {
+    values.sort_unstable();
+    let middle = values.len().checked_sub(1)? / 2;
+    values.get(middle).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_middle_values_the_lower_is_the_median() {
+        assert_eq!(lower_median(vec![]), None);
+        assert_eq!(lower_median(vec![7]), Some(7));
+        assert_eq!(lower_median(vec![9, 1]), Some(1));
+        assert_eq!(lower_median(vec![9, 1, 5]), Some(5));
+        assert_eq!(lower_median(vec![4, 3, 2, 1]), Some(2));
+    }
+}

@@ -1,0 +1,16 @@
+//! Behaviour of the ledger, block by block, on a state in memory.
+//!
+//! After every block of every test, [`audit`] recounts the whole state, and the block is undone and applied again.
+
+mod audit;
+mod epochs;
+mod genesis;
+mod hostile;
+mod oracle;
+mod random;
+mod slashing;
+mod staking;
+mod transactions;
+mod trees;
+mod validators;
+mod world;

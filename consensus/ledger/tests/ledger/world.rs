@@ -1,0 +1,329 @@
+//! A chain of blocks on a state in memory.
+
+use crate::audit::audit;
+use holdfast_ledger::{
+    Account, BlockInput, BlockOutcome, DynamicProperties, GenesisAccount, GenesisState,
+    GenesisValidator, MemoryState, Validator, execute_block, genesis,
+};
+use holdfast_types::parameters::{
+    CeremonyParameters, DagParameters, EmergencyParameters, GovernanceParameters, HaltParameters,
+    LockdownParameters, SlashingParameters, StakingParameters, StallParameters,
+};
+use holdfast_types::test_util::{CHAIN, key_pair};
+use holdfast_types::{
+    AccountName, Action, AuthorityIndex, ChainProperties, Committee, Evidence, FailureCode, Height,
+    KeyPair, Parameters, Receipt, ReceiptStatus, Signer, Support, TimestampMs, TransactionBody,
+    VerifiedTransaction,
+};
+
+pub(crate) const START: TimestampMs = TimestampMs(1_000_000);
+pub(crate) const EPOCH_MS: u64 = 100_000;
+pub(crate) const BLOCK_MS: u64 = 1_000;
+pub(crate) const UNBONDING_MS: u64 = 30_000;
+pub(crate) const MIN_STAKE: u64 = 1_000_000;
+pub(crate) const FEE: u64 = 10;
+pub(crate) const CREATION_FEE: u64 = 500;
+pub(crate) const BALANCE: u64 = 100_000_000;
+
+pub(crate) fn name(text: &str) -> AccountName {
+    AccountName::new(text).expect("a valid name")
+}
+
+/// The key pair of an account: a function of its name.
+pub(crate) fn account_key(name: AccountName) -> KeyPair {
+    let mut secret = [7; 32];
+    for (to, from) in secret.iter_mut().zip(name.as_str().bytes()) {
+        *to = from;
+    }
+    KeyPair::from_secret(&secret)
+}
+
+pub(crate) fn parameters() -> Parameters {
+    Parameters {
+        max_validators: 7,
+        epoch_duration_ms: EPOCH_MS,
+        fork_db_max: 100,
+        dag: DagParameters {
+            min_round_interval_ms: 50,
+            idle_round_interval_ms: 1_000,
+            leader_timeout_ms: 250,
+            leaders_per_round: 1,
+            gc_depth: 60,
+            max_clock_drift_ms: 1_000,
+        },
+        stall: StallParameters {
+            timeout_ms: 5_000,
+            rounds: 5,
+            escalation_ms: 3_600_000,
+        },
+        halt: HaltParameters {
+            equivocation_cluster: 10,
+            root_divergence_min_dissenters: 1,
+            emergency_halt_max_ms: 1,
+        },
+        emergency: EmergencyParameters {
+            timeout_ms: 3_600_000,
+            validator_account: name("committee"),
+            validator_public_key: key_pair(999).public_key(),
+            exit_normal_blocks: 21,
+            exit_threshold_percent: 75,
+            irreversible_support_min_run: 3,
+            block_interval_ms: 3_000,
+        },
+        lockdown: LockdownParameters {
+            vote_max_age_ms: 300_000,
+            vote_max_ahead_ms: 5_000,
+            quorum_numerator: 2,
+            quorum_denominator: 3,
+            recovery_timeout_ms: 1,
+        },
+        governance: GovernanceParameters {
+            keys: Vec::new(),
+            threshold: 0,
+        },
+        staking: StakingParameters {
+            min_validator_stake: MIN_STAKE,
+            unbonding_ms: UNBONDING_MS,
+            unbondings_max: 3,
+        },
+        slashing: SlashingParameters {
+            equivocation_basis_points: 1_000,
+            equivocation_max_basis_points: 2_500,
+            bad_root_basis_points: 500,
+            bad_root_max_basis_points: 5_000,
+            bad_attestation_basis_points: 500,
+            invalid_vertex_basis_points: 500,
+            downtime_basis_points_per_round: 5,
+            downtime_max_basis_points_per_epoch: 1_000,
+            dkg_failure_basis_points: 500,
+            escrow_ms: 1,
+            jail_first_ms: 150_000,
+            jail_second_ms: 400_000,
+            evidence_max_age_ms: 1,
+            reporter_basis_points: 2_000,
+            treasury_basis_points: 3_000,
+            reports_per_epoch_max: 5,
+        },
+        ceremony: CeremonyParameters {
+            dkg_max_failures: 3,
+        },
+        properties: ChainProperties {
+            transaction_fee: FEE,
+            byte_fee: 0,
+            account_creation_fee: CREATION_FEE,
+        },
+    }
+}
+
+/// Validators `validator-0` … with the keys 0 …, and accounts alice, bob and carol.
+pub(crate) fn genesis_state(validators: u16) -> GenesisState {
+    let names: Vec<_> = (0..validators)
+        .map(|number| name(&format!("validator-{number}")))
+        .collect();
+    let mut accounts: Vec<_> = ["alice", "bob", "carol"]
+        .into_iter()
+        .map(name)
+        .chain(names.iter().copied())
+        .map(|name| GenesisAccount {
+            name,
+            key: account_key(name).public_key(),
+            balance: BALANCE,
+        })
+        .collect();
+    accounts.sort_by_key(|account| account.name);
+    let validators = names
+        .into_iter()
+        .zip(0..)
+        .map(|(account, number)| GenesisValidator {
+            account,
+            signing_key: Some(key_pair(number).public_key()),
+            stake: 2 * MIN_STAKE,
+            url: b"https://validator.example".to_vec(),
+        })
+        .collect();
+    GenesisState {
+        chain: CHAIN,
+        timestamp: START,
+        parameters: parameters(),
+        accounts,
+        validators,
+        treasury: 1_000,
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) state: MemoryState,
+    pub(crate) parameters: Parameters,
+    pub(crate) committee: Committee,
+    /// Block time of the next block less [`BLOCK_MS`].
+    pub(crate) now: TimestampMs,
+}
+
+impl World {
+    pub(crate) fn new(validators: u16) -> Self {
+        Self::from_genesis(&genesis_state(validators))
+    }
+
+    pub(crate) fn from_genesis(state: &GenesisState) -> Self {
+        let outcome = genesis(state).expect("the fixture is a valid genesis");
+        let world = Self {
+            state: MemoryState::from_genesis(&outcome.changes),
+            parameters: state.parameters.clone(),
+            committee: outcome.committee,
+            now: state.timestamp,
+        };
+        audit(&world);
+        world
+    }
+
+    pub(crate) fn properties(&self) -> DynamicProperties {
+        holdfast_ledger::dynamic_properties(&self.state)
+            .expect("the state reads")
+            .expect("genesis is applied")
+    }
+
+    pub(crate) fn account(&self, text: &str) -> Account {
+        holdfast_ledger::account(&self.state, &name(text))
+            .expect("the state reads")
+            .unwrap_or_else(|| panic!("account {text} exists"))
+    }
+
+    pub(crate) fn validator(&self, text: &str) -> Validator {
+        holdfast_ledger::validator(&self.state, &name(text))
+            .expect("the state reads")
+            .unwrap_or_else(|| panic!("validator {text} exists"))
+    }
+
+    pub(crate) fn stake_of(&self, staker: &str, validator: &str) -> u64 {
+        holdfast_ledger::stake_of(&self.state, &name(staker), &name(validator))
+            .expect("the state reads")
+    }
+
+    /// A transaction of `sender` that would be accepted next.
+    pub(crate) fn body(&self, sender: &str, action: Action) -> TransactionBody {
+        let sender = name(sender);
+        let account = holdfast_ledger::account(&self.state, &sender).expect("the state reads");
+        TransactionBody {
+            sender,
+            public_key: account
+                .as_ref()
+                .map_or_else(|| account_key(sender).public_key(), |it| it.public_key),
+            nonce: account.map_or(0, |account| account.nonce),
+            fee_max: u64::MAX,
+            expires_at: None,
+            action,
+        }
+    }
+
+    /// Executes a block `step_ms` after the last one, audits the state, and proves that the block can be undone.
+    pub(crate) fn execute(
+        &mut self,
+        step_ms: u64,
+        transactions: &[VerifiedTransaction],
+        supports: &[Support],
+        evidence: &[(Evidence, AccountName)],
+    ) -> BlockOutcome {
+        let properties = self.properties();
+        self.now = self.now.plus(step_ms);
+        let input = BlockInput {
+            chain: CHAIN,
+            height: properties.height.next(),
+            era: properties.era,
+            timestamp: self.now,
+            committee: &self.committee,
+            transactions,
+            supports,
+            evidence,
+        };
+        let outcome =
+            execute_block(&self.state, &self.parameters, &input).expect("a block executes");
+        assert_eq!(outcome.receipts.len(), transactions.len());
+        let before = self.state.clone();
+        self.state.apply(&outcome.changes);
+        self.state.undo(&outcome.undo);
+        assert_eq!(self.state, before, "undo restores values and tree");
+        self.state.apply(&outcome.changes);
+        if let Some(end) = &outcome.era_end {
+            self.committee = end.committee.clone();
+        }
+        audit(self);
+        outcome
+    }
+
+    /// A block of transactions [`BLOCK_MS`] after the last one.
+    pub(crate) fn block(&mut self, transactions: &[VerifiedTransaction]) -> BlockOutcome {
+        self.execute(BLOCK_MS, transactions, &[], &[])
+    }
+
+    /// A block with one transaction; its receipt.
+    pub(crate) fn act(&mut self, sender: &str, action: Action) -> Receipt {
+        let transaction = verified(self.body(sender, action));
+        let mut outcome = self.block(&[transaction]);
+        outcome.receipts.remove(0)
+    }
+
+    /// As [`Self::act`], for what must succeed.
+    pub(crate) fn must(&mut self, sender: &str, action: Action) -> Receipt {
+        let receipt = self.act(sender, action);
+        assert_eq!(receipt.status, ReceiptStatus::Success);
+        receipt
+    }
+
+    /// As [`Self::act`], for what must fail after the fee was paid: no effect but fee and nonce.
+    pub(crate) fn must_fail(&mut self, sender: &str, action: Action, code: FailureCode) {
+        let before = self.account(sender);
+        let receipt = self.act(sender, action);
+        assert_eq!(receipt.status, ReceiptStatus::Failed(code));
+        assert_eq!(receipt.events, []);
+        let after = self.account(sender);
+        let expected = Account {
+            balance: before.balance - receipt.fee,
+            nonce: before.nonce + 1,
+            ..before
+        };
+        assert_eq!(after, expected);
+        assert!(receipt.fee > 0);
+    }
+
+    /// Blocks without transactions up to the end of the epoch, which is returned.
+    pub(crate) fn end_epoch(&mut self) -> BlockOutcome {
+        let end = self.properties().epoch_start.plus(EPOCH_MS);
+        self.execute(end.since(self.now).max(1), &[], &[], &[])
+    }
+
+    /// A raise of every member's support.
+    pub(crate) fn supports(&self, height: Height) -> Vec<Support> {
+        self.committee
+            .authorities()
+            .map(|authority| Support { authority, height })
+            .collect()
+    }
+
+    pub(crate) fn authority(&self, text: &str) -> AuthorityIndex {
+        self.committee
+            .authority_of_account(&name(text))
+            .expect("a member")
+    }
+}
+
+/// A transaction as it comes out of a verified vertex. The signature is not looked at again.
+pub(crate) fn verified(body: TransactionBody) -> VerifiedTransaction {
+    let transaction = body.sign(&CHAIN, &account_key(name("alice")));
+    let id = transaction.body.id(&CHAIN);
+    VerifiedTransaction::trust(id, transaction)
+}
+
+pub(crate) fn transfer(to: &str, amount: u64) -> Action {
+    Action::Transfer {
+        to: name(to),
+        amount,
+        memo: Vec::new(),
+    }
+}
+
+pub(crate) fn failed(receipt: &Receipt) -> FailureCode {
+    match receipt.status {
+        ReceiptStatus::Failed(code) => code,
+        ReceiptStatus::Success => panic!("the transaction failed"),
+    }
+}
