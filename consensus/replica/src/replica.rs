@@ -208,7 +208,11 @@ impl Replica {
                 (a, b) => a.or(b),
             };
         };
-        consider(self.pending_era.as_ref().map(|pending| pending.repeat_at_ms));
+        consider(
+            self.pending_era
+                .as_ref()
+                .map(|pending| pending.repeat_at_ms),
+        );
         consider(self.future.earliest().map(|timestamp| {
             let wait = timestamp
                 .since(now.wall)
@@ -226,10 +230,7 @@ impl Replica {
 
     /// A vertex that the node holds and a peer may ask for.
     #[must_use]
-    pub fn vertex(
-        &self,
-        reference: &holdfast_types::VertexRef,
-    ) -> Option<&Arc<VerifiedVertex>> {
+    pub fn vertex(&self, reference: &holdfast_types::VertexRef) -> Option<&Arc<VerifiedVertex>> {
         self.dag.as_ref()?.vertices().get(reference)
     }
 

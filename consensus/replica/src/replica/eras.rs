@@ -23,9 +23,7 @@ pub(super) struct PendingEra {
 
 impl Replica {
     pub(super) fn on_executed(&mut self, now: Now, block: ExecutedBlock, out: &mut Output) {
-        let left = self
-            .mempool
-            .executed(&block.transactions, block.timestamp);
+        let left = self.mempool.executed(&block.transactions, block.timestamp);
         if !left.is_empty() {
             out.persist.push(Record::MempoolRemove(left));
         }
@@ -68,7 +66,11 @@ impl Replica {
     }
 
     /// The era's last block is attested outside of vertices: there are no more of this era.
-    fn attest_anchor(&mut self, anchor: &AttestationBody, out: &mut Output) -> Option<Attestation> {
+    pub(super) fn attest_anchor(
+        &mut self,
+        anchor: &AttestationBody,
+        out: &mut Output,
+    ) -> Option<Attestation> {
         let me = self.authority_in(&self.context)?;
         let signer = self.signer.clone()?;
         let guard = self.guard.as_mut()?;

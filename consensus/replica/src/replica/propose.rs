@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 impl Replica {
     pub(super) fn pace(&self, dag: &DagCore, now: Now) -> Pace {
-        let pending =
-            self.mempool.has_ready(now.monotonic_ms) || !self.evidence.is_empty();
+        let pending = self.mempool.has_ready(now.monotonic_ms) || !self.evidence.is_empty();
         dag.pace(now.monotonic_ms, pending)
     }
 
@@ -70,7 +69,7 @@ impl Replica {
             out.persist.push(Record::SignGuard(guard.record().clone()));
         }
         out.persist.push(Record::OwnVertex(Arc::clone(&vertex)));
-        Self::send(out, Message::Vertex(Arc::clone(&vertex)));
+        out.send.push(Message::Vertex(Arc::clone(&vertex)));
         out.facts.push(Fact::Proposed {
             round,
             transactions,
@@ -104,7 +103,10 @@ impl Replica {
             .iter()
             .map(|transaction| transaction.transaction().clone())
             .collect();
-        let first = self.dag.as_ref().is_some_and(|dag| dag.own_last().is_none());
+        let first = self
+            .dag
+            .as_ref()
+            .is_some_and(|dag| dag.own_last().is_none());
         VertexPayload {
             transactions,
             attestations: self.attestations(me, signer, out),
@@ -124,10 +126,7 @@ impl Replica {
         signer: &dyn Signer,
         out: &mut Output,
     ) -> Vec<Attestation> {
-        let surplus = self
-            .to_attest
-            .len()
-            .saturating_sub(VERTEX_ATTESTATIONS_MAX);
+        let surplus = self.to_attest.len().saturating_sub(VERTEX_ATTESTATIONS_MAX);
         self.to_attest.drain(..surplus);
         let mut attestations = Vec::with_capacity(self.to_attest.len());
         for body in std::mem::take(&mut self.to_attest) {

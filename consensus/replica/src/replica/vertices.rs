@@ -1,7 +1,7 @@
 //! Vertices, attestations and commits (rules R3, R6).
 
 use super::{COLLECTOR_HEIGHTS_KEPT, Replica, SigningState};
-use crate::io::{Fact, Message, Now, Output};
+use crate::io::{Fact, Now, Output};
 use crate::record::Record;
 use holdfast_chain::Collected;
 use holdfast_dag::AddOutcome;
@@ -53,8 +53,11 @@ impl Replica {
         let mine = dag.authority() == Some(author);
         let added = dag.add(Arc::clone(&vertex), now.monotonic_ms);
         match added.outcome {
-            AddOutcome::Accepted | AddOutcome::Suspended | AddOutcome::Known => {}
-            AddOutcome::TooOld | AddOutcome::TooFarAhead => {}
+            AddOutcome::Accepted
+            | AddOutcome::Suspended
+            | AddOutcome::Known
+            | AddOutcome::TooOld
+            | AddOutcome::TooFarAhead => {}
             AddOutcome::NoPlace => out.facts.push(Fact::VertexDropped {
                 author,
                 reason: "no_place",
@@ -179,8 +182,7 @@ impl Replica {
         let height = certificate.body.height;
         if height > self.certified {
             self.certified = height;
-            self.collector
-                .forget_below(height, COLLECTOR_HEIGHTS_KEPT);
+            self.collector.forget_below(height, COLLECTOR_HEIGHTS_KEPT);
             out.facts.push(Fact::Certified { height });
         }
         if let Some(pending) = &mut self.pending_era
@@ -189,10 +191,5 @@ impl Replica {
             pending.certificate = Some(certificate.clone());
         }
         out.certificates.push(certificate);
-    }
-
-    /// Says a message again that may have been lost.
-    pub(super) fn send(out: &mut Output, message: Message) {
-        out.send.push(message);
     }
 }
