@@ -16,7 +16,7 @@ use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
     BlockHeader, BlockId, BlockOrigin, Certificate, ChainId, ChainProperties, CommitDigest,
     CommitRecord, Committee, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
-    Height, Member, Parameters, PublicKey, Receipt, ReceiptStatus, Round, Signature,
+    Height, Member, Parameters, PeerClaim, PublicKey, Receipt, ReceiptStatus, Round, Signature,
     SignedTransaction, SignedVertexHeader, StateRoot, Support, TimestampMs, TransactionBody,
     TransactionId, Vertex, VertexDigest, VertexHeader, VertexPayload, VertexRef,
 };
@@ -77,6 +77,7 @@ fn formats() -> Formats {
         LockdownParameters,
         Member,
         Parameters,
+        PeerClaim,
         PeerStatus,
         PublicKey,
         Receipt,

@@ -18,8 +18,12 @@ pub fn check_file(path: &Path, generated: &str) {
     if updating() {
         fs::write(path, generated)
             .unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
-        return;
+    } else {
+        refuse_change(path, generated);
     }
+}
+
+fn refuse_change(path: &Path, generated: &str) {
     let stored = fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
     if let Some(difference) = first_difference(&stored, generated) {
@@ -29,6 +33,25 @@ pub fn check_file(path: &Path, generated: &str) {
             path.display()
         );
     }
+}
+
+/// Compares what stands between the lines `begin` and `end` of the file at `path` with what the code generates now, or
+/// rewrites it in update mode. `generated` ends with a line break.
+///
+/// # Panics
+/// As [`check_file`], and if the file does not hold the two lines in this order.
+pub fn check_section(path: &Path, begin: &str, end: &str, generated: &str) {
+    let stored = fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+    let replaced = with_section(&stored, begin, end, generated)
+        .unwrap_or_else(|| panic!("{} has no section {begin:?} to {end:?}", path.display()));
+    check_file(path, &replaced);
+}
+
+fn with_section(stored: &str, begin: &str, end: &str, generated: &str) -> Option<String> {
+    let (head, rest) = stored.split_once(&format!("{begin}\n"))?;
+    let (_, tail) = rest.split_once(&format!("{end}\n"))?;
+    Some(format!("{head}{begin}\n{generated}{end}\n{tail}"))
 }
 
 fn first_difference(stored: &str, generated: &str) -> Option<String> {
@@ -66,11 +89,20 @@ mod tests {
     }
 
     #[test]
+    fn a_section_is_replaced_and_nothing_else() {
+        let stored = "before\n<\nold\n>\nafter\n";
+        let replaced = with_section(stored, "<", ">", "new\n");
+        assert_eq!(replaced.as_deref(), Some("before\n<\nnew\n>\nafter\n"));
+        assert_eq!(with_section(stored, "<<", ">", "new\n"), None);
+        assert_eq!(with_section(stored, ">", "<", "new\n"), None);
+    }
+
+    #[test]
     #[should_panic(expected = "is not what the code generates")]
     fn a_changed_file_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pinned");
         fs::write(&path, "old\n").unwrap();
-        check_file(&path, "new\n");
+        refuse_change(&path, "new\n");
     }
 }

@@ -8,7 +8,7 @@
 pub mod file;
 pub mod formats;
 
-pub use file::{check_file, updating};
+pub use file::{check_file, check_section, updating};
 pub use formats::Formats;
 
 /// Set to `1`, pinned files are rewritten instead of compared.

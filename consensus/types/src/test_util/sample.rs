@@ -17,6 +17,7 @@ use crate::ids::{
     AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, Round, StateRoot, TimestampMs,
     TransactionId, VertexDigest,
 };
+use crate::peer_claim::PeerClaim;
 use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
 use crate::transaction::{Action, ChainProperties, SignedTransaction, TransactionBody};
 use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
@@ -131,6 +132,7 @@ sample_structs! {
     LastVertexRequest { era, author }
     LastVertexResponse { of_author, own }
     Member { account, signing_key }
+    PeerClaim { key, signature }
     PeerStatus { head, head_id, certified, lowest_block, era, round, timestamp_ms }
     Receipt { transaction, status, fee, events }
     SignedTransaction { body, signature }

@@ -5,8 +5,8 @@ use holdfast_types::test_util::{
     CHAIN, committee, era_context, genesis_refs, key_pair, samples, vertex,
 };
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, ChainId, Ed25519, Era, Round, SignatureCheck, SignatureScheme,
-    TransactionBody, VertexPayload,
+    AttestationBody, AuthorityIndex, ChainId, Ed25519, Era, PeerClaim, Round, SignatureCheck,
+    SignatureScheme, TransactionBody, VertexPayload,
 };
 use std::collections::BTreeSet;
 
@@ -146,4 +146,17 @@ fn round_0_vertices_differ_by_chain_era_anchor_and_author() {
         }
     }
     assert_eq!(seen.len(), 3 * 2 * 4);
+}
+
+#[test]
+fn a_peer_claim_is_bound_to_chain_peer_and_key() {
+    let claim = PeerClaim::sign(&CHAIN, b"peer", &key_pair(1));
+    assert!(claim.verify(&CHAIN, b"peer", &Ed25519));
+    assert!(!claim.verify(&OTHER_CHAIN, b"peer", &Ed25519));
+    assert!(!claim.verify(&CHAIN, b"other peer", &Ed25519));
+    let stolen = PeerClaim {
+        key: key_pair(2).public_key(),
+        ..claim
+    };
+    assert!(!stolen.verify(&CHAIN, b"peer", &Ed25519));
 }

@@ -161,8 +161,7 @@ fn mixed_order_cases() -> Vec<SignatureCheck> {
 }
 
 fn published_cases() -> Vec<(SignatureCheck, bool)> {
-    let file: serde_json::Value =
-        serde_json::from_str(include_str!("../vectors/speccheck.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_str(include_str!("speccheck.json")).unwrap();
     let cases = file["cases"].as_array().unwrap();
     let text = |case: &serde_json::Value, field: &str| case[field].as_str().unwrap().to_owned();
     cases
