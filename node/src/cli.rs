@@ -1,0 +1,158 @@
+//! The command line: one module per verb, each with its `Arguments` and its `run`.
+
+mod completions;
+mod config;
+mod global;
+mod init;
+mod keys;
+mod password;
+
+pub use global::GlobalArguments;
+
+use crate::config::{LogFormat, LogSettings};
+use crate::environment::Environment;
+use crate::exit_codes::{self, ExitCode};
+use crate::failure::Failure;
+use crate::keystore::{Prompt, TerminalPrompt};
+use crate::logging;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+/// A validator node that knows how to stop, and how to start again.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, after_help = exit_codes::help_text(), arg_required_else_help = true)]
+struct CommandLine {
+    #[command(flatten)]
+    global: GlobalArguments,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the home folder of a new node: configuration, keys, data folder.
+    Init(init::Arguments),
+    /// Make, look at and change key files.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Show, check and template the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print the completion script of a shell.
+    Completions(completions::Arguments),
+}
+
+/// What a verb may use of the world outside.
+pub struct Context<'a> {
+    pub environment: Environment,
+    /// Results, for people and pipes.
+    pub out: &'a mut dyn Write,
+    pub prompt: &'a mut dyn Prompt,
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Context")
+            .field("environment", &self.environment)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context<'_> {
+    /// Prints a result. A reader that has gone away, such as `head`, is not an error.
+    ///
+    /// # Errors
+    /// When standard output cannot be written for another reason.
+    pub fn print(&mut self, text: &str) -> Result<(), Failure> {
+        match self
+            .out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush())
+        {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::disk("cannot write to standard output", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs the process: reads its arguments, does what they say, reports a failure on standard error.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(message) => {
+            // Nothing can be done for a caller who closed even standard error.
+            let _unheard = message.print();
+            return if message.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Clean
+            };
+        }
+    };
+    let mut context = Context {
+        environment: Environment::of_process(),
+        out: &mut io::stdout().lock(),
+        prompt: &mut TerminalPrompt,
+    };
+    let result = quiet_logging().and_then(|()| command_line.run(&mut context));
+    match result {
+        Ok(()) => ExitCode::Clean,
+        Err(failure) => {
+            let _unheard = writeln!(io::stderr(), "{failure}");
+            failure.code
+        }
+    }
+}
+
+/// Parses `arguments`, the first being the name of the program, and runs the verb with `context`.
+///
+/// # Errors
+/// What the verb gives; wrong arguments and `--help` are a [`ExitCode::Usage`] failure with clap's text.
+pub fn run<I, T>(arguments: I, context: &mut Context<'_>) -> Result<(), Failure>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    CommandLine::try_parse_from(arguments)
+        .map_err(|message| {
+            Failure::new(
+                ExitCode::Usage,
+                "wrong arguments",
+                message,
+                "holdfast --help",
+            )
+        })?
+        .run(context)
+}
+
+impl CommandLine {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let Self { global, verb } = self;
+        match verb {
+            Verb::Init(arguments) => init::run(arguments, &global, context),
+            Verb::Keys(command) => keys::run(command, &global, context),
+            Verb::Config(command) => config::run(command, &global, context),
+            Verb::Completions(arguments) => {
+                completions::run(&arguments, &mut Self::command(), context)
+            }
+        }
+    }
+}
+
+/// Short-lived verbs log warnings only.
+fn quiet_logging() -> Result<(), Failure> {
+    logging::start(&LogSettings {
+        format: LogFormat::Text,
+        filter: "warn".to_owned(),
+    })
+    .map(drop)
+}
+
+#[cfg(test)]
+#[path = "cli/cli_tests.rs"]
+mod tests;

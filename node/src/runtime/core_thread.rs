@@ -1,0 +1,245 @@
+//! The core thread: all mutable consensus state of the node lives here, in the replica.
+//!
+//! Commands come through one bounded channel. Those that wait are taken together: their outputs are made durable with one
+//! sync, and only then is anything sent (DESIGN §1, rule R1 of the replica). This is the only place with that order.
+
+use super::board::Board;
+use super::execution::ExecutionCommand;
+use crate::failure::Failure;
+use crate::runtime::failures;
+use crate::supervisor::{StopReason, Supervisor};
+use holdfast_replica::{
+    Fact, Input, Message, Now, Output, Record, Replica, SigningState, Submission, SubmissionResult,
+};
+use holdfast_storage::RecordWriter;
+use holdfast_types::{EraContext, TimestampMs, Vertex};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
+
+/// What the core thread can be asked.
+#[derive(Debug)]
+pub enum CoreCommand {
+    Input(Input),
+    /// Transactions that want an answer; it comes when the admitted ones are durable.
+    Submit {
+        submissions: Vec<Submission>,
+        reply: oneshot::Sender<Vec<SubmissionResult>>,
+    },
+}
+
+/// Commands that may wait. A full channel makes the senders wait: that is the backpressure.
+pub const COMMANDS_MAX: usize = 512;
+/// Commands that are taken together, so that one sync serves them all.
+const COMMANDS_PER_BATCH: usize = 256;
+/// The thread looks up at least this often, to notice that the node stops.
+const LOOK_UP: Duration = Duration::from_millis(250);
+
+/// Where outputs go.
+#[derive(Debug)]
+pub struct Outlets {
+    pub messages: tokio::sync::mpsc::UnboundedSender<Message>,
+    pub execution: Sender<ExecutionCommand>,
+    /// Vertices and certificates that have to be verified again.
+    pub verify: Sender<Reverify>,
+    pub facts: Sender<Fact>,
+}
+
+/// What comes back to verification.
+#[derive(Debug)]
+pub enum Reverify {
+    Vertices(Vec<Vertex>),
+    Certificates(Vec<holdfast_types::Certificate>),
+}
+
+/// The core thread's parts.
+#[derive(Debug)]
+pub struct CoreThread {
+    pub replica: Replica,
+    pub writer: RecordWriter,
+    pub commands: Receiver<CoreCommand>,
+    pub outlets: Outlets,
+    pub board: Board,
+    /// The era that vertices are verified against.
+    pub verified_era: Arc<RwLock<Arc<EraContext>>>,
+    pub supervisor: Supervisor,
+    pub started: Instant,
+}
+
+impl CoreThread {
+    /// Runs until the node stops. `first` is the output of the restored replica.
+    pub fn run(mut self, first: Output) -> Result<(), Failure> {
+        let stopping = self.supervisor.stopping();
+        self.carry_out(vec![(first, None)])?;
+        while !stopping.is_cancelled() {
+            let Some(commands) = self.next_commands() else {
+                return Ok(());
+            };
+            let mut outputs = Vec::with_capacity(commands.len());
+            for command in commands {
+                let now = self.now();
+                outputs.push(match command {
+                    CoreCommand::Input(input) => (self.replica.step(now, input), None),
+                    CoreCommand::Submit { submissions, reply } => (
+                        self.replica.step(now, Input::Transactions(submissions)),
+                        Some(reply),
+                    ),
+                });
+            }
+            self.carry_out(outputs)?;
+            self.update_board();
+        }
+        Ok(())
+    }
+
+    /// Waits for a command or a deadline; none when all senders are gone.
+    fn next_commands(&self) -> Option<Vec<CoreCommand>> {
+        let now = self.now();
+        let wait = self.replica.next_wake_ms(now).map_or(LOOK_UP, |deadline| {
+            Duration::from_millis(deadline.saturating_sub(now.monotonic_ms)).min(LOOK_UP)
+        });
+        let first = match self.commands.recv_timeout(wait) {
+            Ok(command) => command,
+            Err(RecvTimeoutError::Timeout) => CoreCommand::Input(Input::Tick),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        let mut commands = vec![first];
+        while commands.len() < COMMANDS_PER_BATCH
+            && let Ok(command) = self.commands.try_recv()
+        {
+            commands.push(command);
+        }
+        Some(commands)
+    }
+
+    /// Makes everything durable, then lets it out.
+    fn carry_out(
+        &mut self,
+        outputs: Vec<(Output, Option<oneshot::Sender<Vec<SubmissionResult>>>)>,
+    ) -> Result<(), Failure> {
+        let records: Vec<Record> = outputs
+            .iter()
+            .flat_map(|(output, _)| &output.persist)
+            .cloned()
+            .collect();
+        if !records.is_empty() {
+            self.writer
+                .commit(&records)
+                .map_err(|error| failures::of_storage(&error))?;
+        }
+        for (output, reply) in outputs {
+            self.let_out(output, reply);
+        }
+        Ok(())
+    }
+
+    fn let_out(&self, output: Output, reply: Option<oneshot::Sender<Vec<SubmissionResult>>>) {
+        if let Some(context) = output.era_started {
+            *self
+                .verified_era
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = context;
+        }
+        // A receiver is gone only while the node stops, and then nobody needs what it would have received.
+        for message in output.send {
+            let _stopping = self.outlets.messages.send(message);
+        }
+        if !output.execute.is_empty() {
+            let commits = ExecutionCommand::Commits(output.execute);
+            let _stopping = self.outlets.execution.send(commits);
+        }
+        if !output.certificates.is_empty() {
+            let certificates = ExecutionCommand::Certificates(output.certificates);
+            let _stopping = self.outlets.execution.send(certificates);
+        }
+        if !output.verify.is_empty() {
+            let _stopping = self.outlets.verify.send(Reverify::Vertices(output.verify));
+        }
+        if !output.verify_certificates.is_empty() {
+            let certificates = Reverify::Certificates(output.verify_certificates);
+            let _stopping = self.outlets.verify.send(certificates);
+        }
+        if let Some(reply) = reply {
+            // Who asked may have gone away; the transactions are queued all the same.
+            let _gone = reply.send(output.submissions);
+        }
+        for fact in output.facts {
+            if let Fact::Doppelganger { era, round } = &fact {
+                let failure = failures::doppelganger(*era, *round);
+                self.supervisor.stop(StopReason::Failed(failure));
+            }
+            let _stopping = self.outlets.facts.send(fact);
+        }
+    }
+
+    fn update_board(&self) {
+        let replica = &self.replica;
+        let dag = replica.dag();
+        let round = dag.map(holdfast_dag::DagCore::round).unwrap_or_default();
+        let complete = round.previous();
+        let active = dag.map_or(0, |dag| dag.vertices().authors(complete));
+        let certified_vertices =
+            dag.map_or(0, |dag| dag.certified_vertices(complete.previous()));
+        let signing_stopped = match replica.signing() {
+            SigningState::Stopped(reason) => Some(reason.clone()),
+            SigningState::NoKey | SigningState::Active => None,
+        };
+        self.board.update(|standing| {
+            standing.context = Arc::clone(replica.context());
+            standing.between_eras = replica.is_between_eras();
+            standing.round = round;
+            standing.active_committee = active;
+            standing.certified_vertices = certified_vertices;
+            standing.mempool_transactions = replica.mempool().len();
+            standing.mempool_bytes = replica.mempool().bytes();
+            standing.signing_stopped = signing_stopped;
+        });
+    }
+
+    fn now(&self) -> Now {
+        now(self.started)
+    }
+}
+
+/// The time, as the replica wants it.
+#[must_use]
+pub fn now(started: Instant) -> Now {
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        monotonic_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        wall: TimestampMs(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// How others reach the core thread.
+#[derive(Clone, Debug)]
+pub struct CoreHandle {
+    commands: SyncSender<CoreCommand>,
+}
+
+impl CoreHandle {
+    #[must_use]
+    pub const fn new(commands: SyncSender<CoreCommand>) -> Self {
+        Self { commands }
+    }
+
+    /// Waits for a place. Not for async code.
+    pub fn input(&self, input: Input) {
+        // The core thread is gone only while the node stops.
+        let _stopping = self.commands.send(CoreCommand::Input(input));
+    }
+
+    /// False if there is no place. For async code, and for what is better dropped than waited with.
+    #[must_use]
+    pub fn try_command(&self, command: CoreCommand) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+
+    /// Waits for a place. Not for async code.
+    pub fn command(&self, command: CoreCommand) {
+        let _stopping = self.commands.send(command);
+    }
+}

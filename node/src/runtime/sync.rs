@@ -1,0 +1,160 @@
+//! Catching up: asks peers where they stand, fetches blocks with certificates from one that is ahead, and leaves the rest to
+//! the DAG once this node is near.
+//!
+//! A peer's claim decides only whom to ask; what it sends is believed because of its certificate.
+
+use super::board::Board;
+use super::execution::ExecutionCommand;
+use super::peers::Peers;
+use crate::failure::Failure;
+use bytes::Bytes;
+use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
+use holdfast_types::wire::{BlocksRequest, BlocksResponse, PeerStatus};
+use holdfast_types::{Height, codec};
+use libp2p::PeerId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// How often peers are asked where they stand.
+const POLL: Duration = Duration::from_secs(1);
+/// Peers asked per poll.
+const POLLED_PEERS_MAX: usize = 8;
+/// A peer that is this many certified blocks ahead is synced from at once.
+const FAR_BLOCKS: u64 = 20;
+/// A node that is behind by less and whose head has not moved for this long is synced, too.
+const STUCK: Duration = Duration::from_secs(2);
+/// Blocks asked for at once.
+const RANGE_BLOCKS: u64 = 256;
+/// A peer that was no help is not asked again for this long.
+const AVOID: Duration = Duration::from_secs(10);
+
+/// The sync task's parts.
+#[derive(Debug)]
+pub struct Sync {
+    pub network: NetworkHandle,
+    pub peers: Peers,
+    pub board: Board,
+    pub execution: Sender<ExecutionCommand>,
+    pub stopping: CancellationToken,
+    pub peer_arrived: Arc<Notify>,
+}
+
+impl Sync {
+    /// Runs until the node stops.
+    pub async fn run(self) -> Result<(), Failure> {
+        let mut avoided: BTreeMap<PeerId, Instant> = BTreeMap::new();
+        loop {
+            tokio::select! {
+                () = self.stopping.cancelled() => return Ok(()),
+                () = tokio::time::sleep(POLL) => {}
+                () = self.peer_arrived.notified() => {}
+            }
+            avoided.retain(|_, until| *until > Instant::now());
+            while let Some((peer, target)) = self.ahead(&avoided).await {
+                self.board
+                    .update(|standing| standing.sync_target = Some(target));
+                if !self.fetch_range(peer, target).await {
+                    avoided.insert(peer, Instant::now() + AVOID);
+                }
+                if self.stopping.is_cancelled() {
+                    return Ok(());
+                }
+            }
+            self.board.update(|standing| standing.sync_target = None);
+        }
+    }
+
+    /// The peer that is furthest ahead, if it is far enough for block sync.
+    async fn ahead(&self, avoided: &BTreeMap<PeerId, Instant>) -> Option<(PeerId, Height)> {
+        let mut polled: Vec<PeerId> = self
+            .peers
+            .all()
+            .into_iter()
+            .filter(|peer| !avoided.contains_key(peer))
+            .collect();
+        // Everybody's turn comes: the list starts elsewhere each time.
+        let head = self.board.read().head.0;
+        if !polled.is_empty() {
+            let turn = usize::try_from(head).unwrap_or_default() % polled.len();
+            polled.rotate_left(turn);
+        }
+        polled.truncate(POLLED_PEERS_MAX);
+        let answers = futures::future::join_all(polled.into_iter().map(|peer| async move {
+            let answer = self
+                .network
+                .request(peer, RequestProtocol::Status, Bytes::new())
+                .await
+                .ok()?;
+            let status: PeerStatus = codec::decode("a peer status", &answer, 1024).ok()?;
+            Some((peer, status))
+        }))
+        .await;
+        let standing = self.board.read();
+        let next = standing.head.next();
+        let (peer, best) = answers
+            .into_iter()
+            .flatten()
+            .filter(|(_, status)| status.lowest_block <= next)
+            .max_by_key(|(_, status)| status.certified)?;
+        let behind = best.certified.since(standing.head);
+        let stuck = behind > 0 && standing.head_changed_at.elapsed() >= STUCK;
+        (behind >= FAR_BLOCKS || stuck).then_some((peer, best.certified))
+    }
+
+    /// Fetches and applies the next blocks; false if the peer was no help.
+    async fn fetch_range(&self, peer: PeerId, target: Height) -> bool {
+        let from = self.board.read().head.next();
+        let to = target.0.min(from.0 + RANGE_BLOCKS - 1);
+        let request = codec::encode(&BlocksRequest {
+            from,
+            to: Height(to),
+        });
+        let answer = self
+            .network
+            .request(peer, RequestProtocol::Blocks, Bytes::from(request))
+            .await;
+        let data = match answer {
+            Ok(data) => data,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "fetching blocks failed");
+                return false;
+            }
+        };
+        let limit = RequestProtocol::Blocks.response_bytes_max();
+        let Ok(response) = codec::decode::<BlocksResponse>("blocks", &data, limit) else {
+            self.network.penalize(peer, Penalty::InvalidResponse);
+            return false;
+        };
+        if response.certificate.is_none() {
+            // It has no certified block to continue with, though it said so: perhaps only just pruned.
+            return false;
+        }
+        let (reply, result) = oneshot::channel();
+        let command = ExecutionCommand::Range {
+            response: Box::new(response),
+            reply,
+        };
+        if self.execution.send(command).is_err() {
+            return false;
+        }
+        match result.await {
+            Ok(Ok(head)) => {
+                tracing::info!(%peer, from = from.0, head = head.0, target = target.0, "synced blocks");
+                true
+            }
+            Ok(Err(error)) => {
+                // The DAG may have moved the head meanwhile: then the range is simply late.
+                if self.board.read().head < from {
+                    tracing::warn!(%peer, %error, "a peer sent a range of blocks that proves nothing");
+                    self.network.penalize(peer, Penalty::InvalidResponse);
+                }
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}

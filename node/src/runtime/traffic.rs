@@ -1,0 +1,258 @@
+//! Between the network and the rest: events in, messages out.
+
+use super::core_thread::Reverify;
+use super::peers::Peers;
+use super::verification::{Job, JobQueue, Urgency};
+use crate::failure::Failure;
+use bytes::Bytes;
+use holdfast_dag::FetchRequest;
+use holdfast_network::{
+    NetworkEvent, NetworkEvents, NetworkHandle, PublishError, RequestProtocol, Topic, Verdict,
+};
+use holdfast_replica::Message;
+use holdfast_types::limits::CERTIFICATE_BYTES_MAX;
+use holdfast_types::wire::{
+    CertificateRequest, CertificateResponse, TransactionBatch, VerticesRequest,
+};
+use holdfast_types::{ChainId, Era, EraContext, Height, SignatureScheme, codec};
+use libp2p::PeerId;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+/// What both directions share.
+#[derive(Clone, Debug)]
+pub struct Traffic {
+    pub chain: ChainId,
+    pub scheme: Arc<dyn SignatureScheme>,
+    pub network: NetworkHandle,
+    pub peers: Peers,
+    pub jobs: Arc<JobQueue<Job>>,
+    pub era: Arc<RwLock<Arc<EraContext>>>,
+    pub stopping: CancellationToken,
+    /// Wakes the sync task when a peer comes.
+    pub peer_arrived: Arc<tokio::sync::Notify>,
+}
+
+/// How long to wait for a place among the jobs of consensus before looking again.
+const FULL_PAUSE: Duration = Duration::from_millis(2);
+/// Peers that are asked for a certificate at once.
+const CERTIFICATE_PEERS: usize = 2;
+
+impl Traffic {
+    /// Hands events to the verification pool until the node stops.
+    pub async fn inbound(self, mut events: NetworkEvents) -> Result<(), Failure> {
+        loop {
+            let event = tokio::select! {
+                () = self.stopping.cancelled() => return Ok(()),
+                event = events.next() => event,
+            };
+            let Some(event) = event else {
+                // The network has ended; its own task says why.
+                self.stopping.cancelled().await;
+                return Ok(());
+            };
+            self.on_event(event).await;
+        }
+    }
+
+    async fn on_event(&self, event: NetworkEvent) {
+        match event {
+            NetworkEvent::Gossip {
+                peer,
+                topic,
+                message_id,
+                data,
+            } => {
+                let job = Job::Gossip {
+                    peer,
+                    topic,
+                    message_id,
+                    data,
+                };
+                if topic == Topic::Transactions {
+                    if self.jobs.offer(Urgency::Transactions, job).is_err() {
+                        self.network.verdict(message_id, peer, Verdict::Ignore);
+                    }
+                } else {
+                    self.offer_waiting(job).await;
+                }
+            }
+            NetworkEvent::Request {
+                peer,
+                protocol,
+                data,
+                responder,
+            } => {
+                let job = Job::Serve {
+                    peer,
+                    protocol,
+                    data,
+                    responder,
+                };
+                if let Err(Job::Serve { responder, .. }) = self.jobs.offer(Urgency::Serving, job) {
+                    let _gone = responder.respond_busy();
+                }
+            }
+            NetworkEvent::PeerConnected { peer, info } => {
+                let key =
+                    self.peers
+                        .connected(peer, &info.claim, &self.chain, self.scheme.as_ref());
+                let era = self.era();
+                let validator = key
+                    .and_then(|key| era.committee.authority_of_key(&key))
+                    .and_then(|authority| era.committee.member(authority))
+                    .map(|member| member.account.to_string());
+                tracing::info!(%peer, address = %info.address, validator, "peer connected");
+                self.peers.classify(&self.network, &era);
+                self.peer_arrived.notify_one();
+            }
+            NetworkEvent::PeerDisconnected { peer, reason } => {
+                self.peers.disconnected(&peer);
+                tracing::info!(%peer, ?reason, "peer disconnected");
+            }
+            NetworkEvent::HandshakeRefused {
+                peer,
+                address,
+                refusal,
+                ..
+            } => tracing::warn!(%peer, %address, "peer refused: {refusal}"),
+        }
+    }
+
+    /// Consensus is never dropped here: the network's own bounded queues fill up behind this.
+    async fn offer_waiting(&self, mut job: Job) {
+        while let Err(refused) = self.jobs.offer(Urgency::Consensus, job) {
+            job = refused;
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(FULL_PAUSE) => {}
+            }
+        }
+    }
+
+    fn era(&self) -> Arc<EraContext> {
+        Arc::clone(&self.era.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends what the core thread lets out, until the node stops.
+    pub async fn outbound(self, mut messages: UnboundedReceiver<Message>) -> Result<(), Failure> {
+        loop {
+            let message = tokio::select! {
+                () = self.stopping.cancelled() => return Ok(()),
+                message = messages.recv() => message,
+            };
+            let Some(message) = message else {
+                return Ok(());
+            };
+            match message {
+                Message::Vertex(vertex) => {
+                    self.publish(Topic::Vertices, codec::encode(vertex.vertex()));
+                }
+                Message::Attestation(attestation) => {
+                    self.publish(Topic::Attestations, codec::encode(&attestation));
+                }
+                Message::Evidence(evidence) => {
+                    self.publish(Topic::Evidence, codec::encode(&evidence));
+                }
+                Message::Transactions(transactions) => {
+                    let batch = TransactionBatch { transactions };
+                    self.publish(Topic::Transactions, codec::encode(&batch));
+                }
+                Message::Fetch { era, request } => self.fetch(era, request),
+                Message::FetchCertificate(height) => self.fetch_certificate(height),
+            }
+        }
+    }
+
+    fn publish(&self, topic: Topic, data: Vec<u8>) {
+        match self.network.publish(topic, Bytes::from(data)) {
+            Ok(()) | Err(PublishError::Stopped) => {}
+            Err(error) => tracing::warn!(%error, "a message was not published"),
+        }
+    }
+
+    fn fetch(&self, era: Era, request: FetchRequest) {
+        let context = self.era();
+        let peer = context
+            .committee
+            .member(request.from)
+            .and_then(|member| self.peers.of_key(&member.signing_key))
+            .or_else(|| self.any_peer(usize::from(request.from.0)));
+        let Some(peer) = peer else { return };
+        let asked = request.references.iter().copied().collect();
+        let data = codec::encode(&VerticesRequest {
+            era,
+            references: request.references,
+        });
+        let this = self.clone();
+        tokio::spawn(async move {
+            let answer = this
+                .network
+                .request(peer, RequestProtocol::Vertices, Bytes::from(data))
+                .await;
+            match answer {
+                Ok(data) => {
+                    this.offer_waiting(Job::FetchedVertices { peer, asked, data })
+                        .await;
+                }
+                // The DAG asks somebody else when it is time.
+                Err(error) => tracing::debug!(%peer, %error, "fetching vertices failed"),
+            }
+        });
+    }
+
+    fn any_peer(&self, turn: usize) -> Option<PeerId> {
+        let peers = self.peers.all();
+        let position = turn.checked_rem(peers.len())?;
+        peers.get(position).copied()
+    }
+
+    fn fetch_certificate(&self, height: Height) {
+        for peer in self.peers.all().into_iter().take(CERTIFICATE_PEERS) {
+            let this = self.clone();
+            let data = codec::encode(&CertificateRequest { height });
+            tokio::spawn(async move {
+                let answer = this
+                    .network
+                    .request(peer, RequestProtocol::Certificates, Bytes::from(data))
+                    .await;
+                let Ok(data) = answer else { return };
+                let decoded: Result<CertificateResponse, _> =
+                    codec::decode("a certificate", &data, CERTIFICATE_BYTES_MAX);
+                if let Ok(CertificateResponse {
+                    certificate: Some(certificate),
+                }) = decoded
+                {
+                    let certificate = Box::new(certificate);
+                    this.offer_waiting(Job::FetchedCertificate { peer, certificate })
+                        .await;
+                }
+            });
+        }
+    }
+}
+
+/// Takes what the core thread wants verified again to the pool. Runs on a thread of its own until the core ends.
+pub fn reverify(
+    requests: &Receiver<Reverify>,
+    jobs: &JobQueue<Job>,
+    stopping: &CancellationToken,
+) -> Result<(), Failure> {
+    while !stopping.is_cancelled() {
+        let Ok(request) = requests.recv_timeout(Duration::from_millis(250)) else {
+            continue;
+        };
+        let mut job = Job::Again(request);
+        while let Err(refused) = jobs.offer(Urgency::Consensus, job) {
+            job = refused;
+            if stopping.is_cancelled() {
+                return Ok(());
+            }
+            std::thread::sleep(FULL_PAUSE);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,354 @@
+//! What is verified, and where it goes.
+
+use crate::runtime::core_thread::{CoreCommand, CoreHandle, Reverify};
+use crate::runtime::serve;
+use bytes::Bytes;
+use holdfast_ledger::account;
+use holdfast_network::{
+    MessageId, NetworkHandle, Penalty, RequestProtocol, Responder, Topic, Verdict,
+};
+use holdfast_replica::{Admission, Input, MempoolReject, Origin, Submission, SubmissionResult};
+use holdfast_storage::Storage;
+use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
+use holdfast_types::wire::{TransactionBatch, VerticesResponse};
+use holdfast_types::{
+    Attestation, Certificate, ChainId, EraContext, Evidence, SignatureScheme, SignedTransaction,
+    TransactionError, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
+};
+use libp2p::PeerId;
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::oneshot;
+
+/// One piece of work.
+#[derive(Debug)]
+pub enum Job {
+    Gossip {
+        peer: PeerId,
+        topic: Topic,
+        message_id: MessageId,
+        data: Bytes,
+    },
+    /// The answer of a peer to a request for vertices.
+    FetchedVertices {
+        peer: PeerId,
+        asked: BTreeSet<VertexRef>,
+        data: Bytes,
+    },
+    /// A certificate that a peer sent.
+    FetchedCertificate {
+        peer: PeerId,
+        certificate: Box<Certificate>,
+    },
+    Again(Reverify),
+    /// A peer asks.
+    Serve {
+        peer: PeerId,
+        protocol: RequestProtocol,
+        data: Bytes,
+        responder: Responder,
+    },
+    /// A client sends an encoded transaction.
+    Submit {
+        encoded: Vec<u8>,
+        reply: oneshot::Sender<Result<VerifiedId, SubmitError>>,
+    },
+}
+
+/// Id of a transaction that was admitted, or was known already.
+pub type VerifiedId = holdfast_types::TransactionId;
+
+/// Why a transaction of a client was not queued.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    #[error(transparent)]
+    Invalid(#[from] TransactionError),
+    #[error("the sender account does not exist")]
+    UnknownSender,
+    #[error("public_key is not the key of the sender account")]
+    WrongKey,
+    #[error(transparent)]
+    Refused(#[from] MempoolReject),
+    #[error("the node is stopping or its store failed")]
+    Stopping,
+}
+
+/// Everything that verification needs.
+#[derive(Debug)]
+pub struct Verifier {
+    pub chain: ChainId,
+    pub scheme: Arc<dyn SignatureScheme>,
+    pub era: Arc<RwLock<Arc<EraContext>>>,
+    pub core: CoreHandle,
+    pub network: NetworkHandle,
+    pub storage: Arc<Storage>,
+    pub server: serve::Server,
+}
+
+impl Verifier {
+    pub(super) fn work(&self, job: Job) {
+        match job {
+            Job::Gossip {
+                peer,
+                topic,
+                message_id,
+                data,
+            } => {
+                let verdict = self.gossip(topic, &data);
+                self.network.verdict(message_id, peer, verdict);
+            }
+            Job::FetchedVertices { peer, asked, data } => self.fetched(peer, &asked, &data),
+            Job::FetchedCertificate { peer, certificate } => {
+                if !self.certificate(*certificate) {
+                    self.network.penalize(peer, Penalty::InvalidResponse);
+                }
+            }
+            Job::Again(Reverify::Vertices(vertices)) => {
+                let verified = vertices
+                    .into_iter()
+                    .filter_map(|vertex| self.verify_vertex(vertex).ok())
+                    .collect();
+                self.core.input(Input::Vertices(verified));
+            }
+            Job::Again(Reverify::Certificates(certificates)) => {
+                for certificate in certificates {
+                    self.certificate(certificate);
+                }
+            }
+            Job::Serve {
+                peer,
+                protocol,
+                data,
+                responder,
+            } => self.server.answer(&self.network, peer, protocol, &data, responder),
+            Job::Submit { encoded, reply } => self.submit(&encoded, reply),
+        }
+    }
+
+    fn era(&self) -> Arc<EraContext> {
+        Arc::clone(&self.era.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn gossip(&self, topic: Topic, data: &[u8]) -> Verdict {
+        match topic {
+            Topic::Vertices => self.gossiped_vertex(data),
+            Topic::Attestations => self.gossiped_attestation(data),
+            Topic::Evidence => self.gossiped_evidence(data),
+            Topic::Transactions => self.gossiped_transactions(data),
+            // The mechanisms of these topics are not part of this version; nobody is blamed for being ahead of us.
+            Topic::Lockdown | Topic::Governance | Topic::Halt | Topic::EmergencyBlocks => {
+                Verdict::Ignore
+            }
+        }
+    }
+
+    fn gossiped_vertex(&self, data: &[u8]) -> Verdict {
+        let Ok(vertex) = codec::decode::<Vertex>("a vertex", data, VERTEX_BYTES_MAX) else {
+            return Verdict::Reject;
+        };
+        let era = self.era();
+        let theirs = vertex.signed.header.era;
+        if theirs == era.era.next() {
+            self.core.input(Input::EarlyVertex(Box::new(vertex)));
+            return Verdict::Ignore;
+        }
+        if theirs != era.era {
+            return Verdict::Ignore;
+        }
+        match VerifiedVertex::verify(vertex, &self.chain, &era, self.scheme.as_ref()) {
+            Ok(verified) => {
+                self.core.input(Input::Vertices(vec![Arc::new(verified)]));
+                Verdict::Accept
+            }
+            Err(reject) => {
+                tracing::warn!(%reject, "a peer sent an invalid vertex");
+                Verdict::Reject
+            }
+        }
+    }
+
+    fn verify_vertex(
+        &self,
+        vertex: Vertex,
+    ) -> Result<Arc<VerifiedVertex>, holdfast_types::VertexReject> {
+        let era = self.era();
+        VerifiedVertex::verify(vertex, &self.chain, &era, self.scheme.as_ref()).map(Arc::new)
+    }
+
+    fn gossiped_attestation(&self, data: &[u8]) -> Verdict {
+        let Ok(attestation) =
+            codec::decode::<Attestation>("an attestation", data, CERTIFICATE_BYTES_MAX)
+        else {
+            return Verdict::Reject;
+        };
+        let era = self.era();
+        if attestation.body.era != era.era {
+            return Verdict::Ignore;
+        }
+        let valid = attestation
+            .signature_check(&self.chain, &era.committee)
+            .is_some_and(|check| self.scheme.verify(&check));
+        if !valid {
+            return Verdict::Reject;
+        }
+        self.core.input(Input::Attestations(vec![attestation]));
+        Verdict::Accept
+    }
+
+    fn gossiped_evidence(&self, data: &[u8]) -> Verdict {
+        let Ok(evidence) = codec::decode::<Evidence>("evidence", data, CERTIFICATE_BYTES_MAX)
+        else {
+            return Verdict::Reject;
+        };
+        let Some(context) = self.context_of(evidence.era()) else {
+            return Verdict::Ignore;
+        };
+        match evidence.verify(&self.chain, &context.committee, self.scheme.as_ref()) {
+            Ok(()) => {
+                self.core.input(Input::Evidence(vec![evidence]));
+                Verdict::Accept
+            }
+            Err(_) => Verdict::Reject,
+        }
+    }
+
+    fn gossiped_transactions(&self, data: &[u8]) -> Verdict {
+        let limit = Topic::Transactions.message_bytes_max();
+        let Ok(batch) = codec::decode::<TransactionBatch>("transactions", data, limit) else {
+            return Verdict::Reject;
+        };
+        let verified =
+            VerifiedTransaction::verify_many(batch.transactions, &self.chain, self.scheme.as_ref());
+        let mut verdict = Verdict::Accept;
+        let mut submissions = Vec::with_capacity(verified.len());
+        for result in verified {
+            match result {
+                // Where a client's node does not propose, each validator waits its turn before it proposes in its place.
+                Ok(transaction) => submissions.extend(self.submission(transaction, true).ok()),
+                Err(_) => verdict = Verdict::Reject,
+            }
+        }
+        if !submissions.is_empty() {
+            // Transactions are the first to go when the node is busy; their senders have other validators.
+            let _dropped_when_busy = self
+                .core
+                .try_command(CoreCommand::Input(Input::Transactions(submissions)));
+        }
+        verdict
+    }
+
+    fn context_of(&self, era: holdfast_types::Era) -> Option<Arc<EraContext>> {
+        use holdfast_chain::ChainStore as _;
+        let current = self.era();
+        if current.era == era {
+            return Some(current);
+        }
+        self.storage.era(era).ok().flatten().map(Arc::new)
+    }
+
+    fn fetched(&self, peer: PeerId, asked: &BTreeSet<VertexRef>, data: &[u8]) {
+        let limit = RequestProtocol::Vertices.response_bytes_max();
+        let Ok(response) = codec::decode::<VerticesResponse>("vertices", data, limit) else {
+            self.network.penalize(peer, Penalty::InvalidResponse);
+            return;
+        };
+        let mut verified = Vec::new();
+        for vertex in response.vertices {
+            match self.verify_vertex(vertex) {
+                Ok(vertex) if asked.contains(&vertex.reference()) => verified.push(vertex),
+                Ok(_) => {
+                    self.network.penalize(peer, Penalty::InvalidResponse);
+                    break;
+                }
+                // Between request and answer the era may have changed: nobody's fault.
+                Err(holdfast_types::VertexReject::WrongEra { .. }) => return,
+                Err(_) => {
+                    self.network.penalize(peer, Penalty::InvalidResponse);
+                    break;
+                }
+            }
+        }
+        verified.sort_by_key(|vertex| vertex.reference());
+        self.core.input(Input::Vertices(verified));
+    }
+
+    /// False if the certificate does not verify.
+    fn certificate(&self, certificate: Certificate) -> bool {
+        let Some(context) = self.context_of(certificate.body.era) else {
+            return true;
+        };
+        let valid = certificate
+            .verify(&self.chain, &context.committee, self.scheme.as_ref())
+            .is_ok();
+        if valid {
+            self.core.input(Input::Certificate(certificate));
+        }
+        valid
+    }
+
+    fn submit(&self, encoded: &[u8], reply: oneshot::Sender<Result<VerifiedId, SubmitError>>) {
+        let verified = SignedTransaction::decode(encoded).and_then(|transaction| {
+            VerifiedTransaction::verify(transaction, &self.chain, self.scheme.as_ref())
+        });
+        let submission = verified
+            .map_err(SubmitError::from)
+            .and_then(|transaction| self.submission(transaction, false));
+        let submission = match submission {
+            Ok(submission) => submission,
+            Err(error) => {
+                // Who asked may have gone away.
+                let _gone = reply.send(Err(error));
+                return;
+            }
+        };
+        let id = submission.transaction.id();
+        let (answer, answered) = oneshot::channel();
+        self.core.command(CoreCommand::Submit {
+            submissions: vec![submission],
+            reply: answer,
+        });
+        self.server.runtime().spawn(async move {
+            let result = match answered.await {
+                Ok(results) => admitted(results, id),
+                Err(_) => Err(SubmitError::Stopping),
+            };
+            let _gone = reply.send(result);
+        });
+    }
+
+    fn submission(
+        &self,
+        transaction: VerifiedTransaction,
+        foreign: bool,
+    ) -> Result<Submission, SubmitError> {
+        let sender = account(self.storage.as_ref(), &transaction.body().sender)
+            .map_err(|_| SubmitError::Stopping)?
+            .ok_or(SubmitError::UnknownSender)?;
+        if sender.public_key != transaction.body().public_key {
+            return Err(SubmitError::WrongKey);
+        }
+        let origin = if foreign {
+            Origin::Foreign {
+                eligible_at_ms: self.server.turn_ms(&transaction.id(), &self.era()),
+            }
+        } else {
+            Origin::Local
+        };
+        Ok(Submission {
+            transaction: Arc::new(transaction),
+            account_nonce: sender.nonce,
+            origin,
+        })
+    }
+}
+
+fn admitted(
+    results: Vec<SubmissionResult>,
+    id: VerifiedId,
+) -> Result<VerifiedId, SubmitError> {
+    match results.into_iter().next() {
+        Some(Ok(Admission::Admitted | Admission::AlreadyKnown)) => Ok(id),
+        Some(Err(reject)) => Err(reject.into()),
+        None => Err(SubmitError::Stopping),
+    }
+}
