@@ -6,7 +6,7 @@ use holdfast_types::test_util::{
 };
 use holdfast_types::{
     AttestationBody, AuthorityIndex, ChainId, Ed25519, Era, PeerClaim, Round, SignatureCheck,
-    SignatureScheme, TransactionBody, VertexPayload,
+    SignatureScheme, Signer, TransactionBody, VertexPayload,
 };
 use std::collections::BTreeSet;
 
