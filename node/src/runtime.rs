@@ -1,0 +1,31 @@
+//! The running node: threads, channels, and the order of effects.
+//!
+//! ```text
+//! network ──events──> traffic ──jobs──> verification pool ──inputs──> core thread (replica)
+//!    ^                                        ^                        │   │ persist, then send
+//!    └───────────────messages─────────────────┼────────────────────────┘   │ commits, certificates
+//! rpc ──submissions───────────────────────────┘                            v
+//!    ^───────────── board, feed, store <──────────────── execution thread (chain) ──executed──> core thread
+//! ```
+//!
+//! - [`core_thread`]: owns the replica; the only place where "durable before sent" happens;
+//! - [`execution`]: owns the chain; executes, writes, tells;
+//! - [`verification`]: decodes and verifies what others send;
+//! - [`traffic`], [`peers`], [`serve`], [`sync`]: the network's side;
+//! - [`board`], [`backend`], [`facts`]: what RPC, metrics and logs show;
+//! - [`start`]: how it is put together; [`failures`]: how it ends.
+
+pub mod backend;
+pub mod board;
+pub mod core_thread;
+pub mod execution;
+pub mod facts;
+pub mod failures;
+pub mod peers;
+pub mod serve;
+pub mod start;
+pub mod sync;
+pub mod traffic;
+pub mod verification;
+
+pub use start::{NodeParts, RunningNode, start};

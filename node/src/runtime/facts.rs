@@ -1,0 +1,114 @@
+//! What happened, as log lines and metrics.
+
+use super::board::Board;
+use crate::failure::Failure;
+use holdfast_network::NetworkHandle;
+use holdfast_replica::Fact;
+use holdfast_rpc::Metrics;
+use holdfast_storage::Storage;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+mod gauges;
+
+/// Turns facts into log lines and counters, and looks at the gauges now and then.
+#[derive(Debug)]
+pub struct FactsThread {
+    pub facts: Receiver<Fact>,
+    pub metrics: Metrics,
+    pub board: Board,
+    pub storage: Arc<Storage>,
+    pub network: NetworkHandle,
+    pub stopping: CancellationToken,
+}
+
+/// How often the gauges are set.
+const GAUGES: Duration = Duration::from_secs(1);
+
+impl FactsThread {
+    /// Runs until the node stops.
+    pub fn run(self) -> Result<(), Failure> {
+        let mut gauges_at = Instant::now();
+        while !self.stopping.is_cancelled() {
+            match self.facts.recv_timeout(Duration::from_millis(250)) {
+                Ok(fact) => self.on_fact(&fact),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            if gauges_at.elapsed() >= GAUGES {
+                gauges_at = Instant::now();
+                gauges::set(&self.metrics, &self.board, &self.storage, &self.network);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_fact(&self, fact: &Fact) {
+        gauges::count(&self.metrics, fact);
+        match fact {
+            Fact::Proposed { round, transactions } => {
+                tracing::debug!(round = round.0, transactions, "vertex proposed");
+            }
+            Fact::Committed {
+                leader_round,
+                index,
+                vertices,
+                transactions,
+            } => tracing::debug!(
+                leader_round = leader_round.0,
+                index,
+                vertices,
+                transactions,
+                "sub-DAG committed"
+            ),
+            Fact::Certified { height } => tracing::debug!(height = height.0, "block certified"),
+            Fact::EraEnded { era, anchor_height } => {
+                tracing::info!(era = era.0, last_height = anchor_height.0, "era ended");
+            }
+            Fact::EraStarted {
+                era,
+                committee_size,
+                authority,
+            } => tracing::info!(
+                era = era.0,
+                committee_size,
+                authority = authority.map(|authority| authority.0),
+                "era started"
+            ),
+            Fact::Equivocation { author, round } => tracing::warn!(
+                authority = author.0,
+                round = round.0,
+                "a validator signed two vertices in one round; evidence is kept"
+            ),
+            Fact::ContradictoryAttestations { author, height } => tracing::warn!(
+                authority = author.0,
+                height = height.0,
+                "a validator attested two blocks at one height; evidence is kept"
+            ),
+            Fact::Behind {
+                round,
+                network_round,
+            } => tracing::info!(
+                round = round.0,
+                network_round = network_round.0,
+                "this node is behind the network"
+            ),
+            Fact::SignRefused { reason } => tracing::warn!(reason, "the sign guard refused"),
+            Fact::Doppelganger { era, round } => tracing::error!(
+                era = era.0,
+                round = round.0,
+                "our key signs elsewhere: signing stopped"
+            ),
+            Fact::VertexParked { author, ahead_ms } => tracing::debug!(
+                authority = author.0,
+                ahead_ms,
+                "a vertex is dated ahead of our clock; it waits"
+            ),
+            Fact::VertexDropped { author, reason } => {
+                tracing::debug!(authority = author.0, reason, "a vertex was dropped");
+            }
+        }
+    }
+}
