@@ -1,0 +1,34 @@
+//! What goes over the wire as JSON: one type per shape, each with its JSON Schema.
+//!
+//! Conventions: ids, hashes and keys are lower-case hexadecimal without prefix; amounts are always decimal strings;
+//! other 64-bit numbers are JSON numbers below 2^53 and decimal strings from there on.
+
+mod account;
+mod block;
+mod names;
+mod node;
+mod numbers;
+mod status;
+mod subscription;
+mod text;
+mod transaction;
+mod validator;
+
+pub use account::{Account, AccountOptions, AccountProof};
+pub use block::{
+    Block, BlockDetail, BlockHeader, BlockOrigin, BlockRef, BlockSelector, BlockSummary,
+    Certificate, CertificateSignature, CommitVertex, Support,
+};
+pub use names::AccountName;
+pub use node::{NodeInfo, Peer, PeerClass, PeerDirection, SigningState, SigningStatus};
+pub use numbers::{Amount, Number, SAFE_INTEGER_END};
+pub use status::{ChainState, HaltStatus, Head, MempoolStatus, Status, Syncing};
+pub use subscription::{
+    Cursor, FinalityNotification, Gap, Notification, NotificationBody, ReceiptsNotification,
+    SubscriptionFinality, SubscriptionKind,
+};
+pub use text::{Hash, Hex, HexBytes, PublicKey, Signature, TransactionBytes};
+pub use transaction::{
+    Action, Event, Finality, Receipt, ReceiptStatus, SendOptions, Sent, Transaction, WaitFor,
+};
+pub use validator::{Committee, CommitteeKind, CommitteeMember, Validator};

@@ -1,0 +1,153 @@
+//! The definitions of all methods, in the order of the reference.
+
+use super::definition::{Method, Transport};
+use super::params::{
+    AccountParams, BlockParams, CommitteeParams, HeaderParams, HeightParams, NoParams, SendParams,
+    SubscribeParams, TransactionIdParams, UnsubscribeParams,
+};
+use crate::codes::ErrorCode;
+use crate::dto::{
+    Account, Block, BlockHeader, Certificate, Committee, NodeInfo, Peer, Receipt, Sent, Status,
+    Transaction, Validator,
+};
+use serde_json::{Map, Value};
+
+macro_rules! methods {
+    ($(
+        $(#[doc = $doc:literal])*
+        $method:ident = $name:literal ($params:ty) -> $output:ty {
+            summary: $summary:literal,
+            description: $description:literal,
+            $(errors: [$($error:ident),*],)?
+            $(transport: $transport:ident,)?
+        }
+    )*) => {
+        /// The name of every method in order, as the metric label `method` lists them.
+        pub(crate) const METHOD_NAMES: &[&str] = &[$($name),*];
+
+        $(
+            $(#[doc = $doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $method;
+
+            impl Method for $method {
+                const NAME: &'static str = $name;
+                const SUMMARY: &'static str = $summary;
+                const DESCRIPTION: &'static str = $description;
+                $(const ERRORS: &'static [ErrorCode] = &[$(ErrorCode::$error),*];)?
+                $(const TRANSPORT: Transport = Transport::$transport;)?
+                type Params = $params;
+                type Output = $output;
+            }
+        )*
+    };
+}
+
+methods! {
+    /// `chain_getStatus`.
+    GetStatus = "chain_getStatus" (NoParams) -> Status {
+        summary: "Where the chain and this node stand.",
+        description: "The figures of one moment: head, what is final, era and round, halts in force, queue, peers.",
+    }
+
+    /// `chain_getBlock`.
+    GetBlock = "chain_getBlock" (BlockParams) -> Option<Block> {
+        summary: "A block with its transactions.",
+        description: "By height the block on this node's best branch. Null if this node does not know it. A block whose JSON is longer than the node's reply limit gives `REPLY_TOO_LARGE`: ask for detail `ids`.",
+        errors: [Pruned, ReplyTooLarge],
+    }
+
+    /// `chain_getHeader`.
+    GetHeader = "chain_getHeader" (HeaderParams) -> Option<BlockHeader> {
+        summary: "The header of a block.",
+        description: "Null if this node does not know the block.",
+        errors: [Pruned],
+    }
+
+    /// `chain_getTransaction`.
+    GetTransaction = "chain_getTransaction" (TransactionIdParams) -> Option<Transaction> {
+        summary: "A transaction, decoded.",
+        description: "Also one that is queued on this node and in no block yet. Null if this node does not know it.",
+        errors: [Pruned],
+    }
+
+    /// `chain_getReceipt`.
+    GetReceipt = "chain_getReceipt" (TransactionIdParams) -> Option<Receipt> {
+        summary: "The result of an executed transaction, and how final it is.",
+        description: "Null if no block that this node knows has executed the transaction. A receipt whose `finality` is `irreversible` never changes.",
+        errors: [Pruned],
+    }
+
+    /// `chain_getAccount`.
+    GetAccount = "chain_getAccount" (AccountParams) -> Option<Account> {
+        summary: "An account, on request with a Merkle proof.",
+        description: "As of the head; with a proof as of the block that the proof names, whose certificate vouches for the state root. Null if there is no such account.",
+        errors: [NodeBehind],
+    }
+
+    /// `chain_getValidators`.
+    GetValidators = "chain_getValidators" (NoParams) -> Vec<Validator> {
+        summary: "All registered validators.",
+        description: "Sorted by account, as of the head.",
+    }
+
+    /// `chain_getCommittee`.
+    GetCommittee = "chain_getCommittee" (CommitteeParams) -> Option<Committee> {
+        summary: "The committee of an era.",
+        description: "Null if this node does not know the era.",
+        errors: [Pruned],
+    }
+
+    /// `chain_getCertificate`.
+    GetCertificate = "chain_getCertificate" (HeightParams) -> Option<Certificate> {
+        summary: "The certificate of a block.",
+        description: "Not every block has one: a block is final as soon as it or any descendant is certified. Null if this node has none for the height.",
+        errors: [Pruned],
+    }
+
+    /// `chain_getParameters`.
+    GetParameters = "chain_getParameters" (NoParams) -> Map<String, Value> {
+        summary: "The consensus parameters.",
+        description: "As in the genesis document.",
+    }
+
+    /// `chain_sendTransaction`.
+    SendTransaction = "chain_sendTransaction" (SendParams) -> Sent {
+        summary: "Queues a signed transaction.",
+        description: "The reply comes when this node has verified the transaction and durably queued it, or, with `wait`, when it is committed or irreversible. If the wait runs out, `timed_out` is true and the transaction stays queued. Sending the same transaction again is harmless. To send many, use batches: their entries are verified together.\n\nA receipt with `status` `failed` is a success of this call: the chain has executed the transaction and says why it had no effect.",
+        errors: [ChainHalted, NodeBehind, EmergencyProvisional, Lockdown, MempoolFull, TransactionRejected, NotPrimaryStore, RateLimited],
+    }
+
+    /// `chain_subscribe`.
+    Subscribe = "chain_subscribe" (SubscribeParams) -> String {
+        summary: "Subscribes to blocks, receipts or finality.",
+        description: "The result is the id of the subscription. Notifications have the method `chain_subscription` and the params `{subscription, result}`, where `result` is a `Notification`. Events come in order. After a lost connection hand back the last cursor as `from`. If events are missing (a slow client, an old cursor, a restarted or different node) the next notification is a `gap` that says which; fetch the blocks in between and go on.",
+        errors: [TooManySubscriptions],
+        transport: WebSocket,
+    }
+
+    /// `chain_unsubscribe`.
+    Unsubscribe = "chain_unsubscribe" (UnsubscribeParams) -> bool {
+        summary: "Ends a subscription.",
+        description: "True if this connection had it.",
+        transport: WebSocket,
+    }
+
+    /// `node_getInfo`.
+    GetInfo = "node_getInfo" (NoParams) -> NodeInfo {
+        summary: "What this node is.",
+        description: "Version, chain, peer id, and whether it validates and signs.",
+    }
+
+    /// `node_getPeers`.
+    GetPeers = "node_getPeers" (NoParams) -> Vec<Peer> {
+        summary: "The connected peers.",
+        description: "With direction, latency, score and class.",
+    }
+
+    /// `rpc.discover`.
+    Discover = "rpc.discover" (NoParams) -> Map<String, Value> {
+        summary: "This interface as an OpenRPC document.",
+        description: "Also at `GET /openrpc.json`.",
+    }
+}

@@ -1,0 +1,98 @@
+//! The parameters of every method.
+
+use super::definition::params;
+use crate::dto::{
+    AccountName, AccountOptions, BlockDetail, BlockSelector, Cursor, Hash, Number, SendOptions,
+    SubscriptionFinality, SubscriptionKind, TransactionBytes,
+};
+
+params! {
+    /// No parameters.
+    NoParams {}
+}
+
+params! {
+    /// Parameters of `chain_getBlock`.
+    BlockParams {
+        /// Which block: `head`, `lib`, `certified`, a height or an id.
+        required block: BlockSelector = "\"head\"",
+        /// `full` (if absent) or `ids`.
+        optional detail: BlockDetail = "\"full\"",
+    }
+}
+
+params! {
+    /// Parameters of `chain_getHeader`.
+    HeaderParams {
+        /// Which block: `head`, `lib`, `certified`, a height or an id.
+        required block: BlockSelector = "\"certified\"",
+    }
+}
+
+params! {
+    /// Parameters of `chain_getTransaction` and `chain_getReceipt`.
+    TransactionIdParams {
+        /// Id of the transaction.
+        required id: Hash = "\"0000000000000000000000000000000000000000000000000000000000000000\"",
+    }
+}
+
+params! {
+    /// Parameters of `chain_getAccount`.
+    AccountParams {
+        /// Name of the account.
+        required name: AccountName = "\"alice\"",
+        /// What else to give.
+        optional options: AccountOptions = "{\"proof\":true}",
+    }
+}
+
+params! {
+    /// Parameters of `chain_getCommittee`.
+    CommitteeParams {
+        /// Number of the era; the running one if absent.
+        optional era: Number = "1",
+    }
+}
+
+params! {
+    /// Parameters of `chain_getCertificate`.
+    HeightParams {
+        /// Height of the block.
+        required height: Number = "1",
+    }
+}
+
+params! {
+    /// Parameters of `chain_sendTransaction`.
+    SendParams {
+        /// The signed transaction in its canonical encoding, as hexadecimal digits.
+        required transaction: TransactionBytes = "\"05616c696365\"",
+        /// Whether to wait for more than the node's own queue.
+        optional options: SendOptions = "{\"wait\":\"irreversible\",\"timeout_ms\":10000}",
+    }
+}
+
+params! {
+    /// Parameters of `chain_subscribe`.
+    SubscribeParams {
+        /// What to subscribe to.
+        required kind: SubscriptionKind = "\"receipts\"",
+        /// Go on behind this cursor; with the next event if absent.
+        optional from: Cursor = "\"6423f1e8a1b40-17\"",
+        /// For `blocks` and `receipts`: send them when committed (if absent) or when irreversible.
+        optional finality: SubscriptionFinality = "\"irreversible\"",
+        /// For `receipts`: only those that concern this account.
+        optional account: AccountName = "\"alice\"",
+        /// For `receipts`: only that of this transaction.
+        optional transaction_id: Hash = "\"0000000000000000000000000000000000000000000000000000000000000000\"",
+    }
+}
+
+params! {
+    /// Parameters of `chain_unsubscribe`.
+    UnsubscribeParams {
+        /// Id as `chain_subscribe` gave it.
+        required subscription: String = "\"1\"",
+    }
+}

@@ -1,0 +1,188 @@
+//! The table of methods: name to handler, and what documents need.
+
+use super::definition::{Method, MethodDoc, Params, RawParams};
+use super::handlers;
+use super::list::{
+    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetHeader, GetInfo,
+    GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators, METHOD_NAMES,
+    SendTransaction, Subscribe, Unsubscribe,
+};
+use super::params::{SubscribeParams, UnsubscribeParams};
+use crate::backend::{Backend, BackendError};
+use crate::codes::{ErrorCode, Fault};
+use crate::docs::{Docs, DocsBuilder};
+use crate::state::ServerState;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Method of the notifications of a subscription.
+pub(crate) const NOTIFICATION_METHOD: &str = "chain_subscription";
+
+type JsonResult = Result<String, Fault>;
+type SendFuture = BoxFuture<'static, JsonResult>;
+type Query = Box<dyn FnOnce(&dyn Backend) -> JsonResult + Send>;
+
+/// How a method is answered.
+pub(crate) enum Handler {
+    /// From memory, on the spot.
+    Inline(fn(&dyn Backend) -> JsonResult),
+    /// By a query that may read the disk: the parameters are read first, the query runs on a blocking thread.
+    Blocking(fn(Option<&RawValue>) -> Result<Query, Fault>),
+    /// By queueing a transaction.
+    Send(fn(&Arc<ServerState>, Option<&RawValue>) -> Result<SendFuture, Fault>),
+    /// By the connection, which holds the subscriptions.
+    Subscribe(fn(Option<&RawValue>) -> Result<SubscribeParams, Fault>),
+    /// By the connection.
+    Unsubscribe(fn(Option<&RawValue>) -> Result<UnsubscribeParams, Fault>),
+    /// With the OpenRPC document.
+    Document,
+}
+
+/// All methods.
+pub(crate) struct MethodTable {
+    handlers: Vec<Handler>,
+    by_name: HashMap<&'static str, usize>,
+    document: Arc<str>,
+}
+
+impl MethodTable {
+    /// The table, and what documents say of its methods.
+    pub(crate) fn new() -> (Self, Docs) {
+        let mut builder = Builder {
+            handlers: Vec::new(),
+            docs: DocsBuilder::default(),
+        };
+        builder.inline::<GetStatus>(|backend| json(backend.status()));
+        builder.blocking::<GetBlock>(|params| {
+            let params = parse::<GetBlock>(params)?;
+            let detail = params.detail.unwrap_or_default();
+            query(move |backend| backend.block(params.block, detail))
+        });
+        builder.blocking::<GetHeader>(|params| {
+            let params = parse::<GetHeader>(params)?;
+            query(move |backend| backend.header(params.block))
+        });
+        builder.blocking::<GetTransaction>(|params| {
+            let params = parse::<GetTransaction>(params)?;
+            query(move |backend| backend.transaction(&params.id))
+        });
+        builder.blocking::<GetReceipt>(|params| {
+            let params = parse::<GetReceipt>(params)?;
+            query(move |backend| backend.receipt(&params.id))
+        });
+        builder.blocking::<GetAccount>(|params| {
+            let params = parse::<GetAccount>(params)?;
+            let options = params.options.unwrap_or_default();
+            query(move |backend| backend.account(&params.name, options.proof))
+        });
+        builder.blocking::<GetValidators>(|params| {
+            parse::<GetValidators>(params)?;
+            query(|backend| backend.validators())
+        });
+        builder.blocking::<GetCommittee>(|params| {
+            let params = parse::<GetCommittee>(params)?;
+            query(move |backend| backend.committee(params.era.map(|era| era.get())))
+        });
+        builder.blocking::<GetCertificate>(|params| {
+            let params = parse::<GetCertificate>(params)?;
+            query(move |backend| backend.certificate(params.height.get()))
+        });
+        builder.inline::<GetParameters>(|backend| json(backend.parameters()));
+        builder.add::<SendTransaction>(Handler::Send(|state, params| {
+            let params = parse::<SendTransaction>(params)?;
+            Ok(handlers::send_transaction(Arc::clone(state), params))
+        }));
+        builder.add::<Subscribe>(Handler::Subscribe(parse::<Subscribe>));
+        builder.add::<Unsubscribe>(Handler::Unsubscribe(parse::<Unsubscribe>));
+        builder.inline::<GetInfo>(|backend| json(backend.node_info()));
+        builder.inline::<GetPeers>(|backend| json(backend.peers()));
+        builder.add::<Discover>(Handler::Document);
+        builder.build()
+    }
+
+    /// Index and handler of a method.
+    pub(crate) fn find(&self, name: &str) -> Option<(usize, &Handler)> {
+        self.by_name
+            .get(name)
+            .map(|&index| (index, &self.handlers[index]))
+    }
+
+    /// The OpenRPC document.
+    pub(crate) fn document(&self) -> &Arc<str> {
+        &self.document
+    }
+}
+
+struct Builder {
+    handlers: Vec<Handler>,
+    docs: DocsBuilder,
+}
+
+impl Builder {
+    fn add<M: Method>(&mut self, handler: Handler) {
+        self.handlers.push(handler);
+        self.docs.add(MethodDoc::of::<M>);
+    }
+
+    fn inline<M: Method>(&mut self, answer: fn(&dyn Backend) -> JsonResult) {
+        assert!(
+            M::Params::SPECS.is_empty(),
+            "{} has parameters, which inline handlers do not read",
+            M::NAME
+        );
+        self.add::<M>(Handler::Inline(answer));
+    }
+
+    fn blocking<M: Method>(&mut self, prepare: fn(Option<&RawValue>) -> Result<Query, Fault>) {
+        self.add::<M>(Handler::Blocking(prepare));
+    }
+
+    fn build(self) -> (MethodTable, Docs) {
+        let docs = self.docs.build();
+        let names: Vec<_> = docs.methods.iter().map(|doc| doc.name).collect();
+        assert_eq!(names, METHOD_NAMES, "the table and its list of names agree");
+        let by_name = names
+            .into_iter()
+            .enumerate()
+            .map(|(index, name)| (name, index))
+            .collect();
+        let document = docs.openrpc().to_string().into();
+        (
+            MethodTable {
+                handlers: self.handlers,
+                by_name,
+                document,
+            },
+            docs,
+        )
+    }
+}
+
+fn parse<M: Method>(params: Option<&RawValue>) -> Result<M::Params, Fault> {
+    M::Params::parse(&RawParams::split(M::Params::SPECS, params)?)
+}
+
+fn query<T: Serialize>(
+    ask: impl FnOnce(&dyn Backend) -> Result<T, BackendError> + Send + 'static,
+) -> Result<Query, Fault> {
+    Ok(Box::new(|backend| json(ask(backend))))
+}
+
+pub(super) fn json<T: Serialize>(result: Result<T, BackendError>) -> JsonResult {
+    serde_json::to_string(&result?).map_err(|error| {
+        tracing::error!(%error, "a reply does not serialize");
+        Fault::new(
+            ErrorCode::InternalError,
+            "the reply does not serialize; see the node's log",
+        )
+    })
+}
+
+impl std::fmt::Debug for MethodTable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(METHOD_NAMES).finish()
+    }
+}

@@ -1,0 +1,387 @@
+//! An in-memory backend for tests: a chain that makes a block when told to.
+
+mod samples;
+
+use crate::backend::{AttributedReceipt, Backend, BackendError};
+use crate::dto::{
+    Account, AccountName, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector, BlockSummary,
+    Certificate, ChainState, Committee, Finality, FinalityNotification, Hash, NodeInfo, Number,
+    Peer, Receipt, Status, Transaction, Validator,
+};
+use crate::feed::{ChainEvent, Feed, FeedLimits};
+use crate::health::Health;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+pub use samples::sample_hash;
+use serde_json::{Map, Value};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::watch;
+
+/// The first byte of a transaction that the fake chain executes but lets fail.
+pub const FAILING_TRANSACTION: u8 = 0xfa;
+
+/// An in-memory backend.
+#[derive(Debug)]
+pub struct FakeBackend {
+    chain: Mutex<FakeChain>,
+    feed: Feed,
+    /// While true, submitted transactions wait.
+    submissions_held: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct FakeChain {
+    blocks: Vec<FakeBlock>,
+    queue: Vec<Vec<u8>>,
+    certified_height: u64,
+    pruned_below: u64,
+    submission_error: Option<BackendError>,
+    health: Health,
+    state: ChainState,
+}
+
+#[derive(Clone, Debug)]
+struct FakeBlock {
+    header: BlockHeader,
+    transactions: Vec<Transaction>,
+    receipts: Vec<Receipt>,
+}
+
+impl FakeBackend {
+    /// A chain that consists of the genesis block.
+    #[must_use]
+    pub fn new(feed_limits: FeedLimits) -> Arc<Self> {
+        let genesis = FakeBlock {
+            header: samples::header(0),
+            transactions: Vec::new(),
+            receipts: Vec::new(),
+        };
+        let chain = FakeChain {
+            blocks: vec![genesis],
+            queue: Vec::new(),
+            certified_height: 0,
+            pruned_below: 0,
+            submission_error: None,
+            health: Health::all_pass(),
+            state: ChainState::Running,
+        };
+        Arc::new(Self {
+            chain: Mutex::new(chain),
+            feed: Feed::new(samples::RUN, feed_limits),
+            submissions_held: watch::Sender::new(false),
+        })
+    }
+
+    fn chain(&self) -> MutexGuard<'_, FakeChain> {
+        self.chain
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Executes the queue into a block and announces it.
+    pub fn produce_block(&self) -> BlockRef {
+        let (summary, transaction_ids) = self.chain().append_block();
+        let block = BlockRef {
+            height: summary.header.height,
+            id: summary.header.id,
+        };
+        self.feed.publish(ChainEvent::Block(Box::new(summary)));
+        self.feed.publish(ChainEvent::Receipts {
+            height: block.height.get(),
+            block_id: block.id,
+            transaction_ids,
+        });
+        block
+    }
+
+    /// Certifies the blocks up to a height and announces it.
+    pub fn certify(&self, height: u64) {
+        let finality = {
+            let mut chain = self.chain();
+            chain.certified_height = height;
+            FinalityNotification {
+                certified: chain.block_ref(height),
+                lib: chain.block_ref(height.saturating_sub(1)),
+            }
+        };
+        self.feed.publish(ChainEvent::Finality(finality));
+    }
+
+    /// Number of transactions that wait for a block.
+    #[must_use]
+    pub fn queue_len(&self) -> usize {
+        self.chain().queue.len()
+    }
+
+    /// Refuses submissions with this error from now on; none: accepts them.
+    pub fn set_submission_error(&self, error: Option<BackendError>) {
+        self.chain().submission_error = error;
+    }
+
+    /// While held, submissions do not complete.
+    pub fn hold_submissions(&self, hold: bool) {
+        self.submissions_held.send_replace(hold);
+    }
+
+    /// Number of submissions that are held.
+    #[must_use]
+    pub fn held_submissions(&self) -> usize {
+        self.submissions_held.receiver_count()
+    }
+
+    /// Forgets the blocks below a height.
+    pub fn prune_below(&self, height: u64) {
+        self.chain().pruned_below = height;
+    }
+
+    /// What the node says of its health and state from now on.
+    pub fn set_health(&self, state: ChainState, change: impl FnOnce(&mut Health)) {
+        let mut chain = self.chain();
+        chain.state = state;
+        chain.health = Health::all_pass();
+        change(&mut chain.health);
+    }
+}
+
+impl FakeChain {
+    fn append_block(&mut self) -> (BlockSummary, Vec<Hash>) {
+        let height = self.blocks.len() as u64;
+        let header = samples::header(height);
+        let bodies = std::mem::take(&mut self.queue);
+        let transactions: Vec<_> = bodies
+            .iter()
+            .map(|bytes| samples::transaction(bytes))
+            .collect();
+        let receipts: Vec<_> = bodies
+            .iter()
+            .zip(0..)
+            .map(|(bytes, index)| {
+                samples::receipt(
+                    bytes,
+                    &header,
+                    index,
+                    bytes.first() == Some(&FAILING_TRANSACTION),
+                )
+            })
+            .collect();
+        let ids = transactions
+            .iter()
+            .map(|transaction| transaction.id)
+            .collect();
+        let transaction_count = transactions.len() as u32;
+        self.blocks.push(FakeBlock {
+            header: header.clone(),
+            transactions,
+            receipts,
+        });
+        (
+            BlockSummary {
+                header,
+                transaction_count,
+            },
+            ids,
+        )
+    }
+
+    fn block_ref(&self, height: u64) -> BlockRef {
+        BlockRef {
+            height: Number(height),
+            id: samples::header(height).id,
+        }
+    }
+
+    fn head_height(&self) -> u64 {
+        self.blocks.len() as u64 - 1
+    }
+
+    fn select(&self, selector: BlockSelector) -> Result<Option<&FakeBlock>, BackendError> {
+        let height = match selector {
+            BlockSelector::Head => self.head_height(),
+            BlockSelector::Lib => self.certified_height.saturating_sub(1),
+            BlockSelector::Certified => self.certified_height,
+            BlockSelector::Height(height) => height,
+            BlockSelector::Id(id) => {
+                return Ok(self.blocks.iter().find(|block| block.header.id == id));
+            }
+        };
+        if height < self.pruned_below {
+            return Err(BackendError::Pruned {
+                earliest: self.pruned_below,
+            });
+        }
+        let index = usize::try_from(height).unwrap_or(usize::MAX);
+        Ok(self.blocks.get(index))
+    }
+
+    fn with_finality(&self, receipt: &Receipt) -> Receipt {
+        let irreversible = receipt.height.get() <= self.certified_height;
+        let finality = if irreversible {
+            Finality::Irreversible
+        } else {
+            Finality::Committed
+        };
+        Receipt {
+            finality,
+            ..receipt.clone()
+        }
+    }
+}
+
+impl Backend for FakeBackend {
+    fn status(&self) -> Result<Status, BackendError> {
+        let chain = self.chain();
+        let head = &chain.blocks[chain.blocks.len() - 1].header;
+        let certified = chain.block_ref(chain.certified_height);
+        let lib = chain.block_ref(chain.certified_height.saturating_sub(1));
+        Ok(samples::status(
+            chain.state,
+            head,
+            certified,
+            lib,
+            chain.queue.len(),
+        ))
+    }
+
+    fn chain_state(&self) -> ChainState {
+        self.chain().state
+    }
+
+    fn health(&self) -> Health {
+        self.chain().health.clone()
+    }
+
+    fn node_info(&self) -> Result<NodeInfo, BackendError> {
+        Ok(samples::node_info())
+    }
+
+    fn peers(&self) -> Result<Vec<Peer>, BackendError> {
+        Ok(vec![samples::peer()])
+    }
+
+    fn parameters(&self) -> Result<Map<String, Value>, BackendError> {
+        Ok(samples::parameters())
+    }
+
+    fn block(
+        &self,
+        selector: BlockSelector,
+        detail: BlockDetail,
+    ) -> Result<Option<Block>, BackendError> {
+        Ok(self
+            .chain()
+            .select(selector)?
+            .map(|block| samples::block(&block.header, &block.transactions, detail)))
+    }
+
+    fn header(&self, selector: BlockSelector) -> Result<Option<BlockHeader>, BackendError> {
+        Ok(self
+            .chain()
+            .select(selector)?
+            .map(|block| block.header.clone()))
+    }
+
+    fn transaction(&self, id: &Hash) -> Result<Option<Transaction>, BackendError> {
+        let chain = self.chain();
+        let executed = chain
+            .blocks
+            .iter()
+            .flat_map(|block| &block.transactions)
+            .find(|t| t.id == *id)
+            .cloned();
+        Ok(executed.or_else(|| {
+            chain
+                .queue
+                .iter()
+                .map(|bytes| samples::transaction(bytes))
+                .find(|transaction| transaction.id == *id)
+        }))
+    }
+
+    fn receipt(&self, id: &Hash) -> Result<Option<Receipt>, BackendError> {
+        let chain = self.chain();
+        let receipt = chain
+            .blocks
+            .iter()
+            .flat_map(|block| &block.receipts)
+            .find(|r| r.transaction_id == *id);
+        Ok(receipt.map(|receipt| chain.with_finality(receipt)))
+    }
+
+    fn block_receipts(
+        &self,
+        height: u64,
+        id: &Hash,
+    ) -> Result<Option<Vec<AttributedReceipt>>, BackendError> {
+        let chain = self.chain();
+        let block = chain
+            .select(BlockSelector::Height(height))?
+            .filter(|block| block.header.id == *id);
+        Ok(block.map(|block| {
+            let attribute = |(transaction, receipt): (&Transaction, &Receipt)| AttributedReceipt {
+                receipt: chain.with_finality(receipt),
+                accounts: vec![transaction.sender.clone(), samples::name("bob")],
+            };
+            block
+                .transactions
+                .iter()
+                .zip(&block.receipts)
+                .map(attribute)
+                .collect()
+        }))
+    }
+
+    /// `alice` and `bob` exist; a query of `panic` panics.
+    fn account(
+        &self,
+        name: &AccountName,
+        with_proof: bool,
+    ) -> Result<Option<Account>, BackendError> {
+        assert_ne!(name.as_str(), "panic", "a query panics");
+        let height = self.chain().head_height();
+        let exists = matches!(name.as_str(), "alice" | "bob");
+        Ok(exists.then(|| samples::account(name, height, with_proof)))
+    }
+
+    fn validators(&self) -> Result<Vec<Validator>, BackendError> {
+        Ok(samples::validators())
+    }
+
+    fn committee(&self, era: Option<u64>) -> Result<Option<Committee>, BackendError> {
+        Ok((era.unwrap_or(1) == 1).then(samples::committee))
+    }
+
+    fn certificate(&self, height: u64) -> Result<Option<Certificate>, BackendError> {
+        let chain = self.chain();
+        let certified = (1..=chain.certified_height).contains(&height);
+        Ok(certified.then(|| samples::certificate(&samples::header(height))))
+    }
+
+    fn submit(&self, transaction: Vec<u8>) -> BoxFuture<'static, Result<Hash, BackendError>> {
+        let result = {
+            let mut chain = self.chain();
+            match &chain.submission_error {
+                Some(error) => Err(error.clone()),
+                None if transaction.is_empty() => Err(BackendError::TransactionRejected {
+                    reason: "malformed".to_owned(),
+                    message: "a transaction is not empty".to_owned(),
+                }),
+                None => {
+                    let id = samples::transaction_id(&transaction);
+                    chain.queue.push(transaction);
+                    Ok(id)
+                }
+            }
+        };
+        let mut held = self.submissions_held.subscribe();
+        async move {
+            let released = held.wait_for(|held| !held).await.is_ok();
+            assert!(released, "the backend outlives the call");
+            result
+        }
+        .boxed()
+    }
+
+    fn feed(&self) -> &Feed {
+        &self.feed
+    }
+}
