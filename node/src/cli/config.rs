@@ -95,7 +95,13 @@ fn check(loaded: &Loaded) -> Result<String, Failure> {
         "genesis",
         format_args!("{}{found}", genesis.display()),
     );
-    line(&mut report, "rpc", config.rpc().listen);
+    let listen = config.rpc().listen;
+    let open = if listen.ip().is_loopback() {
+        ""
+    } else {
+        "  (open to whoever can connect)"
+    };
+    line(&mut report, "rpc", format_args!("{listen}{open}"));
     let listen: Vec<_> = config
         .p2p()
         .listen

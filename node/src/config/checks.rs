@@ -124,26 +124,33 @@ impl Checker<'_> {
             self.refuse("rpc.listen", rule, format!("{:?}", raw.listen));
             SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
         });
-        if !listen.ip().is_loopback() && raw.allowed_hosts.is_empty() {
-            let rule = "an address beyond loopback needs rpc.allowed_hosts: the names under which clients reach it, \
-                        or [\"*\"] behind a proxy that checks them";
-            self.refuse("rpc.listen", rule, format!("{:?}", raw.listen));
+        for host in &raw.hosts {
+            let plain = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+            if host.is_empty() || !host.chars().all(plain) {
+                let rule = "must be host names without scheme, port or path";
+                self.refuse("rpc.hosts", rule, format!("{host:?}"));
+            }
         }
-        for host in &raw.allowed_hosts {
-            let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
-            if host != "*" && (host.is_empty() || !host.chars().all(plain)) {
-                let rule = "must be host names or addresses, without scheme or path";
-                self.refuse("rpc.allowed_hosts", rule, format!("{host:?}"));
+        for origin in &raw.cors_origins {
+            let is_origin = origin.split_once("://").is_some_and(|(scheme, rest)| {
+                matches!(scheme, "http" | "https")
+                    && !rest.is_empty()
+                    && !rest.contains(['/', '*', ' '])
+            });
+            if !is_origin {
+                let rule = "must be http:// or https://, a host and an optional port, without path or wildcard";
+                self.refuse("rpc.cors_origins", rule, format!("{origin:?}"));
             }
         }
         RpcSettings {
             listen,
-            allowed_hosts: raw.allowed_hosts.clone(),
-            connections_max: self.range("rpc.connections_max", raw.connections_max, 1..=100_000),
+            allowed_hosts: raw.hosts.clone(),
+            cors_origins: raw.cors_origins.clone(),
+            connections_max: self.range("rpc.connections_max", raw.connections_max, 64..=100_000),
             request_bytes_max: KIB
                 * self.range("rpc.request_kib_max", raw.request_kib_max, 64..=65_536),
             response_bytes_max: KIB
-                * self.range("rpc.response_kib_max", raw.response_kib_max, 64..=262_144),
+                * self.range("rpc.response_kib_max", raw.response_kib_max, 64..=131_072),
             batch_max: self.range("rpc.batch_max", raw.batch_max, 1..=10_000),
             subscriptions_per_connection_max: self.range(
                 "rpc.subscriptions_per_connection_max",
@@ -168,7 +175,7 @@ impl Checker<'_> {
                 AddressRule::External,
             ),
             peers: self.addresses("p2p.peers", &raw.peers, peer_rule),
-            peers_max: self.range("p2p.peers_max", raw.peers_max, 1..=1000),
+            peers_max: self.range("p2p.peers_max", raw.peers_max, 1..=4096),
             allow_private_addresses: raw.allow_private_addresses,
             key_file: self.path("p2p.key_file", &raw.key_file),
         }

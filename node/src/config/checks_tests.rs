@@ -51,12 +51,12 @@ fn the_defaults_are_valid_and_follow_only() {
 #[test]
 fn every_number_has_bounds() {
     for (key, low, high) in [
-        ("rpc.connections_max", "0", "100001"),
+        ("rpc.connections_max", "63", "100001"),
         ("rpc.request_kib_max", "63", "65537"),
-        ("rpc.response_kib_max", "63", "262145"),
+        ("rpc.response_kib_max", "63", "131073"),
         ("rpc.batch_max", "0", "10001"),
         ("rpc.subscriptions_per_connection_max", "0", "10001"),
-        ("p2p.peers_max", "0", "1001"),
+        ("p2p.peers_max", "0", "4097"),
         ("storage.cache_mib", "7", "65537"),
         ("storage.prune_blocks", "1", "999"),
         (
@@ -99,23 +99,39 @@ fn a_message_names_field_rule_value_and_origin() {
     let error = with(&[("p2p.peers_max", "0")]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "p2p.peers_max: must be between 1 and 1000; got 0 (flag --set)"
+        "p2p.peers_max: must be between 1 and 4096; got 0 (flag --set)"
     );
 }
 
 #[test]
-fn rpc_beyond_loopback_needs_host_names() {
-    assert_eq!(refused(&[("rpc.listen", "0.0.0.0:8645")]), ["rpc.listen"]);
+fn host_names_and_origins_have_their_forms() {
     let config = with(&[
         ("rpc.listen", "0.0.0.0:8645"),
-        ("rpc.allowed_hosts", "rpc.example.org"),
-    ]);
-    assert_eq!(config.unwrap().rpc().allowed_hosts, ["rpc.example.org"]);
-    assert_eq!(
-        refused(&[("rpc.allowed_hosts", "https://rpc.example.org/")]),
-        ["rpc.allowed_hosts"]
-    );
-    assert!(with(&[("rpc.listen", "[::1]:0"), ("rpc.allowed_hosts", "*")]).is_ok());
+        ("rpc.hosts", "rpc.example.org"),
+        (
+            "rpc.cors_origins",
+            "https://wallet.example,http://localhost:3000",
+        ),
+    ])
+    .unwrap();
+    assert_eq!(config.rpc().allowed_hosts, ["rpc.example.org"]);
+    assert_eq!(config.rpc().cors_origins.len(), 2);
+    for host in ["https://rpc.example.org/", "*", "a.example:8645"] {
+        assert_eq!(refused(&[("rpc.hosts", host)]), ["rpc.hosts"], "{host}");
+    }
+    for origin in [
+        "*",
+        "wallet.example",
+        "https://",
+        "https://*.example",
+        "https://a.example/x",
+    ] {
+        assert_eq!(
+            refused(&[("rpc.cors_origins", origin)]),
+            ["rpc.cors_origins"],
+            "{origin}"
+        );
+    }
 }
 
 #[test]

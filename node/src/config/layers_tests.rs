@@ -56,7 +56,7 @@ fn none() -> Environment {
 #[test]
 fn flags_beat_environment_beats_file_beats_default() {
     let home = Home::with_file(
-        "[rpc]\nlisten = \"127.0.0.1:1\"\nbatch_max = 7\nconnections_max = 9\n[node]\nmoniker = \"file\"",
+        "[rpc]\nlisten = \"127.0.0.1:1\"\nbatch_max = 7\nconnections_max = 90\n[node]\nmoniker = \"file\"",
     );
     let environment = Environment::from([
         ("HOLDFAST_RPC__LISTEN", "127.0.0.1:2"),
@@ -69,8 +69,8 @@ fn flags_beat_environment_beats_file_beats_default() {
         .unwrap();
     assert_eq!(loaded.config.rpc().listen.port(), 3);
     assert_eq!(loaded.config.rpc().batch_max, 8);
-    assert_eq!(loaded.config.rpc().connections_max, 9);
-    assert_eq!(loaded.config.rpc().request_bytes_max, 1024 * 1024);
+    assert_eq!(loaded.config.rpc().connections_max, 90);
+    assert_eq!(loaded.config.rpc().request_bytes_max, 2 * 1024 * 1024);
 
     let origins: std::collections::BTreeMap<_, _> = effective_values(&loaded)
         .into_iter()

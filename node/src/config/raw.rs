@@ -38,7 +38,8 @@ impl Default for RawNode {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRpc {
     pub(super) listen: String,
-    pub(super) allowed_hosts: Vec<String>,
+    pub(super) hosts: Vec<String>,
+    pub(super) cors_origins: Vec<String>,
     pub(super) connections_max: u64,
     pub(super) request_kib_max: u64,
     pub(super) response_kib_max: u64,
@@ -50,12 +51,13 @@ impl Default for RawRpc {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8645".into(),
-            allowed_hosts: Vec::new(),
+            hosts: Vec::new(),
+            cors_origins: Vec::new(),
             connections_max: 512,
-            request_kib_max: 1024,
-            response_kib_max: 10 * 1024,
-            batch_max: 100,
-            subscriptions_per_connection_max: 32,
+            request_kib_max: 2 * 1024,
+            response_kib_max: 32 * 1024,
+            batch_max: 250,
+            subscriptions_per_connection_max: 16,
         }
     }
 }
@@ -80,7 +82,7 @@ impl Default for RawP2p {
             ],
             external_addresses: Vec::new(),
             peers: Vec::new(),
-            peers_max: 64,
+            peers_max: 192,
             allow_private_addresses: false,
             key_file: "keys/network.json".into(),
         }
@@ -107,7 +109,7 @@ impl Default for RawStorage {
     fn default() -> Self {
         Self {
             data_dir: "data".into(),
-            cache_mib: 64,
+            cache_mib: 96,
             prune_blocks: 0,
         }
     }

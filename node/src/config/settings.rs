@@ -80,9 +80,10 @@ pub struct NodeSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcSettings {
     pub listen: SocketAddr,
-    /// Host names that a request may carry besides those of loopback; `*` stands for any. Not empty when `listen` is
-    /// beyond loopback.
+    /// Host names by which clients may address the node, besides `localhost` and IP addresses; `rpc.hosts`.
     pub allowed_hosts: Vec<String>,
+    /// Web origins that may call the node from a browser.
+    pub cors_origins: Vec<String>,
     pub connections_max: u32,
     pub request_bytes_max: u32,
     pub response_bytes_max: u32,
