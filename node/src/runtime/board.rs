@@ -30,6 +30,10 @@ pub struct Standing {
     pub mempool_bytes: usize,
     /// Certified height of the best peer, while this node catches up.
     pub sync_target: Option<Height>,
+    /// How fast it does, in the last range.
+    pub sync_blocks_per_second: f64,
+    /// When the core thread was seen at work last.
+    pub core_seen_at: Instant,
     /// Why this node does not sign, if it has a key and does not.
     pub signing_stopped: Option<String>,
 }

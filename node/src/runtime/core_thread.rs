@@ -189,6 +189,7 @@ impl CoreThread {
             standing.context = Arc::clone(replica.context());
             standing.between_eras = replica.is_between_eras();
             standing.round = round;
+            standing.core_seen_at = Instant::now();
             standing.active_committee = active;
             standing.certified_vertices = certified_vertices;
             standing.mempool_transactions = replica.mempool().len();

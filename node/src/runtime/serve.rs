@@ -11,7 +11,7 @@ use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, PeerStatus,
     VerticesRequest, VerticesResponse,
 };
-use holdfast_types::{EraContext, PublicKey, TransactionId, codec};
+use holdfast_types::{EraContext, PublicKey, TimestampMs, TransactionId, codec};
 use libp2p::PeerId;
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,6 +54,10 @@ impl Server {
 
     pub(super) const fn runtime(&self) -> &tokio::runtime::Handle {
         &self.runtime
+    }
+
+    pub(super) fn wall_clock(&self) -> TimestampMs {
+        core_thread::now(self.started).wall
     }
 
     /// When it is our turn to propose a transaction that came by gossip, in ms of the replica's clock: the validators take

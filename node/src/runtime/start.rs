@@ -304,6 +304,8 @@ fn first_standing(storage: &Storage, chain: &Chain) -> Result<Standing, Failure>
         mempool_transactions: 0,
         mempool_bytes: 0,
         sync_target: None,
+        sync_blocks_per_second: 0.0,
+        core_seen_at: Instant::now(),
         signing_stopped: None,
     })
 }

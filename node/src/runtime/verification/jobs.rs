@@ -3,7 +3,8 @@
 use crate::runtime::core_thread::{CoreCommand, CoreHandle, Reverify};
 use crate::runtime::serve;
 use bytes::Bytes;
-use holdfast_ledger::account;
+use holdfast_chain::ChainStore;
+use holdfast_ledger::{account, check_transaction};
 use holdfast_network::{
     MessageId, NetworkHandle, Penalty, RequestProtocol, Responder, Topic, Verdict,
 };
@@ -12,7 +13,7 @@ use holdfast_storage::Storage;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
 use holdfast_types::wire::{TransactionBatch, VerticesResponse};
 use holdfast_types::{
-    Attestation, Certificate, ChainId, EraContext, Evidence, SignatureScheme, SignedTransaction,
+    Attestation, Certificate, ChainId, EraContext, Evidence, FailureCode, SignatureScheme, SignedTransaction,
     TransactionError, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
 };
 use libp2p::PeerId;
@@ -63,10 +64,12 @@ pub type VerifiedId = holdfast_types::TransactionId;
 pub enum SubmitError {
     #[error(transparent)]
     Invalid(#[from] TransactionError),
-    #[error("the sender account does not exist")]
-    UnknownSender,
-    #[error("public_key is not the key of the sender account")]
-    WrongKey,
+    /// It would fail as the state is now.
+    #[error("{0}")]
+    Failing(FailureCode),
+    /// It was executed before: the client may ask for the receipt.
+    #[error("the transaction was executed already")]
+    Executed(VerifiedId),
     #[error(transparent)]
     Refused(#[from] MempoolReject),
     #[error("the node is stopping or its store failed")]
@@ -238,7 +241,6 @@ impl Verifier {
     }
 
     fn context_of(&self, era: holdfast_types::Era) -> Option<Arc<EraContext>> {
-        use holdfast_chain::ChainStore as _;
         let current = self.era();
         if current.era == era {
             return Some(current);
@@ -296,8 +298,12 @@ impl Verifier {
         let submission = match submission {
             Ok(submission) => submission,
             Err(error) => {
+                let answer = match error {
+                    SubmitError::Executed(id) => Ok(id),
+                    error => Err(error),
+                };
                 // Who asked may have gone away.
-                let _gone = reply.send(Err(error));
+                let _gone = reply.send(answer);
                 return;
             }
         };
@@ -321,12 +327,28 @@ impl Verifier {
         transaction: VerifiedTransaction,
         foreign: bool,
     ) -> Result<Submission, SubmitError> {
-        let sender = account(self.storage.as_ref(), &transaction.body().sender)
-            .map_err(|_| SubmitError::Stopping)?
-            .ok_or(SubmitError::UnknownSender)?;
-        if sender.public_key != transaction.body().public_key {
-            return Err(SubmitError::WrongKey);
+        let store = self.storage.as_ref();
+        let now = self.server.wall_clock();
+        let checked =
+            check_transaction(store, &transaction, now).map_err(|_| SubmitError::Stopping)?;
+        match checked {
+            // Earlier nonces may be on their way; the mempool knows how long to wait.
+            Ok(_) | Err(FailureCode::NonceTooHigh) => {}
+            Err(code) => {
+                let id = transaction.id();
+                let place = store
+                    .transaction_place(&id)
+                    .map_err(|_| SubmitError::Stopping)?;
+                return Err(if place.is_some() {
+                    SubmitError::Executed(id)
+                } else {
+                    SubmitError::Failing(code)
+                });
+            }
         }
+        let account_nonce = account(store, &transaction.body().sender)
+            .map_err(|_| SubmitError::Stopping)?
+            .map_or(0, |sender| sender.nonce);
         let origin = if foreign {
             Origin::Foreign {
                 eligible_at_ms: self.server.turn_ms(&transaction.id(), &self.era()),
@@ -336,7 +358,7 @@ impl Verifier {
         };
         Ok(Submission {
             transaction: Arc::new(transaction),
-            account_nonce: sender.nonce,
+            account_nonce,
             origin,
         })
     }

@@ -1,0 +1,133 @@
+//! What RPC asks of the node, answered from board and store; and what it tells subscribers.
+
+mod convert;
+mod queries;
+mod submit;
+
+use super::board::Board;
+use super::execution::{AppliedSummary, ChainObserver};
+use super::peers::Peers;
+use super::verification::{Job, JobQueue};
+use holdfast_network::{NetworkHandle, PeerInfo};
+use holdfast_rpc::dto::{
+    BlockRef, BlockSummary, FinalityNotification, Hash, Number,
+};
+use holdfast_rpc::{ChainEvent, Feed, FeedLimits, Metrics};
+use holdfast_storage::Storage;
+use holdfast_types::{BlockId, ChainId, Height, Parameters, PublicKey, TimestampMs, TransactionId};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// What the backend is made of.
+#[derive(Debug)]
+pub struct BackendParts {
+    pub chain_id: ChainId,
+    pub chain_name: String,
+    pub parameters: Arc<Parameters>,
+    pub parameters_hash: [u8; 32],
+    pub storage: Arc<Storage>,
+    pub board: Board,
+    pub jobs: Arc<JobQueue<Job>>,
+    pub network: NetworkHandle,
+    pub peers: Peers,
+    pub metrics: Metrics,
+    pub validator_account: Option<String>,
+    pub key: Option<PublicKey>,
+    pub moniker: String,
+}
+
+/// The node as RPC sees it.
+#[derive(Debug)]
+pub struct NodeBackend {
+    parts: BackendParts,
+    feed: Feed,
+    started: Instant,
+    started_at: TimestampMs,
+    /// The peers as the network told them last: a task of the node keeps this fresh.
+    known_peers: Mutex<Vec<PeerInfo>>,
+}
+
+impl NodeBackend {
+    #[must_use]
+    pub fn new(parts: BackendParts) -> Self {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let run = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
+            ^ rand::random::<u64>();
+        Self {
+            parts,
+            feed: Feed::new(run, FeedLimits::default()),
+            started: Instant::now(),
+            started_at: TimestampMs(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
+            known_peers: Mutex::default(),
+        }
+    }
+
+    /// Takes note of the peers.
+    pub fn set_peers(&self, peers: Vec<PeerInfo>) {
+        *self
+            .known_peers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = peers;
+    }
+
+    fn known_peers(&self) -> Vec<PeerInfo> {
+        self.known_peers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl ChainObserver for NodeBackend {
+    fn applied(&self, block: &AppliedSummary) {
+        let transactions = u64::try_from(block.transaction_ids.len()).unwrap_or(u64::MAX);
+        let failed = u64::try_from(block.transactions_failed).unwrap_or(u64::MAX);
+        let metrics = &self.parts.metrics;
+        metrics.chain.blocks.inc();
+        metrics.chain.transactions.with("failed").inc_by(failed);
+        metrics
+            .chain
+            .transactions
+            .with("success")
+            .inc_by(transactions.saturating_sub(failed));
+        let height = block.header.height.0;
+        let block_id = Hash::new(*block.id.as_bytes());
+        self.feed.publish(ChainEvent::Block(Box::new(BlockSummary {
+            header: convert::header(&block.header, &block.id),
+            transaction_count: u32::try_from(transactions).unwrap_or(u32::MAX),
+        })));
+        self.feed.publish(ChainEvent::Receipts {
+            height,
+            block_id,
+            transaction_ids: block
+                .transaction_ids
+                .iter()
+                .map(|id: &TransactionId| Hash::new(*id.as_bytes()))
+                .collect(),
+        });
+    }
+
+    fn finality(&self, certified: (Height, BlockId), lib: Height) {
+        use holdfast_chain::ChainStore as _;
+        let lib_id = self
+            .parts
+            .storage
+            .block_id_at(lib)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        self.feed
+            .publish(ChainEvent::Finality(FinalityNotification {
+                certified: BlockRef {
+                    height: Number(certified.0.0),
+                    id: Hash::new(*certified.1.as_bytes()),
+                },
+                lib: BlockRef {
+                    height: Number(lib.0),
+                    id: Hash::new(*lib_id.as_bytes()),
+                },
+            }));
+    }
+}

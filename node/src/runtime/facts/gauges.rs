@@ -1,0 +1,108 @@
+//! Metrics from facts and from the board.
+
+use crate::runtime::board::Board;
+use holdfast_network::{NetworkHandle, PeerClass};
+use holdfast_replica::Fact;
+use holdfast_rpc::Metrics;
+use holdfast_storage::Storage;
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn count(metrics: &Metrics, fact: &Fact) {
+    match fact {
+        Fact::Proposed { .. } => {
+            metrics.signing.signatures.with("vertex").inc();
+        }
+        Fact::Committed {
+            leader_round,
+            vertices,
+            ..
+        } => {
+            metrics.consensus.commits.inc();
+            metrics.consensus.committed_round.set(gauge(leader_round.0));
+            metrics
+                .consensus
+                .vertices
+                .inc_by(u64::try_from(*vertices).unwrap_or(u64::MAX));
+        }
+        Fact::Equivocation { .. } => metrics.consensus.evidence.with("equivocation").inc(),
+        Fact::ContradictoryAttestations { .. } => {
+            metrics
+                .consensus
+                .evidence
+                .with("contradictory_attestations")
+                .inc();
+        }
+        Fact::SignRefused { .. } => metrics.signing.refused.with("guard").inc(),
+        Fact::Doppelganger { .. } => metrics.signing.refused.with("doppelganger").inc(),
+        Fact::Certified { .. }
+        | Fact::EraEnded { .. }
+        | Fact::EraStarted { .. }
+        | Fact::Behind { .. }
+        | Fact::VertexParked { .. }
+        | Fact::VertexDropped { .. } => {}
+    }
+}
+
+pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: &NetworkHandle) {
+    let standing = board.read();
+    let committee = &standing.context.committee;
+    metrics.chain.head_height.set(gauge(standing.head.0));
+    metrics.chain.lib_height.set(gauge(standing.lib.0));
+    metrics.chain.certified_height.set(gauge(standing.certified.0));
+    metrics.chain.era.set(gauge(standing.context.era.0));
+    metrics.consensus.round.set(gauge(standing.round.0));
+    metrics.consensus.committee_size.set(gauge(committee.size() as u64));
+    metrics.consensus.quorum.set(gauge(committee.quorum() as u64));
+    metrics
+        .halt
+        .active_committee
+        .set(gauge(standing.active_committee as u64));
+    metrics
+        .halt
+        .certified_vertices
+        .set(gauge(standing.certified_vertices as u64));
+    metrics
+        .halt
+        .seconds_since_commit
+        .set(standing.head_changed_at.elapsed().as_secs_f64());
+    metrics
+        .halt
+        .seconds_since_lib
+        .set(standing.lib_changed_at.elapsed().as_secs_f64());
+    metrics
+        .mempool
+        .transactions
+        .set(gauge(standing.mempool_transactions as u64));
+    metrics.mempool.bytes.set(gauge(standing.mempool_bytes as u64));
+    metrics
+        .sync
+        .target_height
+        .set(gauge(standing.sync_target.map_or(0, |target| target.0)));
+    if let Ok(space) = storage.disk_space() {
+        metrics.storage.disk_free_bytes.set(gauge(space.available));
+    }
+    if let Ok(figures) = storage.metrics() {
+        for family in &figures.families {
+            metrics
+                .storage
+                .column_bytes
+                .with(family.name)
+                .set(gauge(family.files_bytes + family.memtables_bytes));
+        }
+        let memory =
+            figures.block_cache_bytes + figures.table_readers_bytes + figures.state_cache_bytes;
+        metrics.storage.memory_bytes.set(gauge(memory));
+    }
+    let counters = network.counters();
+    for (class, name) in [
+        (PeerClass::Committee, "committee"),
+        (PeerClass::Known, "configured"),
+        (PeerClass::Other, "other"),
+    ] {
+        let peers = counters.peers_of(class);
+        metrics.network.peers.with(name).set(gauge(peers));
+    }
+}
