@@ -28,82 +28,26 @@ use std::path::{Path, PathBuf};
 /// Samples of each type.
 const CASES: u64 = 256;
 
-macro_rules! add_all {
-    ($formats:ident, $($name:ident),* $(,)?) => {
-        $($formats.add(stringify!($name), samples::<$name>(stringify!($name), CASES));)*
+macro_rules! define_formats {
+    ($($name:ident),* $(,)?) => {
+        fn formats() -> Formats {
+            let mut formats = Formats::default();
+            $(formats.add(stringify!($name), samples::<$name>(stringify!($name), CASES));)*
+            formats
+        }
     };
 }
 
-fn formats() -> Formats {
-    let mut formats = Formats::default();
-    add_all!(
-        formats,
-        AccountName,
-        Action,
-        Attestation,
-        AttestationBody,
-        AuthorityIndex,
-        Block,
-        BlockBody,
-        BlockHeader,
-        BlockId,
-        BlockOrigin,
-        BlocksRequest,
-        BlocksResponse,
-        CeremonyParameters,
-        Certificate,
-        CertificateRequest,
-        CertificateResponse,
-        ChainId,
-        ChainProperties,
-        CommitDigest,
-        CommitRecord,
-        CommittedVertex,
-        Committee,
-        DagParameters,
-        EmergencyParameters,
-        Era,
-        EraContext,
-        EraEnd,
-        EraKind,
-        Event,
-        Evidence,
-        FailureCode,
-        GovernanceParameters,
-        HaltParameters,
-        Height,
-        LastVertexRequest,
-        LastVertexResponse,
-        LockdownParameters,
-        Member,
-        Parameters,
-        PeerClaim,
-        PeerStatus,
-        PublicKey,
-        Receipt,
-        ReceiptStatus,
-        Round,
-        Signature,
-        SignedTransaction,
-        SignedVertexHeader,
-        SlashingParameters,
-        StakingParameters,
-        StallParameters,
-        StateRoot,
-        Support,
-        TimestampMs,
-        TransactionBatch,
-        TransactionBody,
-        TransactionId,
-        Vertex,
-        VertexDigest,
-        VertexHeader,
-        VertexPayload,
-        VertexRef,
-        VerticesRequest,
-        VerticesResponse,
-    );
-    formats
+define_formats! {
+    AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody, BlockHeader, BlockId,
+    BlockOrigin, BlocksRequest, BlocksResponse, CeremonyParameters, Certificate, CertificateRequest,
+    CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
+    DagParameters, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
+    GovernanceParameters, HaltParameters, Height, LastVertexRequest, LastVertexResponse, LockdownParameters,
+    Member, Parameters, PeerClaim, PeerStatus, PublicKey, Receipt, ReceiptStatus, Round, Signature,
+    SignedTransaction, SignedVertexHeader, SlashingParameters, StakingParameters, StallParameters, StateRoot,
+    Support, TimestampMs, TransactionBatch, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,
+    VertexPayload, VertexRef, VerticesRequest, VerticesResponse,
 }
 
 fn crate_directory() -> &'static Path {

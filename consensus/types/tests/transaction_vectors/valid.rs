@@ -74,7 +74,15 @@ fn transfer(to: &str, amount: u64, memo: Vec<u8>) -> Action {
 }
 
 pub(crate) fn vectors() -> Vec<Vector> {
-    let vectors: Vec<_> = actions().into_iter().chain(edges()).collect();
+    let vectors: Vec<_> = [
+        of_accounts(),
+        of_validators(),
+        of_stake_and_votes(),
+        edges(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let labels: BTreeSet<_> = vectors.iter().map(|vector| vector.name).collect();
     assert_eq!(
         labels.len(),
@@ -84,10 +92,10 @@ pub(crate) fn vectors() -> Vec<Vector> {
     vectors
 }
 
-fn actions() -> Vec<Vector> {
-    let key = PublicKey::new([0x5a; 32]);
-    let url = b"https://validator.example/\xc3\xbc".to_vec();
-    let validator = name("val-1.main");
+const OTHER_KEY: PublicKey = PublicKey::new([0x5a; 32]);
+
+fn of_accounts() -> Vec<Vector> {
+    let key = OTHER_KEY;
     vec![
         of_alice("transfer", transfer("bob", 250, b"rent".to_vec())),
         of_alice(
@@ -99,6 +107,13 @@ fn actions() -> Vec<Vector> {
             },
         ),
         of_alice("update key", Action::UpdateKey { key }),
+    ]
+}
+
+fn of_validators() -> Vec<Vector> {
+    let key = OTHER_KEY;
+    let url = b"https://validator.example/\xc3\xbc".to_vec();
+    vec![
         of_alice(
             "register validator",
             Action::RegisterValidator {
@@ -127,6 +142,12 @@ fn actions() -> Vec<Vector> {
                 url: Vec::new(),
             },
         ),
+    ]
+}
+
+fn of_stake_and_votes() -> Vec<Vector> {
+    let validator = name("val-1.main");
+    vec![
         of_alice(
             "stake",
             Action::Stake {
