@@ -133,16 +133,17 @@ impl<S: StateStore + ?Sized> TreeReader for NodeReader<'_, S> {
 }
 
 /// What a block does to the tree.
-pub(crate) struct TreeUpdate {
-    pub(crate) root: StateRoot,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeUpdate {
+    pub root: StateRoot,
     /// New nodes under their keys.
-    pub(crate) nodes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub nodes: Vec<(Vec<u8>, Vec<u8>)>,
     /// Keys of the nodes that only older versions need.
-    pub(crate) stale: Vec<Vec<u8>>,
+    pub stale: Vec<Vec<u8>>,
 }
 
 /// The tree of `version` from that of the version before and the changed keys.
-pub(crate) fn update<S: StateStore + ?Sized>(
+pub fn update<S: StateStore + ?Sized>(
     store: &S,
     version: Height,
     changes: &[(Vec<u8>, Option<Vec<u8>>)],
@@ -157,56 +158,57 @@ pub(crate) fn update<S: StateStore + ?Sized>(
         }
     }
     let mut reader = NodeReader::new(store);
+    let mut nodes = Vec::new();
     let mut stale = BTreeSet::new();
-    let mut roots = Vec::new();
     // Without any change this makes the same root again under the new version.
-    if !removals.is_empty() || insertions.is_empty() {
+    let removal = if !removals.is_empty() || insertions.is_empty() {
         let (root, batch) = Tree::new(&reader)
             .put_value_set(removals, version)
             .map_err(tree_error)?;
-        merge(&mut reader.fresh, &mut stale, batch, version);
+        reader.fresh.clone_from(batch.node_batch.nodes());
         let new_root = reader.fresh.get(&root_key(version)).cloned();
         reader.replaced_root = version.checked_sub(1).map(root_key).zip(new_root);
-        roots.push(root);
-    }
-    if !insertions.is_empty() {
-        let (after, batch) = Tree::new(&reader)
+        stale.extend(stale_keys(batch));
+        Some(root)
+    } else {
+        None
+    };
+    let root = if insertions.is_empty() {
+        removal
+    } else {
+        let (roots, batch) = Tree::new(&reader)
             .batch_put_value_sets(vec![insertions], None, version)
             .map_err(tree_error)?;
-        merge(&mut reader.fresh, &mut stale, batch, version);
-        roots.extend(after);
-    }
-    let root = roots
-        .last()
-        .ok_or_else(|| tree_error("an update has no root"))?;
-    let mut nodes = Vec::with_capacity(reader.fresh.len());
+        nodes.reserve(batch.node_batch.nodes().len());
+        for (key, node) in batch.node_batch.nodes() {
+            // Nodes of the first pass that the second replaced.
+            reader.fresh.remove(key);
+            nodes.push((node_key_bytes(key), codec::encode(node)));
+        }
+        stale.extend(stale_keys(batch));
+        roots.first().copied()
+    };
+    let root = root.ok_or_else(|| tree_error("an update has no root"))?;
     for (key, node) in &reader.fresh {
-        nodes.push((node_key_bytes(key), codec::encode(node)));
+        // Nodes of the first pass that the second made stale never existed.
+        if !stale.contains(key) {
+            nodes.push((node_key_bytes(key), codec::encode(node)));
+        }
     }
     Ok(TreeUpdate {
         root: StateRoot::new(root.0),
         nodes,
-        stale: stale.iter().map(node_key_bytes).collect(),
+        stale: stale
+            .iter()
+            .filter(|key| key.version() != version)
+            .map(node_key_bytes)
+            .collect(),
     })
 }
 
-/// Adds one pass to what the block has done: nodes of this version that the pass outdates never existed.
-fn merge(
-    fresh: &mut BTreeMap<NodeKey, Node>,
-    stale: &mut BTreeSet<NodeKey>,
-    batch: TreeUpdateBatch,
-    version: u64,
-) {
-    for index in batch.stale_node_index_batch {
-        if index.node_key.version() == version {
-            fresh.remove(&index.node_key);
-        } else {
-            stale.insert(index.node_key);
-        }
-    }
-    for (key, node) in batch.node_batch.nodes() {
-        fresh.insert(key.clone(), node.clone());
-    }
+fn stale_keys(batch: TreeUpdateBatch) -> impl Iterator<Item = NodeKey> {
+    let indexes = batch.stale_node_index_batch.into_iter();
+    indexes.map(|index| index.node_key)
 }
 
 /// Root of a state that is given whole: what the incremental root must equal.

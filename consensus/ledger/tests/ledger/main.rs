@@ -7,6 +7,7 @@ mod epochs;
 mod genesis;
 mod hostile;
 mod oracle;
+mod parameters;
 mod random;
 mod slashing;
 mod staking;
