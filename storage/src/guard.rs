@@ -1,53 +1,73 @@
 //! The sign guard: what this key has signed, in a small synced file that lives with the key (DESIGN §3).
+//!
+//! Rules:
+//!
+//! * G1. A record is durable before [`SignGuardFile::raise`] returns; only then may the signature leave.
+//! * G2. Nothing in it is ever lowered: not by a raise, not by an import, not by a torn write.
+//! * G3. It is bound to one public key and locked to one process.
+//! * G4. It is never created on the way: no guard, no signing, until an operator says so.
+//! * G5. After a failed write nothing is raised any more: what the file holds is not known.
+
+mod error;
+mod interchange;
+mod slots;
+
+pub use error::GuardError;
 
 use holdfast_replica::SignGuardRecord;
-use holdfast_types::PublicKey;
+use holdfast_types::{AttestationBody, Era, PublicKey, Round};
+use slots::SlotFile;
 use std::path::{Path, PathBuf};
-
-/// Why the guard refuses. No guard, no signing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GuardError {
-    #[error("there is no sign guard at {}: `holdfast init` creates one for a new key; for a key that has signed before use `--init-sign-guard`, and the node listens before it signs", path.display())]
-    Missing { path: PathBuf },
-    #[error("there is a sign guard at {} already: it is never overwritten", path.display())]
-    Exists { path: PathBuf },
-    #[error("another process{} holds the sign guard {}: two processes must never sign with one key", owner.map(|pid| format!(" (pid {pid})")).unwrap_or_default(), path.display())]
-    Locked { path: PathBuf, owner: Option<u32> },
-    #[error("the sign guard {} belongs to key {found}, not to {expected}", path.display())]
-    ForeignKey {
-        path: PathBuf,
-        found: PublicKey,
-        expected: PublicKey,
-    },
-    #[error("the sign guard {} is damaged: {reason}. Next step: import an export of it, or create a new one with `--init-sign-guard`", path.display())]
-    Corrupted { path: PathBuf, reason: String },
-    #[error("the sign guard refuses to lower {what}: it stands at {current}, asked for {asked}")]
-    Lowers {
-        what: &'static str,
-        current: String,
-        asked: String,
-    },
-    #[error("the interchange document is refused: {reason}")]
-    Interchange { reason: String },
-    #[error("writing the sign guard {} failed: {reason}", path.display())]
-    Io { path: PathBuf, reason: String },
-}
 
 /// The open, exclusively locked guard of one key.
 #[derive(Debug)]
 pub struct SignGuardFile {
+    path: PathBuf,
+    slots: SlotFile,
     record: SignGuardRecord,
+    was_torn: bool,
+    failure: Option<GuardError>,
 }
 
 impl SignGuardFile {
-    /// Creates the guard of a key that has signed nothing. An explicit act of the operator.
-    pub fn create(_path: &Path, _key: PublicKey) -> Result<Self, GuardError> {
-        unimplemented!("bodies follow the signatures")
+    /// Creates the guard of a key that has signed nothing. An explicit act of the operator; an existing file is left
+    /// alone.
+    pub fn create(path: &Path, key: PublicKey) -> Result<Self, GuardError> {
+        let record = SignGuardRecord {
+            key,
+            vertex: None,
+            attestation: None,
+        };
+        slots::create(path, &record)?;
+        Self::open(path, key)
     }
 
-    /// Opens the guard of `key`.
-    pub fn open(_path: &Path, _key: PublicKey) -> Result<Self, GuardError> {
-        unimplemented!("bodies follow the signatures")
+    /// Opens the guard of `key`. If the newest write was torn, the record before it counts: the signature that the
+    /// torn one was for never left.
+    pub fn open(path: &Path, key: PublicKey) -> Result<Self, GuardError> {
+        let (mut slots, read) = SlotFile::open(path)?;
+        if read.record.key != key {
+            return Err(GuardError::ForeignKey {
+                path: path.to_owned(),
+                found: read.record.key,
+                expected: key,
+            });
+        }
+        if read.is_damaged {
+            tracing::warn!(
+                path = %path.display(),
+                torn = read.was_torn,
+                "a copy of the sign guard record did not check; it is written anew"
+            );
+            slots.write(&read.record)?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            slots,
+            record: read.record,
+            was_torn: read.was_torn,
+            failure: None,
+        })
     }
 
     /// What the key has signed.
@@ -56,25 +76,113 @@ impl SignGuardFile {
         &self.record
     }
 
-    /// True if the newest write was found torn when the file was opened: its signature never left.
+    /// True if the newest write was found torn when the file was opened.
     #[must_use]
     pub const fn was_torn(&self) -> bool {
-        false
+        self.was_torn
     }
 
     /// Raises the guard; durable when this returns. Each part stays or rises; the same record again is no write.
-    pub fn raise(&mut self, _record: &SignGuardRecord) -> Result<(), GuardError> {
-        unimplemented!("bodies follow the signatures")
+    pub fn raise(&mut self, record: &SignGuardRecord) -> Result<(), GuardError> {
+        self.raise_through(std::slice::from_ref(&record))
+    }
+
+    /// Raises the guard through several records in their order with one write.
+    pub fn raise_through(&mut self, records: &[&SignGuardRecord]) -> Result<(), GuardError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let mut current = &self.record;
+        for &record in records {
+            self.check_raise(current, record)?;
+            current = record;
+        }
+        if *current == self.record {
+            return Ok(());
+        }
+        if let Err(error) = self.slots.write(current) {
+            self.failure = Some(error.clone());
+            return Err(error);
+        }
+        self.record = current.clone();
+        Ok(())
+    }
+
+    fn check_raise(
+        &self,
+        current: &SignGuardRecord,
+        asked: &SignGuardRecord,
+    ) -> Result<(), GuardError> {
+        if asked.key != current.key {
+            return Err(GuardError::ForeignKey {
+                path: self.path.clone(),
+                found: current.key,
+                expected: asked.key,
+            });
+        }
+        if asked.vertex < current.vertex {
+            return Err(GuardError::Lowers {
+                what: "the vertex slot",
+                current: display_slot(current.vertex),
+                asked: display_slot(asked.vertex),
+            });
+        }
+        let slot = |attestation: &Option<AttestationBody>| attestation.map(|a| (a.era, a.height));
+        let same_slot = slot(&asked.attestation) == slot(&current.attestation);
+        if slot(&asked.attestation) < slot(&current.attestation)
+            || (same_slot && asked.attestation != current.attestation)
+        {
+            return Err(GuardError::Lowers {
+                what: "the attestation",
+                current: display_attestation(current.attestation),
+                asked: display_attestation(asked.attestation),
+            });
+        }
+        Ok(())
     }
 
     /// Interchange document (JSON) with what the key has signed.
     #[must_use]
     pub fn export(&self) -> String {
-        unimplemented!("bodies follow the signatures")
+        interchange::export(&self.record)
     }
 
-    /// Raises the guard to what the document says; where the guard is higher it stays.
-    pub fn import(&mut self, _document: &str) -> Result<(), GuardError> {
-        unimplemented!("bodies follow the signatures")
+    /// Raises the guard to what the document says of this key; where the guard is higher it stays.
+    pub fn import(&mut self, document: &str) -> Result<(), GuardError> {
+        let imported = interchange::parse(document, self.record.key)?;
+        let slot = |attestation: AttestationBody| (attestation.era, attestation.height);
+        let attestation = match (self.record.attestation, imported.attestation) {
+            (Some(own), Some(imported)) if slot(imported) == slot(own) && imported != own => {
+                return Err(GuardError::Interchange {
+                    reason: format!(
+                        "it holds another attestation than the guard for {}: this key has signed both, or one of \
+                         the two is not of this chain",
+                        display_attestation(Some(own))
+                    ),
+                });
+            }
+            (own, imported) if imported.map(slot) > own.map(slot) => imported,
+            (own, _) => own,
+        };
+        let record = SignGuardRecord {
+            key: self.record.key,
+            vertex: self.record.vertex.max(imported.vertex),
+            attestation,
+        };
+        self.raise(&record)
     }
+}
+
+fn display_slot(slot: Option<(Era, Round)>) -> String {
+    slot.map_or_else(
+        || String::from("nothing"),
+        |(era, round)| format!("era {era} round {round}"),
+    )
+}
+
+fn display_attestation(attestation: Option<AttestationBody>) -> String {
+    attestation.map_or_else(
+        || String::from("nothing"),
+        |body| format!("era {} block {} ({:#})", body.era, body.height, body.block),
+    )
 }

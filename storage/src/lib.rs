@@ -4,17 +4,35 @@
 //!   of the chain in one atomic batch, [`Storage::commit_records`] makes what consensus wants durable.
 //! * [`SignGuardFile`] is the small synced file that remembers what the key has signed.
 //! * [`RecordWriter`] puts the two in the only right order: guard, records, sync; then the caller may send.
+//!
+//! Every error after opening is fatal, and the first failed write latches: nothing is written or read after it that
+//! could make the node act on what is not stored.
 
+mod apply;
+mod chain_state;
+mod check;
+mod column_family;
+mod database;
 mod error;
 mod guard;
+mod keys;
+mod lock;
+mod metrics;
+mod open;
 mod options;
+mod records;
+mod rows;
+mod state;
 mod storage;
+mod view;
+mod wal;
 mod writer;
 
+pub use check::CheckReport;
 pub use error::{OpenError, StorageError};
 pub use guard::{GuardError, SignGuardFile};
+pub use metrics::{ColumnFamilyMetrics, DiskSpace, StorageMetrics};
 pub use options::{CreateMode, StorageOptions, WalDamage};
-pub use storage::{
-    CheckReport, ColumnFamilyMetrics, DiskSpace, ReadView, ReceiptLookup, Storage, StorageMetrics,
-};
+pub use storage::Storage;
+pub use view::{ReadView, ReceiptLookup};
 pub use writer::RecordWriter;

@@ -28,16 +28,34 @@ impl RecordWriter {
 
     /// Fail-stop: after the first error every call returns it.
     pub fn commit(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.storage.database.check_alive()?;
+        let mut guard_records = Vec::new();
+        let mut others = Vec::with_capacity(records.len());
         for record in records {
-            if let Record::SignGuard(record) = record {
-                let guard = self.guard.as_mut().ok_or_else(|| StorageError::Guard {
-                    reason: String::from("this node has no sign guard"),
-                })?;
-                guard.raise(record).map_err(|error| StorageError::Guard {
-                    reason: error.to_string(),
-                })?;
+            match record {
+                Record::SignGuard(record) => guard_records.push(record),
+                other => others.push(other.clone()),
             }
         }
-        self.storage.commit_records(records)
+        self.raise(&guard_records)
+            .map_err(|error| self.storage.database.fail(error))?;
+        self.storage.commit_records(&others)
+    }
+
+    fn raise(
+        &mut self,
+        records: &[&holdfast_replica::SignGuardRecord],
+    ) -> Result<(), StorageError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let guard = self.guard.as_mut().ok_or_else(|| StorageError::Guard {
+            reason: String::from("this node has no sign guard"),
+        })?;
+        guard
+            .raise_through(records)
+            .map_err(|error| StorageError::Guard {
+                reason: error.to_string(),
+            })
     }
 }

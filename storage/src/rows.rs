@@ -1,0 +1,87 @@
+//! Values of the column families that are not types of the vocabulary themselves.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_ledger::{StateChanges, UndoRecord};
+use holdfast_types::{
+    BlockId, CommitDigest, Event, Height, Receipt, SignedVertexHeader, VertexRef,
+};
+
+/// Version of keys and values; a store of another version is refused.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// Where the chain stands. One row, rewritten in the batch of every step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct Position {
+    /// The last applied block; none before genesis.
+    pub head: Option<(Height, BlockId)>,
+    pub irreversible: Height,
+    pub certified: Height,
+    /// The column families `state` and `state_tree` hold the state after this block; what came later is in the
+    /// journal.
+    pub state_flushed: Option<Height>,
+    /// Undo records below are pruned.
+    pub undo_from: Height,
+    /// Blocks below are pruned.
+    pub lowest_block: Height,
+}
+
+/// A block of the applied branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct AppliedRow {
+    pub id: BlockId,
+    pub commit: Option<CommitDigest>,
+    /// An era is anchored on this block.
+    pub anchors_era: bool,
+}
+
+/// What execution said of a block.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct ReceiptsRow {
+    /// One per transaction, in their order.
+    pub receipts: Vec<Receipt>,
+    /// Events of the block itself.
+    pub events: Vec<Event>,
+}
+
+/// State changes of a block that `state` and `state_tree` do not hold yet.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct JournalRow {
+    pub values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub tree_nodes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub stale_tree_nodes: Vec<Vec<u8>>,
+}
+
+impl JournalRow {
+    /// Encodes the row of `changes` without copying them first.
+    pub(crate) fn encode(changes: &StateChanges) -> Vec<u8> {
+        holdfast_types::codec::encode(&(
+            &changes.values,
+            &changes.tree_nodes,
+            &changes.stale_tree_nodes,
+        ))
+    }
+
+    pub(crate) fn into_changes(self) -> StateChanges {
+        StateChanges {
+            values: self.values,
+            tree_nodes: self.tree_nodes,
+            stale_tree_nodes: self.stale_tree_nodes,
+        }
+    }
+}
+
+/// What takes a block back.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct UndoRow {
+    pub record: UndoRecord,
+    /// Contents of the tree nodes that the block made stale, in the order of their keys in the record; none: there
+    /// was no such node.
+    pub stale_contents: Vec<Option<Vec<u8>>>,
+}
+
+/// The last vertex that this validator signed in an era.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct OwnVertexRow {
+    pub reference: VertexRef,
+    pub header: SignedVertexHeader,
+}

@@ -1,0 +1,311 @@
+//! Reading the chain.
+
+use crate::chain_state::{self, ChainState, parse_certificate_key};
+use crate::column_family::ColumnFamily;
+use crate::database::{Database, decode};
+use crate::error::StorageError;
+use crate::keys;
+use crate::rows::{AppliedRow, ReceiptsRow};
+use holdfast_chain::ChainStore;
+use holdfast_ledger::{StateError, StateStore, UndoRecord};
+use holdfast_types::{
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, Height, Receipt,
+    TransactionId,
+};
+use rocksdb::Direction;
+use std::sync::{PoisonError, RwLockReadGuard};
+
+/// Where a transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptLookup {
+    pub height: Height,
+    /// Position in the block.
+    pub index: u32,
+    pub receipt: Receipt,
+}
+
+/// A consistent view: head, state and indexes after one complete batch. Applying waits while a view is held, so hold
+/// it for single answers only; and do not call [`crate::Storage`] in the same thread meanwhile, which may lock up.
+#[derive(Debug)]
+pub struct ReadView<'a> {
+    database: &'a Database,
+    chain: RwLockReadGuard<'a, ChainState>,
+}
+
+impl<'a> ReadView<'a> {
+    pub(crate) const fn new(
+        database: &'a Database,
+        chain: RwLockReadGuard<'a, ChainState>,
+    ) -> Self {
+        Self { database, chain }
+    }
+
+    pub(crate) fn chain(&self) -> &ChainState {
+        &self.chain
+    }
+
+    /// The lowest block that is still stored; above 0 in a pruned store.
+    pub fn lowest_block(&self) -> Result<Height, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.chain.position.lowest_block)
+    }
+
+    /// Lowest height whose block can still be undone.
+    pub fn undo_from(&self) -> Result<Height, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.chain.position.undo_from)
+    }
+
+    /// Receipt of a transaction: of its first inclusion on the applied branch.
+    pub fn receipt(&self, id: &TransactionId) -> Result<Option<ReceiptLookup>, StateError> {
+        let Some((height, index)) = self.transaction_place(id)? else {
+            return Ok(None);
+        };
+        let receipts = self.receipts_row(height)?.map(|row| row.receipts);
+        let receipt = receipts.and_then(|receipts| receipts.into_iter().nth(index as usize));
+        let receipt = receipt.ok_or_else(|| {
+            StorageError::damaged(
+                "reading a receipt",
+                format!("transaction {id:#} is indexed at {index} of block {height}, which has no such receipt"),
+            )
+        })?;
+        Ok(Some(ReceiptLookup {
+            height,
+            index,
+            receipt,
+        }))
+    }
+
+    /// Events of the block itself at `height`.
+    pub fn block_events_at(&self, height: Height) -> Result<Option<Vec<Event>>, StateError> {
+        Ok(self.receipts_row(height)?.map(|row| row.events))
+    }
+
+    /// Blocks of the applied branch from `from` on, with their ids: at most `count`, and no more once their encoded
+    /// length together has passed `bytes_max`.
+    pub fn blocks_from(
+        &self,
+        from: Height,
+        count: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(BlockId, Block)>, StateError> {
+        let mut blocks = Vec::new();
+        let mut bytes_total = 0;
+        let mut height = from;
+        while blocks.len() < count && bytes_total <= bytes_max {
+            let Some(row) = self.applied(height)? else {
+                break;
+            };
+            let bytes = self.block_bytes(height, &row.id)?;
+            bytes_total += bytes.len();
+            blocks.push((row.id, decode(ColumnFamily::Blocks, &bytes)?));
+            if height == Height::MAX {
+                break;
+            }
+            height = height.next();
+        }
+        Ok(blocks)
+    }
+
+    pub(crate) fn applied(&self, height: Height) -> Result<Option<AppliedRow>, StorageError> {
+        self.chain.check_readable()?;
+        chain_state::applied_row(self.database, height)
+    }
+
+    /// The encoded block of the applied branch.
+    fn block_bytes(&self, height: Height, id: &BlockId) -> Result<Vec<u8>, StorageError> {
+        let bytes = if height <= self.chain.position.irreversible {
+            self.database
+                .read(ColumnFamily::Blocks, &keys::height_key(height))?
+        } else {
+            self.database
+                .read(ColumnFamily::ForkBlocks, &keys::block_key(height, id))?
+        };
+        bytes.map(|bytes| bytes.to_vec()).ok_or_else(|| {
+            StorageError::damaged(
+                "reading a block",
+                format!("block {height} ({id:#}) of the applied branch is missing"),
+            )
+        })
+    }
+
+    fn receipts_row(&self, height: Height) -> Result<Option<ReceiptsRow>, StorageError> {
+        self.chain.check_readable()?;
+        self.database
+            .row(ColumnFamily::Receipts, &keys::height_key(height))
+    }
+}
+
+impl StateStore for ReadView<'_> {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.chain.overlay.value(self.database, key)?)
+    }
+
+    fn values(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.chain.overlay.values(self.database, keys)?)
+    }
+
+    fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.chain.check_readable()?;
+        if let Some(content) = self.chain.overlay.node(self.database, key)? {
+            return Ok(Some(content));
+        }
+        let mut stale_nodes = self
+            .chain
+            .stale_nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(stale_nodes.find(self.database, &self.chain.position, key)?)
+    }
+}
+
+impl ChainStore for ReadView<'_> {
+    fn head(&self) -> Result<Option<(Height, BlockId)>, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.chain.position.head)
+    }
+
+    fn irreversible_height(&self) -> Result<Height, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.chain.position.irreversible)
+    }
+
+    fn certified_height(&self) -> Result<Height, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.chain.position.certified)
+    }
+
+    fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {
+        let Some(row) = self.applied(height)? else {
+            return Ok(None);
+        };
+        let bytes = self.block_bytes(height, &row.id)?;
+        Ok(Some(decode(ColumnFamily::Blocks, &bytes)?))
+    }
+
+    fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, StateError> {
+        Ok(self.applied(height)?.map(|row| row.id))
+    }
+
+    fn block(&self, id: &BlockId) -> Result<Option<Block>, StateError> {
+        self.chain.check_readable()?;
+        let height = self
+            .database
+            .read(ColumnFamily::BlockIndex, id.as_bytes())?;
+        let Some(height) = height else {
+            return Ok(None);
+        };
+        let height = keys::parse_height(&height).ok_or_else(|| {
+            StorageError::damaged(
+                "reading a block",
+                format!("the index entry of block {id:#} is malformed"),
+            )
+        })?;
+        if self.applied(height)?.is_some_and(|row| row.id == *id) {
+            return self.block_at(height);
+        }
+        Ok(self
+            .database
+            .row(ColumnFamily::ForkBlocks, &keys::block_key(height, id))?)
+    }
+
+    fn fork_blocks(&self) -> Result<Vec<(BlockId, Block)>, StateError> {
+        self.chain.check_readable()?;
+        let mut blocks = Vec::new();
+        for entry in self.database.scan_all(ColumnFamily::ForkBlocks) {
+            let (key, bytes) = entry?;
+            let (_, id) = keys::parse_block_key(&key).ok_or_else(|| {
+                StorageError::damaged("scanning", "a fork block has a malformed key")
+            })?;
+            blocks.push((id, decode(ColumnFamily::ForkBlocks, &bytes)?));
+        }
+        Ok(blocks)
+    }
+
+    fn undo(&self, height: Height) -> Result<Option<UndoRecord>, StateError> {
+        self.chain.check_readable()?;
+        let row: Option<crate::rows::UndoRow> = self
+            .database
+            .row(ColumnFamily::Undo, &keys::height_key(height))?;
+        Ok(row.map(|row| row.record))
+    }
+
+    fn certificate(&self, height: Height) -> Result<Option<Certificate>, StateError> {
+        let Some(row) = self.applied(height)? else {
+            return Ok(None);
+        };
+        Ok(self.database.row(
+            ColumnFamily::Certificates,
+            &keys::block_key(height, &row.id),
+        )?)
+    }
+
+    fn certificate_at_or_above(&self, height: Height) -> Result<Option<Certificate>, StateError> {
+        self.chain.check_readable()?;
+        let from = keys::block_key(height, &BlockId::new([0; 32]));
+        let head = self.chain.position.head.map(|(head, _)| head);
+        for entry in self
+            .database
+            .scan(ColumnFamily::Certificates, &from, Direction::Forward)
+        {
+            let (key, bytes) = entry?;
+            let (height, id) = parse_certificate_key(&key)?;
+            // Up to the head a certificate counts only if its block is of the applied branch; above it, nothing is
+            // applied that could say otherwise.
+            let above_head = head.is_none_or(|head| height > head);
+            if above_head || self.applied(height)?.is_some_and(|row| row.id == id) {
+                return Ok(Some(decode(ColumnFamily::Certificates, &bytes)?));
+            }
+        }
+        Ok(None)
+    }
+
+    fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.database.row(ColumnFamily::Eras, &keys::era_key(era))?)
+    }
+
+    fn latest_era(&self) -> Result<Option<EraContext>, StateError> {
+        self.chain.check_readable()?;
+        let from = keys::era_key(Era::MAX);
+        for entry in self
+            .database
+            .scan(ColumnFamily::Eras, &from, Direction::Reverse)
+        {
+            let (_, bytes) = entry?;
+            let context: EraContext = decode(ColumnFamily::Eras, &bytes)?;
+            // An era whose anchor was taken back never began. What was pruned is irreversible and counts.
+            let pruned = context.anchor_height < self.chain.position.lowest_block;
+            let anchor = self.applied(context.anchor_height)?;
+            if pruned || anchor.is_some_and(|row| row.id == context.anchor) {
+                return Ok(Some(context));
+            }
+        }
+        Ok(None)
+    }
+
+    fn commit_digest_at(&self, height: Height) -> Result<Option<CommitDigest>, StateError> {
+        Ok(self.applied(height)?.and_then(|row| row.commit))
+    }
+
+    fn transaction_place(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
+        self.chain.check_readable()?;
+        let place = self
+            .database
+            .read(ColumnFamily::Transactions, id.as_bytes())?;
+        let Some(place) = place else { return Ok(None) };
+        let place = keys::parse_place(&place).ok_or_else(|| {
+            StorageError::damaged(
+                "reading a transaction",
+                format!("the place of transaction {id:#} is malformed"),
+            )
+        })?;
+        Ok(Some(place))
+    }
+
+    fn receipts_at(&self, height: Height) -> Result<Option<Vec<Receipt>>, StateError> {
+        Ok(self.receipts_row(height)?.map(|row| row.receipts))
+    }
+}
