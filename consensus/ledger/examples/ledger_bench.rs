@@ -3,6 +3,13 @@
 //! Prints one line per figure: execution without the state tree in transfers per second, and the state tree in
 //! microseconds per changed key. Reads of the store are not counted.
 
+// A measurement reads the clock and prints: it is no part of the state machine.
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types
+)]
+
 use holdfast_ledger::{
     BlockInput, GenesisAccount, GenesisState, GenesisValidator, MemoryState, StateError,
     StateStore, execute_block, genesis, tree,

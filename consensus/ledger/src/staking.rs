@@ -12,10 +12,12 @@ use crate::block::{BlockContext, LedgerError};
 use crate::keys::{AccountKey, StakePositionKey, UnbondingKey, ValidatorKey};
 use crate::objects::{StakePosition, Unbonding};
 use crate::overlay::Overlay;
+use crate::pool::Pool;
 use crate::state::StateStore;
 use crate::transaction::Effect;
 use crate::validator::store_validator;
 use holdfast_types::{AccountName, Amount, Event, FailureCode};
+use std::cmp::Ordering;
 
 /// Most unbondings released in one block.
 pub const RELEASES_PER_BLOCK_MAX: u32 = 256;
@@ -81,22 +83,7 @@ pub(crate) fn unstake<S: StateStore + ?Sized>(
         .ok_or(FailureCode::UnknownValidator)?;
     let key = StakePositionKey(sender, validator_name);
     let mut position = overlay.get(&key)?.ok_or(FailureCode::InsufficientStake)?;
-    let worth = validator.bonded.worth(position.shares, position.generation);
-    if amount > worth {
-        return Err(FailureCode::InsufficientStake.into());
-    }
-    // Who takes all gives up all shares, the fraction below one unit included.
-    let shares = if amount == worth {
-        position.shares
-    } else {
-        validator
-            .bonded
-            .shares_for(amount)
-            .ok_or(FailureCode::InsufficientStake)?
-    };
-    let bonded = validator
-        .bonded
-        .take_out(amount, shares)
+    let (bonded, shares) = take_from_position(&validator.bonded, &position, amount)
         .ok_or(FailureCode::InsufficientStake)?;
     if sender == validator_name
         && validator.signing_key.is_some()
@@ -144,6 +131,22 @@ pub(crate) fn unstake<S: StateStore + ?Sized>(
         validator: validator_name,
         amount,
     }])
+}
+
+/// The pool without `amount`, and the shares that the position gives up for it; none if the position is worth less.
+fn take_from_position(
+    pool: &Pool,
+    position: &StakePosition,
+    amount: Amount,
+) -> Option<(Pool, u64)> {
+    let worth = pool.worth(position.shares, position.generation);
+    // Who takes all gives up all shares, the fraction below one unit included.
+    let shares = match amount.cmp(&worth) {
+        Ordering::Greater => return None,
+        Ordering::Equal => position.shares,
+        Ordering::Less => pool.shares_for(amount)?,
+    };
+    Some((pool.take_out(amount, shares)?, shares))
 }
 
 /// Gives back what is due (K3).

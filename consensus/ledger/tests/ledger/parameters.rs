@@ -61,24 +61,7 @@ pub(crate) fn parameters() -> Parameters {
             unbonding_ms: UNBONDING_MS,
             unbondings_max: 3,
         },
-        slashing: SlashingParameters {
-            equivocation_basis_points: 1_000,
-            equivocation_max_basis_points: 2_500,
-            bad_root_basis_points: 500,
-            bad_root_max_basis_points: 5_000,
-            bad_attestation_basis_points: 500,
-            invalid_vertex_basis_points: 500,
-            downtime_basis_points_per_round: 5,
-            downtime_max_basis_points_per_epoch: 1_000,
-            dkg_failure_basis_points: 500,
-            escrow_ms: 1,
-            jail_first_ms: 150_000,
-            jail_second_ms: 400_000,
-            evidence_max_age_ms: 1,
-            reporter_basis_points: 2_000,
-            treasury_basis_points: 3_000,
-            reports_per_epoch_max: 5,
-        },
+        slashing: slashing(),
         ceremony: CeremonyParameters {
             dkg_max_failures: 3,
         },
@@ -87,5 +70,26 @@ pub(crate) fn parameters() -> Parameters {
             byte_fee: 0,
             account_creation_fee: CREATION_FEE,
         },
+    }
+}
+
+fn slashing() -> SlashingParameters {
+    SlashingParameters {
+        equivocation_basis_points: 1_000,
+        equivocation_max_basis_points: 2_500,
+        bad_root_basis_points: 500,
+        bad_root_max_basis_points: 5_000,
+        bad_attestation_basis_points: 500,
+        invalid_vertex_basis_points: 500,
+        downtime_basis_points_per_round: 5,
+        downtime_max_basis_points_per_epoch: 1_000,
+        dkg_failure_basis_points: 500,
+        escrow_ms: 1,
+        jail_first_ms: 150_000,
+        jail_second_ms: 400_000,
+        evidence_max_age_ms: 1,
+        reporter_basis_points: 2_000,
+        treasury_basis_points: 3_000,
+        reports_per_epoch_max: 5,
     }
 }
