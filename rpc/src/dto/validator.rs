@@ -17,8 +17,8 @@ pub struct Validator {
     pub stake: Amount,
     /// Where its operator says who they are.
     pub url: String,
-    /// Height of the block that registered it.
-    pub registered_at_height: Number,
+    /// Block time of its registration, in milliseconds since the Unix epoch.
+    pub registered_at_ms: Number,
     /// Until this live time, in milliseconds, it is in no committee; null: not jailed.
     pub jailed_until_ms: Option<Number>,
     /// The highest block that it has attested, as the chain records it.

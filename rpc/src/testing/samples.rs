@@ -218,7 +218,7 @@ pub(super) fn validators() -> Vec<Validator> {
         owner_key: sample_hash("owner key", authority.into()),
         stake: Amount(10_000_000_000_000_000_000),
         url: format!("https://validator-{authority}.example"),
-        registered_at_height: Number(0),
+        registered_at_ms: Number(0),
         jailed_until_ms: None,
         last_supported_block: Number(0),
         in_committee: true,
