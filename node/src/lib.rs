@@ -7,6 +7,7 @@
 //! - [`logging`]: text or JSON lines with a filter that changes at run time;
 //! - [`exit_codes`], [`failure`]: how the process ends, in a number and in three lines;
 //! - [`devnet`]: child processes and the live table of a local network;
+//! - [`runtime`]: the running node;
 //! - [`home`], [`peer_id`], [`environment`], [`durable_file`], [`clock`]: small things under all of them.
 
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod keystore;
 pub mod logging;
 pub mod panic_hook;
 pub mod peer_id;
+pub mod runtime;
 pub mod signals;
 pub mod supervisor;
 pub mod watchdog;

@@ -33,6 +33,7 @@ pub use error::{OpenError, StorageError};
 pub use guard::{GuardError, SignGuardFile};
 pub use metrics::{ColumnFamilyMetrics, DiskSpace, StorageMetrics};
 pub use options::{CreateMode, StorageOptions, WalDamage};
+pub use rows::FORMAT_VERSION;
 pub use storage::Storage;
 pub use view::{ReadView, ReceiptLookup};
 pub use writer::RecordWriter;

@@ -34,6 +34,6 @@ pub mod store;
 pub mod sync;
 
 pub use certificates::{CertificateCollector, Collected};
-pub use chain::{Chain, ChainError, ExecutedBlock, ExecutedTransaction, Step};
+pub use chain::{Chain, ChainError, ExecutedBlock, ExecutedTransaction, Step, genesis_batch};
 pub use store::{AppliedBlock, ChainBatch, ChainStore};
 pub use sync::{RangeError, verify_range};

@@ -98,7 +98,7 @@ impl Server {
                 // A peer that has gone away needs no answer.
                 let _gone = responder.respond(Bytes::from(answer));
             }
-            Err(Refusal::Malformed) => network.penalize(peer, Penalty::InvalidRequest),
+            Err(Refusal::Malformed) => network.penalize(peer, Penalty::MalformedFrame),
             Err(Refusal::Store(reason)) => {
                 tracing::error!(reason, "a request of a peer could not be answered");
             }

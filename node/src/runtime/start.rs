@@ -11,7 +11,7 @@ use super::peers::Peers;
 use super::serve::Server;
 use super::sync::Sync;
 use super::traffic::{Traffic, reverify};
-use super::verification::{self, Job, JobQueue, Verifier};
+use super::verification::{self, JobQueue, Verifier};
 use super::{core_thread, failures};
 use crate::config::Config;
 use crate::exit_codes::ExitCode;
@@ -100,8 +100,11 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         replica_config,
         started,
     )?;
-    let (network, events) = start_network(&parts, &parameters)?;
-    let metrics = Metrics::new(holdfast_rpc::BuildInfo::default());
+    let (network, events) = start_network(&parts, &parameters).await?;
+    let metrics = Metrics::new(holdfast_rpc::BuildInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("HOLDFAST_COMMIT").unwrap_or("unknown"),
+    });
 
     let jobs = Arc::new(JobQueue::new(JOBS_MAX));
     let era = Arc::new(RwLock::new(Arc::clone(replica.context())));
@@ -342,7 +345,7 @@ fn restore_replica(
     Ok(Replica::restore(config, restored, core_thread::now(started)))
 }
 
-fn start_network(
+async fn start_network(
     parts: &NodeParts,
     parameters: &Parameters,
 ) -> Result<(NetworkHandle, NetworkEvents), Failure> {
@@ -366,7 +369,7 @@ fn start_network(
         let claim = PeerClaim::sign(&chain_id, &peer_id, signer.as_ref());
         config.claim = codec::encode(&claim);
     }
-    Network::start(config).map_err(|error| {
+    Network::start(config).await.map_err(|error| {
         let code = match error {
             NetworkError::AddressInUse { .. } => ExitCode::PortInUse,
             NetworkError::Listen { .. }

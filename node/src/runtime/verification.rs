@@ -6,7 +6,7 @@
 mod jobs;
 mod queue;
 
-pub use jobs::{Job, Verifier};
+pub use jobs::{Job, SubmitError, Verifier};
 pub use queue::{JobQueue, Urgency};
 
 use crate::failure::Failure;

@@ -4,6 +4,7 @@ use super::{NodeBackend, convert};
 use crate::runtime::board::Standing;
 use futures::future::BoxFuture;
 use holdfast_chain::ChainStore;
+use holdfast_ledger::keys::{AccountKey, StateKey};
 use holdfast_ledger::{StateError, dynamic_properties};
 use holdfast_network::{Direction, PeerClass as NetworkPeerClass};
 use holdfast_rpc::dto::{
@@ -387,7 +388,7 @@ impl Backend for NodeBackend {
             block.map(|block| AccountProof {
                 state_root: convert::hash(block.header.state_root.as_bytes()),
                 height: Number(height.0),
-                key_hex: HexBytes(holdfast_ledger::account_key(&name)),
+                key_hex: HexBytes(AccountKey(name).bytes()),
                 value_hex: HexBytes(value.unwrap_or_default()),
                 proof_hex: HexBytes(proof),
             })

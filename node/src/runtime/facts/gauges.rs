@@ -1,7 +1,7 @@
 //! Metrics from facts and from the board.
 
 use crate::runtime::board::Board;
-use holdfast_network::{NetworkHandle, PeerClass};
+use holdfast_network::NetworkHandle;
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
@@ -96,13 +96,12 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
             figures.block_cache_bytes + figures.table_readers_bytes + figures.state_cache_bytes;
         metrics.storage.memory_bytes.set(gauge(memory));
     }
-    let counters = network.counters();
-    for (class, name) in [
-        (PeerClass::Committee, "committee"),
-        (PeerClass::Known, "configured"),
-        (PeerClass::Other, "other"),
+    let peers = network.counters().peers;
+    for (name, count) in [
+        ("committee", peers.committee),
+        ("configured", peers.known),
+        ("other", peers.other),
     ] {
-        let peers = counters.peers_of(class);
-        metrics.network.peers.with(name).set(gauge(peers));
+        metrics.network.peers.with(name).set(gauge(count));
     }
 }
