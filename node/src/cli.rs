@@ -2,10 +2,12 @@
 
 mod completions;
 mod config;
+mod devnet;
 mod global;
 mod init;
 mod keys;
 mod password;
+mod run;
 
 pub use global::GlobalArguments;
 
@@ -33,6 +35,10 @@ struct CommandLine {
 enum Verb {
     /// Make the home folder of a new node: configuration, keys, data folder.
     Init(init::Arguments),
+    /// Run the node until it is stopped.
+    Run(run::Arguments),
+    /// Run a network of local validators, each a process of its own.
+    Devnet(devnet::Arguments),
     /// Make, look at and change key files.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -99,7 +105,12 @@ pub fn main() -> ExitCode {
         out: &mut io::stdout().lock(),
         prompt: &mut TerminalPrompt,
     };
-    let result = quiet_logging().and_then(|()| command_line.run(&mut context));
+    // The node logs as its configuration says.
+    let logging = match command_line.verb {
+        Verb::Run(_) => Ok(()),
+        _ => quiet_logging(),
+    };
+    let result = logging.and_then(|()| command_line.run(&mut context));
     match result {
         Ok(()) => ExitCode::Clean,
         Err(failure) => {
@@ -135,6 +146,8 @@ impl CommandLine {
         let Self { global, verb } = self;
         match verb {
             Verb::Init(arguments) => init::run(arguments, &global, context),
+            Verb::Run(arguments) => run::run(&arguments, &global, context),
+            Verb::Devnet(arguments) => devnet::run(arguments, context),
             Verb::Keys(command) => keys::run(command, &global, context),
             Verb::Config(command) => config::run(command, &global, context),
             Verb::Completions(arguments) => {

@@ -7,6 +7,7 @@
 //! - [`logging`]: text or JSON lines with a filter that changes at run time;
 //! - [`exit_codes`], [`failure`]: how the process ends, in a number and in three lines;
 //! - [`devnet`]: child processes and the live table of a local network;
+//! - [`load`]: signed transfers at a rate, followed until they are irreversible;
 //! - [`runtime`]: the running node;
 //! - [`home`], [`peer_id`], [`environment`], [`durable_file`], [`clock`]: small things under all of them.
 
@@ -20,6 +21,7 @@ pub mod exit_codes;
 pub mod failure;
 pub mod home;
 pub mod keystore;
+pub mod load;
 pub mod logging;
 pub mod panic_hook;
 pub mod peer_id;

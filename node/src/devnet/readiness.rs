@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Longest answer that is looked at in bytes.
-const ANSWER_BYTES_MAX: u64 = 16 * 1024;
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// An answer that takes longer counts as none.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// Time between two questions.
@@ -25,7 +25,7 @@ pub enum Readiness {
 
 /// Asks once.
 pub async fn ask(address: SocketAddr) -> Readiness {
-    match tokio::time::timeout(ANSWER_LIMIT, request(address)).await {
+    match tokio::time::timeout(ANSWER_LIMIT, request(address, "/readyz")).await {
         Ok(Ok((200, _))) => Readiness::Ready,
         Ok(Ok((status, body))) => Readiness::NotReady(reason(status, &body)),
         Ok(Err(error)) => Readiness::Silent(error.to_string()),
@@ -46,9 +46,22 @@ pub async fn wait(address: SocketAddr, last: &mut Option<Readiness>) {
     }
 }
 
-async fn request(address: SocketAddr) -> io::Result<(u16, String)> {
+/// A page of the node, such as `/metrics`, if it answers with 200.
+///
+/// # Errors
+/// When the node does not answer, or answers with another status.
+pub async fn page(address: SocketAddr, path: &str) -> io::Result<String> {
+    match tokio::time::timeout(ANSWER_LIMIT, request(address, path)).await {
+        Ok(Ok((200, body))) => Ok(body),
+        Ok(Ok((status, _))) => Err(io::Error::other(format!("HTTP status {status}"))),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+async fn request(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream

@@ -395,6 +395,7 @@ async fn start_rpc(
     let rpc_config = RpcConfig {
         listen: settings.listen,
         hosts: settings.allowed_hosts.clone(),
+        cors_origins: settings.cors_origins.clone(),
         connections_max: size(settings.connections_max),
         body_max_bytes: size(settings.request_bytes_max),
         reply_max_bytes: size(settings.response_bytes_max),

@@ -1,0 +1,141 @@
+//! `holdfast run`
+
+use super::global::MissingFile;
+use super::password::PasswordArguments;
+use super::{Context, GlobalArguments};
+use crate::config::Config;
+use crate::exit_codes::ExitCode;
+use crate::failure::Failure;
+use crate::keystore::{self, KeyKind, Password, Purpose};
+use crate::runtime::{NodeParts, start};
+use crate::signals::{StopSignals, stop_when_input_ends};
+use crate::supervisor::{StopReason, Supervisor};
+use crate::{logging, panic_hook};
+use clap::Args;
+use holdfast_genesis::Genesis;
+use holdfast_types::KeyPair;
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Create the sign guard if it is missing. Only for a key that has never signed anything.
+    #[arg(long)]
+    init_sign_guard: bool,
+    /// Stop when standard input ends: for a parent process that must not leave nodes behind.
+    #[arg(long)]
+    exit_with_stdin: bool,
+    #[command(flatten)]
+    password: PasswordArguments,
+}
+
+pub(super) fn run(
+    arguments: &Arguments,
+    global: &GlobalArguments,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let config = global.load_config(context, MissingFile::Refuse)?.config;
+    let _handle = logging::start(config.log())?;
+    panic_hook::install(config.home());
+    let genesis = read_genesis(&config.node().genesis_file)?;
+    let password = arguments
+        .password
+        .read(context, "the keys of this node", Purpose::Open)?;
+    let parts = NodeParts {
+        network_secret: secret(&config.p2p().key_file, KeyKind::Network, &password)?,
+        signer: signer(&config, &password)?,
+        init_sign_guard: arguments.init_sign_guard,
+        genesis,
+        config,
+    };
+    drop(password);
+    run_node(parts, arguments.exit_with_stdin)
+}
+
+fn run_node(parts: NodeParts, exit_with_stdin: bool) -> Result<(), Failure> {
+    let supervisor = Supervisor::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(runtime_threads())
+        .thread_name("tokio")
+        .enable_all()
+        .build()
+        .map_err(|error| no_threads(&error))?;
+    let moniker = parts.config.node().moniker.clone();
+    let chain_id = parts.genesis.chain_id();
+    let key = parts.signer.is_some();
+    let node = runtime.block_on(async {
+        let signals = StopSignals::listen().map_err(|error| no_threads(&error))?;
+        let node = start(parts, &supervisor).await?;
+        tokio::spawn(signals.stop_on_first_exit_on_second(supervisor.clone()));
+        Ok::<_, Failure>(node)
+    });
+    let node = match node {
+        Ok(node) => node,
+        Err(failure) => {
+            // Threads that have started already look for this.
+            supervisor.stop(StopReason::Failed(failure.clone()));
+            let _left = supervisor.drain(crate::supervisor::DRAIN_LIMIT);
+            return Err(failure);
+        }
+    };
+    if exit_with_stdin {
+        stop_when_input_ends(std::io::stdin(), &supervisor).map_err(|error| no_threads(&error))?;
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        moniker,
+        %chain_id,
+        rpc = %node.rpc_address(),
+        validator = key,
+        "node started"
+    );
+    let reason = supervisor.wait();
+    drop(reason);
+    runtime.block_on(node.stop());
+    supervisor.run_to_end()
+}
+
+/// The runtime carries the network and RPC; consensus and execution have threads of their own.
+fn runtime_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8))
+}
+
+fn no_threads(error: &std::io::Error) -> Failure {
+    Failure::new(
+        ExitCode::Internal,
+        "cannot start the node's threads",
+        error,
+        "raise the limit of processes and threads of this user",
+    )
+}
+
+/// Reads and checks the genesis file.
+pub(super) fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
+    let refused = |why: String| {
+        Failure::new(
+            ExitCode::GenesisDiffers,
+            format!("cannot use the genesis file {}", path.display()),
+            why,
+            "get the genesis file of your chain, put it there, and check it: holdfast genesis validate FILE",
+        )
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+    Genesis::parse(&text).map_err(|error| refused(error.to_string()))
+}
+
+fn secret(
+    path: &Path,
+    kind: KeyKind,
+    password: &Password,
+) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    Ok(keystore::unlock(path, kind, password)?.secret())
+}
+
+fn signer(config: &Config, password: &Password) -> Result<Option<Arc<KeyPair>>, Failure> {
+    let Some(settings) = config.validator() else {
+        return Ok(None);
+    };
+    let secret = secret(&settings.key_file, KeyKind::Validator, password)?;
+    Ok(Some(Arc::new(KeyPair::from_secret(&secret))))
+}

@@ -1,0 +1,200 @@
+//! From submission to finality.
+
+use holdfast_rpc::dto::{BlockDetail, BlockSelector, Hash, NotificationBody, SubscriptionKind};
+use holdfast_rpc::methods::{BlockParams, GetBlock, SubscribeParams};
+use holdfast_rpc::{Client, ClientConfig, ClientError, EventStream};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Submitted transactions until they are irreversible. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Tracker {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    pending: HashMap<[u8; 32], Instant>,
+    submitted: u64,
+    rejected: u64,
+    irreversible: u64,
+    latencies: Vec<Duration>,
+    first_irreversible: Option<Instant>,
+    last_irreversible: Option<Instant>,
+}
+
+/// Finality in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latencies {
+    pub p50_ms: u64,
+    pub p99_ms: u64,
+    pub max_ms: u64,
+}
+
+/// What the tracker has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub submitted: u64,
+    pub rejected: u64,
+    pub irreversible: u64,
+    pub pending: u64,
+}
+
+impl Tracker {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A transaction is about to be sent.
+    pub fn sending(&self, id: [u8; 32], at: Instant) {
+        self.lock().pending.insert(id, at);
+    }
+
+    /// The node has queued it.
+    pub fn accepted(&self) {
+        self.lock().submitted += 1;
+    }
+
+    /// The node has refused it.
+    pub fn refused(&self, id: &[u8; 32]) {
+        let mut inner = self.lock();
+        inner.pending.remove(id);
+        inner.rejected += 1;
+    }
+
+    fn irreversible(&self, ids: &[Hash], at: Instant) {
+        let mut inner = self.lock();
+        for id in ids {
+            if let Some(sent) = inner.pending.remove(id.as_bytes()) {
+                inner.irreversible += 1;
+                inner.latencies.push(at.saturating_duration_since(sent));
+                inner.first_irreversible.get_or_insert(at);
+                inner.last_irreversible = Some(at);
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let inner = self.lock();
+        Counts {
+            submitted: inner.submitted,
+            rejected: inner.rejected,
+            irreversible: inner.irreversible,
+            pending: inner.pending.len() as u64,
+        }
+    }
+
+    /// Time from the first to the last transaction that became irreversible.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        let inner = self.lock();
+        match (inner.first_irreversible, inner.last_irreversible) {
+            (Some(first), Some(last)) => last.saturating_duration_since(first),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Latencies of all transactions so far.
+    #[must_use]
+    pub fn latencies(&self) -> Latencies {
+        let mut sorted = self.lock().latencies.clone();
+        sorted.sort_unstable();
+        let at = |share: f64| {
+            // Rounded to a position; the list is far shorter than f64 can count.
+            let position = ((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1);
+            sorted
+                .get(position)
+                .map_or(0, |latency| latency.as_millis() as u64)
+        };
+        Latencies {
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            max_ms: at(1.0),
+        }
+    }
+
+    /// Follows the certified blocks of the node at `url` until cancelled: a block's transactions are irreversible when
+    /// the node says that it is certified.
+    pub async fn follow(self, url: String, stopping: CancellationToken) -> Result<(), ClientError> {
+        let config = ClientConfig::default();
+        let client = Client::new(&url, config)?;
+        let subscription = SubscribeParams {
+            kind: SubscriptionKind::Finality,
+            from: None,
+            finality: None,
+            account: None,
+            transaction_id: None,
+        };
+        let mut stream = EventStream::open(&url, subscription, config).await?;
+        let mut next_height = 1;
+        loop {
+            let notification = tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                notification = stream.next() => notification,
+            };
+            let Some(notification) = notification else {
+                return Ok(());
+            };
+            let at = Instant::now();
+            let NotificationBody::Finality(finality) = notification?.body else {
+                continue;
+            };
+            while next_height <= finality.certified.height.get() {
+                let block = client
+                    .call::<GetBlock>(BlockParams {
+                        block: BlockSelector::Height(next_height),
+                        detail: Some(BlockDetail::Ids),
+                    })
+                    .await?;
+                if let Some(block) = block {
+                    self.irreversible(&block.transaction_ids, at);
+                }
+                next_height += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_sorted_list() {
+        let tracker = Tracker::default();
+        let start = Instant::now();
+        for number in 1..=100u8 {
+            tracker.sending([number; 32], start);
+            tracker.accepted();
+            let at = start + Duration::from_millis(u64::from(number));
+            tracker.irreversible(&[Hash::new([number; 32])], at);
+        }
+        assert_eq!(
+            tracker.latencies(),
+            Latencies {
+                p50_ms: 50,
+                p99_ms: 99,
+                max_ms: 100
+            }
+        );
+        assert_eq!(tracker.counts().pending, 0);
+        assert_eq!(tracker.span(), Duration::from_millis(99));
+    }
+
+    #[test]
+    fn a_refused_transaction_is_not_waited_for() {
+        let tracker = Tracker::default();
+        tracker.sending([1; 32], Instant::now());
+        tracker.refused(&[1; 32]);
+        assert_eq!(
+            tracker.counts(),
+            Counts {
+                rejected: 1,
+                ..Counts::default()
+            }
+        );
+    }
+}
