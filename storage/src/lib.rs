@@ -28,6 +28,9 @@ mod view;
 mod wal;
 mod writer;
 
+#[cfg(feature = "test-utils")]
+pub mod contract;
+
 pub use check::CheckReport;
 pub use error::{OpenError, StorageError};
 pub use guard::{GuardError, SignGuardFile};

@@ -233,13 +233,15 @@ impl ChainStore for ReadView<'_> {
     }
 
     fn certificate(&self, height: Height) -> Result<Option<Certificate>, StateError> {
+        if height < self.chain.position.lowest_block {
+            let certificate = self.certificate_at_or_above(height)?;
+            return Ok(certificate.filter(|certificate| certificate.body.height == height));
+        }
         let Some(row) = self.applied(height)? else {
             return Ok(None);
         };
-        Ok(self.database.row(
-            ColumnFamily::Certificates,
-            &keys::block_key(height, &row.id),
-        )?)
+        let key = keys::block_key(height, &row.id);
+        Ok(self.database.row(ColumnFamily::Certificates, &key)?)
     }
 
     fn certificate_at_or_above(&self, height: Height) -> Result<Option<Certificate>, StateError> {
@@ -252,10 +254,11 @@ impl ChainStore for ReadView<'_> {
         {
             let (key, bytes) = entry?;
             let (height, id) = parse_certificate_key(&key)?;
-            // Up to the head a certificate counts only if its block is of the applied branch; above it, nothing is
-            // applied that could say otherwise.
-            let above_head = head.is_none_or(|head| height > head);
-            if above_head || self.applied(height)?.is_some_and(|row| row.id == id) {
+            // A certificate counts if its block is of the applied branch. Above the head nothing is applied that could
+            // say otherwise, and of pruned blocks only certificates of the applied branch are left.
+            let beyond =
+                head.is_none_or(|head| height > head) || height < self.chain.position.lowest_block;
+            if beyond || self.applied(height)?.is_some_and(|row| row.id == id) {
                 return Ok(Some(decode(ColumnFamily::Certificates, &bytes)?));
             }
         }

@@ -1,11 +1,13 @@
 //! What may go. Bounded work in every step, so that no block waits for a backlog.
 
 use super::{Step, missing};
+use crate::chain_state::parse_certificate_key;
 use crate::column_family::ColumnFamily;
 use crate::error::StorageError;
 use crate::keys;
 use crate::rows::ReceiptsRow;
 use holdfast_types::Height;
+use rocksdb::Direction;
 
 /// Blocks pruned in one step at most: twice as fast as blocks come would be enough to catch up with any backlog.
 const PRUNED_BLOCKS_PER_STEP: u64 = 4;
@@ -73,11 +75,18 @@ impl Step<'_> {
             self.batch
                 .delete(ColumnFamily::Transactions, receipt.transaction.as_bytes());
         }
-        if !applied.anchors_era {
-            self.batch.delete(
-                ColumnFamily::Certificates,
-                &keys::block_key(height, &applied.id),
-            );
+        let certificates =
+            self.database
+                .scan(ColumnFamily::Certificates, &height_key, Direction::Forward);
+        for entry in certificates {
+            let (key, _) = entry?;
+            let (certified, id) = parse_certificate_key(&key)?;
+            if certified != height {
+                break;
+            }
+            if !(applied.anchors_era && id == applied.id) {
+                self.batch.delete(ColumnFamily::Certificates, &key);
+            }
         }
         self.batch
             .delete(ColumnFamily::BlockIndex, applied.id.as_bytes());

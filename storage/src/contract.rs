@@ -1,0 +1,55 @@
+//! What every store of the chain must do, as a suite that runs against any of them.
+//!
+//! The store under test is driven together with a model that keeps the whole state of every block and so undoes
+//! nothing; after each step all that a reader can ask must be the same in both. A double in a simulator that passes
+//! promises what the product's store promises.
+//!
+//! Run a scenario with a [`Harness`] of the store; each is a function of its own, so that a test can be named after it.
+
+mod builder;
+mod model;
+mod observe;
+mod random;
+mod scenarios;
+
+pub use builder::{Builder, key_of, transaction};
+pub use model::ModelStore;
+pub use observe::assert_same;
+pub use random::random_walk;
+pub use scenarios::*;
+
+use holdfast_chain::{ChainBatch, ChainStore};
+use holdfast_replica::Record;
+use holdfast_types::{
+    Era, Round, SignedVertexHeader, VerifiedTransaction, VerifiedVertex, VertexRef,
+};
+
+/// A store under test.
+pub trait ContractStore: ChainStore {
+    /// Applies one step, all of it or nothing.
+    fn apply(&mut self, batch: ChainBatch) -> Result<(), String>;
+
+    /// Makes records durable.
+    fn commit_records(&mut self, records: &[Record]) -> Result<(), String>;
+
+    fn vertices_above(&self, era: Era, round: Round) -> Vec<VerifiedVertex>;
+
+    fn vertex(&self, era: Era, reference: &VertexRef) -> Option<VerifiedVertex>;
+
+    fn last_own_vertex(&self, era: Era) -> Option<VerifiedVertex>;
+
+    fn last_own_header(&self, era: Era) -> Option<SignedVertexHeader>;
+
+    fn mempool(&self) -> Vec<VerifiedTransaction>;
+}
+
+/// Makes stores.
+pub trait Harness {
+    type Store: ContractStore;
+
+    /// A new, empty store that keeps `prune_blocks` irreversible blocks, or all.
+    fn create(&self, prune_blocks: Option<u64>) -> Self::Store;
+
+    /// What a restart makes of the store.
+    fn restart(&self, store: Self::Store) -> Self::Store;
+}

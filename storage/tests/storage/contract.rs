@@ -1,0 +1,37 @@
+//! The contract of a store, kept by RocksDB.
+
+use crate::harness::RocksHarness;
+use holdfast_storage::contract;
+
+macro_rules! contract_tests {
+    ($($scenario:ident),* $(,)?) => {
+        $(#[test]
+        fn $scenario() {
+            contract::$scenario(&RocksHarness);
+        })*
+    };
+}
+
+contract_tests!(
+    growth_survives_restarts,
+    many_blocks_in_one_step,
+    undo_restores_every_step,
+    branch_switch_is_one_step,
+    irreversible_blocks_move_to_the_log,
+    rollback_below_the_last_irreversible_block,
+    certificates_follow_the_branch,
+    eras_follow_their_anchor,
+    the_first_inclusion_counts,
+    undo_records_are_pruned,
+    blocks_are_pruned,
+    batches_that_do_not_fit_are_refused,
+    vertices_come_back,
+    the_mempool_keeps_its_order,
+);
+
+#[test]
+fn random_walks() {
+    for seed in 0..12 {
+        contract::random_walk(&RocksHarness, seed, 120);
+    }
+}

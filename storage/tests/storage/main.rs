@@ -1,0 +1,5 @@
+//! The store from outside, by kind of failure.
+#![allow(unreachable_pub)]
+
+mod contract;
+mod harness;
