@@ -1,60 +1,31 @@
 //! How a chain begins.
+//!
+//! A chain is defined by its genesis document, a TOML file that is the same on every node. Its hash is the chain id,
+//! which is part of every signature.
+//!
+//! * G1. [`Genesis::parse`] is the only way to a [`Genesis`], and a [`Genesis`] cannot be invalid: structure, every
+//!   value, the relations between parameters ([`rules`]) and the state of block 0 have been checked.
+//! * G2. A refusal names the field with its path, the rule and the value.
+//! * G3. The chain id is the hash of the meaning of the document, not of its text: comments, spacing and the order of
+//!   keys, accounts and validators do not matter; everything else does, the notes included.
+//! * G4. A [`Template`] holds the numbers of a kind of chain. What it writes is a document with a comment for every
+//!   parameter.
 
-use holdfast_ledger::{GenesisState, StateChanges};
-use holdfast_types::hash::Hash32;
-use holdfast_types::{Block, BlockId, ChainId, EraContext, Parameters};
+pub mod block;
+pub mod document;
+pub mod error;
+pub mod genesis;
+pub mod rules;
+pub mod templates;
 
-/// A genesis document that has been checked: it cannot be invalid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Genesis {
-    state: GenesisState,
-}
+mod annotate;
+mod schema;
+mod show;
+mod time;
 
-/// Why a genesis document was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("genesis document: {field}: {rule}; got {value}")]
-pub struct GenesisError {
-    /// Path of the field.
-    pub field: String,
-    pub rule: String,
-    pub value: String,
-}
-
-/// Block 0 with all that the chain needs to begin.
-#[derive(Clone, Debug)]
-pub struct GenesisBlock {
-    pub block: Block,
-    pub id: BlockId,
-    pub changes: StateChanges,
-    /// Era 1, anchored at block 0.
-    pub era: EraContext,
-}
-
-impl Genesis {
-    /// Parses and checks a document (TOML).
-    pub fn parse(_text: &str) -> Result<Self, GenesisError> {
-        unimplemented!("bodies follow the signatures")
-    }
-
-    #[must_use]
-    pub fn chain_id(&self) -> ChainId {
-        self.state.chain
-    }
-
-    #[must_use]
-    pub fn parameters(&self) -> &Parameters {
-        &self.state.parameters
-    }
-
-    /// Hash of the parameters, for the handshake.
-    #[must_use]
-    pub fn parameters_hash(&self) -> Hash32 {
-        unimplemented!("bodies follow the signatures")
-    }
-}
-
-/// Block 0.
-#[must_use]
-pub fn genesis_block(_genesis: &Genesis) -> GenesisBlock {
-    unimplemented!("bodies follow the signatures")
-}
+pub use block::{GenesisBlock, genesis_block};
+pub use document::{AccountEntry, GenesisDocument, ValidatorEntry};
+pub use error::GenesisError;
+pub use genesis::Genesis;
+pub use templates::{NewChain, Template};
+pub use time::GenesisTime;

@@ -83,6 +83,16 @@ type Empty<'a> = Overlay<'a, NothingStored>;
 
 /// The state of block 0.
 pub fn genesis(state: &GenesisState) -> Result<GenesisOutcome, GenesisStateError> {
+    let (overlay, committee) = build(state)?;
+    finish(overlay, &committee).map_err(impossible)
+}
+
+/// The checks of [`genesis`], without the state tree: the committee of era 1.
+pub fn check_genesis(state: &GenesisState) -> Result<Committee, GenesisStateError> {
+    build(state).map(|(_, committee)| committee)
+}
+
+fn build(state: &GenesisState) -> Result<(Empty<'static>, Committee), GenesisStateError> {
     let total_supply = total_supply(state)?;
     let mut overlay = Overlay::empty(&NothingStored, first_properties(state, total_supply));
     for (position, account) in state.accounts.iter().enumerate() {
@@ -106,15 +116,11 @@ pub fn genesis(state: &GenesisState) -> Result<GenesisOutcome, GenesisStateError
             ),
             actual: format!("none such among {}", state.validators.len()),
         })?;
-    finish(overlay, &committee, total_supply).map_err(impossible)
+    Ok((overlay, committee))
 }
 
 /// Begins era 1 and closes the state.
-fn finish(
-    mut overlay: Empty<'_>,
-    committee: &Committee,
-    total_supply: Amount,
-) -> Result<GenesisOutcome, LedgerError> {
+fn finish(mut overlay: Empty<'_>, committee: &Committee) -> Result<GenesisOutcome, LedgerError> {
     epoch::begin_era(&mut overlay, Era(1), committee)?;
     overlay.set(
         &ReversibleTimestampsKey(),
@@ -123,6 +129,7 @@ fn finish(
             timestamps: Vec::new(),
         },
     )?;
+    let total_supply = overlay.properties.total_supply;
     let (values, _) = overlay.close()?;
     let update = tree::update(&NothingStored, Height::ZERO, &values)?;
     Ok(GenesisOutcome {

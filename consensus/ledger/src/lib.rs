@@ -47,7 +47,8 @@ pub mod memory;
 
 pub use block::{BlockInput, BlockOutcome, LedgerError, execute_block};
 pub use genesis::{
-    GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator, genesis,
+    GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator,
+    check_genesis, genesis,
 };
 pub use irreversible::lib_height;
 #[cfg(any(test, feature = "test-utils"))]
