@@ -2,9 +2,11 @@
 
 use crate::genesis::Genesis;
 use holdfast_ledger::StateChanges;
+use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
-    Block, BlockBody, BlockHeader, BlockId, BlockOrigin, Era, EraContext, EraEnd, EraKind, Height,
+    Block, BlockBody, BlockHeader, BlockId, BlockOrigin, Era, EraContext, EraEnd, EraKind, Event,
+    Height,
 };
 
 /// Block 0 with all that the chain needs to begin.
@@ -18,8 +20,8 @@ pub struct GenesisBlock {
     pub era: EraContext,
 }
 
-/// Block 0: the only and last block of era 0, whose parent is the all-zero id. It has no transactions and names the
-/// committee of era 1.
+/// Block 0: the only and last block of era 0, whose parent is the all-zero id. It has neither transactions nor events
+/// and names the committee of era 1. Its roots are made as those of every block.
 ///
 /// # Panics
 /// Never: a [`Genesis`] has passed the checks of the ledger.
@@ -37,6 +39,7 @@ pub fn genesis_block(genesis: &Genesis) -> GenesisBlock {
         }),
         ..BlockBody::default()
     };
+    let no_events = Purpose::RECEIPT.hash_encoded(&Vec::<Event>::new());
     let header = BlockHeader {
         height: Height::ZERO,
         parent: BlockId::default(),
@@ -44,7 +47,7 @@ pub fn genesis_block(genesis: &Genesis) -> GenesisBlock {
         timestamp: state.timestamp,
         origin: BlockOrigin::Genesis,
         transactions_root: merkle_root([]),
-        events_root: merkle_root([]),
+        events_root: merkle_root([&no_events]),
         system_root: body.system_root(),
         state_root: outcome.state_root,
         next_committee,

@@ -7,6 +7,7 @@
 
 mod audit;
 mod epochs;
+mod formats;
 mod genesis;
 mod hostile;
 mod oracle;
