@@ -174,7 +174,8 @@ impl DagCore {
             .gc_depth
             .saturating_add(1)
             .saturating_mul(u64::from(config.leaders_per_round));
-        LeaderSchedule::commits_needed(config.reputation_window).max(within_gc)
+        LeaderSchedule::commits_needed(config.reputation_window, config.leaders_per_round)
+            .max(within_gc)
     }
 
     /// Offers a verified vertex of this era.

@@ -85,15 +85,25 @@ impl LeaderSchedule {
         }
         let scores = std::mem::replace(&mut self.scores, vec![0; self.weights.len()]);
         let weights = weights_of(&scores, self.max_faulty);
-        self.weights_before = std::mem::replace(&mut self.weights, weights);
-        self.since = commit.leader.round;
+        if weights == self.weights {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.weights, weights);
+        // Two windows may end within one round. Its slots keep the leaders that they had before the first of them.
+        if commit.leader.round > self.since {
+            self.since = commit.leader.round;
+            self.weights_before = before;
+        }
         true
     }
 
-    /// Of the last commits of an era, those that [`Self::observe`] needs to come to the present state again.
+    /// Of the last commits of an era, those that [`Self::observe`] needs to come to the present state again: what is left of
+    /// the running window, the one before, and for slots of the last leader's round the one before that round.
     #[must_use]
-    pub const fn commits_needed(window: u64) -> u64 {
-        window.saturating_mul(3)
+    pub const fn commits_needed(window: u64, leaders_per_round: u16) -> u64 {
+        window
+            .saturating_mul(3)
+            .saturating_add(leaders_per_round as u64)
     }
 }
 
@@ -202,6 +212,24 @@ mod tests {
             schedule.observe(&commit(index, [0, 1, 2, 3]));
         }
         assert!(leads(&schedule, 17, 500));
+    }
+
+    #[test]
+    fn the_slots_of_a_round_keep_their_leaders_when_windows_end_within_it() {
+        let mut schedule = LeaderSchedule::new([1; 32], 4, 1, 3, 2);
+        let leaders = schedule.leaders(Round(9));
+        let mut commits = [
+            commit(1, [0, 1, 2, 0, 1, 2]),
+            commit(2, [0, 1, 2, 0, 1, 2]),
+            commit(3, [1, 2, 3, 1, 2, 3]),
+            commit(4, [1, 2, 3, 1, 2, 3]),
+        ];
+        for commit in &mut commits {
+            commit.leader.round = Round(9);
+            schedule.observe(commit);
+            assert_eq!(schedule.leaders(Round(9)), leaders);
+        }
+        assert!(!schedule.leaders(Round(10)).contains(&AuthorityIndex(0)));
     }
 
     #[test]
