@@ -50,6 +50,7 @@ targets!(
     committee,
     era_context,
     evidence,
+    genesis,
     last_vertex_request,
     last_vertex_response,
     parameters,

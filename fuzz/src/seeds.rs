@@ -2,9 +2,10 @@
 
 use crate::targets::COMMITTEE_SIZE;
 use borsh::BorshSerialize;
+use holdfast_genesis::{AccountEntry, GenesisTime, NewChain, Template, ValidatorEntry};
 use holdfast_types::codec::encode;
 use holdfast_types::test_util::{
-    self, CHAIN, Sample, Sampler, genesis_refs, key_pair, signing_hash,
+    self, CHAIN, Sample, Sampler, genesis_refs, key_pair, signing_hash, validator_account,
 };
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
@@ -13,7 +14,7 @@ use holdfast_types::wire::{
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, AuthorityIndex, Block, Certificate, Committee,
     EraContext, Evidence, Height, Parameters, PeerClaim, Receipt, Round, SignedTransaction, Signer,
-    TransactionBody, Vertex, VertexPayload, VertexRef,
+    TimestampMs, TransactionBody, Vertex, VertexPayload, VertexRef,
 };
 
 macro_rules! sampled {
@@ -137,6 +138,41 @@ fn equivocation(case: u64) -> Evidence {
             second: one,
         }
     }
+}
+
+/// A document that is accepted: of each template in turn, with up to four validators.
+#[must_use]
+pub fn genesis(case: u64) -> Vec<u8> {
+    let mut sampler = Sampler::new("genesis", case);
+    let template = *sampler.pick(&Template::ALL);
+    let validators = 1 + case % 4;
+    let key = |number: u64| key_pair(u16::try_from(number).expect("few keys")).public_key();
+    let account = |number: u64| validator_account(u16::try_from(number).expect("few validators"));
+    let document = template.document(NewChain {
+        chain_name: "fuzzed-chain".to_owned(),
+        genesis_time: GenesisTime(TimestampMs(1_795_244_400_000 + case)),
+        notes: format!("case {case}"),
+        emergency_key: key(100),
+        governance_keys: (200..212).map(key).collect(),
+        governance_threshold: None,
+        accounts: (0..validators)
+            .map(|number| AccountEntry {
+                name: account(number),
+                key: key(300 + number),
+                balance: 5_000_000,
+            })
+            .collect(),
+        validators: (0..validators)
+            .map(|number| ValidatorEntry {
+                account: account(number),
+                signing_key: (number < 3).then(|| key(number)),
+                stake: 100_000_000_000,
+                url: String::new(),
+            })
+            .collect(),
+        treasury: case,
+    });
+    document.to_toml().expect("its numbers fit").into_bytes()
 }
 
 #[must_use]

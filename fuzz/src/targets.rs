@@ -1,6 +1,7 @@
 //! The targets. Every decoder is canonical: what it takes encodes to the same bytes again.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_genesis::Genesis;
 use holdfast_types::codec::{decode, encode, encoded_len};
 use holdfast_types::limits::{
     BLOCK_BYTES_MAX, CERTIFICATE_BYTES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, VERTEX_BYTES_MAX,
@@ -138,6 +139,34 @@ pub fn evidence(bytes: &[u8]) {
         black_box(evidence.slot_key());
         let verdict = evidence.verify(&CHAIN, &test_util::committee(COMMITTEE_SIZE), &Ed25519);
         assert!(verdict.is_err() || evidence.offender().0 < COMMITTEE_SIZE);
+    }
+}
+
+/// A genesis document that is accepted can be shown, and written it is the same chain; a refusal names its field.
+pub fn genesis(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let violations = Genesis::violations(text);
+    match Genesis::parse(text) {
+        Ok(genesis) => {
+            assert_eq!(violations, []);
+            black_box(genesis.show());
+            black_box(genesis.warnings());
+            let written = genesis
+                .document()
+                .to_toml()
+                .expect("what was read can be written");
+            let again = Genesis::parse(&written).expect("what was accepted is accepted");
+            assert_eq!(again.chain_id(), genesis.chain_id());
+        }
+        Err(error) => {
+            assert!(
+                !error.field.is_empty() && !error.rule.is_empty(),
+                "{error:?}"
+            );
+            assert_eq!(violations.first(), Some(&error));
+        }
     }
 }
 

@@ -96,6 +96,18 @@ fn every_target_has_its_binary_and_every_binary_its_target() {
 }
 
 #[test]
+fn well_formed_genesis_documents_are_accepted() {
+    let target = TARGETS
+        .iter()
+        .find(|target| target.name == "genesis")
+        .expect("it is a target");
+    for case in 0..12 {
+        let document = String::from_utf8((target.seed)(case)).expect("a document is text");
+        holdfast_genesis::Genesis::parse(&document).expect("the seed is a valid document");
+    }
+}
+
+#[test]
 fn well_formed_inputs_are_taken_and_mutated_ones_are_both() {
     // Mutation that always or never breaks an input would test half of a decoder.
     let target = TARGETS
