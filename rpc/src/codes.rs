@@ -169,7 +169,11 @@ impl Fault {
         if let Some(seconds) = self.retry_after_seconds {
             data.insert("retry_after_s".to_owned(), seconds.into());
         }
-        data.extend(self.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        data.extend(
+            self.details
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         data.insert("runbook".to_owned(), self.code.runbook().into());
         data
     }

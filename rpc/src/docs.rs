@@ -4,7 +4,7 @@ mod openrpc;
 mod reference;
 mod schema;
 
-pub use reference::rpc_reference;
+pub use reference::{example_requests, rpc_reference};
 
 use crate::dto::Notification;
 use crate::methods::{MethodDoc, MethodTable};

@@ -61,11 +61,14 @@ impl Docs {
 }
 
 fn param(spec: &ParamSpec, schema: &Schema) -> Value {
+    let example: Value =
+        serde_json::from_str(spec.example).expect("examples are JSON; a test sends them");
     json!({
         "name": spec.name,
         "description": spec.description.trim(),
         "required": spec.required,
         "schema": schema,
+        "x-example": example,
     })
 }
 

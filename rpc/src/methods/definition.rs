@@ -275,6 +275,7 @@ macro_rules! params {
 pub(super) use params;
 
 #[cfg(test)]
+#[allow(unreachable_pub, reason = "the macro makes public structs")]
 mod tests {
     use super::*;
     use crate::dto::{Hash, Number};

@@ -33,7 +33,7 @@ params! {
     /// Parameters of `chain_getTransaction` and `chain_getReceipt`.
     TransactionIdParams {
         /// Id of the transaction.
-        required id: Hash = "\"0000000000000000000000000000000000000000000000000000000000000000\"",
+        required id: Hash = "\"c118cc35a46be1e62bfa4c702f50b79909dc97bc9df15f6c0ad7075998239352\"",
     }
 }
 
@@ -79,13 +79,13 @@ params! {
         /// What to subscribe to.
         required kind: SubscriptionKind = "\"receipts\"",
         /// Go on behind this cursor; with the next event if absent.
-        optional from: Cursor = "\"6423f1e8a1b40-17\"",
+        optional from: Cursor = "\"6423f1e8a1b4-17\"",
         /// For `blocks` and `receipts`: send them when committed (if absent) or when irreversible.
         optional finality: SubscriptionFinality = "\"irreversible\"",
         /// For `receipts`: only those that concern this account.
         optional account: AccountName = "\"alice\"",
         /// For `receipts`: only that of this transaction.
-        optional transaction_id: Hash = "\"0000000000000000000000000000000000000000000000000000000000000000\"",
+        optional transaction_id: Hash = "\"c118cc35a46be1e62bfa4c702f50b79909dc97bc9df15f6c0ad7075998239352\"",
     }
 }
 

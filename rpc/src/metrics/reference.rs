@@ -45,7 +45,7 @@ pub fn metrics_reference() -> String {
 const INTRODUCTION: &str = "\
 # Metrics
 
-<!-- Made from the code (rpc/src/metrics/names.rs); do not edit. HOLDFAST_UPDATE_DOCS=1 cargo test --release -p holdfast-rpc --test documents writes it. -->
+<!-- Made from the code (rpc/src/metrics/names.rs); do not edit. HOLDFAST_UPDATE_DOCS=1 cargo test --release -p holdfast-rpc documents writes it. -->
 
 `GET /metrics` on the RPC address, in the Prometheus text format 0.0.4.
 

@@ -50,6 +50,12 @@ impl RpcMetrics {
         self.calls.at(None, code as usize + 1).inc();
     }
 
+    /// How many requests were refused for this reason.
+    #[must_use]
+    pub fn refused(&self, reason: &str) -> u64 {
+        self.refused.with(reason).get()
+    }
+
     pub(crate) fn count_connection(&self) -> GaugeGuard {
         GaugeGuard::new(&self.connections)
     }
