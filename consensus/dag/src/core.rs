@@ -31,7 +31,8 @@ pub enum AddOutcome {
     TooOld,
     /// Too far above the clock: this node is behind, or the author is lying.
     TooFarAhead,
-    /// The author's places for suspended vertices are taken.
+    /// The author's places for suspended vertices are taken, or it has signed several vertices for the slot and nobody
+    /// here waits for this one.
     NoPlace,
     /// A parent in round 0 is not the implied vertex of its author: the author's fault.
     WrongGenesis,
@@ -43,7 +44,7 @@ pub struct Added {
     pub outcome: AddOutcome,
     /// Vertices that entered the DAG now, ancestors first.
     pub accepted: Vec<Arc<VerifiedVertex>>,
-    /// Equivocations that became visible.
+    /// The offered vertex and another of its slot, whatever became of it; once per slot.
     pub evidence: Vec<Evidence>,
 }
 
@@ -56,6 +57,10 @@ impl Added {
         }
     }
 }
+
+/// Vertices of one slot that are kept unasked: any two are the proof of an equivocation. A further one is kept only while
+/// a vertex here waits for it, else one author could fill the memory with versions that nobody names.
+const VERSIONS_UNASKED_MAX: usize = 2;
 
 /// The DAG of one era.
 #[derive(Clone, Debug)]
@@ -82,6 +87,8 @@ pub struct DagCore {
     last_payload_round: Option<Round>,
     /// By authority, the highest round of which a verified vertex was seen, accepted or not.
     highest_seen: Vec<Round>,
+    /// Slots whose equivocation was reported.
+    equivocated: BTreeSet<(Round, AuthorityIndex)>,
     /// Own vertices that were garbage-collected uncommitted since the last [`Self::take_dropped_own`].
     dropped_own: Vec<Arc<VerifiedVertex>>,
 }
@@ -132,6 +139,7 @@ impl DagCore {
             proposal_floor: Round::ZERO,
             last_payload_round: None,
             highest_seen: vec![Round::ZERO; size],
+            equivocated: BTreeSet::new(),
             dropped_own: Vec::new(),
             context,
             config,
@@ -203,23 +211,54 @@ impl DagCore {
         if wrong_genesis {
             return Added::without_effect(AddOutcome::WrongGenesis);
         }
+        let evidence = self.equivocation(&vertex);
+        let mut added = if self.has_place_in_slot(&reference) {
+            self.accept_or_suspend(vertex, now_ms)
+        } else {
+            Added::without_effect(AddOutcome::NoPlace)
+        };
+        added.evidence.extend(evidence);
+        added
+    }
+
+    fn accept_or_suspend(&mut self, vertex: Arc<VerifiedVertex>, now_ms: u64) -> Added {
         let missing: BTreeSet<VertexRef> = vertex
             .parents()
             .iter()
             .filter(|parent| !self.is_settled(parent))
             .copied()
             .collect();
-        if !missing.is_empty() {
-            // What is missing is probably on its way; one round interval is the patience.
-            let due_ms = now_ms.saturating_add(self.config.min_round_interval_ms);
-            let outcome = if self.suspended.insert(vertex, missing, due_ms) {
-                AddOutcome::Suspended
-            } else {
-                AddOutcome::NoPlace
+        if missing.is_empty() {
+            return Added {
+                outcome: AddOutcome::Accepted,
+                accepted: self.accept_all(VecDeque::from([vertex]), now_ms),
+                evidence: Vec::new(),
             };
-            return Added::without_effect(outcome);
         }
-        self.accept_all(VecDeque::from([vertex]), now_ms)
+        // What is missing is probably on its way; one round interval is the patience.
+        let due_ms = now_ms.saturating_add(self.config.min_round_interval_ms);
+        Added::without_effect(if self.suspended.insert(vertex, missing, due_ms) {
+            AddOutcome::Suspended
+        } else {
+            AddOutcome::NoPlace
+        })
+    }
+
+    /// The vertex and another of its slot, if this is the first time that two are seen.
+    fn equivocation(&mut self, vertex: &VerifiedVertex) -> Option<Evidence> {
+        let (round, author) = vertex.reference().slot();
+        let accepted = self.vertices.slot(round, author).first();
+        let other = accepted.or_else(|| self.suspended.slot(round, author).next())?;
+        let evidence = equivocation(other, vertex);
+        self.equivocated.insert((round, author)).then_some(evidence)
+    }
+
+    fn has_place_in_slot(&self, reference: &VertexRef) -> bool {
+        let (round, author) = reference.slot();
+        let accepted = self.vertices.slot(round, author).len();
+        let suspended = self.suspended.slot(round, author).count();
+        accepted.saturating_add(suspended) < VERSIONS_UNASKED_MAX
+            || self.suspended.is_waited_for(reference)
     }
 
     /// True if a parent reference needs nothing any more (rule D1).
@@ -229,14 +268,16 @@ impl DagCore {
             || self.vertices.contains(parent)
     }
 
-    fn accept_all(&mut self, mut ready: VecDeque<Arc<VerifiedVertex>>, now_ms: u64) -> Added {
+    /// Takes in vertices whose parents are settled, and all that waited for them alone; returns them, ancestors first.
+    fn accept_all(
+        &mut self,
+        mut ready: VecDeque<Arc<VerifiedVertex>>,
+        now_ms: u64,
+    ) -> Vec<Arc<VerifiedVertex>> {
         let mut accepted = Vec::new();
-        let mut evidence = Vec::new();
         while let Some(vertex) = ready.pop_front() {
             let reference = vertex.reference();
-            if let Some(first) = self.vertices.insert(Arc::clone(&vertex)) {
-                evidence.push(equivocation(&first, &vertex));
-            }
+            self.vertices.insert(Arc::clone(&vertex));
             self.frontier.insert(reference);
             if !vertex.payload().is_empty() {
                 self.last_payload_round = self.last_payload_round.max(Some(reference.round));
@@ -245,11 +286,7 @@ impl DagCore {
             ready.extend(self.suspended.resolve(&reference));
             accepted.push(vertex);
         }
-        Added {
-            outcome: AddOutcome::Accepted,
-            accepted,
-            evidence,
-        }
+        accepted
     }
 
     /// Commits what the rule decides now. Vertices that garbage collection freed from waiting are in the second part.
@@ -293,8 +330,10 @@ impl DagCore {
                 self.dropped_own.push(vertex);
             }
         }
+        let first_kept = (gc_round.next(), AuthorityIndex::ZERO);
+        self.equivocated = self.equivocated.split_off(&first_kept);
         let ready = self.suspended.collect_garbage(gc_round);
-        self.accept_all(ready.into(), now_ms).accepted
+        self.accept_all(ready.into(), now_ms)
     }
 
     /// Own vertices that will never be committed: their transactions belong back into the mempool.

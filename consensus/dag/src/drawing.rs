@@ -1,9 +1,17 @@
 //! Draws a DAG from text, for tests and golden scripts.
 //!
-//! One vertex per line or semicolon: `A1: *` names all vertices of the previous round; `B2: * -C` all but the slot of C;
-//! `B2: A1 B1 C1` names them one by one; `* +D1` adds a straggler. Names are the author (`A` to `Z`, or `V27`) and
-//! the round; an apostrophe makes another vertex in the same slot: `A1'`. A line `@3..6: *` draws the rounds 3 to 6 of
-//! every author; `@3..6 -D: *` leaves the author D out.
+//! One line per newline or semicolon, `#` begins a comment:
+//!
+//! * `A1: PARENTS` draws one vertex: its author (`A` to `Z`, or `V27R` before the round) and its round. An apostrophe makes
+//!   another vertex in the same slot: `A1'`. `^3` is the vertex of the leader of round 3 in round 3, `^3@5` the vertex of
+//!   the same author in round 5; `^3.1` is the second leader of the round, of any position in place of 1.
+//! * `@3..6 AUTHORS: PARENTS` or `@3 AUTHORS: PARENTS` draws these rounds of all authors that the words of AUTHORS leave:
+//!   `-D` and `-^3` take one out, `first(K)` keeps the first K of all authors, `rest(K)` the others.
+//! * `!first ^3` and `!last ^3` put an author before or behind all others, as `first` and `rest` count from here on.
+//!
+//! PARENTS are words: `*` names all vertices of the previous round, `first(K)` and `rest(K)` those of these authors, `B1` one
+//! of any round, `-C` takes the author C out again. The own previous vertex is added if nothing names one. K is a number,
+//! `n`, `f` or `q` of the committee, or one of these with a number added or subtracted: `f+1`.
 
 // Fixtures: a wrong drawing or number is a mistake of the test, and panics there.
 #![allow(
@@ -12,10 +20,9 @@
     clippy::panic
 )]
 
-use holdfast_types::test_util::{genesis_refs, vertex};
-use holdfast_types::{
-    AuthorityIndex, Committee, EraContext, Round, VerifiedVertex, VertexPayload, VertexRef,
-};
+use crate::leaders::LeaderSchedule;
+use holdfast_types::test_util::{CHAIN, genesis_refs, vertex};
+use holdfast_types::{AuthorityIndex, EraContext, Round, VerifiedVertex, VertexPayload, VertexRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +33,8 @@ pub struct Drawing {
     /// In the order drawn: ancestors first.
     pub vertices: Vec<Arc<VerifiedVertex>>,
     names: BTreeMap<String, VertexRef>,
+    /// The authors as `first` and `rest` count them.
+    order: Vec<AuthorityIndex>,
 }
 
 impl Drawing {
@@ -41,6 +50,7 @@ impl Drawing {
                 .into_iter()
                 .map(|reference| (name_of(reference.author, Round::ZERO), reference))
                 .collect(),
+            order: context.committee.authorities().collect(),
             context,
             vertices: Vec::new(),
         };
@@ -61,8 +71,22 @@ impl Drawing {
     pub fn reference(&self, name: &str) -> VertexRef {
         *self
             .names
-            .get(name)
+            .get(&self.plain(name))
             .unwrap_or_else(|| panic!("the drawing has no vertex {name}"))
+    }
+
+    /// The drawn vertex that the drawing calls `name`.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn vertex(&self, name: &str) -> Arc<VerifiedVertex> {
+        let reference = self.reference(name);
+        let vertex = self
+            .vertices
+            .iter()
+            .find(|vertex| vertex.reference() == reference);
+        Arc::clone(vertex.unwrap_or_else(|| panic!("{name} is implied, not drawn")))
     }
 
     /// What the drawing calls a vertex.
@@ -74,27 +98,98 @@ impl Drawing {
             .map_or_else(|| reference.to_string(), |(name, _)| name.clone())
     }
 
+    /// The leader of a round at a position, as long as no reputation has changed the schedule.
+    ///
+    /// # Panics
+    /// If there are not so many authors.
+    #[must_use]
+    pub fn leader(&self, round: Round, position: usize) -> AuthorityIndex {
+        let committee = &self.context.committee;
+        let leaders = u16::try_from(position + 1).expect("a position is below the committee size");
+        let schedule = LeaderSchedule::new(
+            self.context.seed(&CHAIN),
+            committee.size(),
+            committee.max_faulty(),
+            leaders,
+            1,
+        );
+        schedule.leaders(round)[position]
+    }
+
     fn line(&mut self, line: &str) {
+        if let Some(author) = line.strip_prefix("!first ") {
+            let first = self.take_out(author);
+            self.order.insert(0, first);
+            return;
+        }
+        if let Some(author) = line.strip_prefix("!last ") {
+            let last = self.take_out(author);
+            self.order.push(last);
+            return;
+        }
         let (head, parents) = line.split_once(':').expect("a line is NAME: PARENTS");
         let Some(range) = head.trim().strip_prefix('@') else {
-            self.draw(head.trim(), parents);
+            self.draw(&self.plain(head.trim()), parents);
             return;
         };
-        let mut words = range.split_whitespace();
-        let (from, to) = words
-            .next()
-            .and_then(|rounds| rounds.split_once(".."))
-            .expect("a range is @FROM..TO");
-        let without: Vec<AuthorityIndex> = words
-            .map(|word| authority(word.strip_prefix('-').expect("-AUTHOR")).0)
-            .collect();
+        let (rounds, authors) = range.split_once(' ').unwrap_or((range, ""));
+        let (from, to) = rounds.split_once("..").unwrap_or((rounds, rounds));
         let (from, to): (u64, u64) = (from.parse().expect("a round"), to.parse().expect("a round"));
+        let authors = self.chosen(authors);
         for round in from..=to {
-            for author in self.context.committee.authorities() {
-                if !without.contains(&author) {
-                    self.draw(&name_of(author, Round(round)), parents);
-                }
+            for author in &authors {
+                self.draw(&name_of(*author, Round(round)), parents);
             }
+        }
+    }
+
+    /// Takes an author out of the order, to be put elsewhere.
+    fn take_out(&mut self, author: &str) -> AuthorityIndex {
+        let moved = self.author(author.trim());
+        self.order.retain(|author| *author != moved);
+        moved
+    }
+
+    /// The authors that the words of a head leave, in order.
+    fn chosen(&self, words: &str) -> Vec<AuthorityIndex> {
+        let mut chosen: Vec<AuthorityIndex> = self.context.committee.authorities().collect();
+        for word in words.split_whitespace() {
+            if let Some(left_out) = word.strip_prefix('-') {
+                let left_out = self.author(left_out);
+                chosen.retain(|author| *author != left_out);
+            } else {
+                let kept = self.counted(word).expect("-AUTHOR, first(K) or rest(K)");
+                chosen.retain(|author| kept.contains(author));
+            }
+        }
+        chosen
+    }
+
+    /// `first(K)` or `rest(K)`.
+    fn counted(&self, word: &str) -> Option<&[AuthorityIndex]> {
+        let (which, count) = word.strip_suffix(')')?.split_once('(')?;
+        let (first, rest) = self.order.split_at(self.number(count));
+        match which {
+            "first" => Some(first),
+            "rest" => Some(rest),
+            _ => None,
+        }
+    }
+
+    fn number(&self, text: &str) -> usize {
+        let committee = &self.context.committee;
+        let base = |text: &str| match text {
+            "n" => committee.size(),
+            "f" => committee.max_faulty(),
+            "q" => committee.quorum(),
+            number => number.parse().expect("n, f, q or a number"),
+        };
+        if let Some((sum, more)) = text.split_once('+') {
+            base(sum) + base(more)
+        } else if let Some((sum, less)) = text.split_once('-') {
+            base(sum) - base(less)
+        } else {
+            base(text)
         }
     }
 
@@ -102,17 +197,7 @@ impl Drawing {
         let (author, rest) = authority(name);
         let copies = rest.matches('\'').count();
         let round = Round(rest.trim_end_matches('\'').parse().expect("a round"));
-        let mut references = Vec::new();
-        for word in parents.split_whitespace() {
-            if word == "*" {
-                references.extend(self.round(round.previous(), &self.context.committee));
-            } else if let Some(left_out) = word.strip_prefix('-') {
-                let (left_out, _) = authority(left_out);
-                references.retain(|reference: &VertexRef| reference.author != left_out);
-            } else {
-                references.push(self.reference(word.trim_start_matches('+')));
-            }
-        }
+        let mut references = self.parents(round, parents);
         if !references
             .iter()
             .any(|reference| reference.author == author)
@@ -130,11 +215,28 @@ impl Drawing {
         self.vertices.push(vertex);
     }
 
-    fn round(&self, round: Round, committee: &Committee) -> Vec<VertexRef> {
-        committee
-            .authorities()
-            .filter_map(|author| self.names.get(&name_of(author, round)).copied())
-            .collect()
+    fn parents(&self, round: Round, words: &str) -> Vec<VertexRef> {
+        let previous = round.previous();
+        let named = |author: &AuthorityIndex| self.names.get(&name_of(*author, previous)).copied();
+        let mut references: Vec<VertexRef> = Vec::new();
+        for word in words.split_whitespace() {
+            if word == "*" {
+                references.extend(
+                    self.context
+                        .committee
+                        .authorities()
+                        .filter_map(|a| named(&a)),
+                );
+            } else if let Some(counted) = self.counted(word) {
+                references.extend(counted.iter().filter_map(named));
+            } else if let Some(left_out) = word.strip_prefix('-') {
+                let left_out = self.author(left_out);
+                references.retain(|reference| reference.author != left_out);
+            } else {
+                references.push(self.reference(word));
+            }
+        }
+        references
     }
 
     fn own_before(&self, author: AuthorityIndex, round: Round) -> VertexRef {
@@ -142,6 +244,38 @@ impl Drawing {
             .rev()
             .find_map(|round| self.names.get(&name_of(author, Round(round))).copied())
             .expect("every author has a vertex in round 0")
+    }
+
+    /// An author by its letter, number or leader slot.
+    fn author(&self, word: &str) -> AuthorityIndex {
+        match word.strip_prefix('^') {
+            Some(slot) => self.slot_leader(slot).0,
+            None => authority(word).0,
+        }
+    }
+
+    /// `3` or `3.1`: the leader and its round.
+    fn slot_leader(&self, slot: &str) -> (AuthorityIndex, Round) {
+        let (round, position) = slot.split_once('.').unwrap_or((slot, "0"));
+        let round = Round(round.parse().expect("^ROUND"));
+        let position = position.parse().expect("^ROUND.POSITION");
+        (self.leader(round, position), round)
+    }
+
+    /// The name with its author spelled out, for one that begins with a leader slot.
+    fn plain(&self, name: &str) -> String {
+        let Some(rest) = name.strip_prefix('^') else {
+            return name.to_owned();
+        };
+        let slot = rest.trim_end_matches('\'');
+        let (slot, round) = slot.split_once('@').unwrap_or((slot, ""));
+        let (author, leads) = self.slot_leader(slot);
+        let round = if round.is_empty() {
+            leads
+        } else {
+            Round(round.parse().expect("^SLOT@ROUND"))
+        };
+        name_of(author, round) + &"'".repeat(rest.matches('\'').count())
     }
 }
 
@@ -173,5 +307,5 @@ fn marker_transaction() -> holdfast_types::SignedTransaction {
         expires_at: None,
         action: Action::VoteHardfork { version: 1 },
     }
-    .sign(&holdfast_types::test_util::CHAIN, &key)
+    .sign(&CHAIN, &key)
 }

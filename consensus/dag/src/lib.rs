@@ -5,7 +5,8 @@
 //!
 //! * D1. *Acceptance.* A vertex enters the DAG when each of its parents is in it, was committed, is at or below the
 //!   garbage-collection round, or is the implied vertex of its author in round 0. Until then it is suspended, bounded
-//!   per author, and its missing ancestors are fetched.
+//!   per author, and its missing ancestors are fetched. Of one slot two vertices are kept, which is the proof of an
+//!   equivocation; a further one only while a vertex here waits for it.
 //! * D2. *Threshold clock.* A round is complete when q authors have a vertex in it. The clock shows the round after the
 //!   highest complete one; that is the only round in which this validator may propose.
 //! * D3. *Proposal.* Parents are the own previous vertex first, then one vertex of every slot of the previous round,

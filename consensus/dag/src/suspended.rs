@@ -3,7 +3,7 @@
 //! Everything here is bounded: each author has a fixed number of places, and only its own vertices compete for them, so a
 //! flood by one author costs no other author anything. What is missing is bounded by what is suspended.
 
-use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexRef};
+use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexDigest, VertexRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -53,6 +53,31 @@ impl Suspended {
         self.waiting
             .get(&reference.author)
             .is_some_and(|waiting| waiting.contains_key(reference))
+    }
+
+    /// Suspended vertices of one slot.
+    pub(crate) fn slot(
+        &self,
+        round: Round,
+        author: AuthorityIndex,
+    ) -> impl Iterator<Item = &Arc<VerifiedVertex>> {
+        let first = VertexRef {
+            round,
+            author,
+            digest: VertexDigest::default(),
+        };
+        self.waiting
+            .get(&author)
+            .into_iter()
+            .flat_map(move |places| places.range(first..))
+            .take_while(move |(reference, _)| reference.round == round)
+            .map(|(_, waiting)| &waiting.vertex)
+    }
+
+    /// True if a suspended vertex names this one.
+    #[must_use]
+    pub fn is_waited_for(&self, reference: &VertexRef) -> bool {
+        self.missing.contains_key(reference)
     }
 
     /// Number of suspended vertices.

@@ -29,19 +29,19 @@ impl VertexStore {
         }
     }
 
-    /// Inserts a vertex whose author is a member; returns the first vertex of the slot if there was one already.
-    pub(crate) fn insert(&mut self, vertex: Arc<VerifiedVertex>) -> Option<Arc<VerifiedVertex>> {
+    /// Inserts a vertex whose author is a member.
+    pub(crate) fn insert(&mut self, vertex: Arc<VerifiedVertex>) {
         let layer = self.layers.entry(vertex.round()).or_insert_with(|| Layer {
             slots: vec![Vec::new(); self.committee_size],
             authors: 0,
         });
-        let slot = layer.slots.get_mut(vertex.author().as_usize())?;
-        let first = slot.first().cloned();
-        if first.is_none() {
+        let Some(slot) = layer.slots.get_mut(vertex.author().as_usize()) else {
+            return;
+        };
+        if slot.is_empty() {
             layer.authors = layer.authors.saturating_add(1);
         }
         slot.push(vertex);
-        first
     }
 
     #[must_use]

@@ -1,0 +1,11 @@
+//! The DAG core from outside: scenarios, an oracle of the commit rule, orders of delivery, restore, bounds and a small
+//! network.
+
+mod any_order;
+mod equivocation;
+mod harness;
+mod oracle;
+mod oracle_agrees;
+mod random_dag;
+mod restore;
+mod scenarios;

@@ -1,0 +1,82 @@
+//! The core commits what the definitions say (STYLE E16): thousands of random DAGs with skipped leaders, weak links and up
+//! to f equivocators, one to three leaders a round, garbage collection and schedule changes every few rounds.
+
+use crate::harness::{Random, core, feed, said};
+use crate::oracle::Oracle;
+use crate::random_dag::{RandomDag, Shape, tight_config};
+
+const SEEDS_PER_TEST: u64 = 500;
+
+fn agrees_for_seeds(first: u64) {
+    for seed in first..first + SEEDS_PER_TEST {
+        let mut random = Random::new(seed);
+        let shape = Shape::of(&mut random);
+        let config = tight_config(&mut random);
+        let dag = RandomDag::new(&shape, &mut random);
+        let mut core = core(&dag.context, &config);
+        let committed = said(&feed(&mut core, &dag.vertices));
+        let expected = Oracle::new(&dag.context, &config, &dag.vertices).commits();
+        assert_eq!(committed, expected, "seed {seed}: {shape:?} {config:?}");
+    }
+}
+
+#[test]
+fn commits_are_those_of_the_oracle_seeds_0() {
+    agrees_for_seeds(0);
+}
+
+#[test]
+fn commits_are_those_of_the_oracle_seeds_1() {
+    agrees_for_seeds(1_000_000);
+}
+
+#[test]
+fn commits_are_those_of_the_oracle_seeds_2() {
+    agrees_for_seeds(2_000_000);
+}
+
+#[test]
+fn commits_are_those_of_the_oracle_seeds_3() {
+    agrees_for_seeds(3_000_000);
+}
+
+/// The shapes reach what they are meant to reach: otherwise agreement says little.
+#[test]
+fn the_random_dags_reach_every_kind_of_decision() {
+    let mut reached = Reached::default();
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let shape = Shape::of(&mut random);
+        let config = tight_config(&mut random);
+        let dag = RandomDag::new(&shape, &mut random);
+        let oracle = Oracle::new(&dag.context, &config, &dag.vertices);
+        let commits = oracle.commits();
+        let tally = oracle.decision_kinds();
+        reached.direct_commits += tally.direct_commits;
+        reached.direct_skips += tally.direct_skips;
+        reached.indirect_commits += tally.indirect_commits;
+        reached.indirect_skips += tally.indirect_skips;
+        reached.equivocations += commits
+            .iter()
+            .map(|commit| commit.ordered.len() - commit.executed.len())
+            .fold(0, usize::max);
+        let committed = commits.iter().map(|commit| commit.ordered.len());
+        reached.dropped += dag.vertices.len() - committed.fold(0, |sum, count| sum + count);
+    }
+    assert!(reached.direct_commits > 500, "{reached:?}");
+    assert!(reached.direct_skips > 200, "{reached:?}");
+    assert!(reached.indirect_commits > 50, "{reached:?}");
+    assert!(reached.indirect_skips > 50, "{reached:?}");
+    assert!(reached.equivocations > 20, "{reached:?}");
+    assert!(reached.dropped > 500, "{reached:?}");
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    pub(crate) direct_commits: usize,
+    pub(crate) direct_skips: usize,
+    pub(crate) indirect_commits: usize,
+    pub(crate) indirect_skips: usize,
+    equivocations: usize,
+    dropped: usize,
+}
