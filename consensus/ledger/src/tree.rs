@@ -1,8 +1,13 @@
 //! The Merkle commitment over the state: a Jellyfish Merkle tree (`jmt`) whose version is the block height.
 //!
-//! * The leaf of a state key lies at BLAKE3(`holdfast state key v1`, key). It commits to
-//!   BLAKE3(`holdfast state tree v1`, value); inner nodes and leaves are hashed with the same context and the domain
-//!   separators of `jmt`.
+//! * The tree is binary and sparse, 256 levels deep. The leaf of a state key lies where the bits of K =
+//!   BLAKE3(`holdfast state key v1`, key) lead, highest bit first, 0 to the left. A subtree with one leaf is that leaf,
+//!   one with none is the 32 bytes `SPARSE_MERKLE_PLACEHOLDER_HASH__`.
+//! * With H = BLAKE3(`holdfast state tree v1`, …): a leaf is H(`JMT::LeafNode` ‖ K ‖ H(value)), an inner node is
+//!   H(`JMT::IntrnalNode` ‖ left ‖ right). The value is the stored bytes of the object.
+//! * A proof is the borsh encoding of the leaf that was found, an option of (K, H(value)), and of the siblings from
+//!   there up to the root, a list of: 0, empty; 1, an inner node as (left, right); 2, a leaf as (K, H(value)). It
+//!   proves absence if the leaf is none, or another one whose K begins with the bits that lead to it.
 //! * The tree holds hashes only. Values are read from the state itself, so only the latest version can be proved.
 //! * A node is stored under its version (big-endian), the length of its path in nibbles (one byte) and the nibbles,
 //!   two in a byte: node keys sort by version first.

@@ -96,3 +96,60 @@ fn a_pruned_tree_goes_on_as_the_full_one() {
     assert!(pruned.tree_node_count() < world.state.tree_node_count());
     assert_eq!(state_root(&pruned, Height(3)), Ok(None));
 }
+
+/// The verifier that the documentation of [`holdfast_ledger::tree`] describes, in a few lines.
+fn verify_as_documented(root: &StateRoot, key: &[u8], value: Option<&[u8]>, proof: &[u8]) -> bool {
+    type Pair = ([u8; 32], [u8; 32]);
+    #[derive(borsh::BorshDeserialize)]
+    enum Sibling {
+        Empty,
+        Inner([u8; 32], [u8; 32]),
+        Leaf([u8; 32], [u8; 32]),
+    }
+    let hash = |parts: &[&[u8]]| blake3::derive_key("holdfast state tree v1", &parts.concat());
+    let leaf = |key: &[u8; 32], value: &[u8; 32]| hash(&[b"JMT::LeafNode", key, value]);
+    let inner = |left: &[u8; 32], right: &[u8; 32]| hash(&[b"JMT::IntrnalNode", left, right]);
+    let empty = *b"SPARSE_MERKLE_PLACEHOLDER_HASH__";
+    let (found, siblings): (Option<Pair>, Vec<Sibling>) =
+        borsh::from_slice(proof).expect("the documented encoding");
+    let place = blake3::derive_key("holdfast state key v1", key);
+    let bit = |place: &[u8; 32], level: usize| place[level / 8] >> (7 - level % 8) & 1;
+    let claim_fits = match (found, value) {
+        (Some((key, committed)), Some(value)) => key == place && committed == hash(&[value]),
+        (Some((key, _)), None) => {
+            key != place && (0..siblings.len()).all(|level| bit(&key, level) == bit(&place, level))
+        }
+        (None, None) => true,
+        (None, Some(_)) => false,
+    };
+    let mut current = found.map_or(empty, |(key, value)| leaf(&key, &value));
+    for (level, sibling) in (0..siblings.len()).rev().zip(&siblings) {
+        let sibling = match sibling {
+            Sibling::Empty => empty,
+            Sibling::Inner(left, right) => inner(left, right),
+            Sibling::Leaf(key, value) => leaf(key, value),
+        };
+        current = match bit(&place, level) {
+            0 => inner(&current, &sibling),
+            _ => inner(&sibling, &current),
+        };
+    }
+    claim_fits && current == *root.as_bytes()
+}
+
+#[test]
+fn proofs_verify_as_documented() {
+    let mut world = World::new(4);
+    world.must("alice", transfer("bob", 5));
+    let root = root(&world);
+    for text in ["alice", "bob", "validator-2", "nobody", "zoe", "dave"] {
+        let (value, proof) = prove_account(&world.state, &name(text), Height(1)).expect("a proof");
+        let key = AccountKey(name(text)).bytes();
+        assert!(
+            verify_as_documented(&root, &key, value.as_deref(), &proof),
+            "{text}"
+        );
+        let other = value.is_none().then_some([1].as_slice());
+        assert!(!verify_as_documented(&root, &key, other, &proof), "{text}");
+    }
+}
