@@ -13,8 +13,8 @@ use crate::error::StorageError;
 use crate::keys;
 use crate::rows::{AppliedRow, JournalRow, ReceiptsRow, UndoRow};
 use holdfast_chain::{AppliedBlock, ChainBatch};
-use holdfast_ledger::UndoRecord;
-use holdfast_types::{Block, BlockId, BlockOrigin, Certificate, EraContext, Height, codec};
+use holdfast_ledger::{StateChanges, UndoRecord};
+use holdfast_types::{Block, BlockId, BlockOrigin, Certificate, EraContext, Height, TransactionId};
 use std::collections::HashMap;
 use std::sync::PoisonError;
 
@@ -74,8 +74,6 @@ struct Step<'a> {
     batch: Batch<'a>,
     /// Rows of the applied branch that this step wrote (some) or deleted (none).
     applied: HashMap<Height, Option<AppliedRow>>,
-    /// Encoded blocks that this step put into the fork database.
-    forks: HashMap<(Height, BlockId), Vec<u8>>,
     state_write: StateWrite,
     /// Blocks above it have a row in the journal when the step begins.
     journal_above: Option<Height>,
@@ -100,9 +98,8 @@ impl<'a> Step<'a> {
         };
         Self {
             database,
-            batch: database.batch(),
+            batch: database.large_batch(),
             applied: HashMap::new(),
-            forks: HashMap::new(),
             state_write,
             journal_above,
             journal_to: head,
@@ -131,7 +128,9 @@ impl<'a> Step<'a> {
         self.undo_state(undo);
         self.pop_transactions(height)?;
         if height <= self.chain.position.irreversible {
-            self.return_from_log(height, id)?;
+            // Only a governed rollback takes back a block of the log. Like every popped block it stays stored.
+            self.mark_reversible(height, id);
+            self.chain.position.irreversible = below;
         }
         for family in [
             ColumnFamily::Applied,
@@ -185,20 +184,6 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// A popped block stays stored, in the fork database; only a governed rollback takes one from the block log.
-    fn return_from_log(&mut self, height: Height, id: &BlockId) -> Result<(), StorageError> {
-        let bytes = self
-            .database
-            .read(ColumnFamily::Blocks, &keys::height_key(height))?
-            .ok_or_else(|| missing("block", height))?
-            .to_vec();
-        self.batch
-            .delete(ColumnFamily::Blocks, &keys::height_key(height));
-        self.put_fork(height, id, bytes);
-        self.chain.position.irreversible = height.previous();
-        Ok(())
-    }
-
     fn apply_block(&mut self, applied: AppliedBlock) -> Result<(), StorageError> {
         let header = &applied.block.header;
         let height = header.height;
@@ -211,36 +196,26 @@ impl<'a> Step<'a> {
             },
             anchors_era: false,
         };
-        let bytes = codec::encode(&applied.block);
         let height_key = keys::height_key(height);
-        if height <= self.chain.position.irreversible {
-            // Genesis is irreversible from the start.
-            self.batch.put(ColumnFamily::Blocks, &height_key, &bytes);
-        } else {
-            self.put_fork(height, &row.id, bytes);
+        self.put_block(height, &row.id, &applied.block);
+        if height > self.chain.position.irreversible {
+            self.mark_reversible(height, &row.id);
         }
-        self.batch
-            .put(ColumnFamily::BlockIndex, row.id.as_bytes(), &height_key);
         self.batch.put_row(ColumnFamily::Applied, &height_key, &row);
         self.applied.insert(height, Some(row));
-        for (index, id) in applied.transaction_ids.iter().enumerate() {
-            let place = keys::place(height, index_u32(index));
-            self.batch
-                .merge(ColumnFamily::Transactions, id.as_bytes(), &place);
-        }
+        self.index_transactions(height, &applied.transaction_ids);
         let receipts = ReceiptsRow {
             receipts: applied.receipts,
             events: applied.events,
         };
         self.batch
             .put_row(ColumnFamily::Receipts, &height_key, &receipts);
-        self.write_undo(height, applied.undo)?;
         if self.state_write == StateWrite::Journal {
             let journal = JournalRow::encode(&applied.changes);
             self.batch
                 .put(ColumnFamily::StateJournal, &height_key, &journal);
         }
-        self.chain.overlay.apply(applied.changes);
+        self.change_state(height, applied.changes, &applied.undo)?;
         self.chain.position.head = Some((height, row.id));
         let certificate_key = keys::block_key(height, &row.id);
         let certificate = self
@@ -250,6 +225,19 @@ impl<'a> Step<'a> {
             self.chain.position.certified = height;
         }
         Ok(())
+    }
+
+    fn index_transactions(&mut self, height: Height, ids: &[TransactionId]) {
+        // In the order of the ids: the database inserts neighbours much faster than scattered keys.
+        let mut places: Vec<_> = ids
+            .iter()
+            .enumerate()
+            .map(|(index, id)| (id.as_bytes(), keys::place(height, index_u32(index))))
+            .collect();
+        places.sort_unstable();
+        for (id, place) in places {
+            self.batch.merge(ColumnFamily::Transactions, id, &place);
+        }
     }
 
     fn check_continues(&self, applied: &AppliedBlock) -> Result<(), StorageError> {
@@ -280,30 +268,36 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Writes the undo row: the record, and the contents of the nodes that leave the tree with this block.
-    fn write_undo(&mut self, height: Height, record: UndoRecord) -> Result<(), StorageError> {
-        let stale_contents = record
-            .stale_tree_nodes
-            .iter()
-            .map(|key| self.chain.overlay.node(self.database, key))
-            .collect::<Result<_, _>>()?;
-        let row = UndoRow {
-            record,
-            stale_contents,
-        };
-        self.batch
-            .put_row(ColumnFamily::Undo, &keys::height_key(height), &row);
+    /// Takes the block's changes into the overlay and writes its undo row: the record, and the contents of the nodes
+    /// that leave the tree with the block.
+    fn change_state(
+        &mut self,
+        height: Height,
+        changes: StateChanges,
+        record: &UndoRecord,
+    ) -> Result<(), StorageError> {
+        if record.stale_tree_nodes != changes.stale_tree_nodes && height > Height::ZERO {
+            return Err(wrong(format!(
+                "the undo record of block {height} names other stale tree nodes than its changes"
+            )));
+        }
+        let overlay = &mut self.chain.overlay;
+        let mut stale_contents = Vec::with_capacity(changes.stale_tree_nodes.len());
+        for key in changes.stale_tree_nodes {
+            stale_contents.push(overlay.take_node(self.database, key)?);
+        }
+        overlay.insert(changes.values, changes.tree_nodes);
+        self.batch.put(
+            ColumnFamily::Undo,
+            &keys::height_key(height),
+            &UndoRow::encode(record, &stale_contents),
+        );
         Ok(())
     }
 
     fn insert_fork(&mut self, id: &BlockId, block: &Block) {
-        let height = block.header.height;
-        self.batch.put(
-            ColumnFamily::BlockIndex,
-            id.as_bytes(),
-            &keys::height_key(height),
-        );
-        self.put_fork(height, id, codec::encode(block));
+        self.put_block(block.header.height, id, block);
+        self.mark_reversible(block.header.height, id);
     }
 
     fn remove_fork(&mut self, height: Height, id: &BlockId) -> Result<(), StorageError> {
@@ -312,9 +306,9 @@ impl<'a> Step<'a> {
                 "block {height} ({id:#}) is to leave the fork database, but it is of the applied branch"
             )));
         }
-        self.batch
-            .delete(ColumnFamily::ForkBlocks, &keys::block_key(height, id));
-        self.forks.remove(&(height, *id));
+        let key = keys::block_key(height, id);
+        self.batch.delete(ColumnFamily::ForkBlocks, &key);
+        self.batch.delete(ColumnFamily::Blocks, &key);
         self.batch.delete(ColumnFamily::BlockIndex, id.as_bytes());
         Ok(())
     }
@@ -333,18 +327,8 @@ impl<'a> Step<'a> {
             let row = self
                 .applied_row(height)?
                 .ok_or_else(|| missing("index entry of block", height))?;
-            let fork_key = keys::block_key(height, &row.id);
-            let height_key = keys::height_key(height);
-            if let Some(bytes) = self.forks.remove(&(height, row.id)) {
-                self.batch.put(ColumnFamily::Blocks, &height_key, &bytes);
-            } else {
-                let bytes = self
-                    .database
-                    .read(ColumnFamily::ForkBlocks, &fork_key)?
-                    .ok_or_else(|| missing("block", height))?;
-                self.batch.put(ColumnFamily::Blocks, &height_key, &bytes);
-            }
-            self.batch.delete(ColumnFamily::ForkBlocks, &fork_key);
+            let key = keys::block_key(height, &row.id);
+            self.batch.delete(ColumnFamily::ForkBlocks, &key);
             self.chain.position.irreversible = height;
         }
         Ok(())
@@ -384,13 +368,20 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    fn put_fork(&mut self, height: Height, id: &BlockId, bytes: Vec<u8>) {
+    fn put_block(&mut self, height: Height, id: &BlockId, block: &Block) {
+        let key = keys::block_key(height, id);
+        self.batch.put_row(ColumnFamily::Blocks, &key, block);
         self.batch.put(
-            ColumnFamily::ForkBlocks,
-            &keys::block_key(height, id),
-            &bytes,
+            ColumnFamily::BlockIndex,
+            id.as_bytes(),
+            &keys::height_key(height),
         );
-        self.forks.insert((height, *id), bytes);
+    }
+
+    /// Makes the block one of the fork database.
+    fn mark_reversible(&mut self, height: Height, id: &BlockId) {
+        self.batch
+            .put(ColumnFamily::ForkBlocks, &keys::block_key(height, id), &[]);
     }
 
     fn applied_row(&self, height: Height) -> Result<Option<AppliedRow>, StorageError> {
@@ -424,6 +415,7 @@ impl<'a> Step<'a> {
         }
         self.batch
             .put_row(ColumnFamily::Meta, keys::POSITION_KEY, &self.chain.position);
+        self.database.note_large_batch(&self.batch);
         self.database.write(self.batch, Durability::Logged)?;
         self.chain
             .stale_nodes

@@ -3,8 +3,8 @@
 //! | family | key | value |
 //! |---|---|---|
 //! | `meta` | name | format version, chain id, [`crate::rows::Position`] |
-//! | `blocks` | height | block: the block log, up to the last irreversible block |
-//! | `fork_blocks` | height, id | block: the fork database, reversible blocks of every branch |
+//! | `blocks` | height, id | block, of the log and of the fork database |
+//! | `fork_blocks` | height, id | nothing: the block is one of the fork database, reversible or of another branch |
 //! | `block_index` | id | height, for every stored block |
 //! | `applied` | height | [`crate::rows::AppliedRow`]: the applied branch, from the lowest stored block to the head |
 //! | `receipts` | height | [`crate::rows::ReceiptsRow`] |
@@ -102,17 +102,15 @@ impl ColumnFamily {
     const fn usage(self) -> Use {
         match self {
             Self::Meta
+            | Self::ForkBlocks
             | Self::Applied
             | Self::Certificates
             | Self::Eras
             | Self::OwnVertices
             | Self::Mempool => Use::Small,
-            Self::Blocks
-            | Self::ForkBlocks
-            | Self::Receipts
-            | Self::StateJournal
-            | Self::Undo
-            | Self::Vertices => Use::Bulk,
+            Self::Blocks | Self::Receipts | Self::StateJournal | Self::Undo | Self::Vertices => {
+                Use::Bulk
+            }
             Self::BlockIndex | Self::Transactions | Self::State | Self::StateTree => Use::Lookup,
         }
     }
@@ -128,17 +126,16 @@ impl ColumnFamily {
             Use::Small => options.set_write_buffer_size(4 << 20),
             Use::Bulk => {
                 options.set_write_buffer_size(16 << 20);
-                options.set_compression_type(DBCompressionType::Lz4);
                 table.set_block_size(32 << 10);
             }
             Use::Lookup => {
                 options.set_write_buffer_size(16 << 20);
-                // Hashes do not compress; state values do.
-                if matches!(self, Self::State) {
-                    options.set_compression_type(DBCompressionType::Lz4);
-                }
                 table.set_bloom_filter(10.0, false);
             }
+        }
+        // Only what stays and is not mostly hashes is worth compressing.
+        if matches!(self, Self::Blocks | Self::Receipts | Self::State) {
+            options.set_compression_type(DBCompressionType::Lz4);
         }
         if matches!(self, Self::Certificates) {
             // Every applied block asks whether its certificate came before it, mostly in vain.

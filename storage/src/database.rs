@@ -6,6 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::codec;
 use rocksdb::{Cache, DB, DBPinnableSlice, Direction, IteratorMode, WriteBatch, WriteOptions};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How far a write has come when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) struct Database {
     db: DB,
     block_cache: Cache,
     failure: OnceLock<StorageError>,
+    /// Length of the last batch: what the next one reserves.
+    batch_bytes: AtomicUsize,
 }
 
 /// Key and value of a scanned row.
@@ -32,6 +35,7 @@ impl Database {
             db,
             block_cache,
             failure: OnceLock::new(),
+            batch_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -108,11 +112,26 @@ impl Database {
         self.scan(family, &[], Direction::Forward)
     }
 
+    /// A batch of a few rows.
     pub(crate) fn batch(&self) -> Batch<'_> {
         Batch {
             database: self,
             inner: WriteBatch::default(),
         }
+    }
+
+    /// A batch that is likely as large as the last one made here.
+    pub(crate) fn large_batch(&self) -> Batch<'_> {
+        let bytes = self.batch_bytes.load(Ordering::Relaxed);
+        Batch {
+            database: self,
+            inner: WriteBatch::with_capacity_bytes(bytes),
+        }
+    }
+
+    pub(crate) fn note_large_batch(&self, batch: &Batch<'_>) {
+        let bytes = batch.inner.size_in_bytes();
+        self.batch_bytes.store(bytes + bytes / 8, Ordering::Relaxed);
     }
 
     /// Writes all of `batch` or nothing. The first failure is kept: what was not written must not be built upon.

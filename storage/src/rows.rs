@@ -54,7 +54,7 @@ pub(crate) struct JournalRow {
 impl JournalRow {
     /// Encodes the row of `changes` without copying them first.
     pub(crate) fn encode(changes: &StateChanges) -> Vec<u8> {
-        holdfast_types::codec::encode(&(
+        encode_sized(&(
             &changes.values,
             &changes.tree_nodes,
             &changes.stale_tree_nodes,
@@ -77,6 +77,21 @@ pub(crate) struct UndoRow {
     /// Contents of the tree nodes that the block made stale, in the order of their keys in the record; none: there
     /// was no such node.
     pub stale_contents: Vec<Option<Vec<u8>>>,
+}
+
+impl UndoRow {
+    /// Encodes a row without copying its parts first.
+    pub(crate) fn encode(record: &UndoRecord, stale_contents: &Vec<Option<Vec<u8>>>) -> Vec<u8> {
+        encode_sized(&(record, stale_contents))
+    }
+}
+
+/// Encodes into a buffer that never grows: these rows are large.
+fn encode_sized<T: BorshSerialize>(value: &T) -> Vec<u8> {
+    let length = borsh::object_length(value).expect("counting the bytes of a bounded value");
+    let mut bytes = Vec::with_capacity(length);
+    borsh::to_writer(&mut bytes, value).expect("writing a bounded value into memory");
+    bytes
 }
 
 /// The last vertex that this validator signed in an era.

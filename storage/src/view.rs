@@ -112,19 +112,15 @@ impl<'a> ReadView<'a> {
         chain_state::applied_row(self.database, height)
     }
 
-    /// The encoded block of the applied branch.
+    /// An encoded block that an index names.
     fn block_bytes(&self, height: Height, id: &BlockId) -> Result<Vec<u8>, StorageError> {
-        let bytes = if height <= self.chain.position.irreversible {
-            self.database
-                .read(ColumnFamily::Blocks, &keys::height_key(height))?
-        } else {
-            self.database
-                .read(ColumnFamily::ForkBlocks, &keys::block_key(height, id))?
-        };
+        let bytes = self
+            .database
+            .read(ColumnFamily::Blocks, &keys::block_key(height, id))?;
         bytes.map(|bytes| bytes.to_vec()).ok_or_else(|| {
             StorageError::damaged(
                 "reading a block",
-                format!("block {height} ({id:#}) of the applied branch is missing"),
+                format!("block {height} ({id:#}) is missing"),
             )
         })
     }
@@ -203,23 +199,21 @@ impl ChainStore for ReadView<'_> {
                 format!("the index entry of block {id:#} is malformed"),
             )
         })?;
-        if self.applied(height)?.is_some_and(|row| row.id == *id) {
-            return self.block_at(height);
-        }
         Ok(self
             .database
-            .row(ColumnFamily::ForkBlocks, &keys::block_key(height, id))?)
+            .row(ColumnFamily::Blocks, &keys::block_key(height, id))?)
     }
 
     fn fork_blocks(&self) -> Result<Vec<(BlockId, Block)>, StateError> {
         self.chain.check_readable()?;
         let mut blocks = Vec::new();
         for entry in self.database.scan_all(ColumnFamily::ForkBlocks) {
-            let (key, bytes) = entry?;
-            let (_, id) = keys::parse_block_key(&key).ok_or_else(|| {
+            let (key, _) = entry?;
+            let (height, id) = keys::parse_block_key(&key).ok_or_else(|| {
                 StorageError::damaged("scanning", "a fork block has a malformed key")
             })?;
-            blocks.push((id, decode(ColumnFamily::ForkBlocks, &bytes)?));
+            let bytes = self.block_bytes(height, &id)?;
+            blocks.push((id, decode(ColumnFamily::Blocks, &bytes)?));
         }
         Ok(blocks)
     }

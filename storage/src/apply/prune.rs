@@ -90,13 +90,10 @@ impl Step<'_> {
         }
         self.batch
             .delete(ColumnFamily::BlockIndex, applied.id.as_bytes());
-        for family in [
-            ColumnFamily::Blocks,
-            ColumnFamily::Receipts,
-            ColumnFamily::Applied,
-        ] {
-            self.batch.delete(family, &height_key);
-        }
+        self.batch
+            .delete(ColumnFamily::Blocks, &keys::block_key(height, &applied.id));
+        self.batch.delete(ColumnFamily::Receipts, &height_key);
+        self.batch.delete(ColumnFamily::Applied, &height_key);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::database::{Batch, Database};
 use crate::error::StorageError;
 use holdfast_ledger::StateChanges;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::{Entry, OccupiedEntry, VacantEntry};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What an overlay entry costs besides its bytes.
@@ -129,12 +129,43 @@ impl Overlay {
         for key in changes.stale_tree_nodes {
             self.remove_node(key);
         }
-        for (key, content) in changes.tree_nodes {
+        self.insert(changes.values, changes.tree_nodes);
+    }
+
+    /// Takes values and new nodes of a block.
+    pub(crate) fn insert(
+        &mut self,
+        values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+        nodes: Vec<(Vec<u8>, Vec<u8>)>,
+    ) {
+        for (key, content) in nodes {
             self.insert_node(key, content);
         }
-        for (key, value) in changes.values {
+        for (key, value) in values {
             self.set_value(key, value);
         }
+    }
+
+    /// Removes a live node; gives back its content.
+    pub(crate) fn take_node(
+        &mut self,
+        database: &Database,
+        key: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, StorageError> {
+        let entry = match self.nodes.entry(key) {
+            Entry::Occupied(entry) => return Ok(remove_dirty(entry, &mut self.dirty_bytes)),
+            Entry::Vacant(entry) => entry,
+        };
+        let cached = self.cached_nodes.get_mut();
+        let cached = cached.unwrap_or_else(PoisonError::into_inner);
+        let content = match cached.remove(entry.key()) {
+            Some(content) => Some(content),
+            None => database
+                .read(ColumnFamily::StateTree, entry.key())?
+                .map(|bytes| bytes.to_vec()),
+        };
+        insert_gone(entry, &mut self.dirty_bytes);
+        Ok(content)
     }
 
     pub(crate) fn set_value(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
@@ -166,21 +197,10 @@ impl Overlay {
 
     pub(crate) fn remove_node(&mut self, key: Vec<u8>) {
         match self.nodes.entry(key) {
-            Entry::Occupied(mut entry) => {
-                let content = entry.get_mut().content.take();
-                self.dirty_bytes -= content.map_or(0, |content| content.len());
-                if !entry.get().stored {
-                    let (key, _) = entry.remove_entry();
-                    self.dirty_bytes -= key.len() + ENTRY_OVERHEAD_BYTES;
-                }
+            Entry::Occupied(entry) => {
+                remove_dirty(entry, &mut self.dirty_bytes);
             }
-            Entry::Vacant(entry) => {
-                self.dirty_bytes += entry.key().len() + ENTRY_OVERHEAD_BYTES;
-                entry.insert(DirtyNode {
-                    content: None,
-                    stored: true,
-                });
-            }
+            Entry::Vacant(entry) => insert_gone(entry, &mut self.dirty_bytes),
         }
     }
 
@@ -188,7 +208,7 @@ impl Overlay {
     pub(crate) fn flush(&mut self, batch: &mut Batch<'_>) {
         let cached_values = self.cached_values.get_mut();
         let cached_values = cached_values.unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in self.values.drain() {
+        for (key, value) in sorted(self.values.drain()) {
             match &value {
                 Some(value) => batch.put(ColumnFamily::State, &key, value),
                 None => batch.delete(ColumnFamily::State, &key),
@@ -197,7 +217,7 @@ impl Overlay {
         }
         let cached_nodes = self.cached_nodes.get_mut();
         let cached_nodes = cached_nodes.unwrap_or_else(PoisonError::into_inner);
-        for (key, node) in self.nodes.drain() {
+        for (key, node) in sorted(self.nodes.drain()) {
             if let Some(content) = node.content {
                 batch.put(ColumnFamily::StateTree, &key, &content);
                 cached_nodes.insert(key, content);
@@ -208,6 +228,36 @@ impl Overlay {
         }
         self.dirty_bytes = 0;
     }
+}
+
+/// Entries in the order of their keys: the database inserts neighbours much faster than scattered keys.
+fn sorted<V>(entries: impl Iterator<Item = (Vec<u8>, V)>) -> Vec<(Vec<u8>, V)> {
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    entries
+}
+
+/// Removes a dirty node; gives back its content.
+fn remove_dirty(
+    mut entry: OccupiedEntry<'_, Vec<u8>, DirtyNode>,
+    dirty_bytes: &mut usize,
+) -> Option<Vec<u8>> {
+    let content = entry.get_mut().content.take();
+    *dirty_bytes -= content.as_ref().map_or(0, Vec::len);
+    if !entry.get().stored {
+        let (key, _) = entry.remove_entry();
+        *dirty_bytes -= key.len() + ENTRY_OVERHEAD_BYTES;
+    }
+    content
+}
+
+/// Notes that a node of the column family is gone.
+fn insert_gone(entry: VacantEntry<'_, Vec<u8>, DirtyNode>, dirty_bytes: &mut usize) {
+    *dirty_bytes += entry.key().len() + ENTRY_OVERHEAD_BYTES;
+    entry.insert(DirtyNode {
+        content: None,
+        stored: true,
+    });
 }
 
 /// A cache is usable whatever the thread that held it was doing: each of its operations leaves it whole.
