@@ -6,7 +6,7 @@ use crate::config::DagConfig;
 use crate::leaders::LeaderSchedule;
 use crate::linearizer::{Linearizer, SubDag};
 use crate::proposer::{PaceInput, earliest_ms};
-use crate::suspended::Suspended;
+use crate::suspended::{FetchRules, Suspended};
 use crate::vertices::VertexStore;
 use holdfast_types::limits::{FETCH_REFERENCES_MAX, PARENTS_PER_MEMBER_MAX};
 use holdfast_types::{
@@ -452,12 +452,12 @@ impl DagCore {
 
     /// Requests for missing vertices that are due.
     pub fn fetches(&mut self, now_ms: u64) -> Vec<FetchRequest> {
-        self.suspended.fetches(
-            now_ms,
-            self.config.refetch_interval_ms,
-            self.me,
-            FETCH_REFERENCES_MAX,
-        )
+        let rules = FetchRules {
+            again_after_ms: self.config.refetch_interval_ms,
+            references_max: FETCH_REFERENCES_MAX,
+            me: self.me,
+        };
+        self.suspended.fetches(now_ms, &rules)
     }
 
     /// When the next fetch is due, in ms.

@@ -1,7 +1,8 @@
 //! Vertices that wait for their ancestors, and the fetching of these (rule D1).
 //!
-//! Everything here is bounded: each author has a fixed number of places, and only its own vertices compete for them, so a
-//! flood by one author costs no other author anything. What is missing is bounded by what is suspended.
+//! Everything here is bounded: each author has a fixed number of places and of references that its vertices may wait for,
+//! and only its own vertices compete for them, so a flood by one author costs no other author anything. What nobody
+//! delivers is asked for ever more seldom, and after what was asked for less often.
 
 use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexDigest, VertexRef};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +15,39 @@ pub struct FetchRequest {
     pub references: Vec<VertexRef>,
 }
 
+/// How to ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FetchRules {
+    /// A vertex is asked for again after this long, in ms; from the third time on after twice as long each time.
+    pub(crate) again_after_ms: u64,
+    /// Most references in one request.
+    pub(crate) references_max: usize,
+    /// Who is never asked.
+    pub(crate) me: Option<AuthorityIndex>,
+}
+
+/// Doublings of the time between two requests for the same vertex.
+const BACK_OFF_DOUBLINGS_MAX: u32 = 5;
+
 #[derive(Clone, Debug)]
 struct Waiting {
     vertex: Arc<VerifiedVertex>,
     missing: BTreeSet<VertexRef>,
 }
 
+/// What one author has here.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    /// By rising reference, that is by round: the order in which one author's vertices compete.
+    vertices: BTreeMap<VertexRef, Waiting>,
+    /// Sum of what they wait for.
+    missing: usize,
+}
+
 #[derive(Clone, Debug)]
 struct Missing {
-    children: BTreeSet<VertexRef>,
+    /// The suspended vertices that name it, in order of arrival.
+    children: Vec<VertexRef>,
     due_ms: u64,
     attempts: u32,
 }
@@ -32,9 +57,10 @@ struct Missing {
 pub struct Suspended {
     per_author_max: usize,
     committee_size: u16,
-    /// By author, then round: the order in which one author's vertices compete.
-    waiting: BTreeMap<AuthorityIndex, BTreeMap<VertexRef, Waiting>>,
+    waiting: BTreeMap<AuthorityIndex, Places>,
     missing: BTreeMap<VertexRef, Missing>,
+    /// The missing vertices that are not suspended themselves, by the time of their next request.
+    due: BTreeSet<(u64, VertexRef)>,
 }
 
 impl Suspended {
@@ -45,6 +71,7 @@ impl Suspended {
             committee_size,
             waiting: BTreeMap::new(),
             missing: BTreeMap::new(),
+            due: BTreeSet::new(),
         }
     }
 
@@ -52,7 +79,7 @@ impl Suspended {
     pub fn contains(&self, reference: &VertexRef) -> bool {
         self.waiting
             .get(&reference.author)
-            .is_some_and(|waiting| waiting.contains_key(reference))
+            .is_some_and(|places| places.vertices.contains_key(reference))
     }
 
     /// Suspended vertices of one slot.
@@ -69,7 +96,7 @@ impl Suspended {
         self.waiting
             .get(&author)
             .into_iter()
-            .flat_map(move |places| places.range(first..))
+            .flat_map(move |places| places.vertices.range(first..))
             .take_while(move |(reference, _)| reference.round == round)
             .map(|(_, waiting)| &waiting.vertex)
     }
@@ -85,7 +112,7 @@ impl Suspended {
     pub fn len(&self) -> usize {
         self.waiting
             .values()
-            .fold(0, |sum, waiting| sum.saturating_add(waiting.len()))
+            .fold(0, |sum, places| sum.saturating_add(places.vertices.len()))
     }
 
     #[must_use]
@@ -96,7 +123,7 @@ impl Suspended {
     /// Number of vertices that are waited for and not here.
     #[must_use]
     pub fn missing_len(&self) -> usize {
-        self.missing.len()
+        self.due.len()
     }
 
     /// Suspends a vertex until `missing` is resolved; fetching starts at `due_ms`. False if the author's places are
@@ -108,66 +135,117 @@ impl Suspended {
         due_ms: u64,
     ) -> bool {
         let reference = vertex.reference();
-        let places = self.waiting.entry(reference.author).or_default();
-        if places.len() >= self.per_author_max {
-            match places.last_key_value() {
-                Some((highest, _)) if *highest > reference => {
-                    let highest = *highest;
-                    self.remove(&highest);
-                }
-                _ => return false,
-            }
+        if !self.make_room(&reference, missing.len()) {
+            return false;
         }
         for ancestor in &missing {
-            self.missing
-                .entry(*ancestor)
-                .or_insert_with(|| Missing {
-                    children: BTreeSet::new(),
-                    due_ms,
-                    attempts: 0,
-                })
-                .children
-                .insert(reference);
+            self.add_child(ancestor, reference, due_ms);
         }
-        self.waiting
-            .entry(reference.author)
-            .or_default()
+        let places = self.waiting.entry(reference.author).or_default();
+        places.missing = places.missing.saturating_add(missing.len());
+        places
+            .vertices
             .insert(reference, Waiting { vertex, missing });
+        if let Some(waited_for) = self.missing.get(&reference) {
+            self.due.remove(&(waited_for.due_ms, reference));
+        }
         true
+    }
+
+    /// Takes places from the author's own vertices of higher rounds.
+    fn make_room(&mut self, reference: &VertexRef, missing: usize) -> bool {
+        let Some(places) = self.waiting.get(&reference.author) else {
+            return self.per_author_max > 0;
+        };
+        // A vertex may name three times as many as there are members; honest ones wait for far fewer on average.
+        let missing_max = self
+            .per_author_max
+            .saturating_mul(usize::from(self.committee_size));
+        let (mut kept, mut kept_missing) = (0usize, 0usize);
+        for (_, waiting) in places.vertices.range(..reference) {
+            kept = kept.saturating_add(1);
+            kept_missing = kept_missing.saturating_add(waiting.missing.len());
+        }
+        let fits = |kept: usize, kept_missing: usize| {
+            kept < self.per_author_max
+                && (kept == 0 || kept_missing.saturating_add(missing) <= missing_max)
+        };
+        if !fits(kept, kept_missing) {
+            return false;
+        }
+        let mut leaving = Vec::new();
+        let (mut kept, mut kept_missing) = (places.vertices.len(), places.missing);
+        for (highest, waiting) in places.vertices.iter().rev() {
+            if fits(kept, kept_missing) {
+                break;
+            }
+            leaving.push(*highest);
+            kept = kept.saturating_sub(1);
+            kept_missing = kept_missing.saturating_sub(waiting.missing.len());
+        }
+        for highest in leaving {
+            self.remove(&highest);
+        }
+        true
+    }
+
+    fn add_child(&mut self, ancestor: &VertexRef, child: VertexRef, due_ms: u64) {
+        let is_here = self.contains(ancestor);
+        let missing = self.missing.entry(*ancestor).or_insert_with(|| Missing {
+            children: Vec::new(),
+            due_ms,
+            attempts: 0,
+        });
+        let knows_more = missing.children.iter().all(|c| c.author != child.author);
+        missing.children.push(child);
+        if is_here || !knows_more {
+            return;
+        }
+        // Whoever names it has it, so another author is worth a request soon.
+        self.due.remove(&(missing.due_ms, *ancestor));
+        missing.due_ms = missing.due_ms.min(due_ms);
+        self.due.insert((missing.due_ms, *ancestor));
     }
 
     fn remove(&mut self, reference: &VertexRef) -> Option<Waiting> {
         let places = self.waiting.get_mut(&reference.author)?;
-        let waiting = places.remove(reference)?;
-        if places.is_empty() {
+        let waiting = places.vertices.remove(reference)?;
+        places.missing = places.missing.saturating_sub(waiting.missing.len());
+        if places.vertices.is_empty() {
             self.waiting.remove(&reference.author);
         }
         for ancestor in &waiting.missing {
             if let Some(missing) = self.missing.get_mut(ancestor) {
-                missing.children.remove(reference);
+                missing.children.retain(|child| child != reference);
                 if missing.children.is_empty() {
+                    self.due.remove(&(missing.due_ms, *ancestor));
                     self.missing.remove(ancestor);
                 }
             }
         }
+        // Others may wait for the vertex itself, which is not here any more.
+        if let Some(missing) = self.missing.get(reference) {
+            self.due.insert((missing.due_ms, *reference));
+        }
         Some(waiting)
     }
 
-    /// `ancestor` need not be waited for any more; returns the vertices that wait for nothing now, by reference.
+    /// `ancestor` need not be waited for any more; returns the vertices that wait for nothing now.
     pub(crate) fn resolve(&mut self, ancestor: &VertexRef) -> Vec<Arc<VerifiedVertex>> {
         let Some(missing) = self.missing.remove(ancestor) else {
             return Vec::new();
         };
+        self.due.remove(&(missing.due_ms, *ancestor));
         let mut ready = Vec::new();
         for child in missing.children {
-            let Some(waiting) = self
-                .waiting
-                .get_mut(&child.author)
-                .and_then(|places| places.get_mut(&child))
-            else {
+            let Some(places) = self.waiting.get_mut(&child.author) else {
+                continue;
+            };
+            let Some(waiting) = places.vertices.get_mut(&child) else {
                 continue;
             };
             waiting.missing.remove(ancestor);
+            places.missing = places.missing.saturating_sub(1);
             if waiting.missing.is_empty()
                 && let Some(waiting) = self.remove(&child)
             {
@@ -182,7 +260,7 @@ impl Suspended {
         let dead: Vec<VertexRef> = self
             .waiting
             .values()
-            .flat_map(|places| places.keys())
+            .flat_map(|places| places.vertices.keys())
             .filter(|reference| reference.round <= gc_round)
             .copied()
             .collect();
@@ -203,33 +281,41 @@ impl Suspended {
         ready
     }
 
-    /// Requests that are due. Whom to ask turns with every attempt: first an author whose vertex names the missing one
-    /// (it must have it), then its own author, then everybody in turn.
-    pub(crate) fn fetches(
-        &mut self,
-        now_ms: u64,
-        again_after_ms: u64,
-        me: Option<AuthorityIndex>,
-        references_max: usize,
-    ) -> Vec<FetchRequest> {
+    /// Requests that are due, at most one per authority. What finds no room in its request comes after the time of a
+    /// repetition, so that nobody is asked without pause.
+    pub(crate) fn fetches(&mut self, now_ms: u64, rules: &FetchRules) -> Vec<FetchRequest> {
+        // More than a request for everybody is left for the next call.
+        let due_max = rules
+            .references_max
+            .saturating_mul(usize::from(self.committee_size));
+        let mut due: Vec<(u32, VertexRef)> = Vec::new();
+        while due.len() < due_max
+            && let Some((due_ms, reference)) = self.due.first().copied()
+            && due_ms <= now_ms
+        {
+            self.due.pop_first();
+            let attempts = self.missing.get(&reference).map_or(0, |m| m.attempts);
+            due.push((attempts, reference));
+        }
+        due.sort_unstable();
         let mut requests: BTreeMap<AuthorityIndex, Vec<VertexRef>> = BTreeMap::new();
-        for (reference, missing) in &mut self.missing {
-            let here = self
-                .waiting
-                .get(&reference.author)
-                .is_some_and(|places| places.contains_key(reference));
-            if here || missing.due_ms > now_ms {
-                continue;
-            }
-            let Some(from) = target(reference, missing, self.committee_size, me) else {
+        for (_, reference) in due {
+            let Some(missing) = self.missing.get_mut(&reference) else {
                 continue;
             };
-            let references = requests.entry(from).or_default();
-            if references.len() < references_max {
-                references.push(*reference);
-                missing.attempts = missing.attempts.saturating_add(1);
-                missing.due_ms = now_ms.saturating_add(again_after_ms);
+            let mut wait_ms = rules.again_after_ms;
+            if let Some(from) = target(&reference, missing, self.committee_size, rules.me) {
+                let references = requests.entry(from).or_default();
+                if references.len() < rules.references_max {
+                    references.push(reference);
+                    missing.attempts = missing.attempts.saturating_add(1);
+                    let doublings = missing.attempts.saturating_sub(2);
+                    let factor = 1u64 << doublings.min(BACK_OFF_DOUBLINGS_MAX);
+                    wait_ms = wait_ms.saturating_mul(factor);
+                }
             }
+            missing.due_ms = now_ms.saturating_add(wait_ms.max(1));
+            self.due.insert((missing.due_ms, reference));
         }
         requests
             .into_iter()
@@ -239,31 +325,30 @@ impl Suspended {
 
     /// When the next request is due.
     pub(crate) fn next_due_ms(&self) -> Option<u64> {
-        self.missing.values().map(|missing| missing.due_ms).min()
+        self.due.first().map(|(due_ms, _)| *due_ms)
     }
 }
 
+/// Whom to ask: first those who built on it, as they must have it; then its own author; then everybody in turn. None if
+/// there is nobody but us.
 fn target(
     reference: &VertexRef,
     missing: &Missing,
     committee_size: u16,
     me: Option<AuthorityIndex>,
 ) -> Option<AuthorityIndex> {
-    let not_me = |authority: &AuthorityIndex| Some(*authority) != me;
-    match missing.attempts {
-        0 => missing.children.first().map(|child| child.author),
-        1 => Some(reference.author),
-        attempts => {
-            let turn = attempts.wrapping_add(u32::from(reference.author.0));
-            turn.checked_rem(u32::from(committee_size))
-                .and_then(|turn| u16::try_from(turn).ok())
-                .map(AuthorityIndex)
-        }
+    let attempts = usize::try_from(missing.attempts).unwrap_or(usize::MAX);
+    let in_turn = |turn: u32| {
+        let turn = turn.checked_rem(u32::from(committee_size))?;
+        u16::try_from(turn).ok().map(AuthorityIndex)
+    };
+    let chosen = match missing.children.get(attempts) {
+        Some(child) => child.author,
+        None if attempts == missing.children.len() => reference.author,
+        None => in_turn(missing.attempts.wrapping_add(u32::from(reference.author.0)))?,
+    };
+    if Some(chosen) != me {
+        return Some(chosen);
     }
-    .filter(not_me)
-    .or_else(|| {
-        (0..committee_size)
-            .map(AuthorityIndex)
-            .find(|authority| not_me(authority))
-    })
+    in_turn(u32::from(chosen.0).saturating_add(1)).filter(|next| Some(*next) != me)
 }

@@ -53,6 +53,7 @@ fn deliver(
     }
     assert!(core.try_commit(0).0.is_empty(), "nothing is left to commit");
     assert_eq!(core.waiting(), (0, 0), "nothing is left suspended");
+    assert_eq!(core.next_fetch_ms(), None, "nothing is left to fetch");
     said(&committed)
 }
 

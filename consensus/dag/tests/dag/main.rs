@@ -3,6 +3,7 @@
 
 mod any_order;
 mod equivocation;
+mod fetching;
 mod harness;
 mod oracle;
 mod oracle_agrees;

@@ -244,7 +244,7 @@ impl Oracle {
             leader: *leader,
             previous: commits
                 .last()
-                .map_or(CommitDigest::default(), |last| last.digest(&CHAIN)),
+                .map_or_else(CommitDigest::default, |last| last.digest(&CHAIN)),
             timestamp: self.median(leader),
             vertices,
         }

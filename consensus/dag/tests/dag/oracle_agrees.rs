@@ -56,12 +56,16 @@ fn the_random_dags_reach_every_kind_of_decision() {
         reached.direct_skips += tally.direct_skips;
         reached.indirect_commits += tally.indirect_commits;
         reached.indirect_skips += tally.indirect_skips;
-        reached.equivocations += commits
-            .iter()
-            .map(|commit| commit.ordered.len() - commit.executed.len())
-            .fold(0, usize::max);
-        let committed = commits.iter().map(|commit| commit.ordered.len());
-        reached.dropped += dag.vertices.len() - committed.fold(0, |sum, count| sum + count);
+        reached.dropped += dag.vertices.len();
+        for commit in &commits {
+            reached.dropped -= commit.ordered.len();
+            reached.equivocations += commit.ordered.len() - commit.executed.len();
+        }
+        let mut core = core(&dag.context, &config);
+        feed(&mut core, &dag.vertices);
+        let above = core.last_leader_round().next();
+        let everybody = oracle.leaders(above, &[]);
+        reached.schedules_changed += usize::from(core.schedule().leaders(above) != everybody);
     }
     assert!(reached.direct_commits > 500, "{reached:?}");
     assert!(reached.direct_skips > 200, "{reached:?}");
@@ -69,6 +73,7 @@ fn the_random_dags_reach_every_kind_of_decision() {
     assert!(reached.indirect_skips > 50, "{reached:?}");
     assert!(reached.equivocations > 20, "{reached:?}");
     assert!(reached.dropped > 500, "{reached:?}");
+    assert!(reached.schedules_changed > 20, "{reached:?}");
 }
 
 #[derive(Debug, Default)]
@@ -79,4 +84,5 @@ pub(crate) struct Reached {
     pub(crate) indirect_skips: usize,
     equivocations: usize,
     dropped: usize,
+    schedules_changed: usize,
 }
