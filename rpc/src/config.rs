@@ -34,7 +34,8 @@ pub struct RpcConfig {
     pub batch_entries_max: usize,
     /// Most subscriptions of one WebSocket connection.
     pub subscriptions_per_connection_max: usize,
-    /// Most calls in flight of one WebSocket connection; further ones are read when one is done.
+    /// Most calls in flight of one WebSocket connection; further ones are read when one is done. Nor is more read
+    /// while the messages in flight are longer than `body_max_bytes` together.
     pub calls_per_connection_max: usize,
     /// Longest wait that `chain_sendTransaction` grants, in milliseconds.
     pub send_wait_max_ms: u32,
@@ -91,7 +92,7 @@ impl Default for RpcConfig {
             websocket_connections_max: 64,
             calls_in_flight_max: 8192,
             query_threads_max: 4,
-            body_max_bytes: 2 * MEBIBYTE,
+            body_max_bytes: MEBIBYTE,
             reply_max_bytes: 32 * MEBIBYTE,
             buffers_max_bytes: 128 * MEBIBYTE,
             batch_entries_max: 250,

@@ -14,6 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 pub use samples::sample_hash;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
@@ -33,6 +34,8 @@ pub struct FakeBackend {
 struct FakeChain {
     blocks: Vec<FakeBlock>,
     queue: Vec<Vec<u8>>,
+    /// Every transaction that was ever queued.
+    known: HashSet<Hash>,
     certified_height: u64,
     pruned_below: u64,
     submission_error: Option<BackendError>,
@@ -59,6 +62,7 @@ impl FakeBackend {
         let chain = FakeChain {
             blocks: vec![genesis],
             queue: Vec::new(),
+            known: HashSet::new(),
             certified_height: 0,
             pruned_below: 0,
             submission_error: None,
@@ -367,7 +371,9 @@ impl Backend for FakeBackend {
                 }),
                 None => {
                     let id = samples::transaction_id(&transaction);
-                    chain.queue.push(transaction);
+                    if chain.known.insert(id) {
+                        chain.queue.push(transaction);
+                    }
                     Ok(id)
                 }
             }

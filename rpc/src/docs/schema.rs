@@ -26,12 +26,16 @@ pub(super) fn type_text(schema: &Value) -> String {
             .collect();
         return values.join(", ");
     }
+    let named = |kind: &str| match kind {
+        "array" => format!("array of {}", type_text(&schema["items"])),
+        other => other.to_owned(),
+    };
     match &schema["type"] {
-        Value::String(kind) if kind == "array" => {
-            format!("array of {}", type_text(&schema["items"]))
+        Value::String(kind) => named(kind),
+        Value::Array(kinds) => {
+            let kinds: Vec<_> = kinds.iter().map(|kind| named(&plain(kind))).collect();
+            kinds.join(" or ")
         }
-        Value::String(kind) => kind.clone(),
-        Value::Array(kinds) => kinds.iter().map(plain).collect::<Vec<_>>().join(" or "),
         _ => "any".to_owned(),
     }
 }

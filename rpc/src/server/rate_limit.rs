@@ -5,10 +5,13 @@ use crate::config::RateLimit;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most addresses that are told apart. When the table is full of busy ones, new ones share a bucket.
 const CLIENTS_MAX: usize = 16_384;
+
+/// How often a full table is searched for clients to forget.
+const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Calls per client address.
 #[derive(Debug)]
@@ -21,6 +24,7 @@ pub(crate) struct RateLimiter {
 struct Buckets {
     by_client: HashMap<IpAddr, Bucket>,
     shared: Option<Bucket>,
+    purged: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,11 +94,17 @@ impl Buckets {
             updated: now,
         };
         if self.by_client.len() >= CLIENTS_MAX && !self.by_client.contains_key(&client) {
-            // Whoever has a full bucket is as good as forgotten.
-            self.by_client.retain(|_, bucket| {
-                bucket.refill(limit, now);
-                bucket.tokens < f64::from(limit.burst)
-            });
+            if self
+                .purged
+                .is_none_or(|purged| now.saturating_duration_since(purged) >= PURGE_INTERVAL)
+            {
+                self.purged = Some(now);
+                // Whoever has a full bucket is as good as forgotten.
+                self.by_client.retain(|_, bucket| {
+                    bucket.refill(limit, now);
+                    bucket.tokens < f64::from(limit.burst)
+                });
+            }
             if self.by_client.len() >= CLIENTS_MAX {
                 return self.shared.get_or_insert(full);
             }
@@ -126,7 +136,6 @@ fn client(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const LIMIT: RateLimit = RateLimit {
         calls_per_second: 10,

@@ -44,7 +44,8 @@ enum End {
 
 /// What a session does next.
 enum Step {
-    Answered(Reply),
+    /// A message of this many bytes is answered.
+    Answered(usize, Reply),
     Received(Option<Result<Message, axum::Error>>),
     Events,
     Ping,
@@ -96,17 +97,22 @@ impl Session {
             behind: false,
         };
         let mut liveness = Liveness::new(&self.state);
+        let mut bytes_in_flight = 0;
         loop {
-            let reading = calls.len() < self.state.config.calls_per_connection_max;
+            let reading = calls.len() < self.state.config.calls_per_connection_max
+                && bytes_in_flight < self.state.config.body_max_bytes;
             let step = tokio::select! {
                 () = &mut stopping => return End::Close(close_code::AWAY, "the node is stopping"),
-                Some(reply) = calls.next(), if !calls.is_empty() => Step::Answered(reply),
+                Some((bytes, reply)) = calls.next(), if !calls.is_empty() => Step::Answered(bytes, reply),
                 message = stream.next(), if reading => Step::Received(message),
                 () = active.wait() => Step::Events,
                 _ = liveness.ticks.tick() => Step::Ping,
             };
             let sent = match step {
-                Step::Answered(reply) => active.deliver(sink, reply).await,
+                Step::Answered(bytes, reply) => {
+                    bytes_in_flight -= bytes;
+                    active.deliver(sink, reply).await
+                }
                 Step::Events => {
                     active
                         .send_events(&self.state, &self.subscriptions, sink)
@@ -127,7 +133,10 @@ impl Session {
                 Step::Received(message) => {
                     liveness.heard();
                     match receive(message) {
-                        Ok(Some(text)) => calls.push(self.answer(text)),
+                        Ok(Some(text)) => {
+                            bytes_in_flight += text.len();
+                            calls.push(self.answer(text));
+                        }
                         Ok(None) => {}
                         Err(end) => return end,
                     }
@@ -141,12 +150,15 @@ impl Session {
         }
     }
 
-    async fn answer(&self, text: Utf8Bytes) -> Reply {
+    async fn answer(&self, text: Utf8Bytes) -> (usize, Reply) {
         let caller = Caller {
             address: self.address,
             subscriptions: Some(&self.subscriptions),
         };
-        dispatch(&self.state, text.as_bytes(), caller).await
+        (
+            text.len(),
+            dispatch(&self.state, text.as_bytes(), caller).await,
+        )
     }
 }
 

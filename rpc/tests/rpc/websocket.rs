@@ -79,6 +79,33 @@ async fn pipelined_calls_beyond_the_limit_are_answered_later_not_refused() {
 }
 
 #[tokio::test]
+async fn messages_in_flight_are_bounded_in_bytes_too() {
+    let node = start(RpcConfig {
+        body_max_bytes: 1000,
+        ..config()
+    })
+    .await;
+    node.backend.hold_submissions(true);
+    let mut socket = node.websocket().await;
+    for id in 0..4 {
+        let transaction = format!("{id:02x}").repeat(300);
+        socket
+            .send(request(id, "chain_sendTransaction", json!([transaction])).to_string())
+            .await;
+    }
+    while node.backend.held_submissions() < 2 {
+        tokio::task::yield_now().await;
+    }
+    // A call over another connection is answered after the server has had its chance to read a third message.
+    assert!(node.call("node_getPeers", json!([])).await["result"].is_array());
+    assert_eq!(node.backend.queue_len(), 2);
+    node.backend.hold_submissions(false);
+    for _ in 0..4 {
+        assert!(socket.json().await["result"].is_object());
+    }
+}
+
+#[tokio::test]
 async fn closes_with_a_code_and_a_reason() {
     let node = start(RpcConfig {
         body_max_bytes: 1000,
