@@ -13,6 +13,14 @@ pub enum ExitCode {
     Clean = 0,
     /// Wrong arguments, an invalid configuration, or an error without a number of its own.
     Usage = 1,
+    /// The node answers, but is not ready: it starts, catches up, or the chain does not move.
+    NotReady = 2,
+    /// The node did not answer.
+    Unreachable = 3,
+    /// The node refused, does not know what was asked for, or the transaction was executed and failed.
+    Refused = 4,
+    /// The wait ran out before the transaction was as final as asked for; it stays queued.
+    Pending = 5,
     /// The node reached `node.halt_height` and stopped there, as configured.
     HaltHeightReached = 10,
     /// The chain is under a hard halt; an operator has to decide.
@@ -58,9 +66,13 @@ impl Restart {
 
 impl ExitCode {
     /// Every code, in ascending order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Clean,
         Self::Usage,
+        Self::NotReady,
+        Self::Unreachable,
+        Self::Refused,
+        Self::Pending,
         Self::HaltHeightReached,
         Self::HardHalt,
         Self::SignGuardRefused,
@@ -84,6 +96,10 @@ impl ExitCode {
         match self {
             Self::Clean => "clean",
             Self::Usage => "usage",
+            Self::NotReady => "not-ready",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Pending => "pending",
             Self::HaltHeightReached => "halt-height-reached",
             Self::HardHalt => "hard-halt",
             Self::SignGuardRefused => "sign-guard-refused",
@@ -103,6 +119,10 @@ impl ExitCode {
         match self {
             Self::Clean => "done, or stopped as asked",
             Self::Usage => "wrong arguments, invalid configuration, or another error",
+            Self::NotReady => "status: the node answers but is not ready",
+            Self::Unreachable => "the node asked did not answer",
+            Self::Refused => "the node refused, does not know it, or the transaction failed",
+            Self::Pending => "tx: the wait ran out, the transaction stays queued",
             Self::HaltHeightReached => "reached node.halt_height and stopped there, as configured",
             Self::HardHalt => "the chain is under a hard halt; an operator has to decide",
             Self::SignGuardRefused => {
@@ -122,7 +142,12 @@ impl ExitCode {
     #[must_use]
     pub const fn restart(self) -> Restart {
         match self {
-            Self::Clean | Self::HaltHeightReached => Restart::NotWanted,
+            Self::Clean
+            | Self::NotReady
+            | Self::Unreachable
+            | Self::Refused
+            | Self::Pending
+            | Self::HaltHeightReached => Restart::NotWanted,
             Self::Usage
             | Self::HardHalt
             | Self::SignGuardRefused
@@ -205,7 +230,7 @@ mod tests {
     #[test]
     fn the_numbers_are_the_published_contract() {
         let numbers = ExitCode::ALL.map(ExitCode::number);
-        assert_eq!(numbers, [0, 1, 10, 20, 21, 22, 23, 24, 30, 31, 32, 70]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 10, 20, 21, 22, 23, 24, 30, 31, 32, 70]);
     }
 
     /// `HOLDFAST_REWRITE_DOCS=1 cargo test` writes the page instead of comparing it.

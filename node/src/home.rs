@@ -55,6 +55,11 @@ impl Home {
     }
 
     #[must_use]
+    pub fn genesis_file(&self) -> PathBuf {
+        self.0.join("genesis.toml")
+    }
+
+    #[must_use]
     pub fn keys_folder(&self) -> PathBuf {
         self.0.join("keys")
     }
@@ -110,6 +115,7 @@ mod tests {
             overrides: &[],
         };
         let config = crate::config::load(&sources).unwrap().config;
+        assert_eq!(config.node().genesis_file, home.genesis_file());
         assert_eq!(config.storage().data_dir, home.data_folder());
         assert_eq!(config.p2p().key_file, home.key_file(KeyKind::Network));
     }

@@ -85,16 +85,21 @@ fn check(loaded: &Loaded) -> Result<String, Failure> {
     );
     report_validator(config, &mut report)?;
     let genesis = &config.node().genesis_file;
-    let found = if genesis.exists() {
-        ""
+    if genesis.exists() {
+        let chain = super::run::read_genesis(genesis)?;
+        line(&mut report, "genesis", genesis.display());
+        line(
+            &mut report,
+            "chain",
+            format_args!("{}, id {}", chain.chain_name(), chain.chain_id()),
+        );
     } else {
-        "  (not there yet: needed to run)"
-    };
-    line(
-        &mut report,
-        "genesis",
-        format_args!("{}{found}", genesis.display()),
-    );
+        line(
+            &mut report,
+            "genesis",
+            format_args!("{}  (not there yet: needed to run)", genesis.display()),
+        );
+    }
     let listen = config.rpc().listen;
     let open = if listen.ip().is_loopback() {
         ""
@@ -135,7 +140,13 @@ fn report_validator(config: &Config, report: &mut String) -> Result<(), Failure>
         "validator",
         format_args!("{}, signing key {public_key}", validator.account),
     );
-    line(report, "sign guard", validator.sign_guard_file.display());
+    let guard = &validator.sign_guard_file;
+    let found = if guard.exists() {
+        ""
+    } else {
+        "  (not there: the node does not start without it)"
+    };
+    line(report, "sign guard", format_args!("{}{found}", guard.display()));
     Ok(())
 }
 

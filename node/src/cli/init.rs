@@ -1,15 +1,20 @@
 //! `holdfast init`
 
+use super::layout::Sheet;
 use super::password::PasswordArguments;
-use super::{Context, GlobalArguments};
-use crate::config::{self, Override, Sources};
+use super::{Context, GlobalArguments, genesis};
+use crate::config::{self, Config, Override, Sources};
 use crate::durable_file::{self, Existing};
 use crate::environment::Environment;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::keystore::{self, KdfParameters, KeyKind, Password, Purpose, UnlockedKey};
+use crate::runtime::failures;
 use clap::Args;
+use holdfast_genesis::Genesis;
+use holdfast_storage::SignGuardFile;
+use holdfast_types::PublicKey;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -22,9 +27,12 @@ pub(super) struct Arguments {
     /// Name shown to peers.
     #[arg(long, value_name = "NAME")]
     moniker: Option<String>,
-    /// Make this node a validator under this account: also makes a signing key.
+    /// Make this node a validator under this account: also makes a signing key and its sign guard.
     #[arg(long, value_name = "ACCOUNT")]
     validator: Option<String>,
+    /// The genesis document of the chain: checked, and copied into the home.
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
     #[command(flatten)]
     password: PasswordArguments,
 }
@@ -36,18 +44,37 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let home = global.home(context)?;
     refuse_used_home(home.path())?;
-    check_settings(&home, &arguments)?;
-    let password = arguments
-        .password
-        .read(context, "the keys of this node", Purpose::Choose)?;
+    let plan = Plan {
+        config: check_settings(&home, &arguments)?,
+        genesis: match &arguments.genesis {
+            Some(path) => Some(genesis::read_valid(path)?),
+            None => None,
+        },
+        arguments,
+        home,
+    };
+    let password =
+        plan.arguments
+            .password
+            .read(context, "the keys of this node", Purpose::Choose)?;
     let mut made = Made::default();
-    match make(&home, &arguments, &password, &mut made) {
+    match plan.make(&password, &mut made) {
         Ok(report) => context.print(&report),
         Err(failure) => {
             made.remove();
             Err(failure)
         }
     }
+}
+
+/// What to make, checked.
+struct Plan {
+    home: Home,
+    arguments: Arguments,
+    /// As `run` will have it.
+    config: Config,
+    /// The genesis and its text as it was read.
+    genesis: Option<(Genesis, String)>,
 }
 
 fn refuse_used_home(home: &Path) -> Result<(), Failure> {
@@ -107,6 +134,13 @@ impl Made {
         }
     }
 
+    fn write(&mut self, path: PathBuf, text: &str) -> Result<(), Failure> {
+        durable_file::write(&path, text.as_bytes(), durable_file::PUBLIC, Existing::Keep)
+            .map_err(|error| Failure::disk(format!("cannot write {}", path.display()), &error))?;
+        self.files.push(path);
+        Ok(())
+    }
+
     fn remove(&self) {
         // What cannot be removed stays; the failure that is reported matters more.
         for file in &self.files {
@@ -118,53 +152,111 @@ impl Made {
     }
 }
 
-fn make(
-    home: &Home,
-    arguments: &Arguments,
-    password: &Password,
-    made: &mut Made,
-) -> Result<String, Failure> {
-    if !home.path().exists() {
-        made.folder(home.path().to_owned())?;
+impl Plan {
+    fn make(&self, password: &Password, made: &mut Made) -> Result<String, Failure> {
+        let home = &self.home;
+        if !home.path().exists() {
+            made.folder(home.path().to_owned())?;
+        }
+        made.folder(home.keys_folder())?;
+        made.folder(home.data_folder())?;
+        let network = make_key(home, KeyKind::Network, password, made)?;
+        let signing = match self.config.validator() {
+            Some(settings) => {
+                let key = make_key(home, KeyKind::Validator, password, made)?;
+                let key = PublicKey::new(key);
+                // The key is a moment old, so nothing can have been signed with it: its guard may start empty.
+                SignGuardFile::create(&settings.sign_guard_file, key)
+                    .map_err(|error| failures::of_guard(&error))?;
+                made.files.push(settings.sign_guard_file.clone());
+                Some(key)
+            }
+            None => None,
+        };
+        if let Some((_, text)) = &self.genesis {
+            made.write(home.genesis_file(), text)?;
+        }
+        let chosen = chosen_settings(&self.arguments)
+            .into_iter()
+            .map(|(key, text, _)| (key, toml::Value::from(text).to_string()))
+            .collect();
+        made.write(home.config_file(), &config::template(&chosen))?;
+        Ok(format!(
+            "{}{}",
+            self.inventory(&network, signing),
+            self.next_steps(signing)
+        ))
     }
-    made.folder(home.keys_folder())?;
-    made.folder(home.data_folder())?;
-    let network = make_key(home, KeyKind::Network, password, made)?;
-    let validator = match &arguments.validator {
-        Some(account) => Some((account, make_key(home, KeyKind::Validator, password, made)?)),
-        None => None,
-    };
-    let path = home.config_file();
-    let chosen = chosen_settings(arguments)
-        .into_iter()
-        .map(|(key, text, _)| (key, toml::Value::from(text).to_string()))
-        .collect();
-    let text = config::template(&chosen);
-    durable_file::write(&path, text.as_bytes(), durable_file::PUBLIC, Existing::Keep)
-        .map_err(|error| Failure::disk(format!("cannot write {}", path.display()), &error))?;
-    made.files.push(path);
-    let signing_key = validator.map_or_else(String::new, |(account, public_key)| {
-        format!(
-            "  keys/validator.json  signing key of {account}, encrypted; public key\n{:23}{}\n",
-            "",
-            hex::encode(public_key)
-        )
-    });
-    let shown = home.path().display();
-    Ok(format!(
-        "made the home of a new node in {shown}\n\
-         \x20 holdfast.toml        the configuration; every setting is explained there\n\
-         \x20 keys/network.json    network key, encrypted; peer id\n{:23}{}\n\
-         {signing_key}\
-         \x20 data/                the database, empty\n\
-         next:\n\
-         \x20 1. back up keys/ and the password, each in another place\n\
-         \x20 2. put the genesis document of the chain at {shown}/genesis.json\n\
-         \x20 3. put the addresses of some peers into p2p.peers of holdfast.toml\n\
-         \x20 4. check: holdfast config check --home {shown}\n",
-        "",
-        crate::peer_id::of_public_key(&network),
-    ))
+
+    fn inventory(&self, network: &[u8; 32], signing: Option<PublicKey>) -> String {
+        let mut sheet = Sheet::titled(format_args!(
+            "made the home of a new node in {}",
+            self.home.path().display()
+        ));
+        sheet.file("holdfast.toml", "the configuration; every setting is explained there");
+        if let Some((genesis, _)) = &self.genesis {
+            sheet.file(
+                "genesis.toml",
+                format_args!("chain {}, id\n{}", genesis.chain_name(), genesis.chain_id()),
+            );
+        }
+        sheet.file(
+            "keys/network.json",
+            format_args!(
+                "network key, encrypted; peer id\n{}",
+                crate::peer_id::of_public_key(network)
+            ),
+        );
+        if let (Some(account), Some(key)) = (&self.arguments.validator, signing) {
+            sheet.file(
+                "keys/validator.json",
+                format_args!("signing key of {account}, encrypted; public key\n{key}"),
+            );
+            sheet.file(
+                "keys/validator.guard",
+                "record of what the key signed; lives with the key, never restore an old copy",
+            );
+        }
+        sheet.file("data/", "the database, empty");
+        sheet.into_text()
+    }
+
+    fn next_steps(&self, signing: Option<PublicKey>) -> String {
+        let home = self.home.path().display();
+        let mut steps =
+            vec!["back up the key files and the password, each in another place".to_owned()];
+        if self.genesis.is_none() {
+            steps.push(format!(
+                "put the genesis document of the chain at {}",
+                self.home.genesis_file().display()
+            ));
+        }
+        steps.push("put the addresses of some peers into p2p.peers of holdfast.toml".to_owned());
+        if let (Some(account), Some(key)) = (&self.arguments.validator, signing)
+            && !self.is_in_genesis(account, key)
+        {
+            steps.push(format!(
+                "once the node has caught up, tell the chain the signing key:\n                 holdfast tx register-validator --home {home} --from {account} --signing-key {} --key FILE\n                 (update-validator if {account} is registered already)",
+                self.home.key_file(KeyKind::Validator).display()
+            ));
+        }
+        steps.push(format!("check: holdfast config check --home {home}"));
+        steps.push(format!("start: holdfast run --home {home}"));
+        let mut text = String::from("next:\n");
+        for (step, number) in steps.iter().zip(1..) {
+            text.push_str(&format!("  {number}. {}\n", step.replace('\n', "\n     ")));
+        }
+        text
+    }
+
+    fn is_in_genesis(&self, account: &str, key: PublicKey) -> bool {
+        self.genesis.as_ref().is_some_and(|(genesis, _)| {
+            let mut validators = genesis.document().validators.iter();
+            validators.any(|validator| {
+                validator.account.as_str() == account && validator.signing_key == Some(key)
+            })
+        })
+    }
 }
 
 fn make_key(
@@ -186,6 +278,9 @@ fn chosen_settings(arguments: &Arguments) -> Vec<(&'static str, &str, &'static s
     if let Some(moniker) = &arguments.moniker {
         chosen.push(("node.moniker", moniker.as_str(), "--moniker"));
     }
+    if arguments.genesis.is_some() {
+        chosen.push(("node.genesis_file", "genesis.toml", "--genesis"));
+    }
     if let Some(account) = &arguments.validator {
         chosen.push(("validator.account", account.as_str(), "--validator"));
         chosen.push(("validator.key_file", "keys/validator.json", "--validator"));
@@ -194,7 +289,7 @@ fn chosen_settings(arguments: &Arguments) -> Vec<(&'static str, &str, &'static s
 }
 
 /// Refuses what would make a configuration that `run` refuses.
-fn check_settings(home: &Home, arguments: &Arguments) -> Result<(), Failure> {
+fn check_settings(home: &Home, arguments: &Arguments) -> Result<Config, Failure> {
     let overrides: Vec<Override> = chosen_settings(arguments)
         .into_iter()
         .map(|(key, text, flag)| Override {
@@ -210,6 +305,5 @@ fn check_settings(home: &Home, arguments: &Arguments) -> Result<(), Failure> {
         environment: &Environment::default(),
         overrides: &overrides,
     };
-    config::load(&sources)?;
-    Ok(())
+    Ok(config::load(&sources)?.config)
 }

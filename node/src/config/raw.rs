@@ -28,7 +28,7 @@ impl Default for RawNode {
     fn default() -> Self {
         Self {
             moniker: "holdfast".into(),
-            genesis_file: "genesis.json".into(),
+            genesis_file: "genesis.toml".into(),
             halt_height: 0,
         }
     }

@@ -57,7 +57,7 @@ pub enum Job {
 }
 
 /// Id of a transaction that was admitted, or was known already.
-pub type VerifiedId = holdfast_types::TransactionId;
+pub(super) type VerifiedId = holdfast_types::TransactionId;
 
 /// Why a transaction of a client was not queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
