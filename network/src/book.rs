@@ -23,6 +23,10 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LONGEST_KEPT: Duration = Duration::from_secs(30);
 const PAUSE_LONGEST_LEARNED: Duration = Duration::from_secs(600);
 
+/// Of two nodes that know each other the one with the greater id lets the other dial first. Otherwise
+/// nodes that start together would all dial each other, only to close half of the connections.
+const COURTESY: Duration = Duration::from_millis(400);
+
 /// A learned peer is forgotten after so many failures in a row.
 const FAILURES_LEARNED_MAX: u32 = 8;
 
@@ -61,12 +65,12 @@ enum State {
 }
 
 impl Entry {
-    fn new(kept: bool, now: Instant) -> Self {
+    fn new(kept: bool, next_attempt: Instant) -> Self {
         Self {
             kept,
             addresses: Vec::new(),
             failures: 0,
-            next_attempt: now,
+            next_attempt,
             state: State::Apart,
         }
     }
@@ -102,6 +106,10 @@ fn pause(failures: u32, longest: Duration, jitter: f64) -> Duration {
     doubled.mul_f64(0.75 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
+fn first_attempt(own: &PeerId, peer: &PeerId, now: Instant) -> Instant {
+    if own > peer { now + COURTESY } else { now }
+}
+
 impl AddressBook {
     pub(crate) fn new(
         own: PeerId,
@@ -113,7 +121,7 @@ impl AddressBook {
         for (peer, address) in configured {
             entries
                 .entry(peer)
-                .or_insert_with(|| Entry::new(true, now))
+                .or_insert_with(|| Entry::new(true, first_attempt(&own, &peer, now)))
                 .add(address);
         }
         Self {
@@ -136,7 +144,7 @@ impl AddressBook {
         }
         self.entries
             .entry(peer)
-            .or_insert_with(|| Entry::new(false, now))
+            .or_insert_with(|| Entry::new(false, first_attempt(&self.own, &peer, now)))
             .add(address.clone());
         true
     }
@@ -292,10 +300,12 @@ mod tests {
             .enumerate()
             .map(|(number, peer)| (*peer, address(number)))
             .collect();
-        (
-            AddressBook::new(PeerId::random(), false, configured, now),
-            now,
-        )
+        (AddressBook::new(smallest(), false, configured, now), now)
+    }
+
+    /// A peer id that yields to nobody.
+    fn smallest() -> PeerId {
+        PeerId::from_bytes(&[0, 0]).unwrap()
     }
 
     fn due(book: &mut AddressBook, now: Instant) -> Vec<PeerId> {
@@ -323,6 +333,19 @@ mod tests {
         }
         assert_eq!(pauses[..4], [500, 1000, 2000, 4000]);
         assert_eq!(pauses[11], 30_000);
+    }
+
+    #[test]
+    fn of_two_nodes_one_dials_first() {
+        let (peer, now) = (PeerId::random(), Instant::now());
+        let dials_at_once = |own, peer| {
+            let configured = vec![(peer, address(1))];
+            let mut book = AddressBook::new(own, false, configured, now);
+            let at_once = !due(&mut book, now).is_empty();
+            at_once || due(&mut book, now + COURTESY).is_empty()
+        };
+        assert!(dials_at_once(smallest(), peer));
+        assert!(!dials_at_once(peer, smallest()), "it dials after a moment");
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub enum NetworkEvent {
         responder: Responder,
     },
     /// A peer passed the handshake and takes our gossip: from now on what is published reaches it.
+    /// (A peer that does not take the vertices within 5 s is announced all the same.)
     PeerConnected {
         /// The peer.
         peer: PeerId,

@@ -1,10 +1,11 @@
 //! The gossip routers: one for consensus and control traffic, one for transactions.
 //!
 //! Vertices go straight from their author to every connected peer (flood publish), so that a full
-//! committee needs one hop; the mesh only serves peers that are not connected to the author. With
-//! eight mesh links a message reaches a few hundred nodes in three hops, while IDONTWANT keeps the
-//! extra copies of large messages away. Transactions are gossiped along the mesh alone: there,
-//! bandwidth counts more than a hop.
+//! committee needs one hop and the mesh only serves peers that are not connected to the author. It is
+//! thin for that reason: four links reach a committee of 128 in four hops, and each further link
+//! costs everybody another copy. IDONTWANT, sent before a message is judged, keeps most copies away;
+//! it is cheaper than checking the signature of a copy even for small messages. Transactions are
+//! gossiped along the mesh alone: there, bandwidth counts more than a hop.
 
 pub(crate) mod guard;
 
@@ -171,10 +172,6 @@ fn router_config(plane: Plane, topics: &[Topic], parts: &RouterParts<'_>) -> gos
         .heartbeat_interval(Duration::from_secs(1))
         .history_length(HISTORY_HEARTBEATS)
         .history_gossip(HISTORY_HEARTBEATS - 1)
-        .mesh_outbound_min(2)
-        .mesh_n_low(6)
-        .mesh_n(8)
-        .mesh_n_high(16)
         .connection_handler_queue_len(parts.queue_messages)
         .publish_queue_duration(Duration::from_secs(5))
         .forward_queue_duration(Duration::from_secs(2));
@@ -186,14 +183,21 @@ fn router_config(plane: Plane, topics: &[Topic], parts: &RouterParts<'_>) -> gos
         Plane::Consensus => {
             builder
                 .flood_publish(true)
+                .mesh_outbound_min(1)
+                .mesh_n_low(3)
+                .mesh_n(4)
+                .mesh_n_high(8)
                 .duplicate_cache_time(Duration::from_secs(60))
-                // Below this a copy costs about as much as the message that prevents it.
-                .idontwant_message_size_threshold(4 * 1024);
+                .idontwant_message_size_threshold(256);
         }
         Plane::Bulk => {
             builder
                 .protocol_id_prefix(BULK_PREFIX)
                 .flood_publish(false)
+                .mesh_outbound_min(2)
+                .mesh_n_low(5)
+                .mesh_n(6)
+                .mesh_n_high(10)
                 .duplicate_cache_time(Duration::from_secs(20));
         }
     }

@@ -85,6 +85,7 @@ pub(crate) struct Service {
     inbound: HashMap<InboundRequestId, PeerId>,
     inbound_by_peer: HashMap<PeerId, usize>,
     refusal_logs: TokenBucket,
+    early: Vec<SwarmEvent<NodeBehaviourEvent>>,
     ticks: u64,
 }
 
@@ -97,6 +98,8 @@ pub(crate) struct ServiceParts {
     pub(crate) events: EventSender,
     pub(crate) receivers: OrderReceivers,
     pub(crate) book: AddressBook,
+    /// What happened while the listeners were set up: a peer may have been very quick.
+    pub(crate) early: Vec<SwarmEvent<NodeBehaviourEvent>>,
 }
 
 impl Service {
@@ -116,6 +119,7 @@ impl Service {
             inbound: HashMap::new(),
             inbound_by_peer: HashMap::new(),
             refusal_logs: TokenBucket::new(REFUSAL_LOGS, Instant::now()),
+            early: parts.early,
             ticks: 0,
         }
     }
@@ -126,6 +130,9 @@ impl Service {
     /// keeps another from its turn.
     pub(crate) async fn run(mut self) {
         self.tell_addresses();
+        for event in std::mem::take(&mut self.early) {
+            self.on_swarm_event(event);
+        }
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

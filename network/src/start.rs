@@ -21,14 +21,14 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     address::ip_of,
-    behaviour::NodeBehaviour,
+    behaviour::{NodeBehaviour, NodeBehaviourEvent},
     book::AddressBook,
     config::NetworkConfig,
     counters::Counters,
     error::{NetworkError, StopReason},
     gossip::TopicTable,
     handle::{NetworkHandle, ORDERS_MAX, OrderSenders, Shared, URGENT_ORDERS_MAX, VERDICTS_MAX},
-    handshake::HandshakeContext,
+    handshake::{HandshakeContext, RefusedHandshake},
     penalty::PeerClass,
     queue::{NetworkEvents, event_queues},
     service::{OrderReceivers, Service, ServiceParts, ServiceSettings},
@@ -89,7 +89,7 @@ impl Network {
             .with_idle_connection_timeout(IDLE_MAX)
             .with_max_negotiating_inbound_streams(NEGOTIATING_MAX);
         let mut swarm = Swarm::new(transport, behaviour, local_peer_id, swarm_config);
-        let listen_addresses = RwLock::new(listen(&mut swarm, &config.listen).await?);
+        let Listening { addresses, early } = listen(&mut swarm, &config.listen).await?;
 
         let book = AddressBook::new(
             local_peer_id,
@@ -97,6 +97,7 @@ impl Network {
             configured,
             Instant::now(),
         );
+        let listen_addresses = RwLock::new(addresses);
         let shared = Arc::new(Shared {
             local_peer_id,
             counters,
@@ -109,19 +110,40 @@ impl Network {
             allow_private: config.allow_private_addresses,
             external: config.external,
         };
-        Ok(launch(swarm, settings, topics, shared, book, refused))
+        Ok(launch(Launch {
+            swarm,
+            settings,
+            topics,
+            shared,
+            book,
+            early,
+            refused,
+        }))
     }
 }
 
-/// Connects the queues and sets the task going.
-fn launch(
+/// What a service is launched with.
+struct Launch {
     swarm: Swarm<NodeBehaviour>,
     settings: ServiceSettings,
     topics: TopicTable,
     shared: Arc<Shared>,
     book: AddressBook,
-    refused: mpsc::Receiver<crate::handshake::RefusedHandshake>,
-) -> (NetworkHandle, NetworkEvents) {
+    early: Vec<SwarmEvent<NodeBehaviourEvent>>,
+    refused: mpsc::Receiver<RefusedHandshake>,
+}
+
+/// Connects the queues and sets the task going.
+fn launch(parts: Launch) -> (NetworkHandle, NetworkEvents) {
+    let Launch {
+        swarm,
+        settings,
+        topics,
+        shared,
+        book,
+        early,
+        refused,
+    } = parts;
     let (urgent_sender, urgent) = mpsc::channel(URGENT_ORDERS_MAX);
     let (verdicts_sender, verdicts) = mpsc::channel(VERDICTS_MAX);
     let (orders_sender, orders) = mpsc::channel(ORDERS_MAX);
@@ -144,6 +166,7 @@ fn launch(
         events: event_sender,
         receivers,
         book,
+        early,
     });
     tokio::spawn(supervise(service.run(), stopped_sender));
     let senders = OrderSenders {
@@ -216,11 +239,17 @@ fn probe(address: &Multiaddr) -> Result<(), NetworkError> {
     }
 }
 
-/// Listens on all addresses and waits until each has its port.
+struct Listening {
+    addresses: Vec<Multiaddr>,
+    early: Vec<SwarmEvent<NodeBehaviourEvent>>,
+}
+
+/// Listens on all addresses and waits until each has its port. A peer may connect meanwhile; what
+/// happens is kept for the service.
 async fn listen(
     swarm: &mut Swarm<NodeBehaviour>,
     addresses: &[Multiaddr],
-) -> Result<Vec<Multiaddr>, NetworkError> {
+) -> Result<Listening, NetworkError> {
     let mut waiting = HashSet::new();
     for address in addresses {
         let listener = swarm.listen_on(address.clone()).map_err(|error| {
@@ -239,7 +268,7 @@ async fn listen(
         let address = addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
         Err(NetworkError::Listen { address, source })
     };
-    let mut listening = Vec::new();
+    let (mut listening, mut early) = (Vec::new(), Vec::new());
     let deadline = tokio::time::Instant::now() + LISTEN_WAIT;
     while !waiting.is_empty() {
         match tokio::time::timeout_at(deadline, swarm.select_next_some()).await {
@@ -254,7 +283,7 @@ async fn listen(
                 reason: Err(source),
                 ..
             }) => return failed(source),
-            Ok(_) => {}
+            Ok(event) => early.push(event),
             Err(_) => {
                 return failed(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -266,7 +295,10 @@ async fn listen(
     for address in &listening {
         tracing::info!(%address, "listening");
     }
-    Ok(listening)
+    Ok(Listening {
+        addresses: listening,
+        early,
+    })
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ const SETTLED: Duration = Duration::from_secs(3);
 
 /// A peer that does not take consensus gossip is announced after this all the same: it can still be
 /// asked.
-const SUBSCRIPTION_WAIT: Duration = Duration::from_secs(3);
+const SUBSCRIPTION_WAIT: Duration = Duration::from_secs(5);
 
 /// Weight of a new ping in the smoothed latency.
 const LATENCY_WEIGHT: f64 = 0.2;
@@ -164,7 +164,7 @@ impl Service {
             record.links.push(link);
             // The routers greet a peer once, on its first connection. If that one is dead they would
             // never greet the new one: everything must begin afresh.
-            if restarted || older {
+            if restarted || older || record.leaving.is_some() {
                 self.disconnect(peer, DisconnectReason::Stale);
             }
             return;

@@ -152,15 +152,15 @@ async fn silent_connections_do_not_keep_others_out() {
 #[tokio::test]
 async fn bad_handshakes_are_refused_with_a_reason() {
     let mut node = Node::start(isolated(1)).await;
-    let mut truncated = handshake_frame(&CHAIN, &PARAMETERS);
+    let mut truncated = handshake_frame(&CHAIN, &PARAMETERS, 7);
     truncated.truncate(60);
-    let mut trailing = handshake_frame(&CHAIN, &PARAMETERS);
+    let mut trailing = handshake_frame(&CHAIN, &PARAMETERS, 7);
     trailing.push(0);
     let body = trailing.len() as u32 - 4;
     trailing[..4].copy_from_slice(&body.to_le_bytes());
     let cases = [
-        (handshake_frame(&[1; 32], &PARAMETERS), "chain_id"),
-        (handshake_frame(&CHAIN, &[1; 32]), "parameters"),
+        (handshake_frame(&[1; 32], &PARAMETERS, 7), "chain_id"),
+        (handshake_frame(&CHAIN, &[1; 32], 7), "parameters"),
         (u32::MAX.to_le_bytes().to_vec(), "malformed"),
         (truncated, "malformed"),
         (trailing, "malformed"),
@@ -366,4 +366,43 @@ async fn forged_and_oversized_messages_are_not_delivered() {
             .oversized_messages,
         1
     );
+}
+
+#[tokio::test]
+async fn a_peer_that_restarted_unnoticed_begins_afresh() {
+    // It lost power, so its old connection looks alive. Kept beside the new one, the routers would
+    // never greet the new process, and it would hear nothing.
+    let mut node = Node::start(isolated(1)).await;
+    let old = RawPeer::admitted_as(&node, 100, 1).await;
+    let mut stream = old.open(packet::CONSENSUS).await.unwrap();
+    let subscription = packet::framed(&packet::subscribe(&Topic::Vertices.path(&CHAIN)));
+    stream.write_all(&subscription).await.unwrap();
+    stream.flush().await.unwrap();
+    node.connected_to(old.id()).await;
+    let new = RawPeer::admitted_as(&node, 100, 2).await;
+    assert_eq!(
+        node.disconnected_from(new.id()).await,
+        DisconnectReason::Stale
+    );
+    within("the old connection ends", old.closed).await.unwrap();
+    within("the new connection ends", new.closed).await.unwrap();
+
+    let mut again = RawPeer::admitted_as(&node, 100, 2).await;
+    let mut greeting = again.accept(packet::CONSENSUS).await.unwrap();
+    let mut bytes = [0; 1];
+    within("it is greeted", greeting.read_exact(&mut bytes))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn two_connections_of_one_process_are_both_kept() {
+    let mut node = Node::start(isolated(1)).await;
+    let first = RawPeer::admitted(&node, 100).await;
+    let second = RawPeer::admitted(&node, 100).await;
+    node.connected_to(first.id()).await;
+    assert_eq!(node.handle.peers().await.len(), 1);
+    for peer in [&first, &second] {
+        assert!(peer.open("/ipfs/ping/1.0.0").await.is_ok());
+    }
 }

@@ -69,10 +69,15 @@ impl RawPeer {
 
     /// Connects and passes the handshake.
     pub(crate) async fn admitted(node: &Node, identity: u8) -> Self {
+        Self::admitted_as(node, identity, 7).await
+    }
+
+    /// Connects and passes the handshake as a process of its own number.
+    pub(crate) async fn admitted_as(node: &Node, identity: u8, instance: u64) -> Self {
         let peer = Self::connect(node, identity).await;
         let mut stream = peer.open("/holdfast/handshake/1").await.unwrap();
         stream
-            .write_all(&handshake_frame(&CHAIN, &PARAMETERS))
+            .write_all(&handshake_frame(&CHAIN, &PARAMETERS, instance))
             .await
             .unwrap();
         stream.flush().await.unwrap();
@@ -155,14 +160,18 @@ async fn drive(
 }
 
 /// The handshake as documented: length, then the fields in borsh.
-pub(crate) fn handshake_frame(chain_id: &[u8; 32], parameters_hash: &[u8; 32]) -> Vec<u8> {
+pub(crate) fn handshake_frame(
+    chain_id: &[u8; 32],
+    parameters_hash: &[u8; 32],
+    instance: u64,
+) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend_from_slice(&1u32.to_le_bytes());
     body.extend_from_slice(chain_id);
     body.extend_from_slice(parameters_hash);
     body.extend_from_slice(&5u32.to_le_bytes());
     body.extend_from_slice(b"raw/1");
-    body.extend_from_slice(&7u64.to_le_bytes());
+    body.extend_from_slice(&instance.to_le_bytes());
     for _ in ["claim", "own addresses", "known peers"] {
         body.extend_from_slice(&0u32.to_le_bytes());
     }
