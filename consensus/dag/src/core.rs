@@ -79,8 +79,11 @@ pub struct DagCore {
     cursor: Option<(Round, usize)>,
     /// Vertices that no own vertex has in its history.
     frontier: BTreeSet<VertexRef>,
+    /// The own vertex of the highest round that is known.
     own_last: Option<VertexRef>,
     proposed_at_ms: Option<u64>,
+    /// When the own last vertex was sent last, in ms.
+    own_sent_at_ms: u64,
     /// Own proposals below this round are forbidden (restart safety).
     proposal_floor: Round,
     /// Highest round with a vertex that carries transactions or evidence.
@@ -136,6 +139,7 @@ impl DagCore {
             frontier: BTreeSet::new(),
             own_last: None,
             proposed_at_ms: None,
+            own_sent_at_ms: now_ms,
             proposal_floor: Round::ZERO,
             last_payload_round: None,
             highest_seen: vec![Round::ZERO; size],
@@ -148,6 +152,9 @@ impl DagCore {
 
     /// The DAG in the middle of its era. `commits` are the last ones, in order: at least
     /// [`Self::commits_needed`] of them or all of the era. Vertices are added afterwards.
+    ///
+    /// # Panics
+    /// If the last commit's leader had no slot: then `commits` are not what the caller promised.
     #[must_use]
     pub fn restore(
         chain: ChainId,
@@ -163,12 +170,19 @@ impl DagCore {
             core.linearizer.restore(commit);
         }
         if let Some(last) = commits.last() {
-            let leaders = core.schedule.leaders(last.leader.round);
-            let position = leaders
-                .iter()
-                .position(|leader| *leader == last.leader.author)
-                .unwrap_or(0);
-            core.cursor = Some((last.leader.round, position));
+            let position = core
+                .schedule
+                .leaders(last.leader.round)
+                .into_iter()
+                .position(|leader| leader == last.leader.author);
+            // With another schedule this node would commit something else than all others from here on.
+            assert!(
+                position.is_some(),
+                "commit {} is led by {}, which has no leader slot: the records are not the last ones of this era",
+                last.index,
+                last.leader
+            );
+            core.cursor = position.map(|position| (last.leader.round, position));
             core.clock.advance_to(last.leader.round, now_ms);
         }
         core
@@ -279,6 +293,10 @@ impl DagCore {
             let reference = vertex.reference();
             self.vertices.insert(Arc::clone(&vertex));
             self.frontier.insert(reference);
+            if Some(reference.author) == self.me {
+                self.own_sent_at_ms = now_ms;
+                self.set_own_last(&vertex);
+            }
             if !vertex.payload().is_empty() {
                 self.last_payload_round = self.last_payload_round.max(Some(reference.round));
             }
@@ -361,7 +379,7 @@ impl DagCore {
                 proposed_at_ms: self.proposed_at_ms,
                 round_entered_at_ms: self.clock.entered_at_ms(),
                 leaders_present,
-                busy: pending || self.is_busy(),
+                busy: pending || self.is_busy() || self.vertices.authors(round) > 0,
             },
             &self.config,
         );
@@ -390,6 +408,10 @@ impl DagCore {
         let own = self
             .own_last
             .or_else(|| self.genesis.get(me.as_usize()).copied())?;
+        // On top of an own vertex that waits for its ancestors, the new one would wait too.
+        if !self.is_settled(&own) {
+            return None;
+        }
         let previous = round.previous();
         let mut parents: Vec<VertexRef> = if previous == Round::ZERO {
             self.genesis.clone()
@@ -400,7 +422,11 @@ impl DagCore {
                 .map(|vertex| vertex.reference())
                 .collect()
         };
-        if parents.len() < self.context.committee.quorum() {
+        parents.retain(|parent| parent.author != me);
+        let of_previous_round = parents
+            .len()
+            .saturating_add(usize::from(own.round == previous));
+        if of_previous_round < self.context.committee.quorum() {
             return None;
         }
         let places = self
@@ -416,8 +442,7 @@ impl DagCore {
             .filter(|reference| !self.linearizer.is_committed(reference))
             .filter(|reference| slots.insert(reference.slot()))
             .take(places.saturating_sub(1));
-        parents.extend(stragglers);
-        parents.retain(|parent| parent.author != me);
+        parents.extend(stragglers.filter(|reference| reference.author != me));
         parents.sort_unstable();
         parents.insert(0, own);
         Some(parents)
@@ -429,9 +454,15 @@ impl DagCore {
         self.set_own_last(vertex);
     }
 
-    /// Tells which vertex was signed last, at restart.
+    /// Tells of an own vertex; the one of the highest round counts. Accepted ones are known without.
     pub fn set_own_last(&mut self, vertex: &VerifiedVertex) {
         let reference = vertex.reference();
+        if self
+            .own_last
+            .is_some_and(|last| last.round > reference.round)
+        {
+            return;
+        }
         self.own_last = Some(reference);
         // What is not in the frontier is in own history already, and so is all below it.
         let mut open = vec![reference];
@@ -443,6 +474,26 @@ impl DagCore {
                 open.extend(vertex.parents());
             }
         }
+    }
+
+    /// The own last vertex, if it is time to send it again (rule D11).
+    pub fn repeat(&mut self, now_ms: u64) -> Option<Arc<VerifiedVertex>> {
+        if self.next_repeat_ms()? > now_ms {
+            return None;
+        }
+        self.own_sent_at_ms = now_ms;
+        self.vertices.get(&self.own_last?).cloned()
+    }
+
+    /// When [`Self::repeat`] has something next, in ms; none while the round moves.
+    #[must_use]
+    pub fn next_repeat_ms(&self) -> Option<u64> {
+        let own = self.own_last?;
+        let is_stuck = own.round >= self.clock.round() && self.vertices.contains(&own);
+        is_stuck.then(|| {
+            self.own_sent_at_ms
+                .saturating_add(self.config.repeat_interval_ms)
+        })
     }
 
     /// Forbids own vertices below `round` (DESIGN §3, restart safety).

@@ -12,7 +12,8 @@
 //! * D3. *Proposal.* Parents are the own previous vertex first, then one vertex of every slot of the previous round,
 //!   then older vertices that no own vertex has in its history and that are not committed.
 //! * D4. *Pacing.* No proposal sooner than `min_round_interval` after the last; while the leaders of the previous round
-//!   are missing, not before `leader_timeout`; while nothing waits, not before `idle_round_interval`.
+//!   are missing, not before `leader_timeout`; while nothing waits and nobody has begun the round, not before
+//!   `idle_round_interval`.
 //! * D5. *Leaders.* Each round has `leaders_per_round` leader slots, drawn without replacement from BLAKE3(seed ‖ round),
 //!   weighted by reputation (D10).
 //! * D6. *Votes.* A vertex of round r + 1 votes for the leader vertex of round r that it names as a parent. A vertex of
@@ -28,6 +29,9 @@
 //!   (round, author, digest). The first vertex of a slot in commit order executes, any other is only evidence.
 //! * D10. *Reputation.* After every `reputation_window` commits of the era, authors of few committed vertices in these
 //!   commits lose their leader slots until the next window; never more than f of them.
+//!
+//! * D11. *Repetition.* While the round of the own last vertex does not move, the vertex is sent again every
+//!   `repeat_interval`: it may have been lost, and others may wait for nothing else.
 //!
 //! Safety of D7 and D8 rests on quorum intersection in f + 1 authors, and so on q = n − f for every n (DESIGN §16.1). No rule
 //! is ever relaxed for liveness.

@@ -31,7 +31,7 @@ pub(crate) struct PaceInput {
     pub(crate) round_entered_at_ms: u64,
     /// All leaders of the previous round have a vertex here.
     pub(crate) leaders_present: bool,
-    /// Something waits to be ordered, attested or certified.
+    /// Something waits to be ordered, attested or certified, or another validator has begun the round.
     pub(crate) busy: bool,
 }
 
@@ -69,6 +69,7 @@ mod tests {
             rounds_ahead_max: 60,
             suspended_per_author_max: 120,
             refetch_interval_ms: 300,
+            repeat_interval_ms: 500,
             busy_rounds: 10,
         }
     }

@@ -7,6 +7,8 @@ mod fetching;
 mod harness;
 mod oracle;
 mod oracle_agrees;
+mod pacing;
+mod proposing;
 mod random_dag;
 mod restore;
 mod scenarios;

@@ -1,0 +1,175 @@
+//! When a validator proposes, and when it says its vertex again (rules D4 and D11).
+
+use crate::harness::{config, core as follower, unsigned};
+use holdfast_dag::drawing::Drawing;
+use holdfast_dag::{AddOutcome, DagCore, Pace};
+use holdfast_types::test_util::CHAIN;
+use holdfast_types::{AuthorityIndex, Round, TimestampMs, VertexPayload};
+use std::sync::Arc;
+
+const IDLE_MS: u64 = 1000;
+const MIN_MS: u64 = 50;
+const LEADER_MS: u64 = 250;
+
+/// D, which leads none of the first rounds.
+const ME: AuthorityIndex = AuthorityIndex(3);
+
+fn core_of_me(drawing: &Drawing) -> DagCore {
+    DagCore::new(CHAIN, Arc::clone(&drawing.context), config(1), Some(ME), 0)
+}
+
+fn add_at(core: &mut DagCore, drawing: &Drawing, names: &str, now_ms: u64) {
+    for name in names.split_whitespace() {
+        let vertex = drawing.vertex(name);
+        let outcome = core.add(Arc::clone(&vertex), now_ms).outcome;
+        assert_eq!(outcome, AddOutcome::Accepted, "{name}");
+        if vertex.author() == ME {
+            core.proposed(&vertex, now_ms);
+        }
+    }
+}
+
+fn proposes(pace: &Pace, round: u64) -> bool {
+    matches!(pace, Pace::Propose(plan) if plan.round == Round(round))
+}
+
+#[test]
+fn a_follower_never_proposes() {
+    let drawing = Drawing::new(4, "@1: *");
+    let core = follower(&drawing.context, &config(1));
+    assert_eq!(core.pace(1_000_000, true), Pace::Blocked);
+}
+
+#[test]
+fn nothing_to_do_idles_and_something_to_do_wakes() {
+    let drawing = Drawing::new(4, "@1..2: *");
+    let mut core = core_of_me(&drawing);
+    add_at(&mut core, &drawing, "D1 A1 B1 C1", 100);
+    assert_eq!(core.pace(120, false), Pace::Until(100 + IDLE_MS));
+    assert_eq!(core.pace(120, true), Pace::Until(100 + MIN_MS));
+    assert!(proposes(&core.pace(100 + MIN_MS, true), 2));
+    assert!(proposes(&core.pace(100 + IDLE_MS, false), 2));
+}
+
+/// A round that somebody has begun is joined, wherever in its own idle interval a validator is. Else a round would stay half
+/// complete for as long as the validators' timers differ, and a transaction that reaches a validator just after its
+/// vertex would wait for the last of them.
+#[test]
+fn a_round_that_somebody_has_begun_is_joined() {
+    let drawing = Drawing::new(4, "@1..2: *");
+    let mut core = core_of_me(&drawing);
+    add_at(&mut core, &drawing, "D1 A1 B1 C1", 100);
+    assert_eq!(core.pace(200, false), Pace::Until(100 + IDLE_MS));
+    add_at(&mut core, &drawing, "A2", 200);
+    assert!(proposes(&core.pace(200, false), 2));
+    // Still not faster than the least interval.
+    let mut early = core_of_me(&drawing);
+    add_at(&mut early, &drawing, "D1 A1 B1 C1 A2", 100);
+    assert_eq!(early.pace(110, false), Pace::Until(100 + MIN_MS));
+}
+
+#[test]
+fn a_payload_of_anybody_keeps_the_pace_for_some_rounds() {
+    let drawing = Drawing::new(4, "@1..14: *; A1': *");
+    let mut core = core_of_me(&drawing);
+    add_at(&mut core, &drawing, "D1 A1 B1 C1", 0);
+    assert!(!core.is_busy());
+    // The second version of A1 carries a transaction.
+    add_at(&mut core, &drawing, "A1'", 0);
+    for round in 2..=14 {
+        assert_eq!(core.is_busy(), round <= 11, "in round {round}");
+        for author in ["D", "A", "B", "C"] {
+            add_at(&mut core, &drawing, &format!("{author}{round}"), 0);
+        }
+    }
+}
+
+#[test]
+fn a_missing_leader_is_waited_for_once() {
+    // A leads round 1.
+    let drawing = Drawing::new(4, "@1..2: *");
+    assert_eq!(drawing.reference("^1"), drawing.reference("A1"));
+    let mut core = core_of_me(&drawing);
+    add_at(&mut core, &drawing, "D1 B1", 10);
+    add_at(&mut core, &drawing, "C1", 30);
+    assert_eq!(core.pace(100, true), Pace::Until(30 + LEADER_MS));
+    assert!(proposes(&core.pace(30 + LEADER_MS, true), 2));
+    // When it comes, nothing is waited for any more.
+    add_at(&mut core, &drawing, "A1", 100);
+    assert!(proposes(&core.pace(100, true), 2));
+}
+
+#[test]
+fn an_incomplete_round_blocks_whatever_the_time() {
+    let drawing = Drawing::new(4, "@1: *");
+    let mut core = core_of_me(&drawing);
+    add_at(&mut core, &drawing, "D1 A1", 0);
+    assert_eq!(core.pace(u64::MAX, true), Pace::Blocked);
+}
+
+/// The own vertex is all that the others wait for, and it was lost on the way.
+#[test]
+fn the_own_last_vertex_is_repeated_while_its_round_does_not_move() {
+    let drawing = Drawing::new(4, "@1..2: *");
+    let mut core = core_of_me(&drawing);
+    assert_eq!(core.next_repeat_ms(), None, "nothing was said yet");
+    add_at(&mut core, &drawing, "D1", 100);
+    let first_ms = core.next_repeat_ms().expect("round 1 is not complete");
+    assert!(first_ms >= 100 + LEADER_MS);
+    assert_eq!(core.repeat(first_ms - 1), None);
+    let repeated = core.repeat(first_ms).expect("it is time");
+    assert_eq!(repeated.reference(), drawing.reference("D1"));
+    let second_ms = core.next_repeat_ms().expect("still not complete");
+    assert!(second_ms >= first_ms + LEADER_MS);
+    assert_eq!(core.repeat(first_ms), None, "once");
+    add_at(&mut core, &drawing, "A1 B1", second_ms);
+    assert_eq!(core.next_repeat_ms(), None, "round 1 is complete");
+    assert_eq!(core.repeat(1_000_000), None);
+}
+
+#[test]
+fn the_own_last_vertex_is_repeated_after_a_restart() {
+    // Signed and stored, but perhaps never sent.
+    let drawing = Drawing::new(4, "@1: *");
+    let mut core = core_of_me(&drawing);
+    let own = drawing.vertex("D1");
+    assert_eq!(core.add(Arc::clone(&own), 5).outcome, AddOutcome::Accepted);
+    core.set_own_last(&own);
+    let due_ms = core.next_repeat_ms().expect("round 1 is not complete");
+    assert_eq!(core.repeat(due_ms), Some(own));
+}
+
+#[test]
+fn an_idle_dag_repeats_nothing() {
+    let drawing = Drawing::new(4, "@1: *");
+    let mut core = core_of_me(&drawing);
+    add_at(&mut core, &drawing, "D1 A1 B1", 0);
+    assert!(matches!(core.pace(500, false), Pace::Until(_)));
+    assert_eq!(core.next_repeat_ms(), None);
+}
+
+#[test]
+fn vertices_far_above_the_clock_are_refused() {
+    let drawing = Drawing::new(4, "@1: *");
+    let mut core = core_of_me(&drawing);
+    let far = |round: u64| {
+        let parents = drawing.vertices.iter().map(|vertex| {
+            let mut parent = vertex.reference();
+            parent.round = Round(round - 1);
+            parent
+        });
+        let slot = (Round(round), AuthorityIndex(0));
+        let payload = VertexPayload::default();
+        unsigned(
+            &drawing.context,
+            slot,
+            parents.collect(),
+            TimestampMs(0),
+            payload,
+        )
+    };
+    assert_eq!(core.add(far(61), 0).outcome, AddOutcome::Suspended);
+    assert_eq!(core.add(far(62), 0).outcome, AddOutcome::TooFarAhead);
+    assert_eq!(core.add(far(u64::MAX), 0).outcome, AddOutcome::TooFarAhead);
+    assert_eq!(core.network_round(), Round(0), "one author moves nothing");
+}
