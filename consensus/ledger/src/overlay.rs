@@ -289,3 +289,59 @@ impl<'a, S: StateStore + ?Sized> Overlay<'a, S> {
         Ok(self.tables.collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryState;
+    use holdfast_types::{ChainProperties, Era, PublicKey, TimestampMs};
+
+    fn properties(total_supply: u64) -> DynamicProperties {
+        DynamicProperties {
+            height: Height(0),
+            timestamp: TimestampMs(1),
+            era: Era(1),
+            committee: [0; 32],
+            epoch: 1,
+            epoch_start: TimestampMs(1),
+            lib: Height(0),
+            lib_timestamp: TimestampMs(1),
+            halted_ms: 0,
+            total_supply,
+            treasury: 0,
+            properties: ChainProperties {
+                transaction_fee: 0,
+                byte_fee: 0,
+                account_creation_fee: 0,
+            },
+            hardfork_version: 0,
+            validators: 0,
+            candidates: 0,
+            unbonding_first: 0,
+            unbonding_next: 0,
+        }
+    }
+
+    #[test]
+    fn money_from_nowhere_is_a_broken_invariant() {
+        let store = MemoryState::default();
+        for (supply, conserved) in [(4, false), (5, true), (6, false)] {
+            let mut overlay = Overlay::empty(&store, properties(supply));
+            let account = Account {
+                public_key: PublicKey::new([1; 32]),
+                balance: 5,
+                nonce: 0,
+                unbondings: 0,
+            };
+            let name = AccountName::new("alice").expect("a valid name");
+            overlay.set_account(name, account).expect("memory reads");
+            match overlay.close() {
+                Ok(_) => assert!(conserved),
+                Err(error) => {
+                    assert!(!conserved);
+                    assert!(matches!(error, LedgerError::BrokenInvariant { .. }));
+                }
+            }
+        }
+    }
+}

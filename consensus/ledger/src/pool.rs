@@ -133,6 +133,20 @@ mod tests {
         assert_eq!(pool.put_in(u64::MAX), None);
     }
 
+    #[test]
+    fn roundings_favour_the_pool() {
+        let pool = Pool {
+            amount: 10,
+            shares: 3,
+            generation: 0,
+        };
+        assert_eq!(pool.worth(2, 0), 6);
+        assert_eq!(pool.shares_for(6), Some(2));
+        assert_eq!(pool.shares_for(4), Some(2));
+        assert_eq!(pool.shares_for(11), None);
+        assert_eq!(pool.put_in(9).map(|(_, shares)| shares), Some(2));
+    }
+
     proptest! {
         #[test]
         fn nobody_takes_out_more_than_was_put_in_less_what_was_slashed(

@@ -216,18 +216,6 @@ fn stale_keys(batch: TreeUpdateBatch) -> impl Iterator<Item = NodeKey> {
     indexes.map(|index| index.node_key)
 }
 
-/// Root of a state that is given whole: what the incremental root must equal.
-///
-/// # Panics
-/// If the tree contradicts itself.
-#[cfg(any(test, feature = "test-utils"))]
-#[must_use]
-pub fn root_from_scratch(values: &[(Vec<u8>, Option<Vec<u8>>)]) -> StateRoot {
-    update(&crate::memory::MemoryState::default(), Height::ZERO, values)
-        .expect("a state in memory reads")
-        .root
-}
-
 /// Why a proof cannot be given or does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {

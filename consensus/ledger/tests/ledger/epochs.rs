@@ -143,6 +143,8 @@ fn lib_follows_the_quorum_and_stays_below_the_head() {
     assert_eq!(world.execute(BLOCK_MS, &[], &beyond, &[]).lib, Height(7));
     let lower = world.supports(Height(1));
     assert_eq!(world.execute(BLOCK_MS, &[], &lower, &[]).lib, Height(7));
+    let supports = holdfast_ledger::supports(&world.state).expect("the state reads");
+    assert_eq!(supports, [Height(7); 4], "supports only rise");
     assert_eq!(world.properties().lib_timestamp, START.plus(7 * BLOCK_MS));
 }
 

@@ -1,9 +1,10 @@
-//! Random histories: nothing panics, the audit of every block holds, and the incremental state root is the root of a
-//! tree built from scratch.
+//! Random histories: nothing panics, the audit of every block holds, and the incremental state tree is the tree built
+//! from scratch.
 
 use crate::slashing::equivocation;
 use crate::world::{BLOCK_MS, EPOCH_MS, MIN_STAKE, UNBONDING_MS, World, name, verified};
-use holdfast_ledger::tree::root_from_scratch;
+use holdfast_ledger::MemoryState;
+use holdfast_ledger::tree::update;
 use holdfast_types::test_util::key_pair;
 use holdfast_types::{
     AccountName, Action, AuthorityIndex, ChainProperties, Era, Evidence, Height, PublicKey, Signer,
@@ -121,7 +122,7 @@ fn transactions(world: &World, step: &Step) -> Vec<VerifiedTransaction> {
         .collect()
 }
 
-fn run(world: &mut World, step: &Step) {
+fn run(world: &mut World, pruned: &mut MemoryState, step: &Step) {
     let transactions = transactions(world, step);
     let supports: Vec<_> = step
         .supports
@@ -144,7 +145,11 @@ fn run(world: &mut World, step: &Step) {
         .values_sorted()
         .map(|(key, value)| (key.clone(), Some(value.clone())))
         .collect();
-    assert_eq!(outcome.state_root, root_from_scratch(&all));
+    let scratch = update(&MemoryState::default(), Height(0), &all).expect("memory reads");
+    assert_eq!(outcome.state_root, scratch.root);
+    // What is left without stale nodes is the tree and nothing else.
+    pruned.apply_and_prune(&outcome);
+    assert_eq!(pruned.tree_node_count(), scratch.nodes.len());
 }
 
 proptest! {
@@ -155,8 +160,9 @@ proptest! {
         history in proptest::collection::vec(steps(), 1..12),
     ) {
         let mut world = World::new(4);
+        let mut pruned = world.state.clone();
         for step in &history {
-            run(&mut world, step);
+            run(&mut world, &mut pruned, step);
         }
     }
 

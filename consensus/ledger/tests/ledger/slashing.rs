@@ -216,3 +216,16 @@ fn all_stake_can_be_lost_and_new_stake_counts_from_nothing() {
     world.execute(crate::world::UNBONDING_MS, &[], &[], &[]);
     assert_eq!(world.account("alice").unbondings, 0);
 }
+
+#[test]
+fn evidence_comes_before_releases_of_the_same_block() {
+    let mut world = World::new(4);
+    let validator = name("validator-0");
+    let amount = 1_000;
+    world.must("alice", Action::Stake { validator, amount });
+    world.must("alice", Action::Unstake { validator, amount });
+    let balance = world.account("alice").balance;
+    let evidence = [(equivocation(Era(1), 0, 1), validator)];
+    world.execute(crate::world::UNBONDING_MS, &[], &[], &evidence);
+    assert_eq!(world.account("alice").balance, balance + 900);
+}

@@ -199,3 +199,23 @@ fn admission_predicts_execution() {
     world.block(std::slice::from_ref(&next));
     assert_eq!(check(&world, &next), Err(FailureCode::NonceTooLow));
 }
+
+#[test]
+fn a_fee_of_exactly_fee_max_and_of_the_whole_balance_is_paid() {
+    let mut world = World::new(4);
+    let create = Action::CreateAccount {
+        name: name("dave"),
+        key: crate::world::account_key(name("dave")).public_key(),
+        balance: FEE,
+    };
+    world.must("alice", create);
+    let mut body = world.body("dave", transfer("bob", 1));
+    body.fee_max = FEE;
+    let receipt = world.block(&[verified(body)]).receipts.remove(0);
+    assert_eq!(failed(&receipt), FailureCode::InsufficientBalance);
+    assert_eq!(receipt.fee, FEE);
+    assert_eq!(
+        (world.account("dave").balance, world.account("dave").nonce),
+        (0, 1)
+    );
+}
