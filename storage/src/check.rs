@@ -38,9 +38,24 @@ impl Storage {
         self.check_blocks(&view, &mut report);
         self.check_certificates(&mut report);
         self.check_transactions(&view, &mut report);
+        self.check_vertices(&mut report);
         report.state_values = self.count(ColumnFamily::State, &mut report);
         report.tree_nodes = self.count(ColumnFamily::StateTree, &mut report);
-        self.check_vertices(&mut report);
+        for family in [
+            ColumnFamily::Meta,
+            ColumnFamily::Blocks,
+            ColumnFamily::ForkBlocks,
+            ColumnFamily::BlockIndex,
+            ColumnFamily::Applied,
+            ColumnFamily::Receipts,
+            ColumnFamily::Eras,
+            ColumnFamily::StateJournal,
+            ColumnFamily::Undo,
+            ColumnFamily::OwnVertices,
+            ColumnFamily::Mempool,
+        ] {
+            self.count(family, &mut report);
+        }
         report.problems.truncate(PROBLEMS_MAX);
         Ok(report)
     }
@@ -196,7 +211,7 @@ impl Storage {
         }
     }
 
-    /// Reads a family whose rows mean nothing to the store, for their checksums.
+    /// Reads all rows of a family, for their checksums.
     fn count(&self, family: ColumnFamily, report: &mut CheckReport) -> u64 {
         let mut count = 0;
         for entry in self.database.scan_all(family) {

@@ -28,6 +28,8 @@ mod view;
 mod wal;
 mod writer;
 
+#[cfg(test)]
+mod conformance;
 #[cfg(feature = "test-utils")]
 pub mod contract;
 

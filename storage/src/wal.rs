@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 const BLOCK_BYTES: usize = 32 * 1024;
 const HEADER_BYTES: usize = 7;
-/// Types of records that carry no data of ours: settings at the head of a log file.
-const SETTING_TYPES: [u8; 3] = [9, 10, 130];
+/// Types of records that carry data: whole records and parts of one. The others are settings at the head of a file.
+const DATA_TYPES: std::ops::RangeInclusive<u8> = 1..=4;
 
 /// Refuses log files in which valid records follow a damaged one.
 pub(crate) fn check(directory: &Path) -> Result<(), OpenError> {
@@ -114,7 +114,7 @@ fn scan_block(block: &[u8], block_start: u64, result: &mut Scan) {
     while offset < block.len() {
         match slot_at(&block[offset..]) {
             Slot::Record { length, kind } => {
-                if !SETTING_TYPES.contains(&kind) {
+                if DATA_TYPES.contains(&kind) {
                     result.has_data = true;
                     result.data_after_damage |= result.damaged_at.is_some();
                 }
@@ -130,11 +130,21 @@ fn scan_block(block: &[u8], block_start: u64, result: &mut Scan) {
             }
             Slot::Damaged => {
                 result.damaged_at.get_or_insert(block_start + offset as u64);
-                // Where the next record begins is not known; the next block begins with one.
+                // Where the next record begins is not known if the length is what was damaged.
+                if (offset + 1..block.len()).any(|offset| is_data(&block[offset..])) {
+                    result.has_data = true;
+                    result.data_after_damage = true;
+                }
                 return;
             }
         }
     }
+}
+
+fn is_data(bytes: &[u8]) -> bool {
+    // Cheap to refuse: almost every byte string has no valid type or is too short for its length.
+    let plausible = bytes.get(6).is_some_and(|kind| DATA_TYPES.contains(kind));
+    plausible && matches!(slot_at(bytes), Slot::Record { length, .. } if length > 0)
 }
 
 fn slot_at(bytes: &[u8]) -> Slot {
@@ -160,4 +170,85 @@ fn slot_at(bytes: &[u8]) -> Slot {
 /// RocksDB stores checksums masked, so that a checksum over data that holds checksums stays strong.
 const fn mask(checksum: u32) -> u32 {
     checksum.rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FULL: u8 = 1;
+    const SETTING: u8 = 130;
+
+    fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(&[kind]), payload);
+        let mut bytes = mask(checksum).to_le_bytes().to_vec();
+        let length = u16::try_from(payload.len()).unwrap();
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.push(kind);
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    /// A log of records that each fill a quarter of a block.
+    fn log(records: usize) -> Vec<u8> {
+        (0..records)
+            .flat_map(|number| record(FULL, &[number as u8 | 1; BLOCK_BYTES / 4 - HEADER_BYTES]))
+            .collect()
+    }
+
+    fn checked(files: &[Vec<u8>]) -> Result<(), OpenError> {
+        let directory = tempfile::tempdir().unwrap();
+        for (number, bytes) in files.iter().enumerate() {
+            let name = format!("{:06}.log", number + 7);
+            fs::write(directory.path().join(name), bytes).unwrap();
+        }
+        check(directory.path())
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_log_has_no_hole(records in 1..12usize, cut in any::<prop::sample::Index>()) {
+            let mut bytes = log(records);
+            bytes.truncate(cut.index(bytes.len()));
+            prop_assert_eq!(checked(&[bytes]), Ok(()));
+        }
+
+        #[test]
+        fn a_flipped_bit_is_a_hole_unless_nothing_follows(
+            records in 1..12usize,
+            position in any::<prop::sample::Index>(),
+            bit in 0..8u8,
+        ) {
+            let mut bytes = log(records);
+            let position = position.index(bytes.len());
+            bytes[position] ^= 1 << bit;
+            let is_last = position >= bytes.len() - BLOCK_BYTES / 4;
+            prop_assert_eq!(checked(&[bytes]).is_ok(), is_last);
+        }
+    }
+
+    #[test]
+    fn damage_before_a_later_file_with_data_is_a_hole() {
+        let mut torn = log(3);
+        torn.truncate(torn.len() - 5);
+        let empty = record(SETTING, b"settings");
+        assert_eq!(checked(&[torn.clone(), empty.clone()]), Ok(()));
+        assert_eq!(checked(&[log(2), empty, log(1)]), Ok(()));
+        let refused = checked(&[torn, log(1)]).unwrap_err();
+        assert!(
+            matches!(refused, OpenError::Corrupted { ref file, .. } if file.ends_with("000007.log")),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_blank_page_before_data_is_a_hole() {
+        let mut bytes = log(8);
+        bytes[BLOCK_BYTES..BLOCK_BYTES + 4096].fill(0);
+        assert!(checked(&[bytes]).is_err());
+        let mut bytes = log(4);
+        bytes.extend_from_slice(&[0; 4096]);
+        assert_eq!(checked(&[bytes]), Ok(()));
+    }
 }

@@ -18,7 +18,7 @@ const KEYS: u32 = 40;
 const SLOTS: u8 = 24;
 
 /// Makes one block after the other. A clone builds another branch from the same block.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Builder {
     /// Tells the blocks of this branch from those of another at the same height.
     branch: u64,
@@ -56,17 +56,6 @@ pub fn transaction(number: u64) -> VerifiedTransaction {
     };
     let id = body.id(&CHAIN);
     VerifiedTransaction::trust(id, body.sign(&CHAIN, &signer))
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            branch: 0,
-            head: None,
-            values: BTreeMap::new(),
-            slots: BTreeMap::new(),
-        }
-    }
 }
 
 impl Builder {

@@ -56,7 +56,7 @@ impl<'a, H: Harness> Pair<'a, H> {
         self.compare();
     }
 
-    pub(super) fn compare(&mut self) {
+    pub(super) fn compare(&self) {
         let context = format!("after step {}", self.steps);
         let store = self
             .store
@@ -184,7 +184,7 @@ pub fn branch_switch_is_one_step<H: Harness>(harness: &H) {
         .map(|height| (Height(height), applied_id(&pair.model, height)))
         .chain(above)
         .collect();
-    let mut again = ancestor.clone();
+    let mut again = ancestor;
     let first_again = again.blocks(4);
     pair.apply(ChainBatch {
         apply: first_again,
@@ -443,14 +443,11 @@ pub fn batches_that_do_not_fit_are_refused<H: Harness>(harness: &H) {
         start_era: Some(era(Era(2), Height(2), BlockId::new([1; 32]))),
         ..ChainBatch::default()
     });
-    let (mut pair, _) = grown();
-    let genesis = applied_id(&pair.model, 0);
-    let blocks: Vec<_> = (0..=3)
+    let (pair, _) = grown();
+    let with_genesis: Vec<_> = (0..=3)
         .map(|height| (Height(height), applied_id(&pair.model, height)))
         .collect();
-    assert_eq!(blocks[0].1, genesis);
-    pair.compare();
-    pair.refuses(pop(&blocks));
+    pair.refuses(pop(&with_genesis));
 }
 
 fn layer(context: &EraContext, round: u64, parents: &[VerifiedVertex]) -> Vec<VerifiedVertex> {
@@ -532,10 +529,7 @@ fn check_vertices<S: ContractStore>(
             .collect();
         assert_eq!(store.vertices_above(era, Round(round)), expected);
     }
-    let last = all
-        .iter()
-        .filter(|vertex| vertex.author() == own)
-        .next_back();
+    let last = all.iter().rfind(|vertex| vertex.author() == own);
     assert_eq!(store.last_own_vertex(era).as_ref(), last);
     for vertex in all {
         assert_eq!(

@@ -31,7 +31,7 @@ contract_tests!(
 
 #[test]
 fn random_walks() {
-    for seed in 0..12 {
-        contract::random_walk(&RocksHarness, seed, 120);
+    for seed in 0..8 {
+        contract::random_walk(&RocksHarness, seed, 100);
     }
 }

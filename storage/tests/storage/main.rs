@@ -1,5 +1,12 @@
 //! The store from outside, by kind of failure.
 #![allow(unreachable_pub)]
 
+mod basic;
 mod contract;
+mod corruption;
+mod crash;
+mod full;
+mod guard;
 mod harness;
+mod script;
+mod truncation;
