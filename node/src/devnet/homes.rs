@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 pub const PASSWORD: &str = "devnet";
 /// What each account of the load generator owns at the beginning, in base units.
 const LOAD_BALANCE: u64 = 1_000 * COIN;
+/// What the account of each validator owns besides its stake, in base units: enough to make another validator.
+pub const OWNER_BALANCE: u64 = 200_000 * COIN;
 /// What each validator stakes at the beginning, in base units: well above the minimum of the templates.
 const STAKE: u64 = 200_000 * COIN;
 /// Governance keys of a devnet, as many as the documents say.
@@ -152,7 +154,7 @@ fn genesis_of(spec: &DevnetSpec) -> Result<Genesis, Failure> {
         accounts.push(AccountEntry {
             name: account,
             key: owner_key(number).public_key(),
-            balance: LOAD_BALANCE,
+            balance: OWNER_BALANCE,
         });
         validators.push(ValidatorEntry {
             account,

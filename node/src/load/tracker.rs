@@ -21,6 +21,7 @@ struct Inner {
     rejected: u64,
     irreversible: u64,
     latencies: Vec<Duration>,
+    irreversible_ids: Vec<[u8; 32]>,
     first_irreversible: Option<Instant>,
     last_irreversible: Option<Instant>,
 }
@@ -69,6 +70,7 @@ impl Tracker {
         for id in ids {
             if let Some(sent) = inner.pending.remove(id.as_bytes()) {
                 inner.irreversible += 1;
+                inner.irreversible_ids.push(*id.as_bytes());
                 inner.latencies.push(at.saturating_duration_since(sent));
                 inner.first_irreversible.get_or_insert(at);
                 inner.last_irreversible = Some(at);
@@ -85,6 +87,12 @@ impl Tracker {
             irreversible: inner.irreversible,
             pending: inner.pending.len() as u64,
         }
+    }
+
+    /// Ids of the transactions that became irreversible, in that order.
+    #[must_use]
+    pub fn irreversible_ids(&self) -> Vec<[u8; 32]> {
+        self.lock().irreversible_ids.clone()
     }
 
     /// Time from the first to the last transaction that became irreversible.
