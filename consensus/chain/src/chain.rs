@@ -2,7 +2,11 @@
 
 use crate::store::{AppliedBlock, ChainBatch, ChainStore};
 use holdfast_dag::SubDag;
-use holdfast_ledger::{BlockInput, BlockOutcome, LedgerError, StateError, UndoRecord};
+use holdfast_ledger::keys::{AccountKey, StateKey};
+use holdfast_ledger::objects::StateObject;
+use holdfast_ledger::{
+    Account, BlockInput, BlockOutcome, LedgerError, StateChanges, StateError, UndoRecord,
+};
 use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
@@ -106,7 +110,7 @@ const MILESTONE_BLOCKS: u64 = 64;
 pub fn genesis_batch(
     id: BlockId,
     block: Block,
-    changes: holdfast_ledger::StateChanges,
+    changes: StateChanges,
     era: EraContext,
 ) -> ChainBatch {
     ChainBatch {
@@ -587,23 +591,25 @@ fn executed_transactions(applied: &AppliedBlock) -> Vec<ExecutedTransaction> {
             sender: transaction.body.sender,
             nonce: transaction.body.nonce,
             nonce_consumed: match receipt.status {
-                ReceiptStatus::Success => true,
-                ReceiptStatus::Failed(code) => consumes_nonce(code),
+                // A nonce that is too low was used before.
+                ReceiptStatus::Success | ReceiptStatus::Failed(FailureCode::NonceTooLow) => true,
+                ReceiptStatus::Failed(_) => nonce_after(&applied.changes, &transaction.body.sender)
+                    .is_some_and(|nonce| nonce > transaction.body.nonce),
             },
         })
         .collect()
 }
 
-/// Failures of the checks before the fee is taken leave the nonce as it was; a nonce that is too low was used before.
-const fn consumes_nonce(code: FailureCode) -> bool {
-    !matches!(
-        code,
-        FailureCode::UnknownSender
-            | FailureCode::WrongKey
-            | FailureCode::NonceTooHigh
-            | FailureCode::Expired
-            | FailureCode::FeeAboveMaximum
-    )
+/// Nonce of an account after a block, if the block changed the account. Whether a failed transaction used up its nonce is
+/// the ledger's decision, so it is read off what the ledger did.
+fn nonce_after(changes: &StateChanges, name: &AccountName) -> Option<u64> {
+    let key = AccountKey(*name).bytes();
+    let position = changes
+        .values
+        .binary_search_by(|(changed, _)| changed.cmp(&key))
+        .ok()?;
+    let value = changes.values.get(position)?.1.as_ref()?;
+    Account::decode(value).ok().map(|account| account.nonce)
 }
 
 fn compare_headers(expected: &BlockHeader, actual: &BlockHeader) -> Result<(), ChainError> {

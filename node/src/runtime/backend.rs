@@ -9,9 +9,7 @@ use super::execution::{AppliedSummary, ChainObserver};
 use super::peers::Peers;
 use super::verification::{Job, JobQueue};
 use holdfast_network::{NetworkHandle, PeerInfo};
-use holdfast_rpc::dto::{
-    BlockRef, BlockSummary, FinalityNotification, Hash, Number,
-};
+use holdfast_rpc::dto::{BlockRef, BlockSummary, FinalityNotification, Hash, Number};
 use holdfast_rpc::{ChainEvent, Feed, FeedLimits, Metrics};
 use holdfast_storage::Storage;
 use holdfast_types::{BlockId, ChainId, Height, Parameters, PublicKey, TimestampMs, TransactionId};
@@ -53,8 +51,8 @@ impl NodeBackend {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let run = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
-            ^ rand::random::<u64>();
+        let run =
+            u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX) ^ rand::random::<u64>();
         Self {
             parts,
             feed: Feed::new(run, FeedLimits::default()),

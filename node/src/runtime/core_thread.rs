@@ -179,8 +179,7 @@ impl CoreThread {
         let round = dag.map(holdfast_dag::DagCore::round).unwrap_or_default();
         let complete = round.previous();
         let active = dag.map_or(0, |dag| dag.vertices().authors(complete));
-        let certified_vertices =
-            dag.map_or(0, |dag| dag.certified_vertices(complete.previous()));
+        let certified_vertices = dag.map_or(0, |dag| dag.certified_vertices(complete.previous()));
         let signing_stopped = match replica.signing() {
             SigningState::Stopped(reason) => Some(reason.clone()),
             SigningState::NoKey | SigningState::Active => None,

@@ -120,7 +120,7 @@ impl ExecutionThread {
         }
     }
 
-    fn apply(&mut self, step: Step) -> Result<(), Failure> {
+    fn apply(&self, step: Step) -> Result<(), Failure> {
         let Step { batch, executed } = step;
         let summaries = summaries(&batch);
         let certified = !batch.certificates.is_empty();
@@ -252,10 +252,7 @@ pub fn last_commits<S: ChainStore + ?Sized>(
     let Some((head, _)) = store.head()? else {
         return Ok(Vec::new());
     };
-    let first = context
-        .anchor_height
-        .next()
-        .max(head.minus(count).next());
+    let first = context.anchor_height.next().max(head.minus(count).next());
     let mut commits = Vec::new();
     let mut height = first;
     while height <= head {

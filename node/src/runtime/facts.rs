@@ -48,7 +48,10 @@ impl FactsThread {
     fn on_fact(&self, fact: &Fact) {
         gauges::count(&self.metrics, fact);
         match fact {
-            Fact::Proposed { round, transactions } => {
+            Fact::Proposed {
+                round,
+                transactions,
+            } => {
                 tracing::debug!(round = round.0, transactions, "vertex proposed");
             }
             Fact::Committed {

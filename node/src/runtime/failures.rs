@@ -47,14 +47,13 @@ pub fn of_state(error: &StateError) -> Failure {
 #[must_use]
 pub fn of_chain(error: &ChainError) -> Failure {
     match error {
-        ChainError::Store(error) => of_state(error),
+        ChainError::Store(error) | ChainError::Ledger(LedgerError::Store(error)) => of_state(error),
         ChainError::NoGenesis | ChainError::Incomplete { .. } => Failure::new(
             ExitCode::DatabaseCorrupt,
             "the store holds no complete chain",
             error,
             "restore the data folder from a copy, or move it away and let the node sync into a new one; leave the sign guard in its place",
         ),
-        ChainError::Ledger(LedgerError::Store(error)) => of_state(error),
         ChainError::Ledger(_) | ChainError::CommitFork { .. } | ChainError::Diverged { .. } => {
             Failure::new(
                 ExitCode::HardHalt,
@@ -126,7 +125,9 @@ pub fn doppelganger(era: Era, round: Round) -> Failure {
     Failure::new(
         ExitCode::Doppelganger,
         "this validator's key signs elsewhere, so this node stopped signing and ended",
-        format!("a vertex of era {era}, round {round} under our key came from the network, and our sign guard has not signed it"),
+        format!(
+            "a vertex of era {era}, round {round} under our key came from the network, and our sign guard has not signed it"
+        ),
         "find the other process and stop it; start this node only when you are sure that it is the only one",
     )
 }

@@ -89,8 +89,11 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
     )
     .map_err(|error| failures::of_chain(&error))?;
     let board = Board::new(first_standing(&storage, &chain)?);
-    let replica_config =
-        ReplicaConfig::new(chain_id, &parameters, mempool_config(&parts.config, &parameters));
+    let replica_config = ReplicaConfig::new(
+        chain_id,
+        &parameters,
+        mempool_config(&parts.config, &parameters),
+    );
     let commits_needed = DagCore::commits_needed(&replica_config.dag);
     let (replica, first) = restore_replica(
         &parts,
@@ -176,7 +179,11 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         observer: backend,
         supervisor: supervisor.clone(),
         commits_needed,
-        halt_height: parts.config.node().halt_height.map(|height| Height(height.get())),
+        halt_height: parts
+            .config
+            .node()
+            .halt_height
+            .map(|height| Height(height.get())),
     };
     thread(supervisor.spawn_thread("execution", move || execution_thread.run()))?;
     let core_thread = CoreThread {
@@ -220,7 +227,10 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         stopping: supervisor.stopping(),
         peer_arrived: Arc::clone(&peer_arrived),
     };
-    supervisor.spawn_task("network-outbound", traffic.clone().outbound(messages_received));
+    supervisor.spawn_task(
+        "network-outbound",
+        traffic.clone().outbound(messages_received),
+    );
     supervisor.spawn_task("network-inbound", traffic.inbound(events));
     let sync = Sync {
         network: network.clone(),
@@ -248,9 +258,7 @@ fn open_storage(parts: &NodeParts) -> Result<Storage, Failure> {
         parts.genesis.chain_id(),
     )
     .map_err(|error| failures::of_open(&error))?;
-    let head = storage
-        .head()
-        .map_err(|error| failures::of_state(&error))?;
+    let head = storage.head().map_err(|error| failures::of_state(&error))?;
     if head.is_none() {
         let genesis = holdfast_genesis::genesis_block(&parts.genesis);
         storage
@@ -278,9 +286,7 @@ fn open_guard(parts: &NodeParts) -> Result<Option<SignGuardFile>, Failure> {
     } else {
         SignGuardFile::open(path, key)
     };
-    guard
-        .map(Some)
-        .map_err(|error| failures::of_guard(&error))
+    guard.map(Some).map_err(|error| failures::of_guard(&error))
 }
 
 fn first_standing(storage: &Storage, chain: &Chain) -> Result<Standing, Failure> {
@@ -342,7 +348,11 @@ fn restore_replica(
         _ => None,
     };
     let restored = restore::restored(storage, chain, &config.dag, signer)?;
-    Ok(Replica::restore(config, restored, core_thread::now(started)))
+    Ok(Replica::restore(
+        config,
+        restored,
+        core_thread::now(started),
+    ))
 }
 
 async fn start_network(
@@ -435,4 +445,3 @@ fn watch_network(supervisor: &Supervisor, network: &NetworkHandle) {
         }
     });
 }
-

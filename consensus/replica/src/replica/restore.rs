@@ -54,8 +54,8 @@ impl Replica {
         let running = restored.ended.as_ref().unwrap_or(&restored.context);
         let mut mempool = Mempool::new(config.mempool.clone());
         for (transaction, account_nonce) in restored.mempool {
-            // What no longer fits was executed or expired meanwhile, or is above a limit that was lowered.
-            drop(mempool.insert(transaction, account_nonce, Origin::Local));
+            // What is refused was executed or has expired meanwhile.
+            drop(mempool.insert(transaction, account_nonce, Origin::Returning));
         }
         let mut replica = Self {
             signing: if signer.is_some() {

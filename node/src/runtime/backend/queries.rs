@@ -31,7 +31,10 @@ impl NodeBackend {
         }
     }
 
-    fn height_of(&self, selector: BlockSelector) -> Result<Option<(Height, BlockId)>, BackendError> {
+    fn height_of(
+        &self,
+        selector: BlockSelector,
+    ) -> Result<Option<(Height, BlockId)>, BackendError> {
         let storage = &self.parts.storage;
         let standing = self.parts.board.read();
         let height = match selector {
@@ -156,7 +159,10 @@ impl Backend for NodeBackend {
             core_responsive: if silent > Duration::from_secs(10) {
                 fail(
                     NotReady::CoreUnresponsive,
-                    format!("the core thread has not answered for {} s", silent.as_secs()),
+                    format!(
+                        "the core thread has not answered for {} s",
+                        silent.as_secs()
+                    ),
                 )
             } else {
                 Check::Pass
@@ -259,12 +265,7 @@ impl Backend for NodeBackend {
                 NetworkPeerClass::Known => PeerClass::Configured,
                 NetworkPeerClass::Other => PeerClass::Other,
             },
-            connected_seconds: Number(
-                peer.connected_since
-                    .elapsed()
-                    .unwrap_or_default()
-                    .as_secs(),
-            ),
+            connected_seconds: Number(peer.connected_since.elapsed().unwrap_or_default().as_secs()),
         });
         Ok(peers.collect())
     }
@@ -379,11 +380,12 @@ impl Backend for NodeBackend {
             return Ok(None);
         };
         let proof = if with_proof {
-            let (value, proof) = holdfast_ledger::prove_account(&view, &name, height).map_err(
-                |error| BackendError::Internal {
-                    cause: error.to_string(),
-                },
-            )?;
+            let (value, proof) =
+                holdfast_ledger::prove_account(&view, &name, height).map_err(|error| {
+                    BackendError::Internal {
+                        cause: error.to_string(),
+                    }
+                })?;
             let block = view.block_at(height).map_err(failed)?;
             block.map(|block| AccountProof {
                 state_root: convert::hash(block.header.state_root.as_bytes()),
@@ -412,9 +414,7 @@ impl Backend for NodeBackend {
         let committee = &standing.context.committee;
         let supports = holdfast_ledger::supports(&view).map_err(failed)?;
         let mut listed = Vec::new();
-        for validator in
-            holdfast_ledger::validators(&view, 0, VALIDATORS_MAX).map_err(failed)?
-        {
+        for validator in holdfast_ledger::validators(&view, 0, VALIDATORS_MAX).map_err(failed)? {
             let owner = holdfast_ledger::account(&view, &validator.owner).map_err(failed)?;
             let Some(owner) = owner else { continue };
             let authority = committee.authority_of_account(&validator.owner);
@@ -552,10 +552,9 @@ pub(super) fn event_fields(event: &Event) -> (String, Map<String, Value>) {
             "slashed",
             json!({"validator": validator, "era": era, "amount": amount.to_string(), "burned": burned.to_string()}),
         ),
-        Event::Jailed { validator, until } => (
-            "jailed",
-            json!({"validator": validator, "until_ms": until}),
-        ),
+        Event::Jailed { validator, until } => {
+            ("jailed", json!({"validator": validator, "until_ms": until}))
+        }
         Event::PropertiesChanged { properties } => (
             "properties_changed",
             json!({

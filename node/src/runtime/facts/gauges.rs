@@ -51,11 +51,20 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
     let committee = &standing.context.committee;
     metrics.chain.head_height.set(gauge(standing.head.0));
     metrics.chain.lib_height.set(gauge(standing.lib.0));
-    metrics.chain.certified_height.set(gauge(standing.certified.0));
+    metrics
+        .chain
+        .certified_height
+        .set(gauge(standing.certified.0));
     metrics.chain.era.set(gauge(standing.context.era.0));
     metrics.consensus.round.set(gauge(standing.round.0));
-    metrics.consensus.committee_size.set(gauge(committee.size() as u64));
-    metrics.consensus.quorum.set(gauge(committee.quorum() as u64));
+    metrics
+        .consensus
+        .committee_size
+        .set(gauge(committee.size() as u64));
+    metrics
+        .consensus
+        .quorum
+        .set(gauge(committee.quorum() as u64));
     metrics
         .halt
         .active_committee
@@ -76,7 +85,10 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
         .mempool
         .transactions
         .set(gauge(standing.mempool_transactions as u64));
-    metrics.mempool.bytes.set(gauge(standing.mempool_bytes as u64));
+    metrics
+        .mempool
+        .bytes
+        .set(gauge(standing.mempool_bytes as u64));
     metrics
         .sync
         .target_height

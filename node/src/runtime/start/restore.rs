@@ -26,12 +26,14 @@ pub(super) fn restored(
     let at_anchor = chain.head().0 == context.anchor_height && context.anchor_height > Height::ZERO;
     let anchor_certificate = storage.certificate(context.anchor_height).map_err(state)?;
     let ended = if at_anchor && anchor_certificate.is_none() {
-        storage.era(context.era.previous()).map_err(state)?.map(Arc::new)
+        storage
+            .era(context.era.previous())
+            .map_err(state)?
+            .map(Arc::new)
     } else {
         None
     };
-    let commits =
-        last_commits(storage, &context, DagCore::commits_needed(dag)).map_err(state)?;
+    let commits = last_commits(storage, &context, DagCore::commits_needed(dag)).map_err(state)?;
     let floor = commits.last().map_or(Round::ZERO, |commit| {
         gc_round(commit.leader.round, dag.gc_depth)
     });

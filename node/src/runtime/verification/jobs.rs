@@ -13,8 +13,9 @@ use holdfast_storage::Storage;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
 use holdfast_types::wire::{TransactionBatch, VerticesResponse};
 use holdfast_types::{
-    Attestation, Certificate, ChainId, EraContext, Evidence, FailureCode, SignatureScheme, SignedTransaction,
-    TransactionError, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
+    Attestation, Certificate, ChainId, EraContext, Evidence, FailureCode, SignatureScheme,
+    SignedTransaction, TransactionError, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
+    codec,
 };
 use libp2p::PeerId;
 use std::collections::BTreeSet;
@@ -123,7 +124,9 @@ impl Verifier {
                 protocol,
                 data,
                 responder,
-            } => self.server.answer(&self.network, peer, protocol, &data, responder),
+            } => self
+                .server
+                .answer(&self.network, peer, protocol, &data, responder),
             Job::Submit { encoded, reply } => self.submit(&encoded, reply),
         }
     }
@@ -258,13 +261,9 @@ impl Verifier {
         for vertex in response.vertices {
             match self.verify_vertex(vertex) {
                 Ok(vertex) if asked.contains(&vertex.reference()) => verified.push(vertex),
-                Ok(_) => {
-                    self.network.penalize(peer, Penalty::InvalidResponse);
-                    break;
-                }
                 // Between request and answer the era may have changed: nobody's fault.
                 Err(holdfast_types::VertexReject::WrongEra { .. }) => return,
-                Err(_) => {
+                Ok(_) | Err(_) => {
                     self.network.penalize(peer, Penalty::InvalidResponse);
                     break;
                 }
@@ -364,10 +363,7 @@ impl Verifier {
     }
 }
 
-fn admitted(
-    results: Vec<SubmissionResult>,
-    id: VerifiedId,
-) -> Result<VerifiedId, SubmitError> {
+fn admitted(results: Vec<SubmissionResult>, id: VerifiedId) -> Result<VerifiedId, SubmitError> {
     match results.into_iter().next() {
         Some(Ok(Admission::Admitted | Admission::AlreadyKnown)) => Ok(id),
         Some(Err(reject)) => Err(reject.into()),
