@@ -249,8 +249,15 @@ impl DagCore {
                 evidence: Vec::new(),
             };
         }
-        // What is missing is probably on its way; one round interval is the patience.
-        let due_ms = now_ms.saturating_add(self.config.min_round_interval_ms);
+        // What is missing is probably on its way; one round interval is the patience. Unless whole rounds are missing: then
+        // this node is behind, and what it missed is not sent to it any more.
+        let is_behind = vertex.round() > self.clock.round().next();
+        let patience_ms = if is_behind {
+            0
+        } else {
+            self.config.min_round_interval_ms
+        };
+        let due_ms = now_ms.saturating_add(patience_ms);
         Added::without_effect(if self.suspended.insert(vertex, missing, due_ms) {
             AddOutcome::Suspended
         } else {

@@ -18,7 +18,7 @@ pub struct FetchRequest {
 /// How to ask.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchRules {
-    /// A vertex is asked for again after this long, in ms; from the third time on after twice as long each time.
+    /// A vertex is asked for again after this long, in ms, and after longer the more often it was.
     pub(crate) again_after_ms: u64,
     /// Most references in one request.
     pub(crate) references_max: usize,
@@ -26,8 +26,9 @@ pub(crate) struct FetchRules {
     pub(crate) me: Option<AuthorityIndex>,
 }
 
-/// Doublings of the time between two requests for the same vertex.
-const BACK_OFF_DOUBLINGS_MAX: u32 = 5;
+/// Most times that the wait for an answer is longer than the first one. Not much, as a node stands still while it lacks one
+/// vertex of an honest author.
+const BACK_OFF_MAX: u64 = 8;
 
 #[derive(Clone, Debug)]
 struct Waiting {
@@ -309,9 +310,8 @@ impl Suspended {
                 if references.len() < rules.references_max {
                     references.push(reference);
                     missing.attempts = missing.attempts.saturating_add(1);
-                    let doublings = missing.attempts.saturating_sub(2);
-                    let factor = 1u64 << doublings.min(BACK_OFF_DOUBLINGS_MAX);
-                    wait_ms = wait_ms.saturating_mul(factor);
+                    let factor = u64::from(missing.attempts).div_ceil(2);
+                    wait_ms = wait_ms.saturating_mul(factor.min(BACK_OFF_MAX));
                 }
             }
             missing.due_ms = now_ms.saturating_add(wait_ms.max(1));

@@ -5,6 +5,8 @@ mod any_order;
 mod equivocation;
 mod fetching;
 mod harness;
+mod network;
+mod network_runs;
 mod oracle;
 mod oracle_agrees;
 mod pacing;
