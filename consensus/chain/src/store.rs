@@ -27,7 +27,8 @@ pub struct AppliedBlock {
 /// One atomic step of the chain. A store applies the parts in the order of the fields.
 #[derive(Clone, Debug, Default)]
 pub struct ChainBatch {
-    /// Head blocks to take back, highest first; their undo records are in the store.
+    /// Head blocks to take back, highest first; their undo records are in the store. Each goes to the fork database,
+    /// also one from the block log, whose end then lies below it.
     pub pop: Vec<(Height, BlockId)>,
     /// Blocks to apply, lowest first; each becomes the head.
     pub apply: Vec<AppliedBlock>,
@@ -80,7 +81,7 @@ pub trait ChainStore: StateStore {
     /// Context of an era.
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError>;
 
-    /// Context of the newest era.
+    /// Context of the newest era whose anchor is of the applied branch.
     fn latest_era(&self) -> Result<Option<EraContext>, StateError>;
 
     /// Digest of the commit that made the block at `height`; none for blocks without a commit.

@@ -22,7 +22,8 @@ pub trait StateStore {
         keys.iter().map(|key| self.value(key)).collect()
     }
 
-    /// Encoded node of the state tree under its encoded key.
+    /// Encoded node of the state tree under its encoded key: live ones, and those that blocks above the last
+    /// irreversible one made stale, as long as these can be undone.
     fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
 }
 
@@ -31,9 +32,9 @@ pub trait StateStore {
 pub struct StateChanges {
     /// New value of every changed key, sorted by key; none: the key is deleted.
     pub values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// New tree nodes under their encoded keys.
+    /// New tree nodes under their encoded keys, which no live or stale node of this branch has had.
     pub tree_nodes: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Tree nodes that this block made stale: they may be deleted once this block can no longer be undone.
+    /// Tree nodes that this block made stale: the store keeps them for as long as this block can be undone.
     pub stale_tree_nodes: Vec<Vec<u8>>,
 }
 
