@@ -116,8 +116,6 @@ fn database_options(create: bool) -> Options {
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_max_total_wal_size(WAL_BYTES_MAX);
-    // Small steps to the device as the log grows, so that the sync of an own vertex has little left to do.
-    options.set_wal_bytes_per_sync(512 << 10);
     options.set_bytes_per_sync(1 << 20);
     options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
     options.set_max_background_jobs(2);
