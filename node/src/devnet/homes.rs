@@ -102,9 +102,7 @@ pub fn create(spec: DevnetSpec) -> Result<Devnet, Failure> {
         )
     })?;
     let network_keys: Vec<UnlockedKey> = (0..spec.validators)
-        .map(|number| {
-            UnlockedKey::from_secret(KeyKind::Network, &validator_key("network", number))
-        })
+        .map(|number| UnlockedKey::from_secret(KeyKind::Network, &validator_key("network", number)))
         .collect();
     let peers: Vec<String> = network_keys
         .iter()
@@ -241,9 +239,15 @@ impl HomeMaker<'_> {
             ("node.genesis_file", text("genesis.toml")),
             ("rpc.listen", text(&node.rpc.to_string())),
             ("p2p.listen", toml::Value::from(vec![listen]).to_string()),
-            ("p2p.peers", toml::Value::from(self.peers.to_vec()).to_string()),
+            (
+                "p2p.peers",
+                toml::Value::from(self.peers.to_vec()).to_string(),
+            ),
             ("p2p.allow_private_addresses", "true".to_owned()),
-            ("validator.account", text(validator_name(self.number).as_str())),
+            (
+                "validator.account",
+                text(validator_name(self.number).as_str()),
+            ),
             ("validator.key_file", text("keys/validator.json")),
         ]
         .into_iter()

@@ -1,8 +1,8 @@
 //! A running devnet.
 
 use super::homes::{Devnet, DevnetNode, PASSWORD};
-use super::readiness;
 use super::process::{NodeCommand, NodeProcess, ProcessError, resident_bytes, stop_all};
+use super::readiness;
 use super::table::{NodeFigures, NodeSample, NodeState};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;

@@ -150,7 +150,11 @@ impl Cluster {
         for node in &self.nodes {
             let log = std::fs::read_to_string(node.home.join("node.log")).unwrap();
             for line in log.lines() {
-                for alarm in ["signed two vertices", "attested two blocks", "signs elsewhere"] {
+                for alarm in [
+                    "signed two vertices",
+                    "attested two blocks",
+                    "signs elsewhere",
+                ] {
                     assert!(!line.contains(alarm), "{}: {line}", node.name);
                 }
             }

@@ -30,8 +30,9 @@ async fn all_killed_validators_go_on() {
     for id in acknowledged {
         let receipt = cluster.receipt(0, id).await;
         assert!(
-            receipt.is_some_and(|receipt| receipt.finality
-                == holdfast_rpc::dto::Finality::Irreversible),
+            receipt.is_some_and(
+                |receipt| receipt.finality == holdfast_rpc::dto::Finality::Irreversible
+            ),
             "an irreversible transaction is gone: {}",
             hex::encode(id)
         );
