@@ -1,13 +1,24 @@
 //! The command line: one module per verb, each with its `Arguments` and its `run`.
 
+mod account;
+mod bench;
+#[cfg(test)]
+mod cli_machine;
 mod completions;
 mod config;
 mod devnet;
+mod genesis;
 mod global;
 mod init;
+mod key_text;
 mod keys;
+mod layout;
+mod node_client;
 mod password;
 mod run;
+mod status;
+mod tx;
+mod units;
 
 pub use global::GlobalArguments;
 
@@ -37,8 +48,22 @@ enum Verb {
     Init(init::Arguments),
     /// Run the node until it is stopped.
     Run(run::Arguments),
+    /// One screen on how the node and its chain are doing.
+    Status(status::Arguments),
+    /// Look at accounts.
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Make, sign, send and show transactions.
+    #[command(subcommand)]
+    Tx(tx::Command),
+    /// Write, check and show the genesis document of a chain.
+    #[command(subcommand)]
+    Genesis(genesis::Command),
     /// Run a network of local validators, each a process of its own.
     Devnet(devnet::Arguments),
+    /// Measure throughput, latency, memory, restart and catch-up of a local network.
+    #[command(subcommand)]
+    Bench(Box<bench::Command>),
     /// Make, look at and change key files.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -147,7 +172,12 @@ impl CommandLine {
         match verb {
             Verb::Init(arguments) => init::run(arguments, &global, context),
             Verb::Run(arguments) => run::run(&arguments, &global, context),
+            Verb::Status(arguments) => status::run(&arguments, &global, context),
+            Verb::Account(command) => account::run(command, &global, context),
+            Verb::Tx(command) => tx::run(command, &global, context),
+            Verb::Genesis(command) => genesis::run(command, context),
             Verb::Devnet(arguments) => devnet::run(arguments, context),
+            Verb::Bench(command) => bench::run(&command, context),
             Verb::Keys(command) => keys::run(command, &global, context),
             Verb::Config(command) => config::run(command, &global, context),
             Verb::Completions(arguments) => {

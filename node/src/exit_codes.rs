@@ -230,7 +230,10 @@ mod tests {
     #[test]
     fn the_numbers_are_the_published_contract() {
         let numbers = ExitCode::ALL.map(ExitCode::number);
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 10, 20, 21, 22, 23, 24, 30, 31, 32, 70]);
+        assert_eq!(
+            numbers,
+            [0, 1, 2, 3, 4, 5, 10, 20, 21, 22, 23, 24, 30, 31, 32, 70]
+        );
     }
 
     /// `HOLDFAST_REWRITE_DOCS=1 cargo test` writes the page instead of comparing it.

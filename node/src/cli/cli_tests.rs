@@ -1,68 +1,8 @@
 //! The command line from arguments to output, in one process.
 
+use super::cli_machine::{Machine, Nobody};
 use super::*;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
-
-struct Nobody;
-
-impl Prompt for Nobody {
-    fn is_interactive(&self) -> bool {
-        false
-    }
-
-    fn ask(&mut self, _question: &str) -> io::Result<Zeroizing<String>> {
-        Err(io::Error::other("nobody is there"))
-    }
-}
-
-struct Machine {
-    folder: tempfile::TempDir,
-    environment: Environment,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let environment = Environment::from([
-            ("HOLDFAST_PASSWORD", "correct horse"),
-            ("HOLDFAST_NEW_PASSWORD", "battery staple"),
-        ]);
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            environment,
-        }
-    }
-
-    fn home(&self) -> PathBuf {
-        self.folder.path().join("home")
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<String, Failure> {
-        let mut out = Vec::new();
-        let mut context = Context {
-            environment: self.environment.clone(),
-            out: &mut out,
-            prompt: &mut Nobody,
-        };
-        let home = self.home();
-        let line = ["holdfast", "--home", home.to_str().unwrap()].into_iter();
-        run(line.chain(arguments.iter().copied()), &mut context)?;
-        Ok(String::from_utf8(out).unwrap())
-    }
-
-    /// Runs and expects a failure.
-    fn failure(&self, arguments: &[&str]) -> Failure {
-        self.run(arguments).expect_err("a failure")
-    }
-
-    fn key(&self, name: &str) -> String {
-        self.home().join("keys").join(name).display().to_string()
-    }
-
-    fn text(&self, path: &Path) -> String {
-        std::fs::read_to_string(self.home().join(path)).unwrap()
-    }
-}
+use std::path::Path;
 
 fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::MetadataExt as _;

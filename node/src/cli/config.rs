@@ -146,7 +146,11 @@ fn report_validator(config: &Config, report: &mut String) -> Result<(), Failure>
     } else {
         "  (not there: the node does not start without it)"
     };
-    line(report, "sign guard", format_args!("{}{found}", guard.display()));
+    line(
+        report,
+        "sign guard",
+        format_args!("{}{found}", guard.display()),
+    );
     Ok(())
 }
 

@@ -1,11 +1,13 @@
 //! `holdfast devnet`
 
 use super::Context;
-use crate::devnet::homes::{self, DevnetSpec};
+use crate::devnet::homes::{self, Devnet, DevnetSpec};
 use crate::devnet::session::Session;
 use crate::devnet::table::{Table, Target};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
+use crate::home::Home;
+use crate::keystore::{self, KdfParameters, KeyKind, Password, UnlockedKey};
 use crate::load::{Lane, LoadPlan, Pace, Tracker};
 use crate::signals::StopSignals;
 use clap::Args;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -74,9 +77,10 @@ const DEFAULT_TPS: f64 = 100.0;
 pub(super) fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let temporary = match &arguments.directory {
         Some(_) => None,
-        None => Some(tempfile::tempdir().map_err(|error| {
-            Failure::disk("cannot make a temporary folder", &error)
-        })?),
+        None => Some(
+            tempfile::tempdir()
+                .map_err(|error| Failure::disk("cannot make a temporary folder", &error))?,
+        ),
     };
     let directory = arguments.directory.clone().unwrap_or_else(|| {
         temporary
@@ -97,6 +101,7 @@ pub(super) fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(),
     let spec = spec(&arguments, directory)?;
     let shown = spec.directory.display().to_string();
     let devnet = homes::create(spec)?;
+    write_owner_keys(&devnet)?;
     if !arguments.json {
         context.print(&format!(
             "devnet of {} validators in {shown}\n",
@@ -118,9 +123,20 @@ pub(super) fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(),
             tracker: Tracker::default(),
             started: Instant::now(),
         }
-        .to_end(context)
+        .run_to_end(context)
         .await
     })
+}
+
+/// Puts the key of each validator's account into its home, so that transactions can be signed by hand.
+fn write_owner_keys(devnet: &Devnet) -> Result<(), Failure> {
+    let password = Password::new(Zeroizing::new(homes::PASSWORD.as_bytes().to_vec()));
+    for (node, number) in devnet.nodes.iter().zip(0..) {
+        let key = UnlockedKey::from_secret(KeyKind::Account, &homes::owner_key(number).secret());
+        let path = Home::at(node.home.clone()).key_file(KeyKind::Account);
+        keystore::save_new(&path, &key.seal(&password, KdfParameters::INSECURE)?)?;
+    }
+    Ok(())
 }
 
 fn spec(arguments: &Arguments, directory: PathBuf) -> Result<DevnetSpec, Failure> {
@@ -162,15 +178,25 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_end(mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+    async fn run_to_end(mut self, context: &mut Context<'_>) -> Result<(), Failure> {
         if !self.arguments.json {
             let lines: String = self
                 .session
                 .nodes()
                 .iter()
-                .map(|node| format!("  {}  http://{}  {}\n", node.name, node.rpc, node.home.display()))
+                .map(|node| {
+                    format!(
+                        "  {}  http://{}  {}\n",
+                        node.name,
+                        node.rpc,
+                        node.home.display()
+                    )
+                })
                 .collect();
             context.print(&lines)?;
+            if self.arguments.seconds.is_none() {
+                context.print(&self.things_to_try())?;
+            }
         }
         let sending = CancellationToken::new();
         let following = CancellationToken::new();
@@ -184,6 +210,21 @@ impl Run<'_> {
         following.cancel();
         let stopped = self.session.stop().await;
         result.and(stopped)
+    }
+
+    /// Commands for another terminal.
+    fn things_to_try(&self) -> String {
+        let home = self
+            .session
+            .nodes()
+            .first()
+            .map_or_else(String::new, |node| node.home.display().to_string());
+        format!(
+            "try in another terminal (Ctrl-C here ends the devnet):\n\
+             \x20 holdfast status --home {home}\n\
+             \x20 HOLDFAST_PASSWORD={} holdfast tx transfer --home {home} --from validator-0 --to user-0 --amount 5coin\n",
+            homes::PASSWORD
+        )
     }
 
     fn start_load(

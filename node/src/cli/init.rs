@@ -193,7 +193,10 @@ impl Plan {
             "made the home of a new node in {}",
             self.home.path().display()
         ));
-        sheet.file("holdfast.toml", "the configuration; every setting is explained there");
+        sheet.file(
+            "holdfast.toml",
+            "the configuration; every setting is explained there",
+        );
         if let Some((genesis, _)) = &self.genesis {
             sheet.file(
                 "genesis.toml",

@@ -13,7 +13,7 @@ pub(super) fn public_key(flag: &str, text: &str) -> Result<PublicKey, Failure> {
     }
     let path = Path::new(text);
     if path.exists() {
-        return Ok(PublicKey::new(keystore::load(path)?.public_key()));
+        return Ok(PublicKey::new(*keystore::load(path)?.public_key()));
     }
     Err(Failure::new(
         ExitCode::Usage,

@@ -71,7 +71,10 @@ impl RpcArguments {
             return Ok(url.clone());
         }
         let variable = context.environment.get(URL_VARIABLE);
-        if let Some(url) = variable.and_then(|url| url.to_str()).filter(|url| !url.is_empty()) {
+        if let Some(url) = variable
+            .and_then(|url| url.to_str())
+            .filter(|url| !url.is_empty())
+        {
             return Ok(url.to_owned());
         }
         let loaded = global.load_config(context, MissingFile::UseDefaults)?;
@@ -219,7 +222,10 @@ mod tests {
             ("[::]:8645", "[::1]:8645"),
             ("10.1.2.3:80", "10.1.2.3:80"),
         ] {
-            assert_eq!(reachable(listen.parse().unwrap()), expected.parse().unwrap());
+            assert_eq!(
+                reachable(listen.parse().unwrap()),
+                expected.parse().unwrap()
+            );
         }
     }
 }

@@ -66,7 +66,7 @@ fn run_node(parts: NodeParts, exit_with_stdin: bool) -> Result<(), Failure> {
     let key = parts.signer.is_some();
     let node = runtime.block_on(async {
         let signals = StopSignals::listen().map_err(|error| no_threads(&error))?;
-        let node = start(parts, &supervisor).await?;
+        let node = Box::pin(start(parts, &supervisor)).await?;
         tokio::spawn(signals.stop_on_first_exit_on_second(supervisor.clone()));
         Ok::<_, Failure>(node)
     });
@@ -124,11 +124,7 @@ pub(super) fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
     Genesis::parse(&text).map_err(|error| refused(error.to_string()))
 }
 
-fn secret(
-    path: &Path,
-    kind: KeyKind,
-    password: &Password,
-) -> Result<Zeroizing<[u8; 32]>, Failure> {
+fn secret(path: &Path, kind: KeyKind, password: &Password) -> Result<Zeroizing<[u8; 32]>, Failure> {
     Ok(keystore::unlock(path, kind, password)?.secret())
 }
 

@@ -95,7 +95,11 @@ impl Facts {
             ChainState::Starting => (
                 format!(
                     "no block has been made or received yet; {}",
-                    count(status.peer_count.into(), "peer is connected", "peers are connected")
+                    count(
+                        status.peer_count.into(),
+                        "peer is connected",
+                        "peers are connected"
+                    )
                 ),
                 "wait; if no peer connects, check p2p.peers and the firewall (holdfast config check)",
             ),
@@ -181,7 +185,10 @@ impl Facts {
             Ok(()) => "READY".to_owned(),
             Err(_) => format!("NOT READY: {}", status.state.as_str()),
         };
-        let mut sheet = Sheet::titled(format_args!("{verdict}  {}  {}", status.chain_name, self.url));
+        let mut sheet = Sheet::titled(format_args!(
+            "{verdict}  {}  {}",
+            status.chain_name, self.url
+        ));
         sheet.line("chain id", status.chain_id);
         sheet.line(
             "head",
@@ -208,10 +215,15 @@ impl Facts {
         );
         sheet.line(
             "era",
-            format_args!("{}, epoch {}, round {}", status.era, status.epoch, status.round),
+            format_args!(
+                "{}, epoch {}, round {}",
+                status.era, status.epoch, status.round
+            ),
         );
         sheet.line("committee", self.quorum_margin());
-        let syncing = status.syncing.map_or_else(|| "no: caught up".to_owned(), |_| self.syncing());
+        let syncing = status
+            .syncing
+            .map_or_else(|| "no: caught up".to_owned(), |_| self.syncing());
         sheet.line("syncing", syncing);
         let mut halts = String::new();
         for halt in &status.halts {
@@ -224,7 +236,11 @@ impl Facts {
             "mempool",
             format_args!(
                 "{}, {}",
-                count(status.mempool.transactions.get(), "transaction", "transactions"),
+                count(
+                    status.mempool.transactions.get(),
+                    "transaction",
+                    "transactions"
+                ),
                 show_bytes(status.mempool.bytes.get())
             ),
         );

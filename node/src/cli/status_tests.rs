@@ -108,8 +108,14 @@ fn a_stalled_chain_says_who_is_missing() {
 fn catching_up_says_how_far_and_how_long() {
     let mut facts = facts(ChainState::Syncing);
     for (blocks_per_second, expected) in [
-        (100.0, "block 1234 of 11234, 10000 to go, 100 blocks/s, about 100 s left"),
-        (0.0, "block 1234 of 11234, 10000 to go, 0 blocks/s, estimating the time left"),
+        (
+            100.0,
+            "block 1234 of 11234, 10000 to go, 100 blocks/s, about 100 s left",
+        ),
+        (
+            0.0,
+            "block 1234 of 11234, 10000 to go, 0 blocks/s, estimating the time left",
+        ),
     ] {
         facts.status.syncing = Some(Syncing {
             target_height: Number(11_234),

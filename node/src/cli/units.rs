@@ -10,8 +10,7 @@ const COIN_DIGITS: usize = 6;
 
 const _: () = assert!(COIN == 10u64.pow(COIN_DIGITS as u32));
 
-const AMOUNT_RULE: &str =
-    "an amount is a whole number of base units (250, 1_000_000), or coins with their name (1.5coin)";
+const AMOUNT_RULE: &str = "an amount is a whole number of base units (250, 1_000_000), or coins with their name (1.5coin)";
 const DURATION_RULE: &str = "a duration is a number with its unit: 500ms, 30s, 10m, 2h, 1d";
 
 /// Reads an amount: base units, or coins if it says so. There is no guessing between the two.
@@ -170,8 +169,21 @@ mod tests {
                 Ok(Duration::from_millis(milliseconds))
             );
         }
-        for text in ["", "10", "s", "1.5h", "-1s", "10 s", "1w", "99999999999999999999s"] {
-            assert_eq!(parse_duration(text), Err(DURATION_RULE.to_owned()), "{text}");
+        for text in [
+            "",
+            "10",
+            "s",
+            "1.5h",
+            "-1s",
+            "10 s",
+            "1w",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Err(DURATION_RULE.to_owned()),
+                "{text}"
+            );
         }
     }
 

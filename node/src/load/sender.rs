@@ -6,14 +6,18 @@ use holdfast_rpc::dto::AccountOptions;
 use holdfast_rpc::methods::{AccountParams, GetAccount};
 use holdfast_rpc::{Client, ClientConfig, ClientError, ErrorCode};
 use holdfast_types::{Action, ChainId, KeyPair, Signer, TransactionBody, codec};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How fast to send.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// As fast as the nodes take them.
-    Saturate,
+    /// As fast as the chain takes them: a new one for each that became irreversible.
+    Saturate {
+        /// Most that are on their way, all lanes together.
+        outstanding_max: usize,
+    },
     /// This many per second, all lanes together.
     PerSecond(f64),
 }
@@ -40,8 +44,21 @@ pub struct Lane {
     tracker: Tracker,
     accounts: Vec<Account>,
     next_account: usize,
-    batch_interval: Option<Duration>,
+    rhythm: Rhythm,
     batch: usize,
+    knows_nonces: bool,
+}
+
+/// When a lane sends.
+#[derive(Clone, Copy, Debug)]
+enum Rhythm {
+    /// When fewer than this many transactions are on their way.
+    Room(usize),
+    /// At fixed times; the lanes take turns.
+    Every {
+        interval: Duration,
+        first_after: Duration,
+    },
 }
 
 #[derive(Debug)]
@@ -49,6 +66,15 @@ struct Account {
     number: u32,
     key: KeyPair,
     nonce: u64,
+    /// Transfers with this nonce and those behind it, signed beforehand.
+    signed: VecDeque<Transfer>,
+}
+
+/// A signed transfer.
+#[derive(Clone, Debug)]
+struct Transfer {
+    id: [u8; 32],
+    encoded: Vec<u8>,
 }
 
 /// How long a lane waits when a node is full.
@@ -64,14 +90,12 @@ impl LoadPlan {
         let mut lanes = Vec::new();
         for number in 0..count.min(self.accounts) {
             let url = &self.urls[number as usize % self.urls.len()];
-            let per_lane = match self.pace {
-                Pace::Saturate => None,
-                Pace::PerSecond(rate) => Some(rate / f64::from(count)),
+            let (batch, rhythm) = match self.pace {
+                Pace::Saturate { outstanding_max } => {
+                    (self.batch_max, Rhythm::Room(outstanding_max))
+                }
+                Pace::PerSecond(rate) => self.even(rate / f64::from(count), number, count),
             };
-            // Small batches at low rates, so that the load is even; ten a second at the most.
-            let batch = per_lane.map_or(self.batch_max, |rate| {
-                ((rate / 10.0).ceil() as usize).clamp(1, self.batch_max)
-            });
             lanes.push(Lane {
                 client: Client::new(url, ClientConfig::default())?,
                 tracker: tracker.clone(),
@@ -81,35 +105,87 @@ impl LoadPlan {
                         number,
                         key: account_key(number),
                         nonce: 0,
+                        signed: VecDeque::new(),
                     })
                     .collect(),
                 next_account: 0,
-                batch_interval: per_lane.map(|rate| Duration::from_secs_f64(batch as f64 / rate)),
+                rhythm,
                 batch,
+                knows_nonces: false,
                 plan: self.clone(),
             });
         }
         Ok(lanes)
     }
+
+    /// Small batches at low rates, so that the load is even; ten a second at the most.
+    fn even(&self, rate: f64, number: u32, count: u32) -> (usize, Rhythm) {
+        let batch = ((rate / 10.0).ceil() as usize).clamp(1, self.batch_max);
+        let interval = Duration::from_secs_f64(batch as f64 / rate);
+        let first_after = interval.mul_f64(f64::from(number) / f64::from(count));
+        (
+            batch,
+            Rhythm::Every {
+                interval,
+                first_after,
+            },
+        )
+    }
 }
 
 impl Lane {
+    /// Signs the next `count` transfers of every account, so that signing takes no time while it is measured.
+    pub async fn signed_ahead(mut self, count: usize) -> Result<Self, ClientError> {
+        self.read_nonces().await?;
+        let signing = tokio::task::spawn_blocking(move || {
+            for position in 0..self.accounts.len() {
+                let first = self.accounts[position].nonce;
+                self.accounts[position].signed = (first..)
+                    .take(count)
+                    .map(|nonce| self.sign(position, nonce))
+                    .collect();
+            }
+            self
+        });
+        Ok(signing.await.expect("signing a transfer does not panic"))
+    }
+
     /// Sends until cancelled.
     pub async fn run(mut self, stopping: CancellationToken) -> Result<(), ClientError> {
+        if !self.knows_nonces {
+            self.read_nonces().await?;
+        }
+        let mut due = Instant::now();
+        if let Rhythm::Every { first_after, .. } = self.rhythm {
+            due += first_after;
+        }
+        loop {
+            let turn = async {
+                match self.rhythm {
+                    Rhythm::Room(limit) => self.tracker.fewer_pending_than(limit).await,
+                    Rhythm::Every { .. } => tokio::time::sleep_until(due.into()).await,
+                }
+            };
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = turn => {}
+            }
+            match self.rhythm {
+                Rhythm::Room(_) => self.send_batch(Instant::now()).await?,
+                // A transfer that is late because the node keeps the lane waiting counts from when it was due.
+                Rhythm::Every { interval, .. } => {
+                    self.send_batch(due).await?;
+                    due += interval;
+                }
+            }
+        }
+    }
+
+    async fn read_nonces(&mut self) -> Result<(), ClientError> {
         for position in 0..self.accounts.len() {
             self.read_nonce(position).await?;
         }
-        let mut due = Instant::now();
-        while !stopping.is_cancelled() {
-            if let Some(interval) = self.batch_interval {
-                tokio::select! {
-                    () = stopping.cancelled() => return Ok(()),
-                    () = tokio::time::sleep_until(due.into()) => {}
-                }
-                due += interval;
-            }
-            self.send_batch().await?;
-        }
+        self.knows_nonces = true;
         Ok(())
     }
 
@@ -127,10 +203,11 @@ impl Lane {
             })
             .await?;
         account.nonce = found.map_or(0, |account| account.nonce.get());
+        account.signed.clear();
         Ok(())
     }
 
-    async fn send_batch(&mut self) -> Result<(), ClientError> {
+    async fn send_batch(&mut self, at: Instant) -> Result<(), ClientError> {
         let count = self.batch.min(self.accounts.len());
         let mut positions = Vec::with_capacity(count);
         let mut ids = Vec::with_capacity(count);
@@ -138,12 +215,11 @@ impl Lane {
         for _ in 0..count {
             let position = self.next_account;
             self.next_account = (self.next_account + 1) % self.accounts.len();
-            let (id, bytes) = self.transfer(position);
+            let transfer = self.next_transfer(position);
             positions.push(position);
-            ids.push(id);
-            encoded.push(bytes);
+            ids.push(transfer.id);
+            encoded.push(transfer.encoded);
         }
-        let at = Instant::now();
         for id in &ids {
             self.tracker.sending(*id, at);
         }
@@ -154,6 +230,7 @@ impl Lane {
                 Ok(_) => {
                     self.tracker.accepted();
                     self.accounts[position].nonce += 1;
+                    self.accounts[position].signed.pop_front();
                 }
                 Err(error) => {
                     self.tracker.refused(id);
@@ -172,14 +249,22 @@ impl Lane {
         Ok(())
     }
 
+    fn next_transfer(&self, position: usize) -> Transfer {
+        let account = &self.accounts[position];
+        match account.signed.front() {
+            Some(transfer) => transfer.clone(),
+            None => self.sign(position, account.nonce),
+        }
+    }
+
     /// A signed transfer of 1 to the next account.
-    fn transfer(&self, position: usize) -> ([u8; 32], Vec<u8>) {
+    fn sign(&self, position: usize, nonce: u64) -> Transfer {
         let account = &self.accounts[position];
         let to = (account.number + 1) % self.plan.accounts;
         let body = TransactionBody {
             sender: account_name(account.number),
             public_key: account.key.public_key(),
-            nonce: account.nonce,
+            nonce,
             fee_max: FEE_MAX,
             expires_at: None,
             action: Action::Transfer {
@@ -190,6 +275,82 @@ impl Lane {
         };
         let id = *body.id(&self.plan.chain).as_bytes();
         let signed = body.sign(&self.plan.chain, &account.key);
-        (id, codec::encode(&signed))
+        Transfer {
+            id,
+            encoded: codec::encode(&signed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(pace: Pace) -> LoadPlan {
+        LoadPlan {
+            chain: ChainId::new([7; 32]),
+            urls: vec![
+                "http://127.0.0.1:1".to_owned(),
+                "http://127.0.0.1:2".to_owned(),
+            ],
+            accounts: 10,
+            lanes_per_node: 2,
+            pace,
+            batch_max: 250,
+        }
+    }
+
+    #[test]
+    fn every_account_belongs_to_one_lane() {
+        let lanes = plan(Pace::Saturate { outstanding_max: 5 })
+            .lanes(&Tracker::default())
+            .unwrap();
+        assert_eq!(lanes.len(), 4);
+        let mut numbers: Vec<u32> = lanes
+            .iter()
+            .flat_map(|lane| lane.accounts.iter().map(|account| account.number))
+            .collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn paced_lanes_make_the_rate_together_and_take_turns() {
+        for rate in [1.0, 100.0, 1_000.0, 30_000.0] {
+            let lanes = plan(Pace::PerSecond(rate))
+                .lanes(&Tracker::default())
+                .unwrap();
+            let mut sum = 0.0;
+            for (number, lane) in lanes.iter().enumerate() {
+                let Rhythm::Every {
+                    interval,
+                    first_after,
+                } = lane.rhythm
+                else {
+                    panic!("a paced lane has a rhythm");
+                };
+                sum += lane.batch as f64 / interval.as_secs_f64();
+                let turn = first_after.as_secs_f64() / interval.as_secs_f64();
+                assert!((turn - number as f64 / 4.0).abs() < 1e-6);
+            }
+            assert!((sum / rate - 1.0).abs() < 1e-6, "{sum} instead of {rate}");
+        }
+    }
+
+    #[test]
+    fn a_transfer_signed_beforehand_is_the_one_that_would_be_signed_now() {
+        let mut lanes = plan(Pace::PerSecond(1.0))
+            .lanes(&Tracker::default())
+            .unwrap();
+        let lane = &mut lanes[0];
+        let now = lane.next_transfer(0);
+        let later = lane.sign(0, 1);
+        let ahead = VecDeque::from([lane.sign(0, 0), later.clone()]);
+        lane.accounts[0].signed = ahead;
+        assert_eq!(lane.next_transfer(0).encoded, now.encoded);
+        lane.accounts[0].signed.pop_front();
+        lane.accounts[0].nonce = 1;
+        assert_eq!(lane.next_transfer(0).encoded, later.encoded);
+        assert_ne!(later.id, now.id);
     }
 }

@@ -1,17 +1,22 @@
 //! From submission to finality.
 
+use super::latency_counts::LatencyCounts;
 use holdfast_rpc::dto::{BlockDetail, BlockSelector, Hash, NotificationBody, SubscriptionKind};
 use holdfast_rpc::methods::{BlockParams, GetBlock, SubscribeParams};
 use holdfast_rpc::{Client, ClientConfig, ClientError, EventStream};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Submitted transactions until they are irreversible. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Tracker {
     inner: Arc<Mutex<Inner>>,
+    /// Told whenever fewer transactions are pending.
+    fewer_pending: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -20,7 +25,7 @@ struct Inner {
     submitted: u64,
     rejected: u64,
     irreversible: u64,
-    latencies: Vec<Duration>,
+    latencies: LatencyCounts,
     irreversible_ids: Vec<[u8; 32]>,
     first_irreversible: Option<Instant>,
     last_irreversible: Option<Instant>,
@@ -63,6 +68,8 @@ impl Tracker {
         let mut inner = self.lock();
         inner.pending.remove(id);
         inner.rejected += 1;
+        drop(inner);
+        self.fewer_pending.notify_waiters();
     }
 
     fn irreversible(&self, ids: &[Hash], at: Instant) {
@@ -71,11 +78,34 @@ impl Tracker {
             if let Some(sent) = inner.pending.remove(id.as_bytes()) {
                 inner.irreversible += 1;
                 inner.irreversible_ids.push(*id.as_bytes());
-                inner.latencies.push(at.saturating_duration_since(sent));
+                inner.latencies.add(at.saturating_duration_since(sent));
                 inner.first_irreversible.get_or_insert(at);
                 inner.last_irreversible = Some(at);
             }
         }
+        drop(inner);
+        self.fewer_pending.notify_waiters();
+    }
+
+    /// Waits until fewer than `limit` transactions are on their way.
+    pub async fn fewer_pending_than(&self, limit: usize) {
+        loop {
+            let mut fewer = pin!(self.fewer_pending.notified());
+            // From here on a notice is not missed, so the count may be looked at.
+            fewer.as_mut().enable();
+            if self.lock().pending.len() < limit {
+                return;
+            }
+            fewer.await;
+        }
+    }
+
+    /// Forgets the latencies and the span so far: what comes now is measured.
+    pub fn start_measuring(&self) {
+        let mut inner = self.lock();
+        inner.latencies = LatencyCounts::default();
+        inner.first_irreversible = None;
+        inner.last_irreversible = None;
     }
 
     #[must_use]
@@ -105,22 +135,14 @@ impl Tracker {
         }
     }
 
-    /// Latencies of all transactions so far.
+    /// Latencies of all transactions since the measurement began.
     #[must_use]
     pub fn latencies(&self) -> Latencies {
-        let mut sorted = self.lock().latencies.clone();
-        sorted.sort_unstable();
-        let at = |share: f64| {
-            // Rounded to a position; the list is far shorter than f64 can count.
-            let position = ((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1);
-            sorted
-                .get(position)
-                .map_or(0, |latency| latency.as_millis() as u64)
-        };
+        let inner = self.lock();
         Latencies {
-            p50_ms: at(0.5),
-            p99_ms: at(0.99),
-            max_ms: at(1.0),
+            p50_ms: inner.latencies.percentile_ms(0.5),
+            p99_ms: inner.latencies.percentile_ms(0.99),
+            max_ms: inner.latencies.max_ms(),
         }
     }
 
@@ -190,6 +212,36 @@ mod tests {
         );
         assert_eq!(tracker.counts().pending, 0);
         assert_eq!(tracker.span(), Duration::from_millis(99));
+    }
+
+    #[test]
+    fn a_measurement_starts_from_nothing() {
+        let tracker = Tracker::default();
+        let start = Instant::now();
+        tracker.sending([1; 32], start);
+        tracker.irreversible(&[Hash::new([1; 32])], start + Duration::from_secs(9));
+        tracker.start_measuring();
+        assert_eq!(tracker.latencies(), Latencies::default());
+        assert_eq!(tracker.span(), Duration::ZERO);
+        assert_eq!(tracker.counts().irreversible, 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_goes_on_when_there_is_some() {
+        let tracker = Tracker::default();
+        for number in 1..=3 {
+            tracker.sending([number; 32], Instant::now());
+        }
+        tracker.fewer_pending_than(4).await;
+        let waiting = tokio::spawn({
+            let tracker = tracker.clone();
+            async move { tracker.fewer_pending_than(2).await }
+        });
+        tracker.refused(&[1; 32]);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        tracker.irreversible(&[Hash::new([2; 32])], Instant::now());
+        waiting.await.unwrap();
     }
 
     #[test]

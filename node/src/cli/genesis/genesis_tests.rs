@@ -12,12 +12,29 @@ fn output(machine: &Machine) -> String {
 fn new_chain(machine: &Machine, more: &[&str]) -> Result<String, Failure> {
     let output = output(machine);
     let account = format!("name=alice,key={KEY},balance=500coin");
-    let validator = format!("account=alice,key={OTHER_KEY},stake=100000coin,url=https://a.example/?a=1,b=2");
+    let validator =
+        format!("account=alice,key={OTHER_KEY},stake=100000coin,url=https://a.example/?a=1,b=2");
     let mut line = vec![
-        "genesis", "new", "--template", "devnet", "--chain-name", "kelp",
-        "--genesis-time", "2026-11-21T08:00:00Z",
-        "--emergency-key", KEY, "--governance-key", KEY, "--governance-key", OTHER_KEY,
-        "--account", &account, "--validator", &validator, "--output", &output,
+        "genesis",
+        "new",
+        "--template",
+        "devnet",
+        "--chain-name",
+        "kelp",
+        "--genesis-time",
+        "2026-11-21T08:00:00Z",
+        "--emergency-key",
+        KEY,
+        "--governance-key",
+        KEY,
+        "--governance-key",
+        OTHER_KEY,
+        "--account",
+        &account,
+        "--validator",
+        &validator,
+        "--output",
+        &output,
     ];
     line.extend(more);
     machine.run(&line)
@@ -31,7 +48,10 @@ fn a_complete_document_is_written_valid_and_shown() {
     let file = output(&machine);
     let valid = machine.run(&["genesis", "validate", &file]).unwrap();
     assert!(valid.contains("genesis.toml is valid"), "{valid}");
-    assert!(valid.contains("WARNING"), "one validator tolerates no fault: {valid}");
+    assert!(
+        valid.contains("WARNING"),
+        "one validator tolerates no fault: {valid}"
+    );
     let shown = machine.run(&["genesis", "show", &file]).unwrap();
     assert!(shown.contains("q = n - f = 1"), "{shown}");
     let json = machine.run(&["genesis", "show", &file, "--json"]).unwrap();
@@ -88,7 +108,12 @@ fn violations_are_all_shown_with_field_rule_and_value() {
     std::fs::write(&file, broken).unwrap();
     let failure = machine.failure(&["genesis", "validate", &file]);
     assert_eq!(failure.code, ExitCode::Usage);
-    for expected in ["parameters.dag.gc_depth: ", "; got 2", "governance.threshold: ", "; got 9"] {
+    for expected in [
+        "parameters.dag.gc_depth: ",
+        "; got 2",
+        "governance.threshold: ",
+        "; got 9",
+    ] {
         assert!(failure.why.contains(expected), "{failure}");
     }
     let (json, failure) = machine.run_to_end(&["genesis", "validate", &file, "--json"]);
@@ -119,19 +144,58 @@ fn wrong_fields_are_refused_with_an_example() {
         ("--account", "alice", "there is no '='"),
         ("--account", "name=alice", "balance is missing"),
         ("--account", "name=Alice,balance=1", "account name"),
-        ("--account", "name=alice,balance=1.5", "balance: an amount is"),
-        ("--account", "name=a,name=b,balance=1", "name is given twice"),
-        ("--account", "name=a,blance=1", "there is no field \"blance\""),
+        (
+            "--account",
+            "name=alice,balance=1.5",
+            "balance: an amount is",
+        ),
+        (
+            "--account",
+            "name=a,name=b,balance=1",
+            "name is given twice",
+        ),
+        (
+            "--account",
+            "name=a,blance=1",
+            "there is no field \"blance\"",
+        ),
         ("--validator", "account=alice", "stake is missing"),
-        ("--validator", "account=alice,stake=1,key=nowhere", "neither 64 hexadecimal digits nor a file"),
+        (
+            "--validator",
+            "account=alice,stake=1,key=nowhere",
+            "neither 64 hexadecimal digits nor a file",
+        ),
     ] {
-        let line = ["genesis", "new", "--template", "devnet", "--output", "-", flag, text];
+        let line = [
+            "genesis",
+            "new",
+            "--template",
+            "devnet",
+            "--output",
+            "-",
+            flag,
+            text,
+        ];
         let failure = machine.failure(&line);
         assert_eq!(failure.code, ExitCode::Usage);
         assert!(failure.why.contains(why), "{text}: {failure}");
     }
-    let time = ["genesis", "new", "--template", "devnet", "--output", "-", "--genesis-time", "today"];
-    assert!(machine.failure(&time).next_step.contains("2026-11-21T08:00:00Z"));
+    let time = [
+        "genesis",
+        "new",
+        "--template",
+        "devnet",
+        "--output",
+        "-",
+        "--genesis-time",
+        "today",
+    ];
+    assert!(
+        machine
+            .failure(&time)
+            .next_step
+            .contains("2026-11-21T08:00:00Z")
+    );
 }
 
 #[test]
@@ -139,6 +203,9 @@ fn a_file_that_is_not_there_is_said_to_be_so() {
     let machine = Machine::new();
     for verb in ["validate", "show"] {
         let failure = machine.failure(&["genesis", verb, "/nonexistent/genesis.toml"]);
-        assert!(failure.what.contains("/nonexistent/genesis.toml"), "{failure}");
+        assert!(
+            failure.what.contains("/nonexistent/genesis.toml"),
+            "{failure}"
+        );
     }
 }

@@ -10,9 +10,7 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::{Args, ValueEnum};
 use holdfast_genesis::templates::COIN;
-use holdfast_genesis::{
-    AccountEntry, Genesis, GenesisTime, NewChain, Template, ValidatorEntry,
-};
+use holdfast_genesis::{AccountEntry, Genesis, GenesisTime, NewChain, Template, ValidatorEntry};
 use holdfast_types::{AccountName, Amount, PublicKey, TimestampMs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -153,7 +151,10 @@ fn new_chain(arguments: &Arguments) -> Result<NewChain, Failure> {
         });
     }
     for validator in &validators {
-        if accounts.iter().all(|account| account.name != validator.account) {
+        if accounts
+            .iter()
+            .all(|account| account.name != validator.account)
+        {
             accounts.push(AccountEntry {
                 name: validator.account,
                 key: PLACEHOLDER,
@@ -173,9 +174,8 @@ fn new_chain(arguments: &Arguments) -> Result<NewChain, Failure> {
         chain_name: arguments.chain_name.clone(),
         genesis_time: genesis_time(&arguments.genesis_time)?,
         notes: arguments.notes.clone(),
-        emergency_key: emergency_key.map_or(Ok(PLACEHOLDER), |text| {
-            public_key("--emergency-key", text)
-        })?,
+        emergency_key: emergency_key
+            .map_or(Ok(PLACEHOLDER), |text| public_key("--emergency-key", text))?,
         governance_keys,
         governance_threshold: arguments.governance_threshold,
         accounts,
@@ -294,7 +294,12 @@ fn validator(text: &str) -> Result<ValidatorEntry, Failure> {
         account: fields.name("account")?,
         signing_key: fields.key()?,
         stake: fields.amount("stake")?,
-        url: fields.values.get("url").copied().unwrap_or_default().to_owned(),
+        url: fields
+            .values
+            .get("url")
+            .copied()
+            .unwrap_or_default()
+            .to_owned(),
     })
 }
 
@@ -302,7 +307,10 @@ fn validator(text: &str) -> Result<ValidatorEntry, Failure> {
 fn open_fields(chain: &NewChain) -> Vec<String> {
     let mut open = Vec::new();
     if chain.emergency_key == PLACEHOLDER {
-        open.push("parameters.emergency.validator_public_key: the key that signs emergency blocks".to_owned());
+        open.push(
+            "parameters.emergency.validator_public_key: the key that signs emergency blocks"
+                .to_owned(),
+        );
     }
     if chain.governance_keys.contains(&PLACEHOLDER) {
         open.push(format!(
@@ -310,12 +318,19 @@ fn open_fields(chain: &NewChain) -> Vec<String> {
             chain.governance_keys.len()
         ));
     }
-    for account in chain.accounts.iter().filter(|account| account.key == PLACEHOLDER) {
+    for account in chain
+        .accounts
+        .iter()
+        .filter(|account| account.key == PLACEHOLDER)
+    {
         open.push(format!("accounts: the key of {}", account.name));
     }
     for validator in &chain.validators {
         if validator.signing_key == Some(PLACEHOLDER) {
-            open.push(format!("validators: the signing key of {}", validator.account));
+            open.push(format!(
+                "validators: the signing key of {}",
+                validator.account
+            ));
         }
     }
     open

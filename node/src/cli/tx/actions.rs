@@ -10,7 +10,7 @@ use holdfast_rpc::methods::{GetValidators, NoParams};
 use holdfast_types::{AccountName, Action, Amount, ChainProperties, PublicKey};
 
 /// Flags that make an action of the account `from`. Without a node nothing can be asked of the chain.
-pub(super) trait MakeAction {
+pub(in crate::cli) trait MakeAction {
     fn action(&self, from: &AccountName, node: Option<&NodeClient>) -> Result<Action, Failure>;
 }
 
@@ -23,7 +23,12 @@ pub(in crate::cli) struct Transfer {
     #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
     amount: Amount,
     /// A note for the recipient, visible to everybody; at most 256 bytes.
-    #[arg(long, value_name = "TEXT", conflicts_with = "memo_hex", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "memo_hex",
+        default_value = ""
+    )]
     memo: String,
     /// The same for bytes that are no text, as hexadecimal digits.
     #[arg(long, value_name = "HEX")]
@@ -151,7 +156,8 @@ impl MakeAction for UpdateValidator {
 }
 
 fn signing_key(text: Option<&str>) -> Result<Option<PublicKey>, Failure> {
-    text.map(|text| public_key("--signing-key", text)).transpose()
+    text.map(|text| public_key("--signing-key", text))
+        .transpose()
 }
 
 /// Signing key and URL that the chain knows of the validator `from`.
@@ -173,7 +179,9 @@ fn present_validator(
         .find(|validator| validator.account.as_str() == from.as_str());
     match present {
         Some(validator) => {
-            let key = validator.signing_key.map(|key| PublicKey::new(*key.as_bytes()));
+            let key = validator
+                .signing_key
+                .map(|key| PublicKey::new(*key.as_bytes()));
             Ok((key, validator.url))
         }
         None => Err(Failure::new(

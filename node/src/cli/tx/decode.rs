@@ -69,7 +69,12 @@ pub(super) fn run(
 impl Decoded {
     fn as_text(&self) -> String {
         let body = &self.transaction.body;
-        let (kind, fields) = action_fields(&body.action);
+        let (kind, mut fields) = action_fields(&body.action);
+        for name in ["memo", "url"] {
+            if let Some(text) = fields.get(name).and_then(readable) {
+                fields.insert(name.to_owned(), text.into());
+            }
+        }
         let (title, signature) = match self.checked {
             Some((id, true)) => (id.to_string(), "valid for this chain"),
             Some((id, false)) => (id.to_string(), "NOT VALID for this chain"),
@@ -111,6 +116,12 @@ impl Decoded {
             "size_bytes": self.size_bytes,
         })
     }
+}
+
+/// Hexadecimal digits as the text that they encode, if they do.
+fn readable(digits: &Value) -> Option<String> {
+    let bytes = hex::decode(digits.as_str()?).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 /// Name and fields of an action, as `docs/transactions.md` has them: 64-bit numbers are decimal strings, bytes are

@@ -36,7 +36,10 @@ pub(super) fn run(
         return Err(Failure::new(
             ExitCode::Refused,
             format!("there is no transaction {id}"),
-            format!("the node at {} knows of none: it is in no block of its chain", node.url()),
+            format!(
+                "the node at {} knows of none: it is in no block of its chain",
+                node.url()
+            ),
             "check the id; ask the node that it was sent to, or send it again: that is harmless",
         ));
     }

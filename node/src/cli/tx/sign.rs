@@ -102,7 +102,7 @@ impl SigningArguments {
             Some(path) => path.clone(),
             None => global.home(context)?.key_file(KeyKind::Account),
         };
-        let public_key = PublicKey::new(keystore::load(&path)?.public_key());
+        let public_key = PublicKey::new(*keystore::load(&path)?.public_key());
         let nonce = self.next_nonce(public_key, node)?;
         let mut body = TransactionBody {
             sender: self.from,
@@ -141,11 +141,7 @@ impl SigningArguments {
     }
 
     /// The nonce that was given, else that of the account; with a node to ask, the key is compared on the way.
-    fn next_nonce(
-        &self,
-        public_key: PublicKey,
-        node: Option<&NodeClient>,
-    ) -> Result<u64, Failure> {
+    fn next_nonce(&self, public_key: PublicKey, node: Option<&NodeClient>) -> Result<u64, Failure> {
         if let Some(nonce) = self.nonce {
             return Ok(nonce);
         }
@@ -155,7 +151,10 @@ impl SigningArguments {
             return Err(Failure::new(
                 ExitCode::Keystore,
                 format!("this is not the key of {}", self.from),
-                format!("the account has {}, the key file {public_key}", account.public_key),
+                format!(
+                    "the account has {}, the key file {public_key}",
+                    account.public_key
+                ),
                 "name the key file of the account: --key FILE",
             ));
         }
@@ -236,7 +235,10 @@ pub(super) fn known_chain(
         }
     };
     let (genesis, _) = read_valid(&path)?;
-    Ok(Some((genesis.chain_id(), Some(genesis.parameters().clone()))))
+    Ok(Some((
+        genesis.chain_id(),
+        Some(genesis.parameters().clone()),
+    )))
 }
 
 fn parameters_of(node: &NodeClient) -> Result<Parameters, Failure> {
@@ -244,7 +246,10 @@ fn parameters_of(node: &NodeClient) -> Result<Parameters, Failure> {
     serde_json::from_value(Value::Object(parameters)).map_err(|error| {
         Failure::new(
             ExitCode::Unreachable,
-            format!("the parameters that {} gives are not understood", node.url()),
+            format!(
+                "the parameters that {} gives are not understood",
+                node.url()
+            ),
             error,
             "give --fee-max, or ask a node of this version",
         )
