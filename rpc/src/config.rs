@@ -47,7 +47,8 @@ pub struct RpcConfig {
     pub write_stall_timeout_ms: u32,
     /// How often the server pings a WebSocket client, in milliseconds.
     pub websocket_ping_interval_ms: u32,
-    /// A WebSocket client from which nothing came for this long, pongs included, is cut off, in milliseconds.
+    /// A WebSocket client from which nothing came for this long, pongs included, is closed, in milliseconds; counted in
+    /// whole pings.
     pub websocket_idle_timeout_ms: u32,
     /// Time for connections to end by themselves when the server stops, in milliseconds.
     pub shutdown_grace_ms: u32,

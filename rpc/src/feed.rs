@@ -73,6 +73,8 @@ struct Ring {
     /// Sequence of the newest event ever published; 0 before the first.
     newest: u64,
     transaction_ids: usize,
+    /// Sequence of the newest event of each kind that was evicted.
+    evicted_through: [u64; SubscriptionKind::NAMES.len()],
 }
 
 /// An event in the ring.
@@ -84,11 +86,13 @@ pub(crate) struct Entry {
     json: OnceLock<Box<str>>,
 }
 
-/// What a reader gets: the events from its position on, after those that it lost.
+/// What a reader of one kind of events gets: all events from its position on, after those that it lost.
 #[derive(Debug)]
 pub(crate) struct FeedRead {
-    /// Sequence of the last lost event, if any was lost.
+    /// Sequence of the last event that is gone, if any of the reader's kind is among those lost.
     pub(crate) lost_through: Option<u64>,
+    /// Height of the oldest block that the ring still tells the reader about.
+    pub(crate) first_height: Option<u64>,
     pub(crate) entries: Vec<Arc<Entry>>,
 }
 
@@ -174,8 +178,13 @@ impl Feed {
         CommitWaiter::new(self.clone(), id, receiver)
     }
 
-    /// At most `entries_max` events after `position`.
-    pub(crate) fn read_after(&self, position: u64, entries_max: usize) -> FeedRead {
+    /// At most `entries_max` events after `position`, for a reader that wants events of one kind.
+    pub(crate) fn read_after(
+        &self,
+        position: u64,
+        kind: SubscriptionKind,
+        entries_max: usize,
+    ) -> FeedRead {
         let ring = self
             .inner
             .ring
@@ -185,38 +194,19 @@ impl Feed {
             .entries
             .front()
             .map_or(ring.newest + 1, |entry| entry.sequence);
-        let lost_through = (position + 1 < first_kept).then(|| first_kept - 1);
+        let lost = position < ring.evicted_through[kind as usize];
         let skip = usize::try_from((position + 1).saturating_sub(first_kept)).unwrap_or(usize::MAX);
-        let entries = ring
-            .entries
-            .iter()
-            .skip(skip)
-            .take(entries_max)
-            .cloned()
-            .collect();
         FeedRead {
-            lost_through,
-            entries,
+            lost_through: lost.then(|| first_kept - 1),
+            first_height: ring.first_height(kind),
+            entries: ring
+                .entries
+                .iter()
+                .skip(skip)
+                .take(entries_max)
+                .cloned()
+                .collect(),
         }
-    }
-
-    /// Height of the oldest block that the ring still tells a subscriber of this kind about.
-    pub(crate) fn first_height(&self, kind: SubscriptionKind) -> Option<u64> {
-        let ring = self
-            .inner
-            .ring
-            .lock()
-            .expect("no holder of the ring panics");
-        ring.entries
-            .iter()
-            .find_map(|entry| match (&entry.event, kind) {
-                (ChainEvent::Receipts { height, .. }, SubscriptionKind::Receipts) => Some(*height),
-                (
-                    ChainEvent::Block(block),
-                    SubscriptionKind::Blocks | SubscriptionKind::Finality,
-                ) => Some(block.header.height.get()),
-                _ => None,
-            })
     }
 }
 
@@ -239,12 +229,34 @@ impl Ring {
                 .pop_front()
                 .expect("the loop runs while entries are left");
             self.transaction_ids -= evicted.event.transaction_count();
+            self.evicted_through[evicted.event.kind() as usize] = evicted.sequence;
         }
         self.newest
+    }
+
+    fn first_height(&self, kind: SubscriptionKind) -> Option<u64> {
+        self.entries
+            .iter()
+            .find_map(|entry| match (&entry.event, kind) {
+                (ChainEvent::Receipts { height, .. }, SubscriptionKind::Receipts) => Some(*height),
+                (
+                    ChainEvent::Block(block),
+                    SubscriptionKind::Blocks | SubscriptionKind::Finality,
+                ) => Some(block.header.height.get()),
+                _ => None,
+            })
     }
 }
 
 impl ChainEvent {
+    const fn kind(&self) -> SubscriptionKind {
+        match self {
+            Self::Block(_) => SubscriptionKind::Blocks,
+            Self::Receipts { .. } => SubscriptionKind::Receipts,
+            Self::Finality(_) => SubscriptionKind::Finality,
+        }
+    }
+
     fn transaction_count(&self) -> usize {
         match self {
             Self::Receipts {
@@ -314,14 +326,14 @@ mod tests {
     fn a_reader_that_keeps_up_loses_nothing() {
         let feed = Feed::new(1, FeedLimits::default());
         assert_eq!(feed.newest(), 0);
-        let read = feed.read_after(0, 10);
+        let read = feed.read_after(0, SubscriptionKind::Receipts, 10);
         assert_eq!((read.lost_through, sequences(&read)), (None, vec![]));
         for height in 1..=3 {
             feed.publish(receipts(height, 1));
         }
-        let read = feed.read_after(0, 2);
+        let read = feed.read_after(0, SubscriptionKind::Receipts, 2);
         assert_eq!((read.lost_through, sequences(&read)), (None, vec![1, 2]));
-        let read = feed.read_after(2, 2);
+        let read = feed.read_after(2, SubscriptionKind::Receipts, 2);
         assert_eq!((read.lost_through, sequences(&read)), (None, vec![3]));
     }
 
@@ -337,19 +349,28 @@ mod tests {
         for height in 1..=5 {
             feed.publish(receipts(height, 1));
         }
-        let read = feed.read_after(1, 10);
+        let read = feed.read_after(1, SubscriptionKind::Receipts, 10);
         assert_eq!(
             (read.lost_through, sequences(&read)),
             (Some(2), vec![3, 4, 5])
         );
-        assert_eq!(feed.first_height(SubscriptionKind::Receipts), Some(3));
-        assert_eq!(feed.first_height(SubscriptionKind::Blocks), None);
+        assert_eq!(read.first_height, Some(3));
+        let read = feed.read_after(1, SubscriptionKind::Blocks, 10);
+        assert_eq!(
+            (read.lost_through, read.first_height),
+            (None, None),
+            "no block was lost"
+        );
         feed.publish(receipts(6, 9));
-        let read = feed.read_after(5, 10);
+        let read = feed.read_after(5, SubscriptionKind::Receipts, 10);
         assert_eq!((read.lost_through, sequences(&read)), (None, vec![6]));
-        assert_eq!(feed.read_after(3, 10).lost_through, Some(4));
+        assert_eq!(
+            feed.read_after(3, SubscriptionKind::Receipts, 10)
+                .lost_through,
+            Some(4)
+        );
         feed.publish(receipts(7, 100));
-        let read = feed.read_after(0, 10);
+        let read = feed.read_after(0, SubscriptionKind::Receipts, 10);
         assert_eq!((read.lost_through, sequences(&read)), (Some(6), vec![7]));
     }
 

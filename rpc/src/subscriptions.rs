@@ -128,7 +128,7 @@ impl Subscription {
     /// Makes the next notifications. Never waits for events; may wait for a query of receipts.
     pub(crate) async fn turn(&mut self, state: &Arc<ServerState>) -> Turn {
         let feed = state.feed();
-        let read = feed.read_after(self.position, EVENTS_PER_TURN);
+        let read = feed.read_after(self.position, self.kind, EVENTS_PER_TURN);
         let mut notifications = Vec::new();
         if read.lost_through.is_some() || self.foreign_cursor.is_some() {
             let from = self
@@ -136,8 +136,7 @@ impl Subscription {
                 .take()
                 .unwrap_or_else(|| feed.cursor(self.position));
             self.position = read.lost_through.unwrap_or(self.position);
-            let next_height = feed.first_height(self.kind);
-            notifications.push(self.gap(state, from, next_height));
+            notifications.push(self.gap(state, from, read.first_height));
         }
         let certified_height = feed.certified_height();
         let mut more = read.entries.len() == EVENTS_PER_TURN;

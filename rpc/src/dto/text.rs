@@ -145,7 +145,10 @@ impl From<Vec<u8>> for HexBytes {
 
 impl Serialize for HexBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::encode(&self.0))
+        let mut digits = vec![0; 2 * self.0.len()];
+        hex::encode_to_slice(&self.0, &mut digits).expect("the buffer is two digits per byte long");
+        serializer
+            .serialize_str(std::str::from_utf8(&digits).expect("hexadecimal digits are ASCII"))
     }
 }
 

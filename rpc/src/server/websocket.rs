@@ -122,7 +122,8 @@ impl Session {
                     if !reading {
                         // Pongs are not read either.
                         liveness.heard();
-                    } else if liveness.is_silent() {
+                    }
+                    if !liveness.count_ping() {
                         return End::Close(
                             close_code::POLICY,
                             "no sign of life: pings were not answered",
@@ -250,31 +251,36 @@ fn text_message(text: String, reservations: Vec<super::Reservation>) -> Message 
     Message::Text(Utf8Bytes::try_from(bytes).expect("the bytes were a string"))
 }
 
-/// Pings, and when the client was last heard.
+/// Pings, and how many went out since the client was last heard. Counting them, instead of time, a busy node does not
+/// blame a client for replies that it has not come to read yet.
 struct Liveness {
     ticks: Interval,
-    last_heard: Instant,
-    idle_timeout: Duration,
+    pings_unanswered: u32,
+    pings_unanswered_max: u32,
 }
 
 impl Liveness {
     fn new(state: &ServerState) -> Self {
-        let period = milliseconds(state.config.websocket_ping_interval_ms);
+        let period_ms = state.config.websocket_ping_interval_ms;
+        let period = milliseconds(period_ms);
         let mut ticks = interval_at(Instant::now() + period, period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let idle_timeout = milliseconds(state.config.websocket_idle_timeout_ms);
+        let pings_unanswered_max = state.config.websocket_idle_timeout_ms / period_ms;
         Self {
             ticks,
-            last_heard: Instant::now(),
-            idle_timeout,
+            pings_unanswered: 0,
+            pings_unanswered_max,
         }
     }
 
-    fn heard(&mut self) {
-        self.last_heard = Instant::now();
+    const fn heard(&mut self) {
+        self.pings_unanswered = 0;
     }
 
-    fn is_silent(&self) -> bool {
-        self.last_heard.elapsed() > self.idle_timeout
+    /// Counts another ping, unless too many are unanswered.
+    const fn count_ping(&mut self) -> bool {
+        let silent = self.pings_unanswered >= self.pings_unanswered_max;
+        self.pings_unanswered += 1;
+        !silent
     }
 }
