@@ -9,4 +9,5 @@ mod full;
 mod guard;
 mod harness;
 mod script;
+mod tree;
 mod truncation;
