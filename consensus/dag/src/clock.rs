@@ -1,7 +1,7 @@
 //! The threshold clock (rule D2).
 
 use crate::vertices::VertexStore;
-use holdfast_types::{AuthorityIndex, Round};
+use holdfast_types::Round;
 
 /// Shows the round in which this validator may propose: one above the highest complete round.
 #[derive(Clone, Debug)]
@@ -50,34 +50,5 @@ impl ThresholdClock {
             self.round = round;
             self.entered_at_ms = now_ms;
         }
-    }
-}
-
-/// Authorities whose vertices stand in a round: a set over the committee.
-#[derive(Clone, Debug)]
-pub(crate) struct AuthoritySet {
-    members: Vec<bool>,
-    count: usize,
-}
-
-impl AuthoritySet {
-    pub(crate) fn new(committee_size: usize) -> Self {
-        Self {
-            members: vec![false; committee_size],
-            count: 0,
-        }
-    }
-
-    pub(crate) fn insert(&mut self, authority: AuthorityIndex) {
-        if let Some(member) = self.members.get_mut(authority.as_usize())
-            && !*member
-        {
-            *member = true;
-            self.count = self.count.saturating_add(1);
-        }
-    }
-
-    pub(crate) const fn count(&self) -> usize {
-        self.count
     }
 }

@@ -1,11 +1,13 @@
-//! The commit rule (rules D6 to D8). Stateless over the DAG: the same vertices and the same cursor give the same
-//! decisions, so it may be asked at any time.
+//! The commit rule (rules D6 to D8).
+//!
+//! A function of the DAG and the cursor, whoever asks and however often. What it keeps between two questions is only what
+//! the same DAG would give again: direct decisions never change, so each is made once, and where none is new there is
+//! nothing to decide. A DAG in which thousands of rounds wait for a leader then costs no more per vertex than any other.
 
-use crate::clock::AuthoritySet;
 use crate::leaders::LeaderSchedule;
-use crate::vertices::VertexStore;
+use crate::vertices::{Versions, VertexStore};
 use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexRef};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A place in the sequence of leaders.
@@ -24,167 +26,248 @@ pub enum Decision {
     Commit(Arc<VerifiedVertex>),
 }
 
+impl Decision {
+    const fn is_made(&self) -> bool {
+        !matches!(self, Self::Undecided)
+    }
+}
+
 /// Rounds from a leader to the vertices that certify it.
 const CERTIFY_DISTANCE: u64 = 2;
 /// Rounds from a leader to the first possible anchor.
 const WAVE_LENGTH: u64 = CERTIFY_DISTANCE + 1;
 
+type Decided = (LeaderSlot, Decision);
+
 /// The commit rule over one DAG.
-#[derive(Clone, Copy, Debug)]
-pub struct Committer<'a> {
-    pub vertices: &'a VertexStore,
-    pub schedule: &'a LeaderSchedule,
-    pub quorum: usize,
-    pub committee_size: usize,
+#[derive(Clone, Debug)]
+pub struct Committer {
+    quorum: usize,
+    /// Direct decisions by round, in the order of positions.
+    direct: BTreeMap<Round, Vec<Decided>>,
+    /// A slot may have a decision that the last question did not find.
+    is_fresh: bool,
 }
 
-impl Committer<'_> {
-    /// The decided slots after `cursor`, in order, up to the first undecided one.
+impl Committer {
     #[must_use]
-    pub fn decide(&self, cursor: Option<(Round, usize)>) -> Vec<(LeaderSlot, Decision)> {
-        let mut decisions = self.decide_all(cursor);
-        let decided = decisions
-            .iter()
-            .position(|(_, decision)| *decision == Decision::Undecided)
-            .unwrap_or(decisions.len());
-        decisions.truncate(decided);
-        decisions.into()
+    pub const fn new(quorum: usize) -> Self {
+        Self {
+            quorum,
+            direct: BTreeMap::new(),
+            is_fresh: true,
+        }
     }
 
-    /// Every slot after `cursor` that has a decision or could get one, in order.
-    fn decide_all(&self, cursor: Option<(Round, usize)>) -> VecDeque<(LeaderSlot, Decision)> {
-        let first_round = cursor.map_or(Round(1), |(round, _)| round);
-        let mut decisions: VecDeque<(LeaderSlot, Decision)> = VecDeque::new();
-        let mut round = self.vertices.highest_round().previous();
-        while round >= first_round && round > Round::ZERO {
-            let leaders = self.schedule.leaders(round);
-            for (position, authority) in leaders.into_iter().enumerate().rev() {
-                if cursor.is_some_and(|cursor| (round, position) <= cursor) {
+    /// Looks at the slots that a vertex of `round`, just accepted, may decide. To be called for every one.
+    pub fn observe(&mut self, vertices: &VertexStore, schedule: &LeaderSchedule, round: Round) {
+        for distance in 1..=CERTIFY_DISTANCE {
+            let slots = round.minus(distance);
+            if slots > Round::ZERO {
+                self.decide_round(vertices, schedule, slots);
+            }
+        }
+    }
+
+    /// Forgets what was decided with the leaders before a change of the schedule.
+    pub fn schedule_changed(&mut self) {
+        self.direct.clear();
+        self.is_fresh = true;
+    }
+
+    /// Decided slots after `cursor`, in order: the next ones if there are any, though perhaps not all. To be called again
+    /// with the last of them, until there are none.
+    #[must_use]
+    pub fn decide(
+        &mut self,
+        vertices: &VertexStore,
+        schedule: &LeaderSchedule,
+        cursor: Option<(Round, usize)>,
+    ) -> Vec<Decided> {
+        if !self.is_fresh {
+            return Vec::new();
+        }
+        let mut slots = self.window(vertices, schedule, cursor);
+        self.decide_by_anchors(vertices, &mut slots);
+        let decided = slots
+            .iter()
+            .position(|(_, decision)| !decision.is_made())
+            .unwrap_or(slots.len());
+        slots.truncate(decided);
+        self.is_fresh = !slots.is_empty();
+        slots
+    }
+
+    /// The slots after `cursor` with their direct decisions: up to where no slot of the window can need one beyond it, or
+    /// all that could have one.
+    fn window(
+        &mut self,
+        vertices: &VertexStore,
+        schedule: &LeaderSchedule,
+        cursor: Option<(Round, usize)>,
+    ) -> Vec<Decided> {
+        let mut round = cursor.map_or(Round(1), |(round, _)| round);
+        self.direct = self.direct.split_off(&round);
+        let highest = vertices.highest_round();
+        let mut window = Vec::new();
+        let mut decided_rounds: u64 = 0;
+        while round < highest {
+            if !self.direct.contains_key(&round) {
+                self.decide_round(vertices, schedule, round);
+            }
+            let slots = self.direct.get(&round).into_iter().flatten();
+            let (mut all_decided, mut one_committed) = (true, false);
+            for (slot, decision) in slots {
+                if cursor.is_some_and(|cursor| (slot.round, slot.position) <= cursor) {
                     continue;
                 }
-                let slot = LeaderSlot {
-                    round,
-                    position,
-                    authority,
-                };
-                let decision = match self.decide_directly(slot) {
-                    Decision::Undecided => self.decide_by_anchor(slot, &decisions),
-                    decided => decided,
-                };
-                decisions.push_front((slot, decision));
+                all_decided &= decision.is_made();
+                one_committed |= matches!(decision, Decision::Commit(_));
+                window.push((*slot, decision.clone()));
             }
-            round = round.previous();
+            decided_rounds = if all_decided {
+                decided_rounds.saturating_add(1)
+            } else {
+                0
+            };
+            // Undecided slots lie a wave below, so their anchors are at or below the leader that is committed here.
+            if decided_rounds >= WAVE_LENGTH && one_committed {
+                break;
+            }
+            round = round.next();
         }
-        decisions
+        window
     }
 
-    /// Rule D7.
-    fn decide_directly(&self, slot: LeaderSlot) -> Decision {
-        let certify_round = slot.round.plus(CERTIFY_DISTANCE);
-        if self.vertices.authors(certify_round) >= self.quorum {
-            for candidate in self.vertices.slot(slot.round, slot.authority) {
-                if self.certifiers(candidate, certify_round) >= self.quorum {
-                    return Decision::Commit(Arc::clone(candidate));
+    /// Brings the direct decisions of a round up to date.
+    fn decide_round(&mut self, vertices: &VertexStore, schedule: &LeaderSchedule, round: Round) {
+        let slots = self.direct.entry(round).or_insert_with(|| {
+            let leaders = schedule.leaders(round).into_iter().zip(0..);
+            let slots = leaders.map(|(authority, position)| LeaderSlot {
+                round,
+                position,
+                authority,
+            });
+            slots.map(|slot| (slot, Decision::Undecided)).collect()
+        });
+        for (slot, decision) in slots {
+            if !decision.is_made() {
+                *decision = decide_directly(vertices, self.quorum, *slot);
+                self.is_fresh |= decision.is_made();
+            }
+        }
+    }
+
+    /// Rule D8, from the last slot to the first, as a slot's anchor is behind it.
+    fn decide_by_anchors(&self, vertices: &VertexStore, slots: &mut [Decided]) {
+        let Some((first, _)) = slots.first() else {
+            return;
+        };
+        let lowest = first.round.plus(CERTIFY_DISTANCE);
+        // For every slot, the first that is not skipped of itself and those behind it.
+        let mut not_skipped: Vec<Option<usize>> = vec![None; slots.len()];
+        let mut history: Option<History> = None;
+        for at in (0..slots.len()).rev() {
+            let Some((slot, decision)) = slots.get(at) else {
+                continue;
+            };
+            if !decision.is_made() {
+                let slot = *slot;
+                let wave = slot.round.plus(WAVE_LENGTH);
+                let behind = slots.partition_point(|(later, _)| later.round < wave);
+                let anchor = not_skipped.get(behind).copied().flatten();
+                let made = match anchor.and_then(|anchor| slots.get(anchor)) {
+                    Some((_, Decision::Commit(anchor))) => {
+                        // The anchors of lower slots are the same or lower, and so are the rounds asked for.
+                        let mut opened = history
+                            .take()
+                            .filter(|history| history.anchor == anchor.reference())
+                            .unwrap_or_else(|| History::new(vertices, anchor, lowest));
+                        let made = self.decide_in_history(vertices, slot, &mut opened);
+                        history = Some(opened);
+                        made
+                    }
+                    _ => Decision::Undecided,
+                };
+                if let Some((_, decision)) = slots.get_mut(at) {
+                    *decision = made;
                 }
             }
+            let is_skipped = matches!(slots.get(at), Some((_, Decision::Skip)));
+            let next = if is_skipped {
+                not_skipped.get(at.saturating_add(1)).copied().flatten()
+            } else {
+                Some(at)
+            };
+            if let Some(first) = not_skipped.get_mut(at) {
+                *first = next;
+            }
         }
-        let vote_round = slot.round.next();
-        if self.vertices.authors(vote_round) >= self.quorum
-            && self.blamers(slot, vote_round) >= self.quorum
-        {
-            return Decision::Skip;
-        }
-        Decision::Undecided
     }
 
-    /// Rule D8.
-    fn decide_by_anchor(
+    /// Commit if the anchor's history holds a certificate for a vertex of the slot, else skip.
+    fn decide_in_history(
         &self,
+        vertices: &VertexStore,
         slot: LeaderSlot,
-        later: &VecDeque<(LeaderSlot, Decision)>,
+        history: &mut History,
     ) -> Decision {
-        let anchor = later
-            .iter()
-            .filter(|(later, _)| later.round >= slot.round.plus(WAVE_LENGTH))
-            .find(|(_, decision)| *decision != Decision::Skip);
-        let Some((_, Decision::Commit(anchor))) = anchor else {
-            return Decision::Undecided;
+        let Some(reached) = history.at(vertices, slot.round.plus(CERTIFY_DISTANCE)) else {
+            return Decision::Skip;
         };
-        let certify_round = slot.round.plus(CERTIFY_DISTANCE);
-        let history = self.history_at(anchor, certify_round);
-        for candidate in self.vertices.slot(slot.round, slot.authority) {
-            if history
-                .iter()
-                .any(|vertex| self.certifies(vertex, &candidate.reference()))
-            {
+        let place = (slot.round, slot.authority);
+        for (candidate, version) in vertices.slot(slot.round, slot.authority).iter().zip(0..) {
+            if vertices.is_certified_by(reached, place, version, self.quorum) {
                 return Decision::Commit(Arc::clone(candidate));
             }
         }
         Decision::Skip
     }
+}
 
-    /// Authors with a vertex in `round` that certifies the leader vertex.
-    fn certifiers(&self, leader: &VerifiedVertex, round: Round) -> usize {
-        let reference = leader.reference();
-        let mut authors = AuthoritySet::new(self.committee_size);
-        for vertex in self.vertices.round(round) {
-            if self.certifies(vertex, &reference) {
-                authors.insert(vertex.author());
+/// Rule D7.
+fn decide_directly(vertices: &VertexStore, quorum: usize, slot: LeaderSlot) -> Decision {
+    let place = (slot.round, slot.authority);
+    if vertices.authors(slot.round.plus(CERTIFY_DISTANCE)) >= quorum {
+        for (candidate, version) in vertices.slot(slot.round, slot.authority).iter().zip(0..) {
+            if vertices.certifiers(place, version, quorum) >= quorum {
+                return Decision::Commit(Arc::clone(candidate));
             }
         }
-        authors.count()
     }
+    if vertices.authors(slot.round.next()) >= quorum && vertices.blamers(place) >= quorum {
+        return Decision::Skip;
+    }
+    Decision::Undecided
+}
 
-    /// Authors with a vertex in `round` that votes for no vertex of the slot.
-    fn blamers(&self, slot: LeaderSlot, round: Round) -> usize {
-        let mut authors = AuthoritySet::new(self.committee_size);
-        for vertex in self.vertices.round(round) {
-            let votes = vertex
-                .parents()
-                .iter()
-                .any(|parent| parent.slot() == (slot.round, slot.authority));
-            if !votes {
-                authors.insert(vertex.author());
-            }
+/// The history of an anchor, opened downwards as far as it was asked for.
+struct History {
+    anchor: VertexRef,
+    /// Nothing is asked for below.
+    lowest: Round,
+    /// Reached and not opened yet.
+    open: BTreeMap<Round, Versions>,
+}
+
+impl History {
+    fn new(vertices: &VertexStore, anchor: &VerifiedVertex, lowest: Round) -> Self {
+        let anchor = anchor.reference();
+        Self {
+            anchor,
+            lowest,
+            open: BTreeMap::from([(anchor.round, vertices.only(&anchor))]),
         }
-        authors.count()
     }
 
-    /// Rule D6. A vertex has one parent per slot, so its parents of one round are of distinct authors.
-    fn certifies(&self, vertex: &VerifiedVertex, leader: &VertexRef) -> bool {
-        let vote_round = leader.round.next();
-        let votes = vertex
-            .parents()
-            .iter()
-            .filter(|parent| parent.round == vote_round)
-            .filter_map(|parent| self.vertices.get(parent))
-            .filter(|voter| voter.parents().contains(leader))
-            .count();
-        votes >= self.quorum
-    }
-
-    /// Vertices of `round` in the history of `from`.
-    fn history_at(&self, from: &Arc<VerifiedVertex>, round: Round) -> Vec<&Arc<VerifiedVertex>> {
-        let mut seen: BTreeSet<VertexRef> = BTreeSet::new();
-        let mut open: BTreeSet<VertexRef> = from.parents().iter().copied().collect();
-        let mut found = Vec::new();
-        // Highest first: every vertex is opened once, and nothing below `round` is.
-        while let Some(reference) = open.pop_last() {
-            if reference.round < round {
-                break;
-            }
-            if !seen.insert(reference) {
-                continue;
-            }
-            let Some(vertex) = self.vertices.get(&reference) else {
-                continue;
-            };
-            if reference.round == round {
-                found.push(vertex);
-            } else {
-                open.extend(vertex.parents());
-            }
+    /// The vertices of `round` in the history. Every round is opened once, so rounds must be asked for downwards.
+    fn at(&mut self, vertices: &VertexStore, round: Round) -> Option<&Versions> {
+        while let Some(entry) = self.open.last_entry()
+            && *entry.key() > round
+        {
+            let (opened, reached) = entry.remove_entry();
+            vertices.open_parents(opened, &reached, self.lowest, &mut self.open);
         }
-        found
+        self.open.get(&round)
     }
 }

@@ -75,6 +75,7 @@ pub struct DagCore {
     clock: ThresholdClock,
     schedule: LeaderSchedule,
     linearizer: Linearizer,
+    committer: Committer,
     /// Last decided leader slot.
     cursor: Option<(Round, usize)>,
     /// Vertices that no own vertex has in its history.
@@ -135,6 +136,7 @@ impl DagCore {
                 context.anchor_timestamp,
                 config.gc_depth,
             ),
+            committer: Committer::new(committee.quorum()),
             cursor: None,
             frontier: BTreeSet::new(),
             own_last: None,
@@ -299,6 +301,8 @@ impl DagCore {
         while let Some(vertex) = ready.pop_front() {
             let reference = vertex.reference();
             self.vertices.insert(Arc::clone(&vertex));
+            self.committer
+                .observe(&self.vertices, &self.schedule, reference.round);
             self.frontier.insert(reference);
             if Some(reference.author) == self.me {
                 self.own_sent_at_ms = now_ms;
@@ -319,13 +323,9 @@ impl DagCore {
         let mut committed = Vec::new();
         let mut freed = Vec::new();
         loop {
-            let decided = Committer {
-                vertices: &self.vertices,
-                schedule: &self.schedule,
-                quorum: self.context.committee.quorum(),
-                committee_size: self.context.committee.size(),
-            }
-            .decide(self.cursor);
+            let decided = self
+                .committer
+                .decide(&self.vertices, &self.schedule, self.cursor);
             if decided.is_empty() {
                 return (committed, freed);
             }
@@ -340,6 +340,7 @@ impl DagCore {
                 freed.extend(self.collect_garbage(now_ms));
                 if schedule_changed {
                     // Decisions on later rounds were made with the old leaders: decide again.
+                    self.committer.schedule_changed();
                     break;
                 }
             }
@@ -534,22 +535,13 @@ impl DagCore {
             .unwrap_or_default()
     }
 
-    /// Vertices of the last complete round that at least 2f + 1 vertices of the next round name: what the stall detector
-    /// counts. Returned for the round before the clock's previous one.
+    /// Vertices of `round` that vertices of at least 2f + 1 authors of the next round name: what the stall detector counts.
     #[must_use]
     pub fn certified_vertices(&self, round: Round) -> usize {
         let threshold = self.context.committee.certified_threshold();
         self.vertices
             .round(round)
-            .filter(|vertex| {
-                let reference = vertex.reference();
-                let references = self
-                    .vertices
-                    .round(round.next())
-                    .filter(|child| child.parents().contains(&reference))
-                    .count();
-                references >= threshold
-            })
+            .filter(|vertex| self.vertices.supporters(&vertex.reference()) >= threshold)
             .count()
     }
 

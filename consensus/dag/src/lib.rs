@@ -50,6 +50,7 @@
     )
 )]
 
+mod authority_set;
 pub mod clock;
 pub mod commit;
 pub mod config;

@@ -135,15 +135,16 @@ pub(crate) fn feed_with(
 /// The decided slots of a drawing that nothing was garbage-collected of, in order: `3` for a committed leader of round 3
 /// (`3'` for its second vertex), `-3` for a skipped slot, `3.1` for the second position of a round.
 pub(crate) fn decisions(drawing: &Drawing, core: &DagCore, leaders_per_round: u16) -> String {
-    let committee = &drawing.context.committee;
-    let committer = Committer {
-        vertices: core.vertices(),
-        schedule: core.schedule(),
-        quorum: committee.quorum(),
-        committee_size: committee.size(),
-    };
-    let words: Vec<String> = committer
-        .decide(None)
+    let mut committer = Committer::new(drawing.context.committee.quorum());
+    let mut decided = Vec::new();
+    let mut cursor = None;
+    loop {
+        let more = committer.decide(core.vertices(), core.schedule(), cursor);
+        let Some((last, _)) = more.last() else { break };
+        cursor = Some((last.round, last.position));
+        decided.extend(more);
+    }
+    let words: Vec<String> = decided
         .into_iter()
         .map(|(slot, decision)| {
             let position = if leaders_per_round > 1 {
