@@ -13,7 +13,7 @@
 //! - [`verification`]: decodes and verifies what others send;
 //! - [`traffic`], [`peers`], [`serve`], [`sync`]: the network's side;
 //! - [`board`], [`backend`], [`facts`]: what RPC, metrics and logs show;
-//! - [`start`]: how it is put together; [`failures`]: how it ends.
+//! - [`mod@start`]: how it is put together; [`failures`]: how it ends.
 
 pub mod backend;
 pub mod board;
