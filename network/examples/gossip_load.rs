@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use holdfast_network::{
-    Multiaddr, Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle, Topic, Verdict,
+    Multiaddr, Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle, Topic,
+    TopicCounters, Verdict,
 };
 
 struct Load {
@@ -79,7 +80,7 @@ async fn run(load: Load) {
     println!("{} nodes connected", load.nodes);
 
     let (start, used_before) = (Instant::now(), processor_seconds());
-    let mut listeners = Vec::new();
+    let (mut listeners, mut handles) = (Vec::new(), Vec::new());
     for (number, (handle, events)) in nodes.into_iter().enumerate() {
         tokio::spawn(publish(
             handle.clone(),
@@ -90,6 +91,7 @@ async fn run(load: Load) {
             start,
         ));
         let expected = load.messages() * (load.nodes - 1);
+        handles.push(handle.clone());
         listeners.push(tokio::spawn(listen(handle, events, expected, start)));
     }
     let mut delays = Vec::new();
@@ -102,6 +104,7 @@ async fn run(load: Load) {
         start.elapsed(),
         processor_seconds() - used_before,
     );
+    report_counters(&handles);
 }
 
 async fn publish(
@@ -182,6 +185,36 @@ fn report(load: &Load, delays: &mut [u64], elapsed: Duration, used: f64) {
         "processor {:.2} cores, {:.2} ms per delivery",
         used / elapsed.as_secs_f64(),
         used * 1000.0 / delays.len().max(1) as f64
+    );
+}
+
+/// What the nodes counted, summed up.
+fn report_counters(handles: &[NetworkHandle]) {
+    let counters: Vec<_> = handles.iter().map(NetworkHandle::counters).collect();
+    let sum = |count: fn(&TopicCounters) -> u64| {
+        counters
+            .iter()
+            .map(|node| count(node.topic(Topic::Vertices)))
+            .sum::<u64>()
+    };
+    println!(
+        "published {}  unheard {}  unsent {}  received {}  delivered {}  limited {}  dropped {}  late {}",
+        sum(|topic| topic.published_messages),
+        sum(|topic| topic.unheard_messages),
+        sum(|topic| topic.unsent_messages),
+        sum(|topic| topic.received_messages),
+        sum(|topic| topic.delivered_messages),
+        sum(|topic| topic.rate_limited_messages),
+        sum(|topic| topic.overflowed_messages),
+        sum(|topic| topic.late_verdicts),
+    );
+    println!(
+        "connections {}  closed {}",
+        counters
+            .iter()
+            .map(|node| node.links.established)
+            .sum::<u64>(),
+        counters.iter().map(|node| node.links.closed).sum::<u64>(),
     );
 }
 

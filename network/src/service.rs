@@ -3,6 +3,7 @@
 mod asking;
 mod gossiping;
 mod links;
+mod peer;
 
 use std::{
     collections::HashMap,
@@ -29,7 +30,7 @@ use crate::{
     handshake::RefusedHandshake,
     penalty::{Ledger, Penalty},
     queue::EventSender,
-    service::{asking::PendingRequest, links::Peer},
+    service::{asking::PendingRequest, peer::Peer},
     topic::{Plane, Priority},
 };
 
@@ -87,6 +88,7 @@ pub(crate) struct Service {
     refusal_logs: TokenBucket,
     early: Vec<SwarmEvent<NodeBehaviourEvent>>,
     ticks: u64,
+    ticked: Instant,
 }
 
 /// What the task is built from.
@@ -121,6 +123,7 @@ impl Service {
             refusal_logs: TokenBucket::new(REFUSAL_LOGS, Instant::now()),
             early: parts.early,
             ticks: 0,
+            ticked: Instant::now(),
         }
     }
 

@@ -1,11 +1,7 @@
 //! Connections: who is there, whom to dial, who must go.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
@@ -18,120 +14,31 @@ use libp2p::{
 
 use crate::{
     address::{is_dialable, is_plain_transport},
-    event::{Direction, DisconnectReason, HandshakeRefusal, NetworkEvent, PeerHandshake},
+    event::{Direction, DisconnectReason, HandshakeRefusal, NetworkEvent},
     gossip::GRAYLIST_SCORE,
-    handle::PeerInfo,
     handshake::{OWN_ADDRESSES_MAX, RefusedHandshake, RemoteHello},
     penalty::{PeerClass, Penalty},
-    service::{Service, asking::AskingLimits},
-    transport::meter::Traffic,
+    service::{
+        Service,
+        peer::{Link, Peer},
+    },
 };
-
-/// Two nodes that dial each other at once have two connections, both younger than this. A new
-/// connection beside an older one means that the peer has lost the old one.
-const SIMULTANEOUS: Duration = Duration::from_secs(5);
-
-/// After this one of two simultaneous connections is closed. Not at once: the first gossip packets
-/// may be on their way on either.
-const SETTLED: Duration = Duration::from_secs(3);
 
 /// A peer that does not take consensus gossip is announced after this all the same: it can still be
 /// asked.
 const SUBSCRIPTION_WAIT: Duration = Duration::from_secs(5);
 
-/// Weight of a new ping in the smoothed latency.
-const LATENCY_WEIGHT: f64 = 0.2;
-
 /// Whoever connects to a common peer at the same moment as we is not in its handshake yet: it is asked
 /// again soon, and then from time to time.
-const EXCHANGE_FIRST: Duration = Duration::from_secs(1);
+pub(super) const EXCHANGE_FIRST: Duration = Duration::from_secs(1);
 const EXCHANGE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A tick that comes so late means that this task, or the whole machine, stood still: answers to
+/// pings may be waiting unread, and nobody is to blame.
+const STANDSTILL: Duration = Duration::from_secs(2);
 
 /// Scores, shares and leftovers are looked at every so many ticks.
 const SLOW_TICK: u64 = 4;
-
-/// A peer with at least one connection.
-#[derive(Debug)]
-pub(super) struct Peer {
-    links: Vec<Link>,
-    hello: RemoteHello,
-    claim: Bytes,
-    traffic: Arc<Traffic>,
-    since: Instant,
-    since_wall: SystemTime,
-    latency_ms: Option<f64>,
-    /// Whether the node knows of it.
-    pub(super) announced: bool,
-    /// Why it will be disconnected, once that is decided.
-    leaving: Option<DisconnectReason>,
-    pub(super) asking: AskingLimits,
-    /// When to ask it for addresses of others.
-    next_exchange: Instant,
-}
-
-#[derive(Debug, Clone)]
-struct Link {
-    id: ConnectionId,
-    direction: Direction,
-    address: Multiaddr,
-    since: Instant,
-}
-
-impl Peer {
-    pub(super) fn info(&self, peer_id: PeerId, class: PeerClass, score: f64) -> PeerInfo {
-        let link = self
-            .links
-            .first()
-            .expect("a peer has at least one connection");
-        PeerInfo {
-            peer_id,
-            address: link.address.clone(),
-            direction: link.direction,
-            agent: self.hello.software_version.clone(),
-            latency_ms: self.latency_ms,
-            score,
-            class,
-            connected_since: self.since_wall,
-            bytes_received: self.traffic.received.get(),
-            bytes_sent: self.traffic.sent.get(),
-            claim: self.claim.clone(),
-        }
-    }
-
-    fn introduction(&self) -> PeerHandshake {
-        let link = self
-            .links
-            .first()
-            .expect("a peer has at least one connection");
-        PeerHandshake {
-            protocol_version: self.hello.protocol_version,
-            software_version: self.hello.software_version.clone(),
-            claim: self.claim.clone(),
-            address: link.address.clone(),
-            direction: link.direction,
-        }
-    }
-
-    /// Of two connections from dialling each other at once, those to close: ours, if `we_yield`.
-    fn surplus(&self, now: Instant, we_yield: bool) -> Vec<ConnectionId> {
-        let settled = self
-            .links
-            .iter()
-            .all(|link| now.saturating_duration_since(link.since) >= SETTLED);
-        let kept = self
-            .links
-            .iter()
-            .any(|link| link.direction == Direction::Inbound);
-        if self.links.len() < 2 || !settled || !kept || !we_yield {
-            return Vec::new();
-        }
-        let ours = self
-            .links
-            .iter()
-            .filter(|link| link.direction == Direction::Outbound);
-        ours.map(|link| link.id).collect()
-    }
-}
 
 impl Service {
     pub(super) fn on_established(
@@ -148,25 +55,18 @@ impl Service {
         } else {
             Direction::Inbound
         };
-        let address = endpoint.get_remote_address().clone();
-        let link = Link {
-            id,
-            direction,
-            address,
-            since: now,
-        };
+        let link = Link::new(id, direction, endpoint.get_remote_address().clone(), now);
         if let Some(record) = self.peers.get_mut(&peer) {
-            let restarted = hello.is_some_and(|hello| hello.instance != record.hello.instance);
-            let older = record
-                .links
-                .iter()
-                .any(|old| now.saturating_duration_since(old.since) >= SIMULTANEOUS);
-            record.links.push(link);
             // The routers greet a peer once, on its first connection. If that one is dead they would
             // never greet the new one: everything must begin afresh.
-            if restarted || older || record.leaving.is_some() {
+            if record.is_stale(hello.map(|hello| hello.instance), now) {
                 self.disconnect(peer, DisconnectReason::Stale);
             }
+            let record = self
+                .peers
+                .get_mut(&peer)
+                .expect("disconnecting keeps the record");
+            record.links.push(link);
             return;
         }
         let Some(hello) = hello else {
@@ -176,19 +76,8 @@ impl Service {
         };
         self.learn_from(peer, &hello, now);
         self.book.connected(&peer, now);
-        let record = Peer {
-            links: vec![link],
-            claim: Bytes::from(hello.claim.clone()),
-            hello,
-            traffic: self.shared.handshakes.traffic(peer),
-            since: now,
-            since_wall: SystemTime::now(),
-            latency_ms: None,
-            announced: false,
-            leaving: None,
-            asking: AskingLimits::new(now),
-            next_exchange: now + EXCHANGE_FIRST,
-        };
+        let traffic = self.shared.handshakes.traffic(peer);
+        let record = Peer::new(hello, link, traffic, now);
         self.peers.insert(peer, record);
         self.count_peers();
         self.tell_addresses();
@@ -310,22 +199,10 @@ impl Service {
         match event.result {
             Ok(round_trip) => {
                 if let Some(record) = self.peers.get_mut(&event.peer) {
-                    let new = round_trip.as_secs_f64() * 1000.0;
-                    let smoothed = record
-                        .latency_ms
-                        .map_or(new, |old| old + LATENCY_WEIGHT * (new - old));
-                    record.latency_ms = Some(smoothed);
+                    record.answered_ping(event.connection, round_trip, Instant::now());
                 }
             }
-            Err(ping::Failure::Timeout) => {
-                self.shared.counters.links.ping_timeouts.increment();
-                if let Some(record) = self.peers.get_mut(&event.peer)
-                    && record.links.len() == 1
-                {
-                    record.leaving.get_or_insert(DisconnectReason::PingTimeout);
-                }
-                self.swarm.close_connection(event.connection);
-            }
+            // Silence is measured from the last answer.
             Err(error) => tracing::debug!(peer = %event.peer, %error, "ping failed"),
         }
     }
@@ -367,6 +244,16 @@ impl Service {
 
     pub(super) fn on_tick(&mut self, now: Instant) {
         self.ticks += 1;
+        let pause = now.saturating_duration_since(std::mem::replace(&mut self.ticked, now));
+        if pause >= STANDSTILL {
+            tracing::warn!(
+                milliseconds = pause.as_millis(),
+                "the network task stood still"
+            );
+            self.peers
+                .values_mut()
+                .for_each(|record| record.excuse(pause));
+        }
         self.dial_due(now);
         if !self.ticks.is_multiple_of(SLOW_TICK) {
             return;
@@ -426,22 +313,23 @@ impl Service {
         }
     }
 
-    /// Announces peers that keep us waiting and closes surplus connections.
+    /// Announces peers that keep us waiting, closes dead and surplus connections.
     fn settle_links(&mut self, now: Instant) {
         let own = self.shared.local_peer_id;
-        let (mut silent, mut surplus) = (Vec::new(), Vec::new());
-        for (peer, record) in &self.peers {
-            if !record.announced && now.saturating_duration_since(record.since) >= SUBSCRIPTION_WAIT
-            {
-                silent.push(*peer);
+        let (mut unannounced, mut dead, mut surplus) = (Vec::new(), Vec::new(), Vec::new());
+        for (peer, record) in &mut self.peers {
+            if record.waits_for_subscription(now, SUBSCRIPTION_WAIT) {
+                unannounced.push(*peer);
             }
+            dead.extend(record.take_dead(now));
             // Both sides come to the same decision, and only one of them acts.
             surplus.extend(record.surplus(now, own > *peer));
         }
-        for peer in silent {
+        for peer in unannounced {
             self.announce(peer);
         }
-        for connection in surplus {
+        self.shared.counters.links.ping_timeouts.add(dead.len());
+        for connection in dead.into_iter().chain(surplus) {
             self.swarm.close_connection(connection);
         }
     }

@@ -406,3 +406,41 @@ async fn two_connections_of_one_process_are_both_kept() {
         assert!(peer.open("/ipfs/ping/1.0.0").await.is_ok());
     }
 }
+
+#[tokio::test]
+async fn a_peer_that_never_answers_is_given_up() {
+    let mut node = Node::start(isolated(1)).await;
+    let mut peer = RawPeer::admitted(&node, 100).await;
+    let id = peer.id();
+    node.connected_to(id).await;
+    let protocol = RequestProtocol::Blocks;
+    let handle = node.handle.clone();
+    let asking = handle.request(id, protocol, Bytes::from_static(b"well?"));
+    let dripping = async {
+        let mut stream = peer.accept(&request_protocol()).await.unwrap();
+        // The beginning of an answer, and never the rest.
+        stream
+            .write_all(&request_frame(0, 1000, b"soon"))
+            .await
+            .unwrap();
+        stream.flush().await.unwrap();
+        stream
+    };
+    let (asked, _stream) = within("it ends", async { tokio::join!(asking, dripping) }).await;
+    assert_eq!(asked, Err(RequestError::TimedOut { peer: id, protocol }));
+    assert_eq!(node.handle.counters().request(protocol).timed_out, 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_no_pings_is_disconnected() {
+    let mut node = Node::start(isolated(1)).await;
+    // Its streams are accepted and never looked at.
+    let peer = RawPeer::admitted(&node, 100).await;
+    node.connected_to(peer.id()).await;
+    assert_eq!(
+        node.disconnected_from(peer.id()).await,
+        DisconnectReason::PingTimeout
+    );
+    within("the connection ends", peer.closed).await.unwrap();
+    assert!(node.handle.counters().links.ping_timeouts >= 1);
+}

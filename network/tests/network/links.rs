@@ -1,9 +1,13 @@
 //! Connections: handshake, transports, restarts, exchange, bans.
 
+use std::net::UdpSocket;
+
+use bytes::Bytes;
 use holdfast_network::{
     Direction, DisconnectReason, HandshakeRefusal, Network, NetworkConfig, NetworkError,
-    NetworkEvent, PeerClass, Penalty, StopReason,
+    NetworkEvent, PeerClass, Penalty, RequestProtocol, StopReason, Topic,
 };
+use libp2p::multiaddr::Protocol;
 
 use crate::support::{Node, config, dialling, isolated, pair, within};
 
@@ -44,19 +48,82 @@ async fn two_nodes_tell_each_other_who_they_are() {
     assert_eq!(second.handle.counters().peers.known, 1);
 }
 
-#[tokio::test]
-async fn nodes_connect_over_quic() {
-    let quic = |identity| NetworkConfig {
+fn quic(identity: u8) -> NetworkConfig {
+    NetworkConfig {
         listen: vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()],
         ..isolated(identity)
-    };
+    }
+}
+
+#[tokio::test]
+async fn over_quic_everything_works_as_well() {
     let mut first = Node::start(quic(1)).await;
     let mut second = Node::start(dialling(quic(2), &first)).await;
     let info = second.connected_to(first.id()).await;
     assert!(info.address.to_string().contains("/quic-v1"));
     first.connected_to(second.id()).await;
+
+    let vertex = Bytes::from(vec![7; Topic::Vertices.message_bytes_max()]);
+    first
+        .handle
+        .publish(Topic::Vertices, vertex.clone())
+        .unwrap();
+    assert_eq!(second.heard().await.data, vertex);
+    let blocks = Bytes::from(vec![8; RequestProtocol::Blocks.response_bytes_max()]);
+    let asking = second
+        .handle
+        .request(first.id(), RequestProtocol::Blocks, Bytes::new());
+    let answering = async { first.asked().await.2.respond(blocks.clone()).unwrap() };
+    let (answer, ()) = within("the answer comes", async {
+        tokio::join!(asking, answering)
+    })
+    .await;
+    assert_eq!(answer.unwrap(), blocks);
+
     first.handle.shutdown().await;
     second.disconnected_from(first.id()).await;
+}
+
+#[tokio::test]
+async fn rubbish_in_datagrams_harms_nobody() {
+    let mut first = Node::start(quic(1)).await;
+    let port = match first.handle.listen_addresses()[0].iter().nth(1) {
+        Some(Protocol::Udp(port)) => port,
+        other => panic!("{other:?} is no UDP port"),
+    };
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for length in 0..1200usize {
+        let datagram: Vec<u8> = (0..length).map(|byte| (byte * length / 7) as u8).collect();
+        socket.send_to(&datagram, ("127.0.0.1", port)).unwrap();
+    }
+    let mut second = Node::start(dialling(quic(2), &first)).await;
+    second.connected_to(first.id()).await;
+    first.connected_to(second.id()).await;
+}
+
+#[tokio::test]
+async fn one_node_listens_on_both_transports() {
+    let both = NetworkConfig {
+        listen: vec![
+            "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
+            "/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap(),
+        ],
+        ..isolated(1)
+    };
+    let mut node = Node::start(both).await;
+    let addresses = node.handle.listen_addresses();
+    assert_eq!(addresses.len(), 2);
+    for (identity, address) in (2..).zip(addresses) {
+        let full = address.clone().with(Protocol::P2p(node.id()));
+        let mut other = Node::start(NetworkConfig {
+            peers: vec![full],
+            ..isolated(identity)
+        })
+        .await;
+        let info = other.connected_to(node.id()).await;
+        assert!(info.address.to_string().starts_with(&address.to_string()));
+        node.connected_to(other.id()).await;
+    }
 }
 
 #[tokio::test]
