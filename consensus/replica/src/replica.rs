@@ -146,6 +146,8 @@ impl Replica {
         self.propose(now, out);
         let era = self.context.era;
         if let Some(dag) = &mut self.dag {
+            let repeated = dag.repeat(now.monotonic_ms);
+            out.send.extend(repeated.map(crate::io::Message::Vertex));
             let fetches = dag.fetches(now.monotonic_ms);
             out.send.extend(
                 fetches
@@ -221,6 +223,7 @@ impl Replica {
         }));
         if let Some(dag) = &self.dag {
             consider(dag.next_fetch_ms());
+            consider(dag.next_repeat_ms());
             if let holdfast_dag::Pace::Until(at) = self.pace(dag, now) {
                 consider(Some(at));
             }

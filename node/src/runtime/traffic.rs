@@ -44,18 +44,15 @@ const CERTIFICATE_PEERS: usize = 2;
 impl Traffic {
     /// Hands events to the verification pool until the node stops.
     pub async fn inbound(self, mut events: NetworkEvents) -> Result<(), Failure> {
-        loop {
-            let event = tokio::select! {
-                () = self.stopping.cancelled() => return Ok(()),
-                event = events.next() => event,
-            };
-            let Some(event) = event else {
-                // The network has ended; its own task says why.
-                self.stopping.cancelled().await;
-                return Ok(());
-            };
-            self.on_event(event).await;
+        // Until the network has stopped, so that it never waits for somebody who is gone.
+        while let Some(event) = events.next().await {
+            if !self.stopping.is_cancelled() {
+                self.on_event(event).await;
+            }
         }
+        // The network's own task says why it ended.
+        self.stopping.cancelled().await;
+        Ok(())
     }
 
     async fn on_event(&self, event: NetworkEvent) {
