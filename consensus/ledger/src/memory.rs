@@ -52,6 +52,11 @@ impl MemoryState {
     /// Writes what a block changes, for good: stale nodes go at once.
     pub fn apply_and_prune(&mut self, outcome: &BlockOutcome) {
         self.apply(&outcome.changes);
+        self.prune();
+    }
+
+    /// Forgets stale nodes: no block that was applied before can be taken back any more.
+    pub fn prune(&mut self) {
         for key in std::mem::take(&mut self.stale) {
             self.tree_nodes.remove(&key);
         }

@@ -164,7 +164,10 @@ pub fn update<S: StateStore + ?Sized>(
     }
     let mut reader = NodeReader::new(store);
     let mut nodes = Vec::new();
-    let mut stale = BTreeSet::new();
+    // Every version has a root of its own, so that of the version before is stale, also where `jmt` does not say so: if
+    // nothing changed or the tree was empty.
+    let previous_root = version.checked_sub(1).map(root_key);
+    let mut stale: BTreeSet<_> = previous_root.iter().cloned().collect();
     // Without any change this makes the same root again under the new version.
     let removal = if !removals.is_empty() || insertions.is_empty() {
         let (root, batch) = Tree::new(&reader)
@@ -172,7 +175,7 @@ pub fn update<S: StateStore + ?Sized>(
             .map_err(tree_error)?;
         reader.fresh.clone_from(batch.node_batch.nodes());
         let new_root = reader.fresh.get(&root_key(version)).cloned();
-        reader.replaced_root = version.checked_sub(1).map(root_key).zip(new_root);
+        reader.replaced_root = previous_root.zip(new_root);
         stale.extend(stale_keys(batch));
         Some(root)
     } else {
@@ -186,7 +189,7 @@ pub fn update<S: StateStore + ?Sized>(
             .map_err(tree_error)?;
         nodes.reserve(batch.node_batch.nodes().len());
         for (key, node) in batch.node_batch.nodes() {
-            // Nodes of the first pass that the second replaced.
+            // An insertion replaces the nodes on its way, those of the first pass under the same keys.
             reader.fresh.remove(key);
             nodes.push((node_key_bytes(key), codec::encode(node)));
         }
@@ -195,14 +198,12 @@ pub fn update<S: StateStore + ?Sized>(
     };
     let root = root.ok_or_else(|| tree_error("an update has no root"))?;
     for (key, node) in &reader.fresh {
-        // Nodes of the first pass that the second made stale never existed.
-        if !stale.contains(key) {
-            nodes.push((node_key_bytes(key), codec::encode(node)));
-        }
+        nodes.push((node_key_bytes(key), codec::encode(node)));
     }
     Ok(TreeUpdate {
         root: StateRoot::new(root.0),
         nodes,
+        // Replaced nodes of the first pass were never stored.
         stale: stale
             .iter()
             .filter(|key| key.version() != version)

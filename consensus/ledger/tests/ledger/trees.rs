@@ -3,8 +3,12 @@
 use crate::world::{World, name, transfer, verified};
 use holdfast_ledger::keys::{AccountKey, StateKey};
 use holdfast_ledger::objects::{Account, StateObject};
+use holdfast_ledger::tree::update;
+use holdfast_ledger::{MemoryState, StateChanges};
 use holdfast_ledger::{ProofError, prove, prove_account, state_root, verify_proof};
 use holdfast_types::{Height, StateRoot};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn root(world: &World) -> StateRoot {
     state_root(&world.state, world.properties().height)
@@ -151,5 +155,59 @@ fn proofs_verify_as_documented() {
         );
         let other = value.is_none().then_some([1].as_slice());
         assert!(!verify_as_documented(&root, &key, other, &proof), "{text}");
+    }
+}
+
+type Version = BTreeMap<u8, Option<u8>>;
+
+fn apply(
+    state: &mut MemoryState,
+    height: u64,
+    values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+) -> StateRoot {
+    let update = update(state, Height(height), &values).expect("memory reads");
+    state.apply(&StateChanges {
+        values,
+        tree_nodes: update.nodes,
+        stale_tree_nodes: update.stale,
+    });
+    state.prune();
+    update.root
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Insertions, changes and removals in any mixture, down to the empty tree and up again.
+    #[test]
+    fn a_tree_of_many_versions_is_the_tree_from_scratch(
+        versions in proptest::collection::vec(
+            prop_oneof![
+                8 => proptest::collection::btree_map(0u8..80, any::<Option<u8>>(), 0..60),
+                1 => Just((0u8..80).map(|key| (key, None)).collect::<Version>()),
+            ],
+            1..12,
+        ),
+    ) {
+        let mut state = MemoryState::default();
+        let mut model = BTreeMap::new();
+        for (height, changes) in (0..).zip(versions) {
+            let changes: Vec<_> = changes
+                .into_iter()
+                .filter(|(key, value)| value.is_some() || model.contains_key(key))
+                .collect();
+            for (key, value) in &changes {
+                match value {
+                    Some(value) => model.insert(*key, *value),
+                    None => model.remove(key),
+                };
+            }
+            let encode = |(key, value): (u8, Option<u8>)| (vec![key], value.map(|value| vec![value]));
+            let root = apply(&mut state, height, changes.into_iter().map(encode).collect());
+            let all = model.iter().map(|(key, value)| encode((*key, Some(*value)))).collect();
+            let mut scratch = MemoryState::default();
+            prop_assert_eq!(root, apply(&mut scratch, 0, all));
+            prop_assert_eq!(state.tree_node_count(), scratch.tree_node_count());
+        }
     }
 }
