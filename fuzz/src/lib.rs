@@ -53,6 +53,7 @@ targets!(
     genesis,
     last_vertex_request,
     last_vertex_response,
+    missing_vertices_request,
     parameters,
     peer_claim,
     peer_status,

@@ -9,7 +9,8 @@ use holdfast_types::test_util::{
 };
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
-    LastVertexResponse, PeerStatus, TransactionBatch, VerticesRequest, VerticesResponse,
+    LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest,
+    VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, AuthorityIndex, Block, Certificate, Committee,
@@ -37,6 +38,7 @@ sampled! {
     era_context: EraContext,
     last_vertex_request: LastVertexRequest,
     last_vertex_response: LastVertexResponse,
+    missing_vertices_request: MissingVerticesRequest,
     parameters: Parameters,
     peer_status: PeerStatus,
     receipt: Receipt,

@@ -11,13 +11,14 @@ use holdfast_types::peer_claim::PEER_CLAIM_BYTES_MAX;
 use holdfast_types::test_util::{self, CHAIN, key_pair, signing_hash};
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
-    LastVertexResponse, PeerStatus, TransactionBatch, VerticesRequest, VerticesResponse,
+    LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest,
+    VerticesResponse,
 };
 use holdfast_types::{
-    AccountName, Attestation, Block, BlockId, Certificate, Committee, Ed25519, EraContext,
-    Evidence, Parameters, PeerClaim, PublicKey, Receipt, Signature, SignatureCheck,
-    SignatureScheme, SignedTransaction, VerifiedTransaction, VerifiedVertex, Vertex, VertexDraft,
-    VertexReject,
+    AccountName, Attestation, AuthorityIndex, Block, BlockId, Certificate, Committee, Ed25519,
+    EraContext, Evidence, Parameters, PeerClaim, PublicKey, Receipt, Round, Signature,
+    SignatureCheck, SignatureScheme, SignedTransaction, VerifiedTransaction, VerifiedVertex,
+    Vertex, VertexDraft, VertexReject,
 };
 use std::fmt::{Debug, Display};
 use std::hint::black_box;
@@ -319,6 +320,15 @@ fn verify_vertex(vertex: &Vertex) {
         ),
         "hashes and era are those of the content: {verdict:?}"
     );
+}
+
+pub fn missing_vertices_request(bytes: &[u8]) {
+    if let Some(request) = canonical::<MissingVerticesRequest>(bytes, REQUEST_BYTES_MAX) {
+        let first = AuthorityIndex::ZERO;
+        let beyond = request.from.0.checked_sub(1);
+        assert!(beyond.is_none_or(|round| !request.wants(Round(round), first)));
+        black_box(request.wants(request.from, first));
+    }
 }
 
 pub fn vertices_request(bytes: &[u8]) {

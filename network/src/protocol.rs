@@ -36,6 +36,8 @@ pub(crate) const ADDRESSES_RATE: Rate = Rate {
 pub enum RequestProtocol {
     /// Vertices by reference.
     Vertices,
+    /// Vertices that the asker does not have.
+    MissingVertices,
     /// Blocks by range.
     Blocks,
     /// Certificates.
@@ -52,8 +54,9 @@ pub enum RequestProtocol {
 
 impl RequestProtocol {
     /// All protocols, in the order of their indices in [`crate::NetworkCounters`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Vertices,
+        Self::MissingVertices,
         Self::Blocks,
         Self::Certificates,
         Self::Status,
@@ -66,6 +69,7 @@ impl RequestProtocol {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Vertices => "vertices",
+            Self::MissingVertices => "missing-vertices",
             Self::Blocks => "blocks",
             Self::Certificates => "certificates",
             Self::Status => "status",
@@ -83,7 +87,11 @@ impl RequestProtocol {
     /// Largest response, bytes.
     pub const fn response_bytes_max(self) -> usize {
         match self {
-            Self::Vertices | Self::Blocks | Self::LastVertices | Self::Snapshot => 8 * 1024 * 1024,
+            Self::Vertices
+            | Self::MissingVertices
+            | Self::Blocks
+            | Self::LastVertices
+            | Self::Snapshot => 8 * 1024 * 1024,
             Self::Certificates => 1024 * 1024,
             Self::Status | Self::HaltStatus => 64 * 1024,
         }
@@ -103,6 +111,7 @@ impl RequestProtocol {
             Self::LastVertices => 5,
             Self::HaltStatus => 6,
             Self::Snapshot => 7,
+            Self::MissingVertices => 8,
         }
     }
 
@@ -121,7 +130,7 @@ impl RequestProtocol {
                 per_second: 50,
                 burst: 100,
             },
-            Self::Status | Self::HaltStatus => Rate {
+            Self::MissingVertices | Self::Status | Self::HaltStatus => Rate {
                 per_second: 10,
                 burst: 20,
             },

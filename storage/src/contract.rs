@@ -23,6 +23,7 @@ use holdfast_replica::Record;
 use holdfast_types::{
     Era, Round, SignedVertexHeader, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
+use std::ops::Range;
 
 /// A store under test.
 pub trait ContractStore: ChainStore {
@@ -33,6 +34,8 @@ pub trait ContractStore: ChainStore {
     fn commit_records(&mut self, records: &[Record]) -> Result<(), String>;
 
     fn vertices_above(&self, era: Era, round: Round) -> Vec<VerifiedVertex>;
+
+    fn vertex_references(&self, era: Era, rounds: Range<Round>) -> Vec<VertexRef>;
 
     fn vertex(&self, era: Era, reference: &VertexRef) -> Option<VerifiedVertex>;
 

@@ -1,6 +1,6 @@
 //! Keys of the column families: fixed parts, big-endian.
 
-use holdfast_types::{BlockId, Era, Height, Round, VertexRef};
+use holdfast_types::{AuthorityIndex, BlockId, Era, Height, Round, VertexDigest, VertexRef};
 
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
 pub(crate) const CHAIN_KEY: &[u8] = b"chain";
@@ -66,10 +66,27 @@ pub(crate) fn vertices_above_key(era: Era, round: Round) -> [u8; 16] {
         Some(next) => (era, Round(next)),
         None => (era.next(), Round::ZERO),
     };
+    vertices_from_key(era, round)
+}
+
+/// First possible key of the vertices of `era` from `round` on.
+pub(crate) fn vertices_from_key(era: Era, round: Round) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&era.0.to_be_bytes());
     key[8..].copy_from_slice(&round.0.to_be_bytes());
     key
+}
+
+/// The reference in a key of [`vertex_key`].
+pub(crate) fn parse_vertex_key(key: &[u8]) -> Option<VertexRef> {
+    let (_, reference) = key.split_first_chunk::<8>()?;
+    let (round, reference) = reference.split_first_chunk::<8>()?;
+    let (author, digest) = reference.split_first_chunk::<2>()?;
+    Some(VertexRef {
+        round: Round(u64::from_be_bytes(*round)),
+        author: AuthorityIndex(u16::from_be_bytes(*author)),
+        digest: VertexDigest::new(digest.try_into().ok()?),
+    })
 }
 
 /// Height and index of a transaction; places sort by first inclusion.
@@ -92,7 +109,6 @@ pub(crate) fn parse_place(bytes: &[u8]) -> Option<(Height, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_types::{AuthorityIndex, VertexDigest};
     use proptest::prelude::*;
 
     proptest! {

@@ -13,6 +13,7 @@ use holdfast_types::{
 };
 use rocksdb::Direction;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{MutexGuard, PoisonError};
 
 /// Vertices are pruned in strides of so many rounds: each stride is one range deletion, and reads of the family pay
@@ -154,6 +155,30 @@ impl Storage {
         Ok(vertices)
     }
 
+    /// References of the stored vertices of these rounds, in their order.
+    pub fn vertex_references(
+        &self,
+        era: Era,
+        rounds: Range<Round>,
+    ) -> Result<Vec<VertexRef>, StorageError> {
+        let from = keys::vertices_from_key(era, rounds.start);
+        let end = keys::vertices_from_key(era, rounds.end);
+        let mut references = Vec::new();
+        for entry in self
+            .database
+            .scan(ColumnFamily::Vertices, &from, Direction::Forward)
+        {
+            let (key, _) = entry?;
+            if key.as_ref() >= end.as_slice() {
+                break;
+            }
+            references.push(keys::parse_vertex_key(&key).ok_or_else(|| {
+                StorageError::damaged("listing vertices", "the key of a vertex is malformed")
+            })?);
+        }
+        Ok(references)
+    }
+
     /// One stored vertex.
     pub fn vertex(
         &self,
@@ -201,6 +226,24 @@ impl Storage {
             ));
         }
         Ok(vertex)
+    }
+
+    /// A transaction of the mempool.
+    pub fn mempool_transaction(
+        &self,
+        id: &TransactionId,
+    ) -> Result<Option<VerifiedTransaction>, StorageError> {
+        let Some(sequence) = self.mempool_index().sequences.get(id).copied() else {
+            return Ok(None);
+        };
+        // It may have left between the two reads.
+        let bytes = self
+            .database
+            .read(ColumnFamily::Mempool, &keys::sequence_key(sequence))?;
+        let transaction = bytes
+            .map(|bytes| decode::<SignedTransaction>(ColumnFamily::Mempool, &bytes))
+            .transpose()?;
+        Ok(transaction.map(|transaction| VerifiedTransaction::trust(*id, transaction)))
     }
 
     /// The mempool in the order of arrival.

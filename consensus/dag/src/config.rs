@@ -18,8 +18,8 @@ pub struct DagConfig {
     pub suspended_per_author_max: usize,
     /// A missing vertex is asked for again after this long, in ms.
     pub refetch_interval_ms: u64,
-    /// The own last vertex is sent again after this long, in ms, while its round does not move.
-    pub repeat_interval_ms: u64,
+    /// While the round does not move, others are asked what they have each time after this long, in ms.
+    pub ask_interval_ms: u64,
     /// Rounds after the last vertex with a payload in which the DAG keeps its full pace: enough to commit, attest,
     /// certify and move LIB.
     pub busy_rounds: u64,
@@ -40,7 +40,7 @@ impl DagConfig {
             suspended_per_author_max: usize::try_from(dag.gc_depth.saturating_mul(2))
                 .unwrap_or(usize::MAX),
             refetch_interval_ms: 300,
-            repeat_interval_ms: dag.leader_timeout_ms.saturating_mul(2),
+            ask_interval_ms: dag.leader_timeout_ms.saturating_mul(2),
             busy_rounds: 10,
         }
     }

@@ -1,22 +1,23 @@
 //! The DAG of one era as a state machine: vertices in; accepted vertices, sub-DAGs, plans and fetches out.
 
+mod acceptance;
+mod asking;
+mod proposing;
+
 use crate::clock::ThresholdClock;
 use crate::commit::{Committer, Decision};
 use crate::config::DagConfig;
 use crate::leaders::LeaderSchedule;
 use crate::linearizer::{Linearizer, SubDag};
-use crate::proposer::{PaceInput, earliest_ms};
-use crate::suspended::{FetchRules, Suspended};
+use crate::suspended::Suspended;
 use crate::vertices::VertexStore;
-use holdfast_types::limits::{FETCH_REFERENCES_MAX, PARENTS_PER_MEMBER_MAX};
 use holdfast_types::{
     AuthorityIndex, ChainId, CommitRecord, EraContext, Evidence, Round, VerifiedVertex, VertexRef,
 };
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use crate::proposer::{Pace, ProposalPlan};
-pub use crate::suspended::FetchRequest;
+pub use asking::AskRequest;
 
 /// What became of a vertex that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +84,10 @@ pub struct DagCore {
     /// The own vertex of the highest round that is known.
     own_last: Option<VertexRef>,
     proposed_at_ms: Option<u64>,
-    /// When the own last vertex was sent last, in ms.
-    own_sent_at_ms: u64,
+    /// When others were asked last what they have, in ms (rule D11).
+    asked_at_ms: u64,
+    /// How many were asked since the start: whose turn it is.
+    asked: usize,
     /// Own proposals below this round are forbidden (restart safety).
     proposal_floor: Round,
     /// Highest round with a vertex that carries transactions or evidence.
@@ -141,7 +144,8 @@ impl DagCore {
             frontier: BTreeSet::new(),
             own_last: None,
             proposed_at_ms: None,
-            own_sent_at_ms: now_ms,
+            asked_at_ms: now_ms,
+            asked: 0,
             proposal_floor: Round::ZERO,
             last_payload_round: None,
             highest_seen: vec![Round::ZERO; size],
@@ -202,122 +206,6 @@ impl DagCore {
             .max(within_gc)
     }
 
-    /// Offers a verified vertex of this era.
-    pub fn add(&mut self, vertex: Arc<VerifiedVertex>, now_ms: u64) -> Added {
-        let reference = vertex.reference();
-        if let Some(highest) = self.highest_seen.get_mut(reference.author.as_usize()) {
-            *highest = (*highest).max(reference.round);
-        }
-        if reference.round <= self.gc_round() {
-            return Added::without_effect(AddOutcome::TooOld);
-        }
-        if self.vertices.contains(&reference)
-            || self.suspended.contains(&reference)
-            || self.linearizer.is_committed(&reference)
-        {
-            return Added::without_effect(AddOutcome::Known);
-        }
-        if reference.round > self.clock.round().plus(self.config.rounds_ahead_max) {
-            return Added::without_effect(AddOutcome::TooFarAhead);
-        }
-        let wrong_genesis = vertex
-            .parents()
-            .iter()
-            .any(|parent| parent.round == Round::ZERO && !self.genesis.contains(parent));
-        if wrong_genesis {
-            return Added::without_effect(AddOutcome::WrongGenesis);
-        }
-        let evidence = self.equivocation(&vertex);
-        let mut added = if self.has_place_in_slot(&reference) {
-            self.accept_or_suspend(vertex, now_ms)
-        } else {
-            Added::without_effect(AddOutcome::NoPlace)
-        };
-        added.evidence.extend(evidence);
-        added
-    }
-
-    fn accept_or_suspend(&mut self, vertex: Arc<VerifiedVertex>, now_ms: u64) -> Added {
-        let missing: BTreeSet<VertexRef> = vertex
-            .parents()
-            .iter()
-            .filter(|parent| !self.is_settled(parent))
-            .copied()
-            .collect();
-        if missing.is_empty() {
-            return Added {
-                outcome: AddOutcome::Accepted,
-                accepted: self.accept_all(VecDeque::from([vertex]), now_ms),
-                evidence: Vec::new(),
-            };
-        }
-        // What is missing is probably on its way; one round interval is the patience. Unless whole rounds are missing: then
-        // this node is behind, and what it missed is not sent to it any more.
-        let is_behind = vertex.round() > self.clock.round().next();
-        let patience_ms = if is_behind {
-            0
-        } else {
-            self.config.min_round_interval_ms
-        };
-        let due_ms = now_ms.saturating_add(patience_ms);
-        Added::without_effect(if self.suspended.insert(vertex, missing, due_ms) {
-            AddOutcome::Suspended
-        } else {
-            AddOutcome::NoPlace
-        })
-    }
-
-    /// The vertex and another of its slot, if this is the first time that two are seen.
-    fn equivocation(&mut self, vertex: &VerifiedVertex) -> Option<Evidence> {
-        let (round, author) = vertex.reference().slot();
-        let accepted = self.vertices.slot(round, author).first();
-        let other = accepted.or_else(|| self.suspended.slot(round, author).next())?;
-        let evidence = equivocation(other, vertex);
-        self.equivocated.insert((round, author)).then_some(evidence)
-    }
-
-    fn has_place_in_slot(&self, reference: &VertexRef) -> bool {
-        let (round, author) = reference.slot();
-        let accepted = self.vertices.slot(round, author).len();
-        let suspended = self.suspended.slot(round, author).count();
-        accepted.saturating_add(suspended) < VERSIONS_UNASKED_MAX
-            || self.suspended.is_waited_for(reference)
-    }
-
-    /// True if a parent reference needs nothing any more (rule D1).
-    fn is_settled(&self, parent: &VertexRef) -> bool {
-        parent.round <= self.gc_round()
-            || self.linearizer.is_committed(parent)
-            || self.vertices.contains(parent)
-    }
-
-    /// Takes in vertices whose parents are settled, and all that waited for them alone; returns them, ancestors first.
-    fn accept_all(
-        &mut self,
-        mut ready: VecDeque<Arc<VerifiedVertex>>,
-        now_ms: u64,
-    ) -> Vec<Arc<VerifiedVertex>> {
-        let mut accepted = Vec::new();
-        while let Some(vertex) = ready.pop_front() {
-            let reference = vertex.reference();
-            self.vertices.insert(Arc::clone(&vertex));
-            self.committer
-                .observe(&self.vertices, &self.schedule, reference.round);
-            self.frontier.insert(reference);
-            if Some(reference.author) == self.me {
-                self.own_sent_at_ms = now_ms;
-                self.set_own_last(&vertex);
-            }
-            if !vertex.payload().is_empty() {
-                self.last_payload_round = self.last_payload_round.max(Some(reference.round));
-            }
-            self.clock.observe(&self.vertices, reference.round, now_ms);
-            ready.extend(self.suspended.resolve(&reference));
-            accepted.push(vertex);
-        }
-        accepted
-    }
-
     /// Commits what the rule decides now. Vertices that garbage collection freed from waiting are in the second part.
     pub fn try_commit(&mut self, now_ms: u64) -> (Vec<SubDag>, Vec<Arc<VerifiedVertex>>) {
         let mut committed = Vec::new();
@@ -362,167 +250,16 @@ impl DagCore {
         self.accept_all(ready.into(), now_ms)
     }
 
+    /// Own vertices in the DAG that are not committed yet.
+    pub fn own_uncommitted(&self) -> impl Iterator<Item = &Arc<VerifiedVertex>> {
+        self.vertices
+            .of_author(self.me)
+            .filter(|vertex| !self.linearizer.is_committed(&vertex.reference()))
+    }
+
     /// Own vertices that will never be committed: their transactions belong back into the mempool.
     pub fn take_dropped_own(&mut self) -> Vec<Arc<VerifiedVertex>> {
         std::mem::take(&mut self.dropped_own)
-    }
-
-    /// Whether to propose now. `pending` says that this validator has something to order.
-    #[must_use]
-    pub fn pace(&self, now_ms: u64, pending: bool) -> Pace {
-        let round = self.clock.round();
-        let (Some(me), true) = (self.me, self.may_propose_in(round)) else {
-            return Pace::Blocked;
-        };
-        let previous = round.previous();
-        let leaders_present = previous == Round::ZERO
-            || self
-                .schedule
-                .leaders(previous)
-                .into_iter()
-                .all(|leader| !self.vertices.slot(previous, leader).is_empty());
-        let earliest = earliest_ms(
-            &PaceInput {
-                now_ms,
-                proposed_at_ms: self.proposed_at_ms,
-                round_entered_at_ms: self.clock.entered_at_ms(),
-                leaders_present,
-                busy: pending || self.is_busy() || self.vertices.authors(round) > 0,
-            },
-            &self.config,
-        );
-        if earliest > now_ms {
-            return Pace::Until(earliest);
-        }
-        match self.parents(me, round) {
-            Some(parents) => Pace::Propose(ProposalPlan { round, parents }),
-            None => Pace::Blocked,
-        }
-    }
-
-    fn may_propose_in(&self, round: Round) -> bool {
-        round >= self.proposal_floor && self.own_last.is_none_or(|last| last.round < round)
-    }
-
-    /// Something that others should hear of is on its way through the DAG.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.last_payload_round
-            .is_some_and(|round| self.clock.round() <= round.plus(self.config.busy_rounds))
-    }
-
-    /// Parents of an own vertex in `round` (rule D3); none if the previous round is not complete here.
-    fn parents(&self, me: AuthorityIndex, round: Round) -> Option<Vec<VertexRef>> {
-        let own = self
-            .own_last
-            .or_else(|| self.genesis.get(me.as_usize()).copied())?;
-        // On top of an own vertex that waits for its ancestors, the new one would wait too.
-        if !self.is_settled(&own) {
-            return None;
-        }
-        let previous = round.previous();
-        let mut parents: Vec<VertexRef> = if previous == Round::ZERO {
-            self.genesis.clone()
-        } else {
-            let authorities = self.context.committee.authorities();
-            authorities
-                .filter_map(|author| self.vertices.slot(previous, author).first())
-                .map(|vertex| vertex.reference())
-                .collect()
-        };
-        parents.retain(|parent| parent.author != me);
-        let of_previous_round = parents
-            .len()
-            .saturating_add(usize::from(own.round == previous));
-        if of_previous_round < self.context.committee.quorum() {
-            return None;
-        }
-        let places = self
-            .context
-            .committee
-            .size()
-            .saturating_mul(PARENTS_PER_MEMBER_MAX.saturating_sub(1));
-        let mut slots = BTreeSet::new();
-        let stragglers = self
-            .frontier
-            .iter()
-            .take_while(|reference| reference.round < previous)
-            .filter(|reference| !self.linearizer.is_committed(reference))
-            .filter(|reference| slots.insert(reference.slot()))
-            .take(places.saturating_sub(1));
-        parents.extend(stragglers.filter(|reference| reference.author != me));
-        parents.sort_unstable();
-        parents.insert(0, own);
-        Some(parents)
-    }
-
-    /// Records an own vertex that was signed, after [`Self::add`] accepted it.
-    pub fn proposed(&mut self, vertex: &VerifiedVertex, now_ms: u64) {
-        self.proposed_at_ms = Some(now_ms);
-        self.set_own_last(vertex);
-    }
-
-    /// Tells of an own vertex; the one of the highest round counts. Accepted ones are known without.
-    pub fn set_own_last(&mut self, vertex: &VerifiedVertex) {
-        let reference = vertex.reference();
-        if self
-            .own_last
-            .is_some_and(|last| last.round > reference.round)
-        {
-            return;
-        }
-        self.own_last = Some(reference);
-        // What is not in the frontier is in own history already, and so is all below it.
-        let mut open = vec![reference];
-        open.extend(vertex.parents());
-        while let Some(reference) = open.pop() {
-            if self.frontier.remove(&reference)
-                && let Some(vertex) = self.vertices.get(&reference)
-            {
-                open.extend(vertex.parents());
-            }
-        }
-    }
-
-    /// The own last vertex, if it is time to send it again (rule D11).
-    pub fn repeat(&mut self, now_ms: u64) -> Option<Arc<VerifiedVertex>> {
-        if self.next_repeat_ms()? > now_ms {
-            return None;
-        }
-        self.own_sent_at_ms = now_ms;
-        self.vertices.get(&self.own_last?).cloned()
-    }
-
-    /// When [`Self::repeat`] has something next, in ms; none while the round moves.
-    #[must_use]
-    pub fn next_repeat_ms(&self) -> Option<u64> {
-        let own = self.own_last?;
-        let is_stuck = own.round >= self.clock.round() && self.vertices.contains(&own);
-        is_stuck.then(|| {
-            self.own_sent_at_ms
-                .saturating_add(self.config.repeat_interval_ms)
-        })
-    }
-
-    /// Forbids own vertices below `round` (DESIGN §3, restart safety).
-    pub fn raise_proposal_floor(&mut self, round: Round) {
-        self.proposal_floor = self.proposal_floor.max(round);
-    }
-
-    /// Requests for missing vertices that are due.
-    pub fn fetches(&mut self, now_ms: u64) -> Vec<FetchRequest> {
-        let rules = FetchRules {
-            again_after_ms: self.config.refetch_interval_ms,
-            references_max: FETCH_REFERENCES_MAX,
-            me: self.me,
-        };
-        self.suspended.fetches(now_ms, &rules)
-    }
-
-    /// When the next fetch is due, in ms.
-    #[must_use]
-    pub fn next_fetch_ms(&self) -> Option<u64> {
-        self.suspended.next_due_ms()
     }
 
     /// A round that at least one honest validator has reached: the (f + 1)-th highest seen.
@@ -599,17 +336,5 @@ impl DagCore {
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         (self.suspended.len(), self.suspended.missing_len())
-    }
-}
-
-fn equivocation(first: &VerifiedVertex, second: &VerifiedVertex) -> Evidence {
-    let (low, high) = if first.reference().digest < second.reference().digest {
-        (first, second)
-    } else {
-        (second, first)
-    };
-    Evidence::Equivocation {
-        first: low.vertex().signed.clone(),
-        second: high.vertex().signed.clone(),
     }
 }

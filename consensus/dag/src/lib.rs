@@ -29,9 +29,8 @@
 //!   (round, author, digest). The first vertex of a slot in commit order executes, any other is only evidence.
 //! * D10. *Reputation.* After every `reputation_window` commits of the era, authors of few committed vertices in these
 //!   commits lose their leader slots until the next window; never more than f of them.
-//!
-//! * D11. *Repetition.* While the round of the own last vertex does not move, the vertex is sent again every
-//!   `repeat_interval`: it may have been lost, and others may wait for nothing else.
+//! * D11. *Asking.* While the round does not move, a few members in turn are asked every `ask_interval` for what they have
+//!   of this round and those next to it: the vertex that all wait for may have been lost on its way to everybody.
 //!
 //! Safety of D7 and D8 rests on quorum intersection in f + 1 authors, and so on q = n − f for every n (DESIGN §16.1). No rule
 //! is ever relaxed for liveness.
@@ -66,8 +65,9 @@ pub mod drawing;
 
 pub use commit::{Committer, Decision, LeaderSlot};
 pub use config::DagConfig;
-pub use core::{AddOutcome, Added, DagCore, FetchRequest};
+pub use core::{AddOutcome, Added, AskRequest, DagCore};
 pub use leaders::LeaderSchedule;
 pub use linearizer::{SubDag, gc_round};
 pub use proposer::{Pace, ProposalPlan};
+pub use suspended::FetchRequest;
 pub use vertices::VertexStore;

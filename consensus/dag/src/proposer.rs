@@ -69,7 +69,7 @@ mod tests {
             rounds_ahead_max: 60,
             suspended_per_author_max: 120,
             refetch_interval_ms: 300,
-            repeat_interval_ms: 500,
+            ask_interval_ms: 500,
             busy_rounds: 10,
         }
     }

@@ -163,6 +163,18 @@ impl VertexStore {
         self.slots(round).flat_map(|slot| &slot.vertices)
     }
 
+    /// All vertices of an author, by round.
+    pub(crate) fn of_author(
+        &self,
+        author: Option<AuthorityIndex>,
+    ) -> impl Iterator<Item = &Arc<VerifiedVertex>> {
+        let author = author.map(AuthorityIndex::as_usize);
+        self.layers
+            .values()
+            .filter_map(move |layer| layer.slots.get(author?))
+            .flat_map(|slot| &slot.vertices)
+    }
+
     fn slots(&self, round: Round) -> impl Iterator<Item = &Slot> {
         self.layers
             .get(&round)

@@ -3,7 +3,7 @@
 use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
 use holdfast_chain::ExecutedBlock;
-use holdfast_dag::{FetchRequest, SubDag};
+use holdfast_dag::{AskRequest, FetchRequest, SubDag};
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence, Height,
     Round, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex,
@@ -67,6 +67,11 @@ pub enum Message {
     Fetch {
         era: Era,
         request: FetchRequest,
+    },
+    /// Ask a member what it has.
+    Ask {
+        era: Era,
+        request: AskRequest,
     },
     /// Ask peers for the certificate of the last block of an era.
     FetchCertificate(Height),

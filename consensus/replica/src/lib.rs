@@ -18,7 +18,9 @@
 //!   had.
 //! * R6. *Own key elsewhere.* A vertex under our key in a slot that our guard has not signed means that another process
 //!   signs with it: this one stops signing for good.
-//! * R7. Everything that waits is bounded, per author where peers can fill it.
+//! * R7. *Handing on.* A node that does not propose gossips the transactions of its clients: at once, and those that wait
+//!   the longest again every `forward_interval`, until they are executed.
+//! * R8. Everything that waits is bounded, per author where peers can fill it.
 
 #![cfg_attr(
     not(test),

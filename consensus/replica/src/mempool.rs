@@ -325,6 +325,32 @@ impl Mempool {
         }
     }
 
+    /// Notes that an own vertex carries these transactions already: after a restart. Unknown ones are passed over.
+    pub fn in_flight(&mut self, ids: &[TransactionId]) {
+        for id in ids {
+            if let Some((sender, nonce)) = self.places.get(id).copied() {
+                self.update(sender, |queue| queue.put_in_flight(nonce));
+            }
+        }
+    }
+
+    /// The local transactions that have been here the longest, together at most `bytes_max` encoded bytes.
+    pub fn oldest_local(&self, bytes_max: usize) -> Vec<&Arc<VerifiedTransaction>> {
+        let mut room = bytes_max;
+        let mut oldest = Vec::new();
+        for id in self.arrivals.values() {
+            let Some(entry) = self.entry(id).filter(|entry| entry.eligible_at_ms == 0) else {
+                continue;
+            };
+            let Some(left) = room.checked_sub(entry.transaction.encoded_bytes()) else {
+                break;
+            };
+            room = left;
+            oldest.push(&entry.transaction);
+        }
+        oldest
+    }
+
     /// Puts everything in flight back: the era ended.
     pub fn requeue_all(&mut self) {
         let in_flight: Vec<AccountName> = self
@@ -406,9 +432,12 @@ impl Mempool {
 
     #[must_use]
     pub fn get(&self, id: &TransactionId) -> Option<&Arc<VerifiedTransaction>> {
+        self.entry(id).map(|entry| &entry.transaction)
+    }
+
+    fn entry(&self, id: &TransactionId) -> Option<&Entry> {
         let (sender, nonce) = self.places.get(id)?;
-        let entry = self.senders.get(sender)?.entry(*nonce)?;
-        Some(&entry.transaction)
+        self.senders.get(sender)?.entry(*nonce)
     }
 
     /// Number of transactions, those in flight included.

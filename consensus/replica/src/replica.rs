@@ -1,16 +1,16 @@
 //! The state machine.
 
 mod eras;
+mod forward;
 mod propose;
 mod restore;
 mod vertices;
 
 use crate::evidence::EvidencePool;
 use crate::guard::SignGuard;
-use crate::io::{Fact, Input, Now, Output, Submission, SubmissionResult};
-use crate::mempool::{Admission, Mempool, MempoolConfig};
+use crate::io::{Fact, Input, Message, Now, Output};
+use crate::mempool::{Mempool, MempoolConfig};
 use crate::parked::{EarlyVertices, FutureVertices};
-use crate::record::Record;
 use eras::PendingEra;
 use holdfast_chain::CertificateCollector;
 use holdfast_dag::{DagConfig, DagCore};
@@ -37,6 +37,8 @@ pub struct ReplicaConfig {
     pub vertex_bytes_max: usize,
     /// How often something that nobody answered is said again, in ms.
     pub repeat_interval_ms: u64,
+    /// How often a node that does not propose hands waiting transactions on again, in ms.
+    pub forward_interval_ms: u64,
 }
 
 impl ReplicaConfig {
@@ -51,6 +53,7 @@ impl ReplicaConfig {
             // Leaves room for parents, attestations and evidence below the limit of a vertex.
             vertex_bytes_max: holdfast_types::limits::VERTEX_BYTES_MAX / 2,
             repeat_interval_ms: 1000,
+            forward_interval_ms: 5000,
         }
     }
 }
@@ -101,6 +104,8 @@ pub struct Replica {
     /// Round up to which the store was told to prune.
     pruned: Round,
     behind_reported: Round,
+    /// When waiting transactions were handed on last, in ms; on a node that does not propose.
+    forwarded_at_ms: u64,
 }
 
 impl Replica {
@@ -125,7 +130,7 @@ impl Replica {
                 }
             }
             Input::Transactions(submissions) => {
-                out.submissions = self.on_transactions(submissions, &mut out.persist);
+                self.on_transactions(now, submissions, &mut out);
             }
             Input::Executed(blocks) => {
                 for block in blocks {
@@ -144,46 +149,22 @@ impl Replica {
         self.advance_era(now, out);
         self.commit(now, out);
         self.propose(now, out);
+        self.forward_again(now, out);
         let era = self.context.era;
         if let Some(dag) = &mut self.dag {
-            let repeated = dag.repeat(now.monotonic_ms);
-            out.send.extend(repeated.map(crate::io::Message::Vertex));
-            let fetches = dag.fetches(now.monotonic_ms);
-            out.send.extend(
-                fetches
-                    .into_iter()
-                    .map(|request| crate::io::Message::Fetch { era, request }),
-            );
+            let fetches = dag.fetches(now.monotonic_ms).into_iter();
+            out.send
+                .extend(fetches.map(|request| Message::Fetch { era, request }));
+            let asks = dag.asks(now.monotonic_ms).into_iter();
+            out.send
+                .extend(asks.map(|request| Message::Ask { era, request }));
         }
         self.report_behind(out);
     }
 
-    fn on_transactions(
-        &mut self,
-        submissions: Vec<Submission>,
-        persist: &mut Vec<Record>,
-    ) -> Vec<SubmissionResult> {
-        let mut results = Vec::with_capacity(submissions.len());
-        for submission in submissions {
-            let Submission {
-                transaction,
-                account_nonce,
-                origin,
-            } = submission;
-            let result = self
-                .mempool
-                .insert(Arc::clone(&transaction), account_nonce, origin);
-            if matches!(result, Ok(Admission::Admitted)) {
-                persist.push(Record::MempoolInsert(transaction));
-            }
-            results.push(result);
-        }
-        results
-    }
-
     fn on_evidence(&mut self, evidence: Evidence, out: &mut Output) {
         if self.evidence.insert(evidence.clone()) {
-            out.send.push(crate::io::Message::Evidence(evidence));
+            out.send.push(Message::Evidence(evidence));
         }
     }
 
@@ -203,7 +184,11 @@ impl Replica {
     /// When the next step is due at the latest, in ms of the monotonic clock; none: when something arrives.
     #[must_use]
     pub fn next_wake_ms(&self, now: Now) -> Option<u64> {
-        let mut earliest = self.mempool.next_eligible_ms();
+        let mut earliest = if self.proposes() {
+            self.mempool.next_eligible_ms()
+        } else {
+            self.next_forward_ms()
+        };
         let mut consider = |deadline: Option<u64>| {
             earliest = match (earliest, deadline) {
                 (Some(a), Some(b)) => Some(a.min(b)),
@@ -223,7 +208,7 @@ impl Replica {
         }));
         if let Some(dag) = &self.dag {
             consider(dag.next_fetch_ms());
-            consider(dag.next_repeat_ms());
+            consider(Some(dag.next_ask_ms()));
             if let holdfast_dag::Pace::Until(at) = self.pace(dag, now) {
                 consider(Some(at));
             }

@@ -126,6 +126,32 @@ pub trait SignatureScheme: fmt::Debug + Send + Sync {
     fn verify_batch(&self, checks: &[SignatureCheck]) -> bool;
 }
 
+/// Which of the signatures are valid. A few bad ones among many good are found by halving, so whoever sends them costs the
+/// others little; after that each is checked alone, which is cheaper than to halve for every one of many bad ones.
+#[must_use]
+pub fn verify_each(checks: &[SignatureCheck], scheme: &dyn SignatureScheme) -> Vec<bool> {
+    const HALVED_FOR_MAX: usize = 4;
+    let mut valid = vec![true; checks.len()];
+    let mut bad = 0usize;
+    let mut open = vec![0..checks.len()];
+    while let Some(range) = open.pop() {
+        let part = checks.get(range.clone()).unwrap_or_default();
+        if part.len() > 1 && bad < HALVED_FOR_MAX {
+            if !scheme.verify_batch(part) {
+                let middle = range.start.midpoint(range.end);
+                open.push(range.start..middle);
+                open.push(middle..range.end);
+            }
+            continue;
+        }
+        for (check, valid) in part.iter().zip(valid.iter_mut().skip(range.start)) {
+            *valid = scheme.verify(check);
+            bad = bad.saturating_add(usize::from(!*valid));
+        }
+    }
+    valid
+}
+
 /// How this node signs. The key may live elsewhere; what it may sign is decided by the sign guard before.
 pub trait Signer: fmt::Debug + Send + Sync {
     fn public_key(&self) -> PublicKey;

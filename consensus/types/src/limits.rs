@@ -31,6 +31,8 @@ pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
 pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most references in one fetch request.
 pub const FETCH_REFERENCES_MAX: usize = 256;
+/// Rounds that a request for missing vertices covers.
+pub const HELD_ROUNDS_MAX: usize = 4;
 
 const _: () = {
     assert!(TRANSACTION_BYTES_MAX * 8 <= VERTEX_BYTES_MAX);
@@ -40,4 +42,6 @@ const _: () = {
     assert!(COMMITTEE_MEMBERS_MAX * 66 + 256 <= CERTIFICATE_BYTES_MAX);
     // A fetch request fits: 42 bytes a reference.
     assert!(FETCH_REFERENCES_MAX * 42 + 64 <= REQUEST_BYTES_MAX);
+    // So does a request that lists the authors held of each round: 2 bytes an author.
+    assert!(HELD_ROUNDS_MAX * (COMMITTEE_MEMBERS_MAX * 2 + 4) + 64 <= REQUEST_BYTES_MAX);
 };

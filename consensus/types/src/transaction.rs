@@ -2,7 +2,9 @@
 
 use crate::account::{AccountName, Amount};
 use crate::codec::{self, CodecError};
-use crate::crypto::{PublicKey, Signature, SignatureCheck, SignatureScheme, Signer, SigningHash};
+use crate::crypto::{
+    PublicKey, Signature, SignatureCheck, SignatureScheme, Signer, SigningHash, verify_each,
+};
 use crate::hash::Purpose;
 use crate::ids::{ChainId, TimestampMs, TransactionId};
 use crate::limits::{MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX, URL_BYTES_MAX};
@@ -208,14 +210,14 @@ impl VerifiedTransaction {
             .zip(&ids)
             .map(|(transaction, id)| transaction.signature_check(id))
             .collect();
-        let all_valid = scheme.verify_batch(&checks);
+        let valid = verify_each(&checks, scheme);
         transactions
             .into_iter()
             .zip(ids)
-            .zip(&checks)
-            .map(|((transaction, id), check)| {
+            .zip(valid)
+            .map(|((transaction, id), valid)| {
                 transaction.check_limits()?;
-                if all_valid || scheme.verify(check) {
+                if valid {
                     Ok(Self::trust(id, transaction))
                 } else {
                     Err(TransactionError::BadSignature)

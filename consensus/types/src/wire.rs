@@ -4,6 +4,7 @@
 use crate::attestation::Certificate;
 use crate::block::Block;
 use crate::ids::{AuthorityIndex, BlockId, Era, Height, Round};
+use crate::limits::HELD_ROUNDS_MAX;
 use crate::transaction::SignedTransaction;
 use crate::vertex::{SignedVertexHeader, Vertex, VertexRef};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -21,7 +22,31 @@ pub struct VerticesRequest {
     pub references: Vec<VertexRef>,
 }
 
-/// Those of the asked vertices that the peer has; nothing else.
+/// Asks for the vertices of `from` and the next rounds, [`crate::limits::HELD_ROUNDS_MAX`] in all, of whose slots the
+/// asker holds nothing.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct MissingVerticesRequest {
+    pub era: Era,
+    pub from: Round,
+    /// For `from` and the rounds after it, the authors of which the asker holds a vertex, in rising order.
+    pub held: Vec<Vec<AuthorityIndex>>,
+}
+
+impl MissingVerticesRequest {
+    /// True if the asker wants a vertex of this slot.
+    #[must_use]
+    pub fn wants(&self, round: Round, author: AuthorityIndex) -> bool {
+        let Ok(distance) = usize::try_from(round.since(self.from)) else {
+            return false;
+        };
+        let held = self.held.get(distance);
+        round >= self.from
+            && distance < HELD_ROUNDS_MAX
+            && held.is_none_or(|authors| authors.binary_search(&author).is_err())
+    }
+}
+
+/// Those of the asked vertices that the peer has, by rising round as far as they fit; nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct VerticesResponse {
     pub vertices: Vec<Vertex>,

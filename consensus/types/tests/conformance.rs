@@ -10,7 +10,8 @@ use holdfast_types::parameters::{
 use holdfast_types::test_util::{Sample, samples};
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
-    LastVertexResponse, PeerStatus, TransactionBatch, VerticesRequest, VerticesResponse,
+    LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest,
+    VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
@@ -44,7 +45,7 @@ define_formats! {
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
     DagParameters, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
     GovernanceParameters, HaltParameters, Height, LastVertexRequest, LastVertexResponse, LockdownParameters,
-    Member, Parameters, PeerClaim, PeerStatus, PublicKey, Receipt, ReceiptStatus, Round, Signature,
+    Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, Receipt, ReceiptStatus, Round, Signature,
     SignedTransaction, SignedVertexHeader, SlashingParameters, StakingParameters, StallParameters, StateRoot,
     Support, TimestampMs, TransactionBatch, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,
     VertexPayload, VertexRef, VerticesRequest, VerticesResponse,

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use holdfast_chain::ChainStore;
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol, Responder};
 use holdfast_storage::{ReadView, Storage};
-use holdfast_types::limits::{FETCH_REFERENCES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
-use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, PeerStatus,
-    VerticesRequest, VerticesResponse,
+use holdfast_types::limits::{
+    FETCH_REFERENCES_MAX, HELD_ROUNDS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX,
 };
-use holdfast_types::{EraContext, PublicKey, TimestampMs, TransactionId, codec};
+use holdfast_types::wire::{
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, MissingVerticesRequest,
+    PeerStatus, VerticesRequest, VerticesResponse,
+};
+use holdfast_types::{Era, EraContext, PublicKey, TimestampMs, TransactionId, VertexRef, codec};
 use libp2p::PeerId;
 use std::sync::Arc;
 use std::time::Instant;
@@ -85,6 +87,7 @@ impl Server {
     ) {
         let answer = match protocol {
             RequestProtocol::Vertices => self.vertices(data),
+            RequestProtocol::MissingVertices => self.missing_vertices(data),
             RequestProtocol::Blocks => self.blocks(data),
             RequestProtocol::Certificates => self.certificates(data),
             RequestProtocol::Status => self.status().map(|status| codec::encode(&status)),
@@ -110,12 +113,39 @@ impl Server {
         if request.references.len() > FETCH_REFERENCES_MAX {
             return Err(Refusal::Malformed);
         }
+        self.send_vertices(request.era, request.references.into_iter())
+    }
+
+    fn missing_vertices(&self, data: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let request: MissingVerticesRequest = decode(data)?;
+        if request.held.len() > HELD_ROUNDS_MAX {
+            return Err(Refusal::Malformed);
+        }
+        let end = request
+            .from
+            .plus(u64::try_from(HELD_ROUNDS_MAX).unwrap_or(u64::MAX));
+        let held = self
+            .storage
+            .vertex_references(request.era, request.from..end)
+            .map_err(|error| Refusal::Store(error.to_string()))?;
+        let wanted = held
+            .into_iter()
+            .filter(|reference| request.wants(reference.round, reference.author));
+        self.send_vertices(request.era, wanted)
+    }
+
+    /// Those of the vertices that are stored, as far as they fit.
+    fn send_vertices(
+        &self,
+        era: Era,
+        references: impl Iterator<Item = VertexRef>,
+    ) -> Result<Vec<u8>, Refusal> {
         let mut vertices = Vec::new();
         let mut bytes = 0;
-        for reference in &request.references {
+        for reference in references {
             let stored = self
                 .storage
-                .vertex(request.era, reference)
+                .vertex(era, &reference)
                 .map_err(|error| Refusal::Store(error.to_string()))?;
             let Some(vertex) = stored else { continue };
             bytes += codec::encoded_len(vertex.vertex());

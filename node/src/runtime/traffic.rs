@@ -2,19 +2,20 @@
 
 use super::core_thread::Reverify;
 use super::peers::Peers;
-use super::verification::{Job, JobQueue, Urgency};
+use super::verification::{Asked, Job, JobQueue, Urgency};
 use crate::failure::Failure;
 use bytes::Bytes;
-use holdfast_dag::FetchRequest;
+use holdfast_dag::{AskRequest, FetchRequest};
 use holdfast_network::{
     NetworkEvent, NetworkEvents, NetworkHandle, PublishError, RequestProtocol, Topic, Verdict,
 };
 use holdfast_replica::Message;
 use holdfast_types::limits::CERTIFICATE_BYTES_MAX;
 use holdfast_types::wire::{
-    CertificateRequest, CertificateResponse, TransactionBatch, VerticesRequest,
+    CertificateRequest, CertificateResponse, MissingVerticesRequest, TransactionBatch,
+    VerticesRequest,
 };
-use holdfast_types::{ChainId, Era, EraContext, Height, SignatureScheme, codec};
+use holdfast_types::{AuthorityIndex, ChainId, Era, EraContext, Height, SignatureScheme, codec};
 use libp2p::PeerId;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -159,6 +160,7 @@ impl Traffic {
                     self.publish(Topic::Transactions, codec::encode(&batch));
                 }
                 Message::Fetch { era, request } => self.fetch(era, request),
+                Message::Ask { era, request } => self.ask(era, request),
                 Message::FetchCertificate(height) => self.fetch_certificate(height),
             }
         }
@@ -172,23 +174,44 @@ impl Traffic {
     }
 
     fn fetch(&self, era: Era, request: FetchRequest) {
-        let context = self.era();
-        let peer = context
-            .committee
-            .member(request.from)
-            .and_then(|member| self.peers.of_key(&member.signing_key))
-            .or_else(|| self.any_peer(usize::from(request.from.0)));
-        let Some(peer) = peer else { return };
-        let asked = request.references.iter().copied().collect();
+        let asked = Asked::References(request.references.iter().copied().collect());
         let data = codec::encode(&VerticesRequest {
             era,
             references: request.references,
         });
+        self.request_vertices(request.from, RequestProtocol::Vertices, data, asked);
+    }
+
+    fn ask(&self, era: Era, request: AskRequest) {
+        let wanted = MissingVerticesRequest {
+            era,
+            from: request.from,
+            held: request.held,
+        };
+        let data = codec::encode(&wanted);
+        let asked = Asked::Missing(wanted);
+        self.request_vertices(request.to, RequestProtocol::MissingVertices, data, asked);
+    }
+
+    fn request_vertices(
+        &self,
+        from: AuthorityIndex,
+        protocol: RequestProtocol,
+        data: Vec<u8>,
+        asked: Asked,
+    ) {
+        let context = self.era();
+        let peer = context
+            .committee
+            .member(from)
+            .and_then(|member| self.peers.of_key(&member.signing_key))
+            .or_else(|| self.any_peer(usize::from(from.0)));
+        let Some(peer) = peer else { return };
         let this = self.clone();
         tokio::spawn(async move {
             let answer = this
                 .network
-                .request(peer, RequestProtocol::Vertices, Bytes::from(data))
+                .request(peer, protocol, Bytes::from(data))
                 .await;
             match answer {
                 Ok(data) => {

@@ -5,9 +5,11 @@
 
 mod jobs;
 mod queue;
+mod submissions;
 
-pub use jobs::{Job, SubmitError, Verifier};
+pub use jobs::{Asked, Job, Verifier};
 pub use queue::{JobQueue, Urgency};
+pub use submissions::{Submit, SubmitError};
 
 use crate::failure::Failure;
 use crate::supervisor::Supervisor;
@@ -29,8 +31,8 @@ pub fn start(
         let verifier = Arc::clone(verifier);
         let stopping = supervisor.stopping();
         supervisor.spawn_thread(&format!("verify-{number}"), move || {
-            while let Some(job) = queue.take(&stopping) {
-                verifier.work(job);
+            while let Some(jobs) = queue.take(&stopping) {
+                verifier.work(jobs);
             }
             Ok::<(), Failure>(())
         })?;

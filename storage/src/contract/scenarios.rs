@@ -528,6 +528,13 @@ fn check_vertices<S: ContractStore>(
             .cloned()
             .collect();
         assert_eq!(store.vertices_above(era, Round(round)), expected);
+        let end = Round(round + 5);
+        let expected: Vec<_> = all
+            .iter()
+            .map(VerifiedVertex::reference)
+            .filter(|reference| (Round(round)..end).contains(&reference.round))
+            .collect();
+        assert_eq!(store.vertex_references(era, Round(round)..end), expected);
     }
     let last = all.iter().rfind(|vertex| vertex.author() == own);
     assert_eq!(store.last_own_vertex(era).as_ref(), last);

@@ -10,6 +10,7 @@ use holdfast_types::{
     Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, Round,
     SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
+use std::ops::Range;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -83,6 +84,10 @@ impl ContractStore for TestStore {
         self.storage
             .commit_records(records)
             .map_err(|error| error.to_string())
+    }
+
+    fn vertex_references(&self, era: Era, rounds: Range<Round>) -> Vec<VertexRef> {
+        self.storage.vertex_references(era, rounds).unwrap()
     }
 
     fn vertices_above(&self, era: Era, round: Round) -> Vec<VerifiedVertex> {

@@ -2,8 +2,9 @@
 //! from its seed.
 
 use crate::harness::{Random, Said, said, unsigned};
-use holdfast_dag::{DagConfig, DagCore, Pace, ProposalPlan};
+use holdfast_dag::{AskRequest, DagConfig, DagCore, Pace, ProposalPlan};
 use holdfast_types::test_util::{CHAIN, era_context, key_pair, validator_account};
+use holdfast_types::wire::MissingVerticesRequest;
 use holdfast_types::{
     Action, AuthorityIndex, CommitRecord, EraContext, Round, Signer, TimestampMs, TransactionBody,
     VerifiedVertex, VertexPayload, VertexRef,
@@ -25,6 +26,10 @@ enum Message {
     Fetch {
         from: usize,
         references: Vec<VertexRef>,
+    },
+    Ask {
+        from: usize,
+        request: AskRequest,
     },
 }
 
@@ -163,7 +168,7 @@ impl Network {
             Pace::Until(at_ms) => Some(at_ms),
             Pace::Blocked => None,
         };
-        [pace, core.next_fetch_ms(), core.next_repeat_ms()]
+        [pace, core.next_fetch_ms(), Some(core.next_ask_ms())]
             .into_iter()
             .flatten()
             .min()
@@ -181,6 +186,21 @@ impl Network {
             }
             Message::Fetch { from, references } => {
                 let found = references.iter().filter_map(|r| node.stored.get(r));
+                for vertex in found.cloned().collect::<Vec<_>>() {
+                    self.send(to, from, Message::Vertex(vertex));
+                }
+            }
+            Message::Ask { from, request } => {
+                let wanted = MissingVerticesRequest {
+                    era: self.context.era,
+                    from: request.from,
+                    held: request.held,
+                };
+                let is_wanted = |vertex: &&Arc<VerifiedVertex>| {
+                    let (round, author) = vertex.reference().slot();
+                    wanted.wants(round, author)
+                };
+                let found = node.stored.values().filter(is_wanted);
                 for vertex in found.cloned().collect::<Vec<_>>() {
                     self.send(to, from, Message::Vertex(vertex));
                 }
@@ -203,7 +223,7 @@ impl Network {
         let Some(core) = &mut self.nodes[at].core else {
             return;
         };
-        let (requests, repeated) = (core.fetches(now_ms), core.repeat(now_ms));
+        let (requests, asks) = (core.fetches(now_ms), core.asks(now_ms));
         for request in requests {
             let references = request.references;
             self.send(
@@ -215,8 +235,9 @@ impl Network {
                 },
             );
         }
-        if let Some(vertex) = repeated {
-            self.broadcast(at, &vertex);
+        for request in asks {
+            let to = request.to.as_usize();
+            self.send(at, to, Message::Ask { from: at, request });
         }
     }
 

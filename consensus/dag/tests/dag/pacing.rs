@@ -1,10 +1,10 @@
-//! When a validator proposes, and when it says its vertex again (rules D4 and D11).
+//! When a validator proposes, and when it asks the others (rules D4 and D11).
 
-use crate::harness::{config, core as follower, unsigned};
+use crate::harness::{config, core as follower};
 use holdfast_dag::drawing::Drawing;
 use holdfast_dag::{AddOutcome, DagCore, Pace};
 use holdfast_types::test_util::CHAIN;
-use holdfast_types::{AuthorityIndex, Round, TimestampMs, VertexPayload};
+use holdfast_types::{AuthorityIndex, Round};
 use std::sync::Arc;
 
 const IDLE_MS: u64 = 1000;
@@ -107,69 +107,43 @@ fn an_incomplete_round_blocks_whatever_the_time() {
     assert_eq!(core.pace(u64::MAX, true), Pace::Blocked);
 }
 
-/// The own vertex is all that the others wait for, and it was lost on the way.
+/// A vertex that this validator waits for was lost on the way, and nobody sends it again by himself.
 #[test]
-fn the_own_last_vertex_is_repeated_while_its_round_does_not_move() {
-    let drawing = Drawing::new(4, "@1..2: *");
+fn others_are_asked_what_they_have_while_the_round_does_not_move() {
+    let drawing = Drawing::new(7, "@1..2: *");
     let mut core = core_of_me(&drawing);
-    assert_eq!(core.next_repeat_ms(), None, "nothing was said yet");
-    add_at(&mut core, &drawing, "D1", 100);
-    let first_ms = core.next_repeat_ms().expect("round 1 is not complete");
+    add_at(&mut core, &drawing, "D1 A1 B1", 100);
+    let first_ms = core.next_ask_ms();
     assert!(first_ms >= 100 + LEADER_MS);
-    assert_eq!(core.repeat(first_ms - 1), None);
-    let repeated = core.repeat(first_ms).expect("it is time");
-    assert_eq!(repeated.reference(), drawing.reference("D1"));
-    let second_ms = core.next_repeat_ms().expect("still not complete");
+    assert_eq!(core.asks(first_ms - 1), []);
+    let asks = core.asks(first_ms);
+    for ask in &asks {
+        assert_eq!(ask.from, Round::ZERO);
+        assert_eq!(ask.held[1], [0, 1, 3].map(AuthorityIndex));
+    }
+    assert_eq!(core.asks(first_ms), [], "once");
+    let second_ms = core.next_ask_ms();
     assert!(second_ms >= first_ms + LEADER_MS);
-    assert_eq!(core.repeat(first_ms), None, "once");
-    add_at(&mut core, &drawing, "A1 B1", second_ms);
-    assert_eq!(core.next_repeat_ms(), None, "round 1 is complete");
-    assert_eq!(core.repeat(1_000_000), None);
+    let mut asked: Vec<_> = asks.iter().map(|ask| ask.to).collect();
+    asked.extend(core.asks(second_ms).iter().map(|ask| ask.to));
+    asked.sort_unstable();
+    asked.dedup();
+    let others = [0, 1, 2, 4, 5, 6].map(AuthorityIndex);
+    assert_eq!(asked, others, "everybody's turn comes, but not our own");
+    add_at(&mut core, &drawing, "C1 E1", second_ms);
+    assert!(
+        core.next_ask_ms() > second_ms + LEADER_MS,
+        "the round moved"
+    );
 }
 
 #[test]
-fn the_own_last_vertex_is_repeated_after_a_restart() {
-    // Signed and stored, but perhaps never sent.
-    let drawing = Drawing::new(4, "@1: *");
-    let mut core = core_of_me(&drawing);
-    let own = drawing.vertex("D1");
-    assert_eq!(core.add(Arc::clone(&own), 5).outcome, AddOutcome::Accepted);
-    core.set_own_last(&own);
-    let due_ms = core.next_repeat_ms().expect("round 1 is not complete");
-    assert_eq!(core.repeat(due_ms), Some(own));
-}
-
-#[test]
-fn an_idle_dag_repeats_nothing() {
+fn a_moving_dag_asks_nothing() {
     let drawing = Drawing::new(4, "@1: *");
     let mut core = core_of_me(&drawing);
     add_at(&mut core, &drawing, "D1 A1 B1", 0);
-    assert!(matches!(core.pace(500, false), Pace::Until(_)));
-    assert_eq!(core.next_repeat_ms(), None);
-}
-
-#[test]
-fn vertices_far_above_the_clock_are_refused() {
-    let drawing = Drawing::new(4, "@1: *");
-    let mut core = core_of_me(&drawing);
-    let far = |round: u64| {
-        let parents = drawing.vertices.iter().map(|vertex| {
-            let mut parent = vertex.reference();
-            parent.round = Round(round - 1);
-            parent
-        });
-        let slot = (Round(round), AuthorityIndex(0));
-        let payload = VertexPayload::default();
-        unsigned(
-            &drawing.context,
-            slot,
-            parents.collect(),
-            TimestampMs(0),
-            payload,
-        )
+    let Pace::Until(at_ms) = core.pace(500, false) else {
+        panic!("an idle DAG waits")
     };
-    assert_eq!(core.add(far(61), 0).outcome, AddOutcome::Suspended);
-    assert_eq!(core.add(far(62), 0).outcome, AddOutcome::TooFarAhead);
-    assert_eq!(core.add(far(u64::MAX), 0).outcome, AddOutcome::TooFarAhead);
-    assert_eq!(core.network_round(), Round(0), "one author moves nothing");
+    assert!(core.next_ask_ms() > at_ms);
 }

@@ -188,6 +188,11 @@ impl SenderQueue {
             .map(|entry| Arc::clone(&entry.transaction))
     }
 
+    /// Puts one entry in flight, whatever lies below it.
+    pub(super) fn put_in_flight(&mut self, nonce: u64) {
+        self.queued.remove(&nonce);
+    }
+
     /// Takes an entry out of flight.
     pub(super) fn requeue(&mut self, nonce: u64) {
         if self.entries.contains_key(&nonce) {

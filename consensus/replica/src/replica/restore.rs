@@ -82,6 +82,7 @@ impl Replica {
             anchor_certificate: restored.anchor_certificate.clone(),
             pruned: Round::ZERO,
             behind_reported: Round::ZERO,
+            forwarded_at_ms: now.monotonic_ms,
             config,
         };
         let mut out = Output::default();
@@ -95,6 +96,9 @@ impl Replica {
             }
             if let Some(own) = &restored.own_last {
                 dag.set_own_last(own);
+            }
+            for vertex in dag.own_uncommitted() {
+                replica.mempool.in_flight(vertex.transaction_ids());
             }
             replica.dag = Some(dag);
             replica.attest_after_restart(restored.recent);

@@ -23,7 +23,8 @@ use crate::transaction::{Action, ChainProperties, SignedTransaction, Transaction
 use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
 use crate::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
-    LastVertexResponse, PeerStatus, TransactionBatch, VerticesRequest, VerticesResponse,
+    LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest,
+    VerticesResponse,
 };
 
 /// A type of which samples can be drawn.
@@ -132,6 +133,7 @@ sample_structs! {
     LastVertexRequest { era, author }
     LastVertexResponse { of_author, own }
     Member { account, signing_key }
+    MissingVerticesRequest { era, from, held }
     PeerClaim { key, signature }
     PeerStatus { head, head_id, certified, lowest_block, era, round, timestamp_ms }
     Receipt { transaction, status, fee, events }

@@ -7,6 +7,7 @@
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
+use holdfast_types::crypto::verify_each;
 use holdfast_types::test_util::{key_pair, signing_hash};
 use holdfast_types::{Ed25519, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer};
 use proptest::prelude::*;
@@ -369,6 +370,17 @@ fn mutated(case: SignatureCheck, mutation: &Mutation) -> SignatureCheck {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn each_of_many_gets_its_own_verdict(bad in prop::collection::btree_set(0usize..40, 0..12)) {
+        let mut checks: Vec<_> = (0..40).map(valid).collect();
+        for position in &bad {
+            checks[*position].message = signing_hash([0xbb; 32]);
+        }
+        let verdicts = verify_each(&checks, &Ed25519);
+        let expected: Vec<_> = (0..40).map(|position| !bad.contains(&position)).collect();
+        prop_assert_eq!(verdicts, expected);
+    }
 
     #[test]
     fn a_batch_is_valid_exactly_if_each_is(

@@ -300,7 +300,14 @@ impl Backend for NodeBackend {
             .transaction_place(&id)
             .map_err(|error| Self::failed(&error))?;
         let Some((height, index)) = place else {
-            return Ok(None);
+            let queued =
+                storage
+                    .mempool_transaction(&id)
+                    .map_err(|error| BackendError::Internal {
+                        cause: error.to_string(),
+                    })?;
+            return Ok(queued
+                .map(|queued| convert::transaction(queued.transaction(), &self.parts.chain_id)));
         };
         let block = storage
             .block_at(height)

@@ -1,7 +1,7 @@
 //! Transactions of clients: to the verification pool and the mempool, and the answer back.
 
 use super::NodeBackend;
-use crate::runtime::verification::{Job, SubmitError, Urgency};
+use crate::runtime::verification::{Job, Submit, SubmitError, Urgency};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use holdfast_replica::MempoolReject;
@@ -20,10 +20,10 @@ impl NodeBackend {
     ) -> BoxFuture<'static, Result<Hash, BackendError>> {
         let (reply, answer) = oneshot::channel();
         let metrics = self.parts.metrics.clone();
-        let offered = self
-            .parts
-            .jobs
-            .offer(Urgency::Transactions, Job::Submit { encoded, reply });
+        let offered = self.parts.jobs.offer(
+            Urgency::Transactions,
+            Job::Submit(Submit { encoded, reply }),
+        );
         async move {
             let result = match offered {
                 Err(_) => Err(BackendError::MempoolFull {

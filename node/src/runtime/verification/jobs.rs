@@ -1,26 +1,24 @@
 //! What is verified, and where it goes.
 
+use super::submissions::Submit;
 use crate::runtime::core_thread::{CoreCommand, CoreHandle, Reverify};
 use crate::runtime::serve;
 use bytes::Bytes;
 use holdfast_chain::ChainStore;
-use holdfast_ledger::{account, check_transaction};
 use holdfast_network::{
     MessageId, NetworkHandle, Penalty, RequestProtocol, Responder, Topic, Verdict,
 };
-use holdfast_replica::{Admission, Input, MempoolReject, Origin, Submission, SubmissionResult};
+use holdfast_replica::Input;
 use holdfast_storage::Storage;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
-use holdfast_types::wire::{TransactionBatch, VerticesResponse};
+use holdfast_types::wire::{MissingVerticesRequest, TransactionBatch, VerticesResponse};
 use holdfast_types::{
-    Attestation, Certificate, ChainId, EraContext, Evidence, FailureCode, SignatureScheme,
-    SignedTransaction, TransactionError, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
-    codec,
+    Attestation, Certificate, ChainId, EraContext, Evidence, SignatureScheme, VerifiedTransaction,
+    VerifiedVertex, Vertex, VertexRef, codec,
 };
 use libp2p::PeerId;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::oneshot;
 
 /// One piece of work.
 #[derive(Debug)]
@@ -34,7 +32,7 @@ pub enum Job {
     /// The answer of a peer to a request for vertices.
     FetchedVertices {
         peer: PeerId,
-        asked: BTreeSet<VertexRef>,
+        asked: Asked,
         data: Bytes,
     },
     /// A certificate that a peer sent.
@@ -50,31 +48,24 @@ pub enum Job {
         data: Bytes,
         responder: Responder,
     },
-    /// A client sends an encoded transaction.
-    Submit {
-        encoded: Vec<u8>,
-        reply: oneshot::Sender<Result<VerifiedId, SubmitError>>,
-    },
+    /// A client sends a transaction.
+    Submit(Submit),
 }
 
-/// Id of a transaction that was admitted, or was known already.
-pub(super) type VerifiedId = holdfast_types::TransactionId;
+/// What a peer was asked for: all that it may answer with.
+#[derive(Debug)]
+pub enum Asked {
+    References(BTreeSet<VertexRef>),
+    Missing(MissingVerticesRequest),
+}
 
-/// Why a transaction of a client was not queued.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    #[error(transparent)]
-    Invalid(#[from] TransactionError),
-    /// It would fail as the state is now.
-    #[error("{0}")]
-    Failing(FailureCode),
-    /// It was executed before: the client may ask for the receipt.
-    #[error("the transaction was executed already")]
-    Executed(VerifiedId),
-    #[error(transparent)]
-    Refused(#[from] MempoolReject),
-    #[error("the node is stopping or its store failed")]
-    Stopping,
+impl Asked {
+    fn covers(&self, reference: &VertexRef) -> bool {
+        match self {
+            Self::References(references) => references.contains(reference),
+            Self::Missing(request) => request.wants(reference.round, reference.author),
+        }
+    }
 }
 
 /// Everything that verification needs.
@@ -90,7 +81,21 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn work(&self, job: Job) {
+    /// Does the jobs that were taken together: transactions of clients in one batch.
+    pub(super) fn work(&self, jobs: Vec<Job>) {
+        let mut submits = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Submit(submit) => submits.push(submit),
+                job => self.work_on(job),
+            }
+        }
+        if !submits.is_empty() {
+            self.submit(submits);
+        }
+    }
+
+    fn work_on(&self, job: Job) {
         match job {
             Job::Gossip {
                 peer,
@@ -127,11 +132,11 @@ impl Verifier {
             } => self
                 .server
                 .answer(&self.network, peer, protocol, &data, responder),
-            Job::Submit { encoded, reply } => self.submit(&encoded, reply),
+            Job::Submit(submit) => self.submit(vec![submit]),
         }
     }
 
-    fn era(&self) -> Arc<EraContext> {
+    pub(super) fn era(&self) -> Arc<EraContext> {
         Arc::clone(&self.era.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -251,7 +256,7 @@ impl Verifier {
         self.storage.era(era).ok().flatten().map(Arc::new)
     }
 
-    fn fetched(&self, peer: PeerId, asked: &BTreeSet<VertexRef>, data: &[u8]) {
+    fn fetched(&self, peer: PeerId, asked: &Asked, data: &[u8]) {
         let limit = RequestProtocol::Vertices.response_bytes_max();
         let Ok(response) = codec::decode::<VerticesResponse>("vertices", data, limit) else {
             self.network.penalize(peer, Penalty::InvalidResponse);
@@ -260,7 +265,7 @@ impl Verifier {
         let mut verified = Vec::new();
         for vertex in response.vertices {
             match self.verify_vertex(vertex) {
-                Ok(vertex) if asked.contains(&vertex.reference()) => verified.push(vertex),
+                Ok(vertex) if asked.covers(&vertex.reference()) => verified.push(vertex),
                 // Between request and answer the era may have changed: nobody's fault.
                 Err(holdfast_types::VertexReject::WrongEra { .. }) => return,
                 Ok(_) | Err(_) => {
@@ -285,88 +290,5 @@ impl Verifier {
             self.core.input(Input::Certificate(certificate));
         }
         valid
-    }
-
-    fn submit(&self, encoded: &[u8], reply: oneshot::Sender<Result<VerifiedId, SubmitError>>) {
-        let verified = SignedTransaction::decode(encoded).and_then(|transaction| {
-            VerifiedTransaction::verify(transaction, &self.chain, self.scheme.as_ref())
-        });
-        let submission = verified
-            .map_err(SubmitError::from)
-            .and_then(|transaction| self.submission(transaction, false));
-        let submission = match submission {
-            Ok(submission) => submission,
-            Err(error) => {
-                let answer = match error {
-                    SubmitError::Executed(id) => Ok(id),
-                    error => Err(error),
-                };
-                // Who asked may have gone away.
-                let _gone = reply.send(answer);
-                return;
-            }
-        };
-        let id = submission.transaction.id();
-        let (answer, answered) = oneshot::channel();
-        self.core.command(CoreCommand::Submit {
-            submissions: vec![submission],
-            reply: answer,
-        });
-        self.server.runtime().spawn(async move {
-            let result = match answered.await {
-                Ok(results) => admitted(results, id),
-                Err(_) => Err(SubmitError::Stopping),
-            };
-            let _gone = reply.send(result);
-        });
-    }
-
-    fn submission(
-        &self,
-        transaction: VerifiedTransaction,
-        foreign: bool,
-    ) -> Result<Submission, SubmitError> {
-        let store = self.storage.as_ref();
-        let now = self.server.wall_clock();
-        let checked =
-            check_transaction(store, &transaction, now).map_err(|_| SubmitError::Stopping)?;
-        match checked {
-            // Earlier nonces may be on their way; the mempool knows how long to wait.
-            Ok(_) | Err(FailureCode::NonceTooHigh) => {}
-            Err(code) => {
-                let id = transaction.id();
-                let place = store
-                    .transaction_place(&id)
-                    .map_err(|_| SubmitError::Stopping)?;
-                return Err(if place.is_some() {
-                    SubmitError::Executed(id)
-                } else {
-                    SubmitError::Failing(code)
-                });
-            }
-        }
-        let account_nonce = account(store, &transaction.body().sender)
-            .map_err(|_| SubmitError::Stopping)?
-            .map_or(0, |sender| sender.nonce);
-        let origin = if foreign {
-            Origin::Foreign {
-                eligible_at_ms: self.server.turn_ms(&transaction.id(), &self.era()),
-            }
-        } else {
-            Origin::Local
-        };
-        Ok(Submission {
-            transaction: Arc::new(transaction),
-            account_nonce,
-            origin,
-        })
-    }
-}
-
-fn admitted(results: Vec<SubmissionResult>, id: VerifiedId) -> Result<VerifiedId, SubmitError> {
-    match results.into_iter().next() {
-        Some(Ok(Admission::Admitted | Admission::AlreadyKnown)) => Ok(id),
-        Some(Err(reject)) => Err(reject.into()),
-        None => Err(SubmitError::Stopping),
     }
 }

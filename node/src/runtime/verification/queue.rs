@@ -16,6 +16,8 @@ pub enum Urgency {
 }
 
 const CLASSES: usize = 3;
+/// More would let a vertex wait for too long, and save little.
+const TRANSACTION_JOBS_AT_ONCE_MAX: usize = 128;
 /// How often a waiting thread looks whether the node stops.
 const LOOK_UP: Duration = Duration::from_millis(250);
 
@@ -51,15 +53,21 @@ impl<T> JobQueue<T> {
         Ok(())
     }
 
-    /// The most urgent job, oldest first; none when the node stops.
-    pub fn take(&self, stopping: &CancellationToken) -> Option<T> {
+    /// The most urgent job, oldest first; none when the node stops. Transactions come several at once, because together
+    /// they cost less than one by one.
+    pub fn take(&self, stopping: &CancellationToken) -> Option<Vec<T>> {
         let mut waiting = self.lock();
         loop {
             if stopping.is_cancelled() {
                 return None;
             }
-            if let Some(job) = waiting.iter_mut().find_map(VecDeque::pop_front) {
-                return Some(job);
+            let [consensus, serving, transactions] = &mut *waiting;
+            if let Some(job) = consensus.pop_front().or_else(|| serving.pop_front()) {
+                return Some(vec![job]);
+            }
+            if !transactions.is_empty() {
+                let count = transactions.len().min(TRANSACTION_JOBS_AT_ONCE_MAX);
+                return Some(transactions.drain(..count).collect());
             }
             (waiting, _) = self
                 .arrived
@@ -96,8 +104,23 @@ mod tests {
         queue.offer(Urgency::Consensus, 'b').unwrap();
         assert_eq!(queue.offer(Urgency::Consensus, 'c'), Err('c'));
         let order: Vec<_> = (0..4).filter_map(|_| queue.take(&stopping)).collect();
-        assert_eq!(order, ['a', 'b', 's', 'x']);
+        assert_eq!(order, [['a'], ['b'], ['s'], ['x']]);
         stopping.cancel();
         assert_eq!(queue.take(&stopping), None);
+    }
+
+    #[test]
+    fn transactions_are_taken_together_up_to_a_bound() {
+        let queue = JobQueue::new([1, 1, 1000]);
+        let stopping = CancellationToken::new();
+        for number in 0..200 {
+            queue.offer(Urgency::Transactions, number).unwrap();
+        }
+        let first: Vec<_> = (0..TRANSACTION_JOBS_AT_ONCE_MAX).collect();
+        assert_eq!(queue.take(&stopping), Some(first));
+        queue.offer(Urgency::Consensus, 1000).unwrap();
+        assert_eq!(queue.take(&stopping), Some(vec![1000]));
+        let rest: Vec<_> = (TRANSACTION_JOBS_AT_ONCE_MAX..200).collect();
+        assert_eq!(queue.take(&stopping), Some(rest));
     }
 }

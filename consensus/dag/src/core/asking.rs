@@ -1,0 +1,96 @@
+//! What is asked of others: missing ancestors (rule D1), and whatever they have when the round does not move (rule D11).
+
+use super::DagCore;
+use crate::suspended::{FetchRequest, FetchRules};
+use holdfast_types::limits::{FETCH_REFERENCES_MAX, HELD_ROUNDS_MAX};
+use holdfast_types::{AuthorityIndex, Round};
+
+/// Ask `to` for the vertices of the rounds from `from` on that are not held here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskRequest {
+    pub to: AuthorityIndex,
+    pub from: Round,
+    /// For `from` and the rounds after it, the authors of which a vertex is held here, in order.
+    pub held: Vec<Vec<AuthorityIndex>>,
+}
+
+/// Members asked at once. Over a few turns everybody is asked, whatever the size of the committee.
+const ASKED_AT_ONCE_MAX: usize = 4;
+
+impl DagCore {
+    /// Requests for missing vertices that are due.
+    pub fn fetches(&mut self, now_ms: u64) -> Vec<FetchRequest> {
+        let rules = FetchRules {
+            again_after_ms: self.config.refetch_interval_ms,
+            references_max: FETCH_REFERENCES_MAX,
+            me: self.me,
+        };
+        self.suspended.fetches(now_ms, &rules)
+    }
+
+    /// When the next fetch is due, in ms.
+    #[must_use]
+    pub fn next_fetch_ms(&self) -> Option<u64> {
+        self.suspended.next_due_ms()
+    }
+
+    /// Whom to ask what they have, if it is time (rule D11).
+    pub fn asks(&mut self, now_ms: u64) -> Vec<AskRequest> {
+        if self.next_ask_ms() > now_ms {
+            return Vec::new();
+        }
+        self.asked_at_ms = now_ms;
+        let from = self.clock.round().previous();
+        let rounds = std::iter::successors(Some(from), |round| Some(round.next()));
+        let held: Vec<Vec<AuthorityIndex>> = rounds
+            .take(HELD_ROUNDS_MAX)
+            .map(|round| self.authors_of(round))
+            .collect();
+        let to = self.whose_turn();
+        to.into_iter()
+            .map(|to| AskRequest {
+                to,
+                from,
+                held: held.clone(),
+            })
+            .collect()
+    }
+
+    fn authors_of(&self, round: Round) -> Vec<AuthorityIndex> {
+        let authorities = self.context.committee.authorities();
+        authorities
+            .filter(|author| !self.vertices.slot(round, *author).is_empty())
+            .collect()
+    }
+
+    fn whose_turn(&mut self) -> Vec<AuthorityIndex> {
+        let others: Vec<AuthorityIndex> = self
+            .context
+            .committee
+            .authorities()
+            .filter(|authority| Some(*authority) != self.me)
+            .collect();
+        let count = others.len().min(ASKED_AT_ONCE_MAX);
+        let first = self.asked.checked_rem(others.len()).unwrap_or(0);
+        self.asked = first.saturating_add(count);
+        let turns = others.iter().cycle().skip(first).take(count);
+        turns.copied().collect()
+    }
+
+    /// When [`Self::asks`] has something next, in ms.
+    #[must_use]
+    pub fn next_ask_ms(&self) -> u64 {
+        let round = self.clock.round();
+        let entered_ms = self.clock.entered_at_ms();
+        let has_proposed = self.own_last.is_some_and(|own| own.round >= round);
+        let waiting_since_ms = if has_proposed {
+            self.proposed_at_ms.unwrap_or(0).max(entered_ms)
+        } else {
+            // An idle DAG moves by itself after this time.
+            entered_ms.saturating_add(self.config.idle_round_interval_ms)
+        };
+        waiting_since_ms
+            .max(self.asked_at_ms)
+            .saturating_add(self.config.ask_interval_ms)
+    }
+}
