@@ -488,7 +488,7 @@ fn block_0_starts_era_1() {
     );
     let state = MemoryState::from_genesis(&first.changes);
     assert_eq!(
-        state_root(&state, Height(0)).expect("it reads"),
+        state_root(&state).expect("it reads"),
         Some(first.block.header.state_root)
     );
     let alice = holdfast_ledger::account(&state, &name("alice")).expect("it reads");

@@ -183,7 +183,7 @@ fn main() {
         });
         total += elapsed;
         let (elapsed, update) = shortest(&store, |store| {
-            tree::update(store, Height(height), &outcome.changes.values).expect("it updates")
+            tree::update(store, &outcome.changes.values).expect("it updates")
         });
         in_tree += elapsed;
         keys += outcome.changes.values.len();
@@ -191,14 +191,14 @@ fn main() {
         node_bytes += update
             .nodes
             .iter()
-            .map(|(key, node)| key.len() + node.len())
+            .map(|(key, page)| key.len() + page.as_ref().map_or(0, Vec::len))
             .sum::<usize>();
         failed += outcome
             .receipts
             .iter()
             .filter(|receipt| receipt.fee == 0)
             .count();
-        store.apply_and_prune(&outcome);
+        store.apply(&outcome.changes);
     }
     let execution = total.saturating_sub(in_tree);
     let count = per_block * blocks;
@@ -209,7 +209,7 @@ fn main() {
         execution.as_secs_f64() * 1e6 / count as f64
     );
     println!(
-        "state tree: {:.2} us per changed key, {} keys, {:.1} new nodes and {:.0} bytes per key",
+        "state tree: {:.2} us per changed key, {} keys, {:.1} pages and {:.0} bytes per key",
         in_tree.as_secs_f64() * 1e6 / keys as f64,
         keys / usize::try_from(blocks).expect("it fits"),
         nodes as f64 / keys as f64,

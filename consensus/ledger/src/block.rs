@@ -111,19 +111,14 @@ pub fn execute_block<S: StateStore + ?Sized>(
     let lib = overlay.properties.lib;
     let era_end = epoch::end_era_if_due(&mut overlay, &context, &mut events)?;
     let (values, old_values) = overlay.close()?;
-    let update = tree::update(store, input.height, &values)?;
+    let update = tree::update(store, &values)?;
     Ok(BlockOutcome {
         receipts,
         events,
-        undo: UndoRecord {
-            values: old_values,
-            tree_nodes: update.nodes.iter().map(|(key, _)| key.clone()).collect(),
-            stale_tree_nodes: update.stale.clone(),
-        },
+        undo: UndoRecord { values: old_values },
         changes: StateChanges {
             values,
             tree_nodes: update.nodes,
-            stale_tree_nodes: update.stale,
         },
         state_root: update.root,
         lib,

@@ -135,7 +135,7 @@ fn sample_seed<S: StateStore + ?Sized>(
 ) -> Result<Hash32, LedgerError> {
     let parent_root = match sample.height {
         Height::ZERO => StateRoot::default(),
-        height => tree::state_root(overlay.store(), height.previous())?
+        _ => tree::state_root(overlay.store())?
             .ok_or_else(|| overlay.broken("the parent's state root is stored"))?,
     };
     Ok(Purpose::COMMITTEE_SAMPLE

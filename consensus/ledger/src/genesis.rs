@@ -131,12 +131,11 @@ fn finish(mut overlay: Empty<'_>, committee: &Committee) -> Result<GenesisOutcom
     )?;
     let total_supply = overlay.properties.total_supply;
     let (values, _) = overlay.close()?;
-    let update = tree::update(&NothingStored, Height::ZERO, &values)?;
+    let update = tree::update(&NothingStored, &values)?;
     Ok(GenesisOutcome {
         changes: StateChanges {
             values,
             tree_nodes: update.nodes,
-            stale_tree_nodes: update.stale,
         },
         state_root: update.root,
         committee: committee.clone(),

@@ -11,7 +11,7 @@
 //! * L5. Money is conserved: balances, stakes, unbonding pools and treasury sum to the total supply after every
 //!   block, and only burning changes the total supply. Checked on the changed objects of every block.
 //! * L6. The state is a map from byte keys ([`keys`]) to versioned objects ([`objects`]), committed to by a Merkle
-//!   tree ([`tree`]) whose version is the height.
+//!   tree ([`tree`]) that follows from it.
 //! * L7. Every change can be taken back exactly with the block's [`UndoRecord`].
 //! * L8. The last irreversible block is at most the head's parent and never falls ([`irreversible`]).
 

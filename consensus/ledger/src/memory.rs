@@ -1,15 +1,15 @@
 //! The state in memory, for tests and simulations.
 
-use crate::block::BlockOutcome;
 use crate::state::{StateChanges, StateError, StateStore, UndoRecord};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A [`StateStore`] in memory. Equal states compare equal, tree included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryState {
-    values: BTreeMap<Vec<u8>, Vec<u8>>,
-    tree_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
-    stale: BTreeSet<Vec<u8>>,
+    values: Map,
+    tree_nodes: Map,
 }
 
 impl MemoryState {
@@ -23,43 +23,15 @@ impl MemoryState {
 
     /// Writes what a block changes.
     pub fn apply(&mut self, changes: &StateChanges) {
-        for (key, value) in &changes.values {
-            match value {
-                Some(value) => self.values.insert(key.clone(), value.clone()),
-                None => self.values.remove(key),
-            };
-        }
-        self.tree_nodes.extend(changes.tree_nodes.iter().cloned());
-        self.stale.extend(changes.stale_tree_nodes.iter().cloned());
+        write(&mut self.values, &changes.values);
+        write(&mut self.tree_nodes, &changes.tree_nodes);
     }
 
     /// Takes the last applied block back.
-    pub fn undo(&mut self, undo: &UndoRecord) {
-        for (key, value) in &undo.values {
-            match value {
-                Some(value) => self.values.insert(key.clone(), value.clone()),
-                None => self.values.remove(key),
-            };
-        }
-        for key in &undo.tree_nodes {
-            self.tree_nodes.remove(key);
-        }
-        for key in &undo.stale_tree_nodes {
-            self.stale.remove(key);
-        }
-    }
-
-    /// Writes what a block changes, for good: stale nodes go at once.
-    pub fn apply_and_prune(&mut self, outcome: &BlockOutcome) {
-        self.apply(&outcome.changes);
-        self.prune();
-    }
-
-    /// Forgets stale nodes: no block that was applied before can be taken back any more.
-    pub fn prune(&mut self) {
-        for key in std::mem::take(&mut self.stale) {
-            self.tree_nodes.remove(&key);
-        }
+    pub fn undo(&mut self, undo: &UndoRecord) -> Result<(), StateError> {
+        let changes = undo.clone().changes(self)?;
+        self.apply(&changes);
+        Ok(())
     }
 
     /// All keys and values, in order.
@@ -67,10 +39,18 @@ impl MemoryState {
         self.values.iter()
     }
 
-    /// Number of tree nodes kept, stale ones included.
-    #[must_use]
-    pub fn tree_node_count(&self) -> usize {
-        self.tree_nodes.len()
+    /// All pages of the tree, in the order of their keys.
+    pub fn tree_nodes_sorted(&self) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        self.tree_nodes.iter()
+    }
+}
+
+fn write(map: &mut Map, changes: &[(Vec<u8>, Option<Vec<u8>>)]) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => map.insert(key.clone(), value.clone()),
+            None => map.remove(key),
+        };
     }
 }
 

@@ -1,7 +1,7 @@
 //! The door between execution and whatever stores the state.
 //!
-//! The state is a map from byte keys to byte values, with a Merkle tree (JMT) beside it whose version is the block
-//! height. Execution reads through [`StateStore`] and returns [`StateChanges`]; it never writes.
+//! The state is a map from byte keys to byte values, with a Merkle tree ([`crate::tree`]) beside it that follows from it.
+//! Execution reads through [`StateStore`] and returns [`StateChanges`]; it never writes.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -22,8 +22,7 @@ pub trait StateStore {
         keys.iter().map(|key| self.value(key)).collect()
     }
 
-    /// Encoded node of the state tree under its encoded key: live ones, and those that blocks above the last
-    /// irreversible one made stale, as long as these can be undone.
+    /// Encoded page of the state tree under its encoded path.
     fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
 }
 
@@ -32,19 +31,25 @@ pub trait StateStore {
 pub struct StateChanges {
     /// New value of every changed key, sorted by key; none: the key is deleted.
     pub values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// New tree nodes under their encoded keys, which no live or stale node of this branch has had.
-    pub tree_nodes: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Tree nodes that this block made stale: the store keeps them for as long as this block can be undone.
-    pub stale_tree_nodes: Vec<Vec<u8>>,
+    /// Changed pages of the state tree, sorted by key; none: the page is gone. They follow from the state before and
+    /// `values` ([`crate::tree::update`]).
+    pub tree_nodes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
-/// What takes a block back, exactly.
+/// What takes a block back, exactly. The tree before it follows from the old values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct UndoRecord {
     /// Old value of every changed key; none: the key did not exist.
     pub values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// Keys of the tree nodes that the block added.
-    pub tree_nodes: Vec<Vec<u8>>,
-    /// Keys of the tree nodes that the block made stale.
-    pub stale_tree_nodes: Vec<Vec<u8>>,
+}
+
+impl UndoRecord {
+    /// What taking the block back changes, on the state that it left.
+    pub fn changes<S: StateStore + ?Sized>(self, store: &S) -> Result<StateChanges, StateError> {
+        let update = crate::tree::update(store, &self.values)?;
+        Ok(StateChanges {
+            values: self.values,
+            tree_nodes: update.nodes,
+        })
+    }
 }

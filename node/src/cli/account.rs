@@ -216,7 +216,7 @@ mod tests {
             let mut nodes = self.0.tree_nodes.iter();
             Ok(nodes
                 .find(|(found, _)| found == key)
-                .map(|(_, node)| node.clone()))
+                .and_then(|(_, node)| node.clone()))
         }
     }
 

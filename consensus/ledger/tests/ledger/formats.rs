@@ -9,7 +9,7 @@ use holdfast_ledger::objects::{
 use holdfast_ledger::pool::Pool;
 use holdfast_pinned::Formats;
 use holdfast_types::test_util::{Sample, Sampler};
-use holdfast_types::{Action, Era, Height};
+use holdfast_types::{Action, Era};
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -109,7 +109,7 @@ fn formats_are_as_pinned() {
 #[test]
 fn a_fixed_history_has_the_pinned_roots() {
     let mut world = World::new(4);
-    let genesis = holdfast_ledger::state_root(&world.state, Height(0)).expect("it reads");
+    let genesis = holdfast_ledger::state_root(&world.state).expect("it reads");
     let mut roots = vec![genesis.expect("it is stored").to_string()];
     let validator = name("validator-1");
     let blocks = [

@@ -3,7 +3,7 @@
 use crate::world::{BALANCE, MIN_STAKE, World, genesis_state, name};
 use holdfast_ledger::{GenesisState, GenesisValidator, genesis, state_root};
 use holdfast_types::test_util::key_pair;
-use holdfast_types::{Height, Signer};
+use holdfast_types::Signer;
 
 #[test]
 fn genesis_makes_accounts_validators_and_the_first_committee() {
@@ -18,7 +18,7 @@ fn genesis_makes_accounts_validators_and_the_first_committee() {
     assert_eq!(world.account("alice").balance, BALANCE);
     assert_eq!(world.stake_of("validator-3", "validator-3"), 2 * MIN_STAKE);
     assert_eq!(
-        state_root(&world.state, Height(0)).expect("it reads"),
+        state_root(&world.state).expect("it reads"),
         Some(outcome.state_root)
     );
 }

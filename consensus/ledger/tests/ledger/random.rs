@@ -122,7 +122,7 @@ fn transactions(world: &World, step: &Step) -> Vec<VerifiedTransaction> {
         .collect()
 }
 
-fn run(world: &mut World, pruned: &mut MemoryState, step: &Step) {
+fn run(world: &mut World, step: &Step) {
     let transactions = transactions(world, step);
     let supports: Vec<_> = step
         .supports
@@ -145,11 +145,14 @@ fn run(world: &mut World, pruned: &mut MemoryState, step: &Step) {
         .values_sorted()
         .map(|(key, value)| (key.clone(), Some(value.clone())))
         .collect();
-    let scratch = update(&MemoryState::default(), Height(0), &all).expect("memory reads");
+    let scratch = update(&MemoryState::default(), &all).expect("memory reads");
     assert_eq!(outcome.state_root, scratch.root);
-    // What is left without stale nodes is the tree and nothing else.
-    pruned.apply_and_prune(&outcome);
-    assert_eq!(pruned.tree_node_count(), scratch.nodes.len());
+    // What is stored is the tree and nothing else.
+    let stored = world.state.tree_nodes_sorted();
+    let stored: Vec<_> = stored
+        .map(|(key, page)| (key.clone(), Some(page.clone())))
+        .collect();
+    assert_eq!(stored, scratch.nodes);
 }
 
 proptest! {
@@ -160,9 +163,8 @@ proptest! {
         history in proptest::collection::vec(steps(), 1..12),
     ) {
         let mut world = World::new(4);
-        let mut pruned = world.state.clone();
         for step in &history {
-            run(&mut world, &mut pruned, step);
+            run(&mut world, step);
         }
     }
 
@@ -178,7 +180,7 @@ proptest! {
             undos.push(world.execute(step.step_ms, &transactions, &[], &[]).undo);
         }
         for undo in undos.iter().rev() {
-            world.state.undo(undo);
+            world.state.undo(undo).expect("memory reads");
         }
         prop_assert_eq!(world.state, genesis);
     }

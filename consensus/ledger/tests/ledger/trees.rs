@@ -1,17 +1,17 @@
-//! Root, proofs and pruning of the state tree.
+//! Root and proofs of the state tree.
 
-use crate::world::{World, name, transfer, verified};
+use crate::world::{World, name, transfer};
 use holdfast_ledger::keys::{AccountKey, StateKey};
 use holdfast_ledger::objects::{Account, StateObject};
 use holdfast_ledger::tree::update;
-use holdfast_ledger::{MemoryState, StateChanges};
+use holdfast_ledger::{MemoryState, StateChanges, UndoRecord};
 use holdfast_ledger::{ProofError, prove, prove_account, state_root, verify_proof};
 use holdfast_types::{Height, StateRoot};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn root(world: &World) -> StateRoot {
-    state_root(&world.state, world.properties().height)
+    state_root(&world.state)
         .expect("it reads")
         .expect("it is stored")
 }
@@ -84,58 +84,33 @@ fn random_bytes_are_no_proof() {
     }
 }
 
-#[test]
-fn a_pruned_tree_goes_on_as_the_full_one() {
-    let mut world = World::new(4);
-    let mut pruned = world.state.clone();
-    for amount in 1..20 {
-        let transaction = verified(world.body("alice", transfer("bob", amount)));
-        let outcome = world.block(&[transaction]);
-        pruned.apply_and_prune(&outcome);
-        assert_eq!(
-            state_root(&pruned, world.properties().height).expect("it reads"),
-            Some(outcome.state_root)
-        );
-    }
-    assert!(pruned.tree_node_count() < world.state.tree_node_count());
-    assert_eq!(state_root(&pruned, Height(3)), Ok(None));
-}
-
 /// The verifier that the documentation of [`holdfast_ledger::tree`] describes, in a few lines.
 fn verify_as_documented(root: &StateRoot, key: &[u8], value: Option<&[u8]>, proof: &[u8]) -> bool {
     type Pair = ([u8; 32], [u8; 32]);
-    #[derive(borsh::BorshDeserialize)]
-    enum Sibling {
-        Empty,
-        Inner([u8; 32], [u8; 32]),
-        Leaf([u8; 32], [u8; 32]),
-    }
-    let hash = |parts: &[&[u8]]| blake3::derive_key("holdfast state tree v1", &parts.concat());
-    let leaf = |key: &[u8; 32], value: &[u8; 32]| hash(&[b"JMT::LeafNode", key, value]);
-    let inner = |left: &[u8; 32], right: &[u8; 32]| hash(&[b"JMT::IntrnalNode", left, right]);
-    let empty = *b"SPARSE_MERKLE_PLACEHOLDER_HASH__";
-    let (found, siblings): (Option<Pair>, Vec<Sibling>) =
+    let leaf =
+        |(key, value): Pair| blake3::derive_key("holdfast state leaf v1", &[key, value].concat());
+    let inner = |left: [u8; 32], right: [u8; 32]| {
+        blake3::derive_key("holdfast state inner node v1", &[left, right].concat())
+    };
+    let (found, siblings): (Option<Pair>, Vec<[u8; 32]>) =
         borsh::from_slice(proof).expect("the documented encoding");
     let place = blake3::derive_key("holdfast state key v1", key);
     let bit = |place: &[u8; 32], level: usize| place[level / 8] >> (7 - level % 8) & 1;
     let claim_fits = match (found, value) {
-        (Some((key, committed)), Some(value)) => key == place && committed == hash(&[value]),
+        (Some((key, committed)), Some(value)) => {
+            key == place && committed == blake3::derive_key("holdfast state value v1", value)
+        }
         (Some((key, _)), None) => {
             key != place && (0..siblings.len()).all(|level| bit(&key, level) == bit(&place, level))
         }
         (None, None) => true,
         (None, Some(_)) => false,
     };
-    let mut current = found.map_or(empty, |(key, value)| leaf(&key, &value));
-    for (level, sibling) in (0..siblings.len()).rev().zip(&siblings) {
-        let sibling = match sibling {
-            Sibling::Empty => empty,
-            Sibling::Inner(left, right) => inner(left, right),
-            Sibling::Leaf(key, value) => leaf(key, value),
-        };
+    let mut current = found.map_or([0; 32], leaf);
+    for (level, sibling) in (0..siblings.len()).rev().zip(siblings.iter().copied()) {
         current = match bit(&place, level) {
-            0 => inner(&current, &sibling),
-            _ => inner(&sibling, &current),
+            0 => inner(current, sibling),
+            _ => inner(sibling, current),
         };
     }
     claim_fits && current == *root.as_bytes()
@@ -159,20 +134,59 @@ fn proofs_verify_as_documented() {
 }
 
 type Version = BTreeMap<u8, Option<u8>>;
+type Values = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
-fn apply(
-    state: &mut MemoryState,
-    height: u64,
-    values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-) -> StateRoot {
-    let update = update(state, Height(height), &values).expect("memory reads");
+fn apply(state: &mut MemoryState, values: Values) -> StateRoot {
+    let update = update(state, &values).expect("memory reads");
     state.apply(&StateChanges {
         values,
         tree_nodes: update.nodes,
-        stale_tree_nodes: update.stale,
     });
-    state.prune();
     update.root
+}
+
+/// The hashes of the tree, in the form in which `jmt` asks for them.
+struct OracleHasher {
+    context: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl jmt::SimpleHasher for OracleHasher {
+    fn new() -> Self {
+        Self {
+            context: "holdfast state value v1",
+            bytes: Vec::new(),
+        }
+    }
+
+    fn update(&mut self, data: &[u8]) {
+        match data {
+            b"JMT::LeafNode" => self.context = "holdfast state leaf v1",
+            b"JMT::IntrnalNode" => self.context = "holdfast state inner node v1",
+            // Its hash of an empty subtree.
+            b"SPARSE_MERKLE_PLACEHOLDER_HASH__" => self.bytes.extend([0; 32]),
+            data => self.bytes.extend(data),
+        }
+    }
+
+    fn finalize(self) -> [u8; 32] {
+        blake3::derive_key(self.context, &self.bytes)
+    }
+}
+
+/// The root that `jmt` gives to a state.
+fn oracle_root(state: &BTreeMap<u8, u8>) -> StateRoot {
+    if state.is_empty() {
+        return StateRoot::new([0; 32]);
+    }
+    let store = jmt::mock::MockTreeStore::default();
+    let tree = jmt::JellyfishMerkleTree::<_, OracleHasher>::new(&store);
+    let values = state.iter().map(|(key, value)| {
+        let place = blake3::derive_key("holdfast state key v1", &[*key]);
+        (jmt::KeyHash(place), Some(vec![*value]))
+    });
+    let (root, _) = tree.put_value_set(values, 0).expect("memory reads");
+    StateRoot::new(root.0)
 }
 
 proptest! {
@@ -189,25 +203,51 @@ proptest! {
             1..12,
         ),
     ) {
+        let encode = |(key, value): (u8, Option<u8>)| (vec![key], value.map(|value| vec![value]));
         let mut state = MemoryState::default();
         let mut model = BTreeMap::new();
-        for (height, changes) in (0..).zip(versions) {
-            let changes: Vec<_> = changes
-                .into_iter()
-                .filter(|(key, value)| value.is_some() || model.contains_key(key))
-                .collect();
+        for changes in versions {
+            let before = (state.clone(), model.clone());
             for (key, value) in &changes {
                 match value {
                     Some(value) => model.insert(*key, *value),
                     None => model.remove(key),
                 };
             }
-            let encode = |(key, value): (u8, Option<u8>)| (vec![key], value.map(|value| vec![value]));
-            let root = apply(&mut state, height, changes.into_iter().map(encode).collect());
+            let root = apply(&mut state, changes.iter().map(|(k, v)| encode((*k, *v))).collect());
+            prop_assert_eq!(root, oracle_root(&model));
+            prop_assert_eq!(state_root(&state), Ok(Some(root)));
             let all = model.iter().map(|(key, value)| encode((*key, Some(*value)))).collect();
             let mut scratch = MemoryState::default();
-            prop_assert_eq!(root, apply(&mut scratch, 0, all));
-            prop_assert_eq!(state.tree_node_count(), scratch.tree_node_count());
+            prop_assert_eq!(root, apply(&mut scratch, all));
+            // The tree has no history: not in its root, and in no page.
+            prop_assert_eq!(&state, &scratch);
+            let old = changes.keys().map(|key| encode((*key, before.1.get(key).copied())));
+            let undo = UndoRecord { values: old.collect() };
+            scratch.undo(&undo).expect("memory reads");
+            if !before.1.is_empty() {
+                prop_assert_eq!(scratch, before.0);
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_and_every_absence_is_proved(
+        keys in proptest::collection::btree_set(any::<u16>(), 0..200),
+        absent in any::<u16>(),
+    ) {
+        let mut state = MemoryState::default();
+        let encode = |key: &u16| (key.to_be_bytes().to_vec(), Some(vec![7]));
+        let root = apply(&mut state, keys.iter().map(encode).collect());
+        for key in keys.iter().take(8).chain([&absent]) {
+            let bytes = key.to_be_bytes();
+            let expected = keys.contains(key).then_some([7].as_slice());
+            // Without properties the state counts as that of block 0.
+            let (value, proof) = prove(&state, &bytes, Height(0)).expect("a proof");
+            prop_assert_eq!(value.as_deref(), expected);
+            prop_assert_eq!(verify_proof(&root, &bytes, expected, &proof), Ok(()));
+            let other = if expected.is_some() { None } else { Some([7].as_slice()) };
+            prop_assert!(verify_proof(&root, &bytes, other, &proof).is_err());
         }
     }
 }

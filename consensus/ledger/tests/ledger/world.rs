@@ -156,7 +156,7 @@ impl World {
         assert_eq!(outcome.receipts.len(), transactions.len());
         let before = self.state.clone();
         self.state.apply(&outcome.changes);
-        self.state.undo(&outcome.undo);
+        self.state.undo(&outcome.undo).expect("memory reads");
         assert_eq!(self.state, before, "undo restores values and tree");
         self.state.apply(&outcome.changes);
         if let Some(end) = &outcome.era_end {
