@@ -52,7 +52,7 @@ pub(crate) fn apply(
     for certificate in &batch.certificates {
         step.add_certificate(certificate)?;
     }
-    if let Some(context) = &batch.start_era {
+    for context in &batch.start_eras {
         step.start_era(context)?;
     }
     if let Some(kept) = prune_blocks {

@@ -259,6 +259,23 @@ impl ChainStore for ReadView<'_> {
         Ok(None)
     }
 
+    fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
+        self.chain.check_readable()?;
+        if height == Height::MAX {
+            return Ok(Vec::new());
+        }
+        let from = keys::block_key(height.next(), &BlockId::new([0; 32]));
+        let mut certificates = Vec::new();
+        for entry in self
+            .database
+            .scan(ColumnFamily::Certificates, &from, Direction::Forward)
+        {
+            let (_, bytes) = entry?;
+            certificates.push(decode(ColumnFamily::Certificates, &bytes)?);
+        }
+        Ok(certificates)
+    }
+
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {
         self.chain.check_readable()?;
         Ok(self.database.row(ColumnFamily::Eras, &keys::era_key(era))?)

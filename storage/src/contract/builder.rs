@@ -149,11 +149,11 @@ impl Builder {
     /// The batch that begins the chain.
     pub fn genesis(&mut self) -> ChainBatch {
         let block = self.block(&[]);
-        let start_era = Some(era(Era(1), Height::ZERO, block.id));
+        let start_eras = vec![era(Era(1), Height::ZERO, block.id)];
         ChainBatch {
             apply: vec![block],
             irreversible: Some(Height::ZERO),
-            start_era,
+            start_eras,
             ..ChainBatch::default()
         }
     }

@@ -1,6 +1,7 @@
-//! The slow, obvious store: it keeps the whole state of every block, so taking a block back means forgetting it.
+//! The slow, obvious store: it keeps the whole state of every block, so taking a block back means forgetting it. Tests
+//! of the chain run on it, and other stores are compared with it.
 
-use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
+use crate::store::{AppliedBlock, ChainBatch, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
     Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext, Height, Receipt,
@@ -78,7 +79,11 @@ impl ModelStore {
             }
         }
         if let Some(below) = batch.prune_undo_below {
-            let below = below.min(Height(self.layers.len() as u64 - 1));
+            let head = self
+                .layers
+                .last()
+                .map(|layer| layer.block.block.header.height);
+            let below = below.min(head.unwrap_or_default());
             self.undo_from = self.undo_from.max(below);
             for layer in &mut self.layers {
                 layer.has_undo &= layer.block.block.header.height >= below;
@@ -89,7 +94,11 @@ impl ModelStore {
             self.certificates
                 .insert((body.height, body.block), certificate);
         }
-        if let Some(era) = batch.start_era {
+        for era in batch.start_eras {
+            assert!(
+                self.is_applied(era.anchor_height, &era.anchor),
+                "an era begins on a block of the applied branch"
+            );
             self.eras.insert(era.era, era);
         }
     }
@@ -136,13 +145,26 @@ impl ModelStore {
     #[must_use]
     pub fn readable_nodes(&self) -> Map {
         let mut nodes = Map::new();
-        let lowest = self.irreversible.max(self.undo_from.previous());
-        for layer in self.layers.iter().skip(lowest.0 as usize) {
-            for (key, content) in &layer.nodes {
-                nodes.insert(key.clone(), content.clone());
-            }
+        for layer in self.readable_layers() {
+            nodes.extend(layer.nodes.clone());
         }
         nodes
+    }
+
+    /// The layers whose tree nodes must be readable.
+    fn readable_layers(&self) -> &[Layer] {
+        let lowest = self.irreversible.max(self.undo_from.previous());
+        let lowest = usize::try_from(lowest.0).unwrap_or(usize::MAX);
+        self.layers.get(lowest..).unwrap_or_default()
+    }
+
+    /// All state keys with their values.
+    #[must_use]
+    pub fn state_values(&self) -> Map {
+        self.layers
+            .last()
+            .map(|layer| layer.values.clone())
+            .unwrap_or_default()
     }
 
     /// Live nodes of the head.
@@ -171,7 +193,9 @@ impl StateStore for ModelStore {
     }
 
     fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.readable_nodes().get(key).cloned())
+        // A key has one content on a branch.
+        let mut layers = self.readable_layers().iter().rev();
+        Ok(layers.find_map(|layer| layer.nodes.get(key).cloned()))
     }
 }
 
@@ -233,6 +257,15 @@ impl ChainStore for ModelStore {
         Ok(above.next().map(|(_, certificate)| certificate.clone()))
     }
 
+    fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
+        let from = (height.next(), BlockId::new([0; 32]));
+        Ok(self
+            .certificates
+            .range(from..)
+            .map(|(_, it)| it.clone())
+            .collect())
+    }
+
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {
         Ok(self.eras.get(&era).cloned())
     }
@@ -259,7 +292,8 @@ impl ChainStore for ModelStore {
         for layer in self.layers.iter().skip(lowest) {
             let ids = &layer.block.transaction_ids;
             if let Some(index) = ids.iter().position(|other| other == id) {
-                return Ok(Some((layer.block.block.header.height, index as u32)));
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                return Ok(Some((layer.block.block.header.height, index)));
             }
         }
         Ok(None)
