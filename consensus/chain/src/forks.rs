@@ -29,7 +29,7 @@ mod outcome;
 mod unlinked;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

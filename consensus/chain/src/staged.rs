@@ -5,8 +5,11 @@
 //! nothing below.
 //!
 //! It keeps what the steps change and asks the store for the rest. Tree nodes that popped blocks made stale are live again:
-//! the store below still holds them, which its contract promises for reversible blocks. Nodes that staged blocks make stale
+//! the store below still holds them, which its contract promises for reversible blocks, so no others can be taken back here. Nodes that staged blocks make stale
 //! stay readable, as the contract asks too.
+
+#[cfg(test)]
+mod tests;
 
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
@@ -33,8 +36,6 @@ pub struct Staged<'a, S: ?Sized> {
     /// First inclusions in the staged blocks.
     places: BTreeMap<TransactionId, (Height, u32)>,
     eras: BTreeMap<Era, EraContext>,
-    /// Popped blocks that were in the block log: they are in the fork database now.
-    returned: BTreeMap<BlockId, Block>,
 }
 
 impl<'a, S: ChainStore + ?Sized> Staged<'a, S> {
@@ -53,16 +54,15 @@ impl<'a, S: ChainStore + ?Sized> Staged<'a, S> {
             applied: BTreeMap::new(),
             places: BTreeMap::new(),
             eras: BTreeMap::new(),
-            returned: BTreeMap::new(),
         })
     }
 
-    /// Takes the head back. Blocks are popped before any is applied.
+    /// Takes the head back, which must be reversible. Blocks are popped before any is applied.
     pub fn pop(&mut self, height: Height, id: &BlockId) -> Result<(), StateError> {
-        if self.head != (height, *id) || height == Height::ZERO || !self.applied.is_empty() {
+        if self.head != (height, *id) || height <= self.irreversible || !self.applied.is_empty() {
             return Err(broken(format!(
-                "block {height} is to be popped, the head is {}",
-                self.head.0
+                "block {height} is to be popped, the head is {} and block {} irreversible",
+                self.head.0, self.irreversible
             )));
         }
         let undo = self
@@ -74,11 +74,6 @@ impl<'a, S: ChainStore + ?Sized> Staged<'a, S> {
             .store
             .block_id_at(below)?
             .ok_or_else(|| broken(format!("block {below}, the parent of the head, is gone")))?;
-        if height <= self.irreversible {
-            let block = self.store.block_at(height)?;
-            self.returned.extend(block.map(|block| (*id, block)));
-            self.irreversible = below;
-        }
         // What a block above made stale and this one had made goes for good; what was there before both comes back.
         self.nodes
             .extend(undo.tree_nodes.into_iter().map(|key| (key, None)));
@@ -214,7 +209,6 @@ impl<S: ChainStore + ?Sized> ChainStore for Staged<'_, S> {
 
     fn fork_blocks(&self) -> Result<Vec<(BlockId, Block)>, StateError> {
         let mut blocks: BTreeMap<BlockId, Block> = self.store.fork_blocks()?.into_iter().collect();
-        blocks.extend(self.returned.clone());
         let reversible = self.applied.values();
         let reversible =
             reversible.filter(|applied| applied.block.header.height > self.irreversible);

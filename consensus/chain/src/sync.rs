@@ -1,5 +1,8 @@
 //! Blocks from peers: what a range must show before it enters the fork database (rule C7).
 
+#[cfg(test)]
+mod tests;
+
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{

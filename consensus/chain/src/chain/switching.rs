@@ -284,7 +284,7 @@ impl Chain {
         Ok(())
     }
 
-    fn inserted(
+    pub(super) fn inserted(
         &mut self,
         id: BlockId,
         block: &Block,
