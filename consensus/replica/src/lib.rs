@@ -19,6 +19,8 @@
 //! * R6. *Own key elsewhere.* A vertex under our key in a slot that our guard has not signed means that another process
 //!   signs with it: this one stops signing for good.
 //! * R7. Everything that waits is bounded, per author where peers can fill it.
+//! * R8. *Another branch.* Blocks that were taken back are not attested any more, an era that began on them does not start,
+//!   and their transactions wait again.
 
 #![cfg_attr(
     not(test),

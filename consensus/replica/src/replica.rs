@@ -1,5 +1,6 @@
 //! The state machine.
 
+mod branches;
 mod eras;
 mod propose;
 mod restore;
@@ -132,6 +133,10 @@ impl Replica {
                     self.on_executed(now, block, &mut out);
                 }
             }
+            Input::TakenBack {
+                common_ancestor,
+                transactions,
+            } => self.on_taken_back(common_ancestor, transactions, &mut out),
             Input::Synced { context, commits } => self.on_synced(now, context, &commits, &mut out),
         }
         self.advance(now, &mut out);

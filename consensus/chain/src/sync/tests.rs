@@ -47,8 +47,7 @@ fn a_range_may_start_within_an_era_that_began_on_another_branch() {
 
 #[test]
 fn a_range_may_start_at_the_root_or_between_it_and_the_head() {
-    let (node, mut other, _) = branches();
-    other = Node::clone(&other);
+    let (node, _, _) = branches();
     for from in [1, 2, 3] {
         let mut fresh = node.clone();
         assert_eq!(fresh.chain.irreversible(), Height(1));
@@ -66,7 +65,6 @@ fn a_range_may_start_at_the_root_or_between_it_and_the_head() {
         assert_eq!(steps.len(), 2);
         assert_same_branch(&fresh.store, &ahead.store);
     }
-    drop(other);
 }
 
 #[test]
@@ -119,7 +117,8 @@ fn every_part_of_a_body_is_checked_against_the_header() {
         height: Height(4),
         part,
     };
-    let cases: [(fn(&mut Block), &str); 6] = [
+    type Case = (fn(&mut Block), &'static str);
+    let cases: [Case; 6] = [
         (
             |block| block.body.transactions.clear(),
             "list of transactions",
