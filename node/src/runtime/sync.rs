@@ -131,14 +131,9 @@ impl Sync {
                 }
                 Fetched::UpTo(_) | Fetched::NoHelp => return false,
             }
-            if self.board.read().head >= from.previous() {
-                let head = self.board.read();
-                if head.certified >= from.previous() {
-                    return true;
-                }
-            }
         }
-        true
+        // If its branch is no better than ours there is nothing more to get from it.
+        self.board.read().head >= from.previous()
     }
 
     /// Fetches blocks from `from` on and hands them to the chain.
