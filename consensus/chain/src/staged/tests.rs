@@ -52,10 +52,9 @@ impl Questions {
         for key in &self.values {
             same!(value(key));
         }
-        // What nothing can need any more may still be there in the view.
         let readable = written.readable_nodes();
-        for (key, content) in &readable {
-            assert_eq!(staged.tree_node(key), Ok(Some(content.clone())));
+        for key in self.nodes.iter().chain(readable.keys()) {
+            same!(tree_node(key));
         }
         for id in &self.blocks {
             same!(block(id));

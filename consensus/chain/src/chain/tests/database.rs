@@ -103,20 +103,28 @@ fn undo_records_go_by_the_milestones_of_the_branch() {
     let supported = |round| Commit::new(round).that_supports_the_head();
     grow(&mut node, (1..=62).map(supported));
     let mut other = node.clone();
-    // Milestone 64 of the first branch is old at once; it leaves with the branch.
-    let mut late = Commit::new(64);
-    late.step_ms = 1;
-    grow(&mut node, [Commit::new(63), late]);
+    // Block 64 of the branch that is taken back is older than that of the other. Counted from it, block 128 would come
+    // more than an epoch later.
+    let mut early = Commit::new(64);
+    early.step_ms = 1;
+    grow(&mut node, [Commit::new(63), early]);
     let theirs = grow(&mut other, plain(100, 3));
     node.offer(&theirs).expect("it executes");
     assert_same_branch(&node.store, &other.store);
+    let mut horizons = Vec::new();
     for round in 200..400 {
         let mut commit = supported(round);
-        commit.step_ms = EPOCH_MS / 100;
-        let [ours, theirs] = [&mut node, &mut other].map(|node| node.try_order(commit.clone()));
-        let horizon = |step: Result<Step, _>| step.expect("it executes").batch.prune_undo_below;
-        assert_eq!(horizon(ours), horizon(theirs), "round {round}");
+        commit.step_ms = EPOCH_MS / 64 - 2;
+        let [ours, theirs] = [&mut node, &mut other].map(|node| {
+            let step = node.try_order(commit.clone()).expect("it executes");
+            let tip = node.block_at(node.head().0);
+            node.certify(certificate(&tip)).expect("it is ours");
+            step.batch.prune_undo_below
+        });
+        assert_eq!(ours, theirs, "round {round}");
+        horizons.extend(ours);
     }
+    assert_eq!(horizons, [Height(64), Height(128)]);
     assert_same_branch(&node.store, &other.store);
 }
 
