@@ -52,6 +52,9 @@ pub struct AppliedSummary {
 pub trait ChainObserver: Send + Sync + std::fmt::Debug {
     fn applied(&self, block: &AppliedSummary);
 
+    /// The blocks above this one were taken back; those of the other branch have been told before.
+    fn switched(&self, common_ancestor: Height);
+
     /// The certified block or LIB has moved.
     fn finality(&self, certified: (Height, BlockId), lib: Height);
 }
@@ -153,6 +156,9 @@ impl ExecutionThread {
         let lib_moved = batch.irreversible;
         let popped = batch.pop.len();
         self.write(batch)?;
+        let fork_blocks = self.chain.forks().len();
+        self.board
+            .update(|standing| standing.fork_blocks = fork_blocks);
         for summary in &summaries {
             self.board.update(|standing| {
                 standing.head = summary.header.height;
@@ -173,6 +179,7 @@ impl ExecutionThread {
                 transactions_returned = returned.len(),
                 "the chain went over to a better branch"
             );
+            self.observer.switched(common_ancestor);
             self.tell_taken_back(common_ancestor, returned)?;
         }
         if !executed.is_empty() {

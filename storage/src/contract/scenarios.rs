@@ -310,6 +310,17 @@ pub fn eras_follow_their_anchor<H: Harness>(harness: &H) {
         ..ChainBatch::default()
     });
     pair.restart();
+    // Two may begin in one step.
+    let blocks = other.blocks(2);
+    let begun = blocks
+        .iter()
+        .zip(3..)
+        .map(|(block, number)| era(Era(number), block.block.header.height, block.id));
+    pair.apply(ChainBatch {
+        start_eras: begun.collect(),
+        ..apply(blocks.clone())
+    });
+    pair.restart();
 }
 
 /// The place of a transaction is its first inclusion, and only the block that made it takes it back.

@@ -99,8 +99,13 @@ fn branches() -> (Node, Node, Vec<(AppliedBlock, Option<EraContext>)>) {
     let commits = [
         pay(20, 3, "carol"),
         pay(21, 4, "bob").that_ends_the_era(),
-        pay(22, 4, "bob"),
-        pay(23, 5, "carol").that_ends_the_era(),
+        // Included once more, and twice: the first inclusion counts.
+        Commit::new(22).with(&[
+            transfer(4, "bob", 21),
+            transfer(5, "bob", 22),
+            transfer(5, "bob", 22),
+        ]),
+        pay(23, 6, "carol").that_ends_the_era(),
         Commit::new(24),
     ];
     let mut theirs = Vec::new();
