@@ -187,7 +187,7 @@ impl Node {
         self.chain.head()
     }
 
-    fn sub_dag(&self, commit: Commit) -> SubDag {
+    pub(crate) fn sub_dag(&self, commit: Commit) -> SubDag {
         let context = self.chain.era();
         let (index, previous) = self.chain.position.last_commit;
         let (height, block) = self.head();
@@ -228,6 +228,7 @@ impl Node {
             }],
         };
         SubDag {
+            anchor: context.anchor,
             digest: record.digest(&CHAIN),
             record,
             vertices: vec![Arc::new(leader)],

@@ -12,7 +12,7 @@ use holdfast_types::{
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Chain {
-    /// Turns a commit into the next block. None: the commit is of an era that ended, or was applied as a synced block, or
+    /// Turns a commit into the next block. None: the commit is of an era that ended or was taken back, or was applied as a synced block, or
     /// lies above a gap that block sync will fill.
     pub fn order<S: ChainStore + ?Sized>(
         &mut self,
@@ -21,7 +21,11 @@ impl Chain {
     ) -> Result<Option<Step>, ChainError> {
         let record = &sub_dag.record;
         let (last_index, last_digest) = self.position.last_commit;
-        if record.era != self.position.era.era || record.index != last_index.saturating_add(1) {
+        let running = &self.position.era;
+        let is_next = record.era == running.era
+            && sub_dag.anchor == running.anchor
+            && record.index == last_index.saturating_add(1);
+        if !is_next {
             return Ok(None);
         }
         if record.previous != last_digest {

@@ -264,3 +264,22 @@ fn transactions_that_were_included_before_the_branches_do_not_come_back() {
     let id: TransactionId = lost.body.id(&CHAIN);
     assert_eq!(node.store.transaction_place(&id), Ok(None));
 }
+
+#[test]
+fn a_commit_of_an_era_that_was_taken_back_is_left_out() {
+    let mut node = trunk();
+    let mut other = node.clone();
+    let end = |round| Commit::new(round).that_ends_the_era();
+    grow(&mut node, [end(10)]);
+    let late = node.sub_dag(Commit::new(11));
+    let theirs = grow(&mut other, [Commit::new(20), end(21)]);
+    node.offer(&theirs).expect("it executes");
+    // Number and index are those of the next commit, the anchor is not.
+    assert_eq!(late.record.era, node.chain.era().era);
+    let step = node
+        .chain
+        .order(&node.store, &late)
+        .expect("it is no fault");
+    assert!(step.is_none());
+    assert_same_branch(&node.store, &other.store);
+}
