@@ -6,7 +6,7 @@
 //! a guard raise take beside it, processor time per block, memory, and what a restart takes afterwards.
 
 use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
-use holdfast_ledger::{StateChanges, StateStore, UndoRecord};
+use holdfast_ledger::{MemoryState, StateChanges, StateStore, UndoRecord, tree};
 use holdfast_replica::{Record, SignGuardRecord};
 use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::test_util::{CHAIN, Sampler, era_context, genesis_refs, key_pair, vertex};
@@ -15,7 +15,6 @@ use holdfast_types::{
     CommitDigest, Era, Event, Height, Receipt, ReceiptStatus, Round, Signature, SignedTransaction,
     Signer, StateRoot, TimestampMs, TransactionBody, TransactionId, VertexPayload,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,14 +23,12 @@ const LIB_LAG: u64 = 10;
 /// Blocks whose undo records are kept.
 const UNDO_BLOCKS: u64 = 200;
 
-/// A state tree of the shape that `jmt` gives to so many accounts: 16 children a node, leaves on the fourth level.
+/// Accounts with the ledger's tree over them.
 struct World {
     accounts: u32,
     transfers: u32,
     head: Option<(Height, BlockId)>,
-    values: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Version of the live node at each path.
-    versions: BTreeMap<Vec<u8>, u64>,
+    state: MemoryState,
     sampler: Sampler,
 }
 
@@ -41,8 +38,7 @@ impl World {
             accounts,
             transfers,
             head: None,
-            values: BTreeMap::new(),
-            versions: BTreeMap::new(),
+            state: MemoryState::default(),
             sampler: Sampler::new("apply bench", 0),
         }
     }
@@ -53,54 +49,21 @@ impl World {
         key
     }
 
-    fn path(key: &[u8]) -> Vec<u8> {
-        let hash = blake3::hash(key);
-        hash.as_bytes()[..2]
-            .iter()
-            .flat_map(|byte| [byte >> 4, byte & 15])
-            .take(4)
-            .collect()
-    }
-
-    fn node_key(version: u64, path: &[u8]) -> Vec<u8> {
-        let mut key = version.to_be_bytes().to_vec();
-        key.push(path.len() as u8);
-        key.extend(
-            path.chunks(2)
-                .map(|pair| pair[0] << 4 | pair.get(1).unwrap_or(&0)),
-        );
-        key
-    }
-
-    fn touch(&mut self, accounts: &[u32], height: Height) -> (StateChanges, UndoRecord) {
-        let mut changes = StateChanges::default();
+    fn touch(&mut self, accounts: &[u32]) -> (StateChanges, UndoRecord) {
+        let mut values = Vec::with_capacity(accounts.len());
         let mut undo = UndoRecord::default();
-        let mut paths = BTreeMap::new();
         for &number in accounts {
             let key = Self::account_key(number);
-            let value = self.sampler.bytes::<72>().to_vec();
-            let path = Self::path(&key);
-            for length in 0..=path.len() {
-                *paths.entry(path[..length].to_vec()).or_insert(0) += 1;
-            }
-            undo.values
-                .push((key.clone(), self.values.insert(key.clone(), value.clone())));
-            changes.values.push((key, Some(value)));
+            let before = self.state.value(&key).expect("memory reads");
+            undo.values.push((key.clone(), before));
+            values.push((key, Some(self.sampler.bytes::<72>().to_vec())));
         }
-        for path in paths.into_keys() {
-            let content = match path.len() {
-                4 => self.sampler.bytes::<68>().to_vec(),
-                3 => self.sampler.bytes::<104>().to_vec(),
-                _ => self.sampler.bytes::<640>().to_vec(),
-            };
-            let key = Self::node_key(height.0, &path);
-            undo.tree_nodes.push(key.clone());
-            changes.tree_nodes.push((key, content));
-            if let Some(stale) = self.versions.insert(path.clone(), height.0) {
-                changes.stale_tree_nodes.push(Self::node_key(stale, &path));
-            }
-        }
-        undo.stale_tree_nodes.clone_from(&changes.stale_tree_nodes);
+        let update = tree::update(&self.state, &values).expect("memory reads");
+        let changes = StateChanges {
+            values,
+            tree_nodes: update.nodes,
+        };
+        self.state.apply(&changes);
         (changes, undo)
     }
 
@@ -137,7 +100,7 @@ impl World {
 
     fn block(&mut self, touched: &[u32], transactions: Vec<SignedTransaction>) -> AppliedBlock {
         let height = self.head.map_or(Height::ZERO, |(height, _)| height.next());
-        let (changes, undo) = self.touch(touched, height);
+        let (changes, undo) = self.touch(touched);
         let origin = match height {
             Height::ZERO => BlockOrigin::Genesis,
             _ => BlockOrigin::Dag {

@@ -11,12 +11,11 @@ use crate::column_family::ColumnFamily;
 use crate::database::{Batch, Database, Durability};
 use crate::error::StorageError;
 use crate::keys;
-use crate::rows::{AppliedRow, JournalRow, ReceiptsRow, UndoRow};
+use crate::rows::{AppliedRow, JournalRow, ReceiptsRow, encode_undo};
 use holdfast_chain::{AppliedBlock, ChainBatch};
 use holdfast_ledger::{StateChanges, UndoRecord};
 use holdfast_types::{Block, BlockId, BlockOrigin, Certificate, EraContext, Height, TransactionId};
 use std::collections::HashMap;
-use std::sync::PoisonError;
 
 /// After so many blocks the state goes to its column families, so that a restart replays no more than that.
 pub(crate) const JOURNAL_BLOCKS_MAX: u64 = 32;
@@ -52,7 +51,7 @@ pub(crate) fn apply(
     for certificate in &batch.certificates {
         step.add_certificate(certificate)?;
     }
-    if let Some(context) = &batch.start_era {
+    for context in &batch.start_eras {
         step.start_era(context)?;
     }
     if let Some(kept) = prune_blocks {
@@ -115,7 +114,7 @@ impl<'a> Step<'a> {
             )));
         }
         let height_key = keys::height_key(height);
-        let undo: Option<UndoRow> = self.database.row(ColumnFamily::Undo, &height_key)?;
+        let undo: Option<UndoRecord> = self.database.row(ColumnFamily::Undo, &height_key)?;
         let undo = undo.ok_or_else(|| {
             wrong(format!(
                 "block {height} is to be popped, but its undo record is pruned"
@@ -125,7 +124,7 @@ impl<'a> Step<'a> {
         let parent = self
             .applied_row(below)?
             .ok_or_else(|| wrong(format!("block {below}, the parent of the head, is pruned")))?;
-        self.undo_state(undo);
+        self.undo_state(undo)?;
         self.pop_transactions(height)?;
         if height <= self.chain.position.irreversible {
             // Only a governed rollback takes back a block of the log. Like every popped block it stays stored.
@@ -147,25 +146,14 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Restores values and tree nodes to what they were before the block.
-    fn undo_state(&mut self, row: UndoRow) {
+    /// Restores the state to what it was before the block.
+    fn undo_state(&mut self, undo: UndoRecord) -> Result<(), StorageError> {
         let overlay = &mut self.chain.overlay;
-        let UndoRecord {
-            values,
-            tree_nodes,
-            stale_tree_nodes,
-        } = row.record;
-        for key in tree_nodes {
-            overlay.remove_node(key);
-        }
-        for (key, content) in stale_tree_nodes.into_iter().zip(row.stale_contents) {
-            if let Some(content) = content {
-                overlay.insert_node(key, content);
-            }
-        }
-        for (key, value) in values {
-            overlay.set_value(key, value);
-        }
+        let changes = undo
+            .changes(&overlay.state(self.database))
+            .map_err(|error| StorageError::damaged("taking a block back", error.reason))?;
+        overlay.apply(changes);
+        Ok(())
     }
 
     /// Takes the block's transactions out of the index, unless an earlier block included them first.
@@ -215,7 +203,7 @@ impl<'a> Step<'a> {
             self.batch
                 .put(ColumnFamily::StateJournal, &height_key, &journal);
         }
-        self.change_state(height, applied.changes, &applied.undo)?;
+        self.change_state(height, applied.changes, &applied.undo);
         self.chain.position.head = Some((height, row.id));
         let certificate_key = keys::block_key(height, &row.id);
         let certificate = self
@@ -268,31 +256,14 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Takes the block's changes into the overlay and writes its undo row: the record, and the contents of the nodes
-    /// that leave the tree with the block.
-    fn change_state(
-        &mut self,
-        height: Height,
-        changes: StateChanges,
-        record: &UndoRecord,
-    ) -> Result<(), StorageError> {
-        if record.stale_tree_nodes != changes.stale_tree_nodes && height > Height::ZERO {
-            return Err(wrong(format!(
-                "the undo record of block {height} names other stale tree nodes than its changes"
-            )));
-        }
-        let overlay = &mut self.chain.overlay;
-        let mut stale_contents = Vec::with_capacity(changes.stale_tree_nodes.len());
-        for key in changes.stale_tree_nodes {
-            stale_contents.push(overlay.take_node(self.database, key)?);
-        }
-        overlay.insert(changes.values, changes.tree_nodes);
+    /// Takes the block's changes into the overlay and writes its undo row.
+    fn change_state(&mut self, height: Height, changes: StateChanges, record: &UndoRecord) {
+        self.chain.overlay.apply(changes);
         self.batch.put(
             ColumnFamily::Undo,
             &keys::height_key(height),
-            &UndoRow::encode(record, &stale_contents),
+            &encode_undo(record),
         );
-        Ok(())
     }
 
     fn insert_fork(&mut self, id: &BlockId, block: &Block) {
@@ -416,13 +387,7 @@ impl<'a> Step<'a> {
         self.batch
             .put_row(ColumnFamily::Meta, keys::POSITION_KEY, &self.chain.position);
         self.database.note_large_batch(&self.batch);
-        self.database.write(self.batch, Durability::Logged)?;
-        self.chain
-            .stale_nodes
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        Ok(())
+        self.database.write(self.batch, Durability::Logged)
     }
 }
 

@@ -5,17 +5,16 @@ use crate::database::Database;
 use crate::error::StorageError;
 use crate::keys;
 use crate::rows::{AppliedRow, JournalRow, Position};
-use crate::state::{Overlay, StaleNodes};
+use crate::state::Overlay;
+use holdfast_ledger::{StateChanges, tree};
 use holdfast_types::{BlockId, Height};
 use rocksdb::Direction;
-use std::sync::Mutex;
 
 /// Position and state after the last complete batch.
 #[derive(Debug)]
 pub(crate) struct ChainState {
     pub position: Position,
     pub overlay: Overlay,
-    pub stale_nodes: Mutex<StaleNodes>,
     /// Why this state must not be read: a batch failed after it had changed it.
     pub failure: Option<StorageError>,
 }
@@ -43,13 +42,17 @@ impl ChainState {
                             ),
                         )
                     })?;
-                overlay.apply(row.into_changes());
+                let update = tree::update(&overlay.state(database), &row.values)
+                    .map_err(|error| StorageError::damaged("loading the state", error.reason))?;
+                overlay.apply(StateChanges {
+                    values: row.values,
+                    tree_nodes: update.nodes,
+                });
             }
         }
         Ok(Self {
             position,
             overlay,
-            stale_nodes: Mutex::new(StaleNodes::default()),
             failure: None,
         })
     }

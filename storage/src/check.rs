@@ -5,10 +5,11 @@ use crate::column_family::ColumnFamily;
 use crate::database::decode;
 use crate::error::StorageError;
 use crate::keys;
-use crate::rows::{ReceiptsRow, UndoRow};
+use crate::rows::ReceiptsRow;
 use crate::storage::Storage;
 use crate::view::ReadView;
 use holdfast_chain::ChainStore;
+use holdfast_ledger::UndoRecord;
 use holdfast_types::{Block, Certificate, Height};
 
 /// Problems listed at most; a store with more is not looked at any further.
@@ -146,7 +147,7 @@ impl Storage {
             Err(error) => report.problems.push(error.to_string()),
         }
         if height > Height::ZERO && height >= view.chain().position.undo_from {
-            let undo: Result<Option<UndoRow>, _> = self.database.row(ColumnFamily::Undo, &key);
+            let undo: Result<Option<UndoRecord>, _> = self.database.row(ColumnFamily::Undo, &key);
             match undo {
                 Ok(Some(_)) => report.undo_records += 1,
                 Ok(None) => {

@@ -12,9 +12,9 @@
 //! | `certificates` | height, block id | certificate |
 //! | `eras` | era | era context |
 //! | `state` | state key | value, as of the height `state_flushed` of the position |
-//! | `state_tree` | node key | live node, as of the same height |
+//! | `state_tree` | path | page of the tree, as of the same height |
 //! | `state_journal` | height | [`crate::rows::JournalRow`] of each applied block above that height |
-//! | `undo` | height | [`crate::rows::UndoRow`]: what takes the block back, contents of stale tree nodes included |
+//! | `undo` | height | [`holdfast_ledger::UndoRecord`]: what takes the block back |
 //! | `vertices` | era, round, author, digest | vertex |
 //! | `own_vertices` | era | [`crate::rows::OwnVertexRow`]: the last own vertex |
 //! | `mempool` | sequence | signed transaction |

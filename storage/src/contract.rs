@@ -7,13 +7,12 @@
 //! Run a scenario with a [`Harness`] of the store; each is a function of its own, so that a test can be named after it.
 
 mod builder;
-mod model;
 mod observe;
 mod random;
 mod scenarios;
 
 pub use builder::{Builder, key_of, transaction};
-pub use model::ModelStore;
+pub use holdfast_chain::ModelStore;
 pub use observe::assert_same;
 pub use random::random_walk;
 pub use scenarios::*;

@@ -7,7 +7,7 @@ use holdfast_types::{
 };
 
 /// Version of keys and values; a store of another version is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Where the chain stands. One row, rewritten in the batch of every step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -43,47 +43,22 @@ pub(crate) struct ReceiptsRow {
     pub events: Vec<Event>,
 }
 
-/// State changes of a block that `state` and `state_tree` do not hold yet.
+/// New values of a block that `state` does not hold yet, sorted by key. The pages of the tree follow from them.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) struct JournalRow {
     pub values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    pub tree_nodes: Vec<(Vec<u8>, Vec<u8>)>,
-    pub stale_tree_nodes: Vec<Vec<u8>>,
 }
 
 impl JournalRow {
     /// Encodes the row of `changes` without copying them first.
     pub(crate) fn encode(changes: &StateChanges) -> Vec<u8> {
-        encode_sized(&(
-            &changes.values,
-            &changes.tree_nodes,
-            &changes.stale_tree_nodes,
-        ))
-    }
-
-    pub(crate) fn into_changes(self) -> StateChanges {
-        StateChanges {
-            values: self.values,
-            tree_nodes: self.tree_nodes,
-            stale_tree_nodes: self.stale_tree_nodes,
-        }
+        encode_sized(&changes.values)
     }
 }
 
-/// What takes a block back.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct UndoRow {
-    pub record: UndoRecord,
-    /// Contents of the tree nodes that the block made stale, in the order of their keys in the record; none: there
-    /// was no such node.
-    pub stale_contents: Vec<Option<Vec<u8>>>,
-}
-
-impl UndoRow {
-    /// Encodes a row without copying its parts first.
-    pub(crate) fn encode(record: &UndoRecord, stale_contents: &Vec<Option<Vec<u8>>>) -> Vec<u8> {
-        encode_sized(&(record, stale_contents))
-    }
+/// Encodes what takes a block back.
+pub(crate) fn encode_undo(record: &UndoRecord) -> Vec<u8> {
+    encode_sized(record)
 }
 
 /// Encodes into a buffer that never grows: these rows are large.

@@ -124,6 +124,10 @@ impl ChainStore for Storage {
         self.view().certificate_at_or_above(height)
     }
 
+    fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
+        self.view().certificates_above(height)
+    }
+
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {
         self.view().era(era)
     }

@@ -6,6 +6,7 @@ use crate::database::{Database, decode};
 use crate::error::StorageError;
 use crate::keys;
 use crate::rows::{AppliedRow, ReceiptsRow};
+use crate::state::State;
 use holdfast_chain::ChainStore;
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
@@ -13,7 +14,7 @@ use holdfast_types::{
     TransactionId,
 };
 use rocksdb::Direction;
-use std::sync::{PoisonError, RwLockReadGuard};
+use std::sync::RwLockReadGuard;
 
 /// Where a transaction ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,28 +133,24 @@ impl<'a> ReadView<'a> {
     }
 }
 
+impl ReadView<'_> {
+    fn state(&self) -> Result<State<'_>, StorageError> {
+        self.chain.check_readable()?;
+        Ok(self.chain.overlay.state(self.database))
+    }
+}
+
 impl StateStore for ReadView<'_> {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.chain.check_readable()?;
-        Ok(self.chain.overlay.value(self.database, key)?)
+        self.state()?.value(key)
     }
 
     fn values(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StateError> {
-        self.chain.check_readable()?;
-        Ok(self.chain.overlay.values(self.database, keys)?)
+        self.state()?.values(keys)
     }
 
     fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.chain.check_readable()?;
-        if let Some(content) = self.chain.overlay.node(self.database, key)? {
-            return Ok(Some(content));
-        }
-        let mut stale_nodes = self
-            .chain
-            .stale_nodes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Ok(stale_nodes.find(self.database, &self.chain.position, key)?)
+        self.state()?.tree_node(key)
     }
 }
 
@@ -220,10 +217,9 @@ impl ChainStore for ReadView<'_> {
 
     fn undo(&self, height: Height) -> Result<Option<UndoRecord>, StateError> {
         self.chain.check_readable()?;
-        let row: Option<crate::rows::UndoRow> = self
+        Ok(self
             .database
-            .row(ColumnFamily::Undo, &keys::height_key(height))?;
-        Ok(row.map(|row| row.record))
+            .row(ColumnFamily::Undo, &keys::height_key(height))?)
     }
 
     fn certificate(&self, height: Height) -> Result<Option<Certificate>, StateError> {
@@ -257,6 +253,23 @@ impl ChainStore for ReadView<'_> {
             }
         }
         Ok(None)
+    }
+
+    fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
+        self.chain.check_readable()?;
+        if height == Height::MAX {
+            return Ok(Vec::new());
+        }
+        let from = keys::block_key(height.next(), &BlockId::new([0; 32]));
+        let mut certificates = Vec::new();
+        for entry in self
+            .database
+            .scan(ColumnFamily::Certificates, &from, Direction::Forward)
+        {
+            let (_, bytes) = entry?;
+            certificates.push(decode(ColumnFamily::Certificates, &bytes)?);
+        }
+        Ok(certificates)
     }
 
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {

@@ -29,7 +29,7 @@ mod outcome;
 mod unlinked;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -41,7 +41,7 @@ pub use choice::SwitchPlan;
 pub use error::ForkError;
 pub use outcome::{Certified, Inserted, Voiding};
 
-use holdfast_types::{BlockId, Era, Height};
+use holdfast_types::{BlockHeader, BlockId, Era, Height};
 use std::collections::{BTreeMap, BTreeSet};
 use unlinked::{Rejected, Unlinked};
 
@@ -66,6 +66,16 @@ pub struct ForkEntry {
 }
 
 impl ForkEntry {
+    #[must_use]
+    pub const fn of(id: BlockId, header: &BlockHeader) -> Self {
+        Self {
+            id,
+            parent: header.parent,
+            height: header.height,
+            era: header.era,
+        }
+    }
+
     /// Whether this block cannot be above `root`: too low, or a child of another block of the root's height.
     fn cannot_link(&self, root_height: Height, root: &BlockId) -> bool {
         self.height <= root_height || (self.height == root_height.next() && self.parent != *root)

@@ -12,9 +12,21 @@
 //!   out. Either is a function of the chain.
 //! * C5. The block that ends an era names the next committee. Commits of the old era after it are void.
 //! * C6. A certificate is q attestations for one block. A block is final once it or a descendant is certified.
-//! * C7. A block from a peer is applied if it continues the head, its certificate (or that of a descendant it is hashed
-//!   into) verifies, and executing it gives exactly its header. If it gives another, this node's state is wrong: fatal.
-//! * C8. Fork choice is in [`forks`].
+//! * C7. A range of blocks from a peer continues the head or another block of the fork database. It enters the fork
+//!   database if its headers chain up to its certificate and its bodies belong to its headers.
+//! * C8. The applied branch is the best one by the rules K1 to K7 of [`forks`]. Whatever comes in, there is one way to go
+//!   on: enter the fork database, take the plan to the best block, execute it on a [`staged`] view of the store, hand it
+//!   out as one batch. Extending the head is a plan that takes nothing back. Only a commit is executed before it enters:
+//!   until then nobody knows its id.
+//! * C9. A certificate of a height where this chain has another block: if that block or one above it is certified, two
+//!   quorums contradict each other, which is fatal and proved by both certificates. If the DAG of the certificate's own era
+//!   made that block, this node's state is wrong: fatal. Otherwise the certificate counts for, or awaits, its block.
+//! * C10. LIB moves the root of the fork database, and what does not stand on it is dropped. It never goes down by a switch,
+//!   and no certified block is taken back.
+//! * C11. Executing a block that others made must give exactly its header. If it does not, nothing of the switch is written,
+//!   the branch is rejected from that block on and the next best one is looked at. If a quorum has certified it, this
+//!   node's state is wrong: fatal.
+//! * C12. Transactions of blocks that were taken back, and that are nowhere on the chain then, are given back.
 
 #![cfg_attr(
     not(test),
@@ -30,10 +42,18 @@
 pub mod certificates;
 pub mod chain;
 pub mod forks;
+#[cfg(any(test, feature = "test-utils"))]
+mod model;
+pub mod staged;
 pub mod store;
 pub mod sync;
 
 pub use certificates::{CertificateCollector, Collected};
-pub use chain::{Chain, ChainError, ExecutedBlock, ExecutedTransaction, Step, genesis_batch};
+pub use chain::{
+    Chain, ChainError, ExecutedBlock, ExecutedTransaction, RejectedBranch, Step, genesis_batch,
+};
+#[cfg(any(test, feature = "test-utils"))]
+pub use model::ModelStore;
+pub use staged::Staged;
 pub use store::{AppliedBlock, ChainBatch, ChainStore};
-pub use sync::{RangeError, verify_range};
+pub use sync::{ProvenRange, RangeError, verify_range};

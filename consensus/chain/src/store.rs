@@ -38,12 +38,28 @@ pub struct ChainBatch {
     pub remove_forks: Vec<(Height, BlockId)>,
     /// The last irreversible block is now this: blocks of the applied branch up to it move to the block log.
     pub irreversible: Option<Height>,
-    /// Undo records and stale tree nodes below this height may go.
+    /// Undo records below this height may go.
     pub prune_undo_below: Option<Height>,
     /// Certificates that became known.
     pub certificates: Vec<Certificate>,
-    /// A new era begins: its context, kept for as long as blocks of it are.
-    pub start_era: Option<EraContext>,
+    /// Eras that begin on applied blocks: their contexts, kept for as long as blocks of them are. One of the same number
+    /// that began on another branch is replaced.
+    pub start_eras: Vec<EraContext>,
+}
+
+impl ChainBatch {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.pop.is_empty()
+            && self.apply.is_empty()
+            && self.insert_forks.is_empty()
+            && self.remove_forks.is_empty()
+            && self.irreversible.is_none()
+            && self.prune_undo_below.is_none()
+            && self.certificates.is_empty()
+            && self.start_eras.is_empty()
+    }
 }
 
 /// Read access to the chain. All of it reflects complete batches only.
@@ -78,7 +94,11 @@ pub trait ChainStore: StateStore {
     /// The lowest stored certificate at or above `height`.
     fn certificate_at_or_above(&self, height: Height) -> Result<Option<Certificate>, StateError>;
 
-    /// Context of an era.
+    /// All stored certificates above `height`, of every branch, by height and block id.
+    fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError>;
+
+    /// Context of an era, as the branch began it that was applied last: whether it is of the applied branch now is for
+    /// the caller to know.
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError>;
 
     /// Context of the newest era whose anchor is of the applied branch.

@@ -1,45 +1,67 @@
-//! Blocks from peers: what a range must show before it is executed (rule C7).
+//! Blocks from peers: what a range must show before it enters the fork database (rule C7).
 
+#[cfg(test)]
+mod tests;
+
+use holdfast_types::merkle::merkle_root;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
-    Block, BlockId, Certificate, CertificateError, ChainId, EraContext, Height, SignatureScheme,
+    Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, EraContext, Height,
+    SignatureScheme,
 };
+use std::collections::VecDeque;
 
-/// Why a range of blocks is refused. All of these are the sender's fault.
+/// Why a range of blocks is refused. All of these are the sender's fault but one: that it does not link to what is here
+/// may be ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
     #[error("the range is empty")]
     Empty,
     #[error("the range carries no certificate")]
     NoCertificate,
+    #[error("block {height} stands on a block that is not in the fork database")]
+    Unlinked { height: Height },
     #[error("block {height} does not follow the block before it")]
     NotLinked { height: Height },
     #[error("block {height} is not of era {expected}")]
     WrongEra { height: Height, expected: u64 },
+    /// The header is what is certified; a body that does not belong to it is made up.
+    #[error("the body of block {height} is not that of its header: the {part} differs")]
+    WrongBody { height: Height, part: &'static str },
     #[error("the certificate is not for the last block of the range")]
     OtherBlock,
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
 
-/// Blocks that a certificate proves, in order.
+/// Blocks that a certificate proves, in order. The chain takes them out one by one.
 #[derive(Clone, Debug)]
 pub struct ProvenRange {
-    pub blocks: Vec<(BlockId, Block)>,
-    pub certificate: Certificate,
+    pub(crate) blocks: VecDeque<(BlockId, Block)>,
+    pub(crate) certificate: Certificate,
+    /// The chain knows the certificate.
+    pub(crate) noted: bool,
 }
 
-/// Checks that `response` continues `head` within the era `context`, and that its certificate proves it.
+impl ProvenRange {
+    /// The certificate of the last block.
+    #[must_use]
+    pub const fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+}
+
+/// Checks that `response` continues the block `start` within the era `context`, and that its certificate proves it.
 pub fn verify_range(
     response: BlocksResponse,
-    head: (Height, BlockId),
+    start: (Height, BlockId),
     chain: &ChainId,
     context: &EraContext,
     scheme: &dyn SignatureScheme,
 ) -> Result<ProvenRange, RangeError> {
     let certificate = response.certificate.ok_or(RangeError::NoCertificate)?;
-    let (mut height, mut parent) = head;
-    let mut blocks = Vec::with_capacity(response.blocks.len());
+    let (mut height, mut parent) = start;
+    let mut blocks = VecDeque::with_capacity(response.blocks.len());
     for block in response.blocks {
         height = height.next();
         if block.header.height != height || block.header.parent != parent {
@@ -51,10 +73,11 @@ pub fn verify_range(
                 expected: context.era.0,
             });
         }
+        check_body(&block, chain).map_err(|part| RangeError::WrongBody { height, part })?;
         parent = block.header.id(chain);
-        blocks.push((parent, block));
+        blocks.push_back((parent, block));
     }
-    let Some((last, _)) = blocks.last() else {
+    let Some((last, _)) = blocks.back() else {
         return Err(RangeError::Empty);
     };
     let body = &certificate.body;
@@ -65,5 +88,34 @@ pub fn verify_range(
     Ok(ProvenRange {
         blocks,
         certificate,
+        noted: false,
     })
+}
+
+/// What of a body does not belong to its header. Blocks are kept before they are executed, and a body that was made up
+/// must not pass for a block that does not execute.
+fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
+    let Block { header, body } = block;
+    let ids = body.transactions.iter().map(|one| one.body.id(chain));
+    let ids: Vec<_> = ids.collect();
+    if merkle_root(ids.iter().map(|id| id.as_bytes())) != header.transactions_root {
+        return Err("list of transactions");
+    }
+    if body.system_root() != header.system_root {
+        return Err("system part");
+    }
+    let next_committee = body.era_end.as_ref().map(|end| end.committee.hash());
+    if next_committee != header.next_committee {
+        return Err("next committee");
+    }
+    let origin = body.commit.as_ref().map(|commit| BlockOrigin::Dag {
+        commit: commit.digest(chain),
+        commit_index: commit.index,
+        leader_round: commit.leader.round,
+        leader: commit.leader.author,
+    });
+    if origin != Some(header.origin) {
+        return Err("commit");
+    }
+    Ok(())
 }

@@ -133,12 +133,7 @@ impl DagCore {
                 config.leaders_per_round,
                 config.reputation_window,
             ),
-            linearizer: Linearizer::new(
-                chain,
-                context.era,
-                context.anchor_timestamp,
-                config.gc_depth,
-            ),
+            linearizer: Linearizer::new(chain, &context, config.gc_depth),
             committer: Committer::new(committee.quorum()),
             cursor: None,
             frontier: BTreeSet::new(),

@@ -2,8 +2,8 @@
 
 use crate::vertices::VertexStore;
 use holdfast_types::{
-    AuthorityIndex, ChainId, CommitDigest, CommitRecord, CommittedVertex, Era, Round, TimestampMs,
-    VerifiedVertex, VertexRef,
+    AuthorityIndex, BlockId, ChainId, CommitDigest, CommitRecord, CommittedVertex, Era, EraContext,
+    Round, TimestampMs, VerifiedVertex, VertexRef,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +17,9 @@ pub const fn gc_round(leader_round: Round, gc_depth: u64) -> Round {
 /// A committed leader with the vertices that it orders.
 #[derive(Clone, Debug)]
 pub struct SubDag {
+    /// The block on which the era of this DAG stands. After a switch of branches an era of the same number may stand on
+    /// another, and a commit is of one of them only.
+    pub anchor: BlockId,
     pub record: CommitRecord,
     pub digest: CommitDigest,
     /// What executes, in its order: of every slot the first vertex in commit order.
@@ -30,6 +33,7 @@ pub struct SubDag {
 pub struct Linearizer {
     chain: ChainId,
     era: Era,
+    anchor: BlockId,
     anchor_timestamp: TimestampMs,
     gc_depth: u64,
     last_index: u64,
@@ -41,11 +45,12 @@ pub struct Linearizer {
 
 impl Linearizer {
     #[must_use]
-    pub fn new(chain: ChainId, era: Era, anchor_timestamp: TimestampMs, gc_depth: u64) -> Self {
+    pub fn new(chain: ChainId, context: &EraContext, gc_depth: u64) -> Self {
         Self {
             chain,
-            era,
-            anchor_timestamp,
+            era: context.era,
+            anchor: context.anchor,
+            anchor_timestamp: context.anchor_timestamp,
             gc_depth,
             last_index: 0,
             last_digest: CommitDigest::default(),
@@ -124,6 +129,7 @@ impl Linearizer {
         self.last_leader_round = leader.round();
         self.collect_garbage();
         SubDag {
+            anchor: self.anchor,
             record,
             digest,
             vertices: executing,

@@ -14,6 +14,7 @@ use holdfast_ledger::{
     BlockInput, GenesisAccount, GenesisState, GenesisValidator, MemoryState, StateError,
     StateStore, execute_block, genesis, tree,
 };
+use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
     AccountName, Action, Era, Height, PublicKey, Signature, SignedTransaction, Signer, TimestampMs,
@@ -21,9 +22,6 @@ use holdfast_types::{
 };
 use std::cell::Cell;
 use std::time::{Duration, Instant};
-
-#[path = "../tests/ledger/parameters.rs"]
-mod parameters;
 
 /// A store that says how long its reads took: they are not the ledger's.
 struct Timed<'a> {
@@ -100,7 +98,7 @@ fn genesis_state(accounts: u64) -> GenesisState {
     GenesisState {
         chain: CHAIN,
         timestamp: TimestampMs(1),
-        parameters: parameters::parameters(),
+        parameters: parameters(),
         accounts: (0..accounts)
             .map(|number| GenesisAccount {
                 name: account_name(number),

@@ -48,6 +48,13 @@ pub enum Input {
     Transactions(Vec<Submission>),
     /// The execution half has applied and stored these blocks.
     Executed(Vec<ExecutedBlock>),
+    /// The chain went over to another branch: its blocks above `common_ancestor` were taken back. `transactions` were in
+    /// them and are nowhere on the chain now; each comes with the nonce that its sender has now. The blocks of the other
+    /// branch follow as executed, then where the chain stands.
+    TakenBack {
+        common_ancestor: Height,
+        transactions: Vec<(Arc<VerifiedTransaction>, u64)>,
+    },
     /// Blocks came from peers and were applied: the chain stands in `context`, whose last commits are `commits`.
     Synced {
         context: Arc<EraContext>,

@@ -20,7 +20,9 @@
 //!   signs with it: this one stops signing for good.
 //! * R7. *Handing on.* A node that does not propose gossips the transactions of its clients: at once, and those that wait
 //!   the longest again every `forward_interval`, until they are executed.
-//! * R8. Everything that waits is bounded, per author where peers can fill it.
+//! * R8. *Another branch.* Blocks that were taken back are not attested any more, an era that began on them does not start,
+//!   and their transactions wait again.
+//! * R9. Everything that waits is bounded, per author where peers can fill it.
 
 #![cfg_attr(
     not(test),

@@ -1,5 +1,6 @@
 //! The state machine.
 
+mod branches;
 mod eras;
 mod forward;
 mod propose;
@@ -137,6 +138,10 @@ impl Replica {
                     self.on_executed(now, block, &mut out);
                 }
             }
+            Input::TakenBack {
+                common_ancestor,
+                transactions,
+            } => self.on_taken_back(common_ancestor, transactions, &mut out),
             Input::Synced { context, commits } => self.on_synced(now, context, &commits, &mut out),
         }
         self.advance(now, &mut out);

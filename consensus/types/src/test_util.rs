@@ -1,5 +1,6 @@
 //! Fixtures for tests: keys, committees and vertices from small numbers, and samples of every type.
 
+pub mod parameters;
 pub mod sample;
 mod sampler;
 

@@ -107,6 +107,10 @@ impl ChainObserver for NodeBackend {
         });
     }
 
+    fn switched(&self, _common_ancestor: Height) {
+        self.parts.metrics.chain.fork_switches.inc();
+    }
+
     fn finality(&self, certified: (Height, BlockId), lib: Height) {
         use holdfast_chain::ChainStore as _;
         let lib_id = self

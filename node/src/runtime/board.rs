@@ -14,6 +14,8 @@ pub struct Standing {
     pub lib: Height,
     pub certified: Height,
     pub certified_id: BlockId,
+    /// Reversible blocks of all branches.
+    pub fork_blocks: usize,
     /// The era that runs, or ran last.
     pub context: Arc<EraContext>,
     pub between_eras: bool,

@@ -11,14 +11,15 @@ use crate::failure::Failure;
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
 use holdfast_chain::sync::RangeError;
-use holdfast_chain::{Chain, ChainBatch, ChainStore, Step, verify_range};
+use holdfast_chain::{Chain, ChainBatch, ChainStore, Step};
 use holdfast_dag::SubDag;
+use holdfast_ledger::account;
 use holdfast_replica::Input;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
     BlockHeader, BlockId, Certificate, ChainId, CommitRecord, EraContext, Height, SignatureScheme,
-    TransactionId,
+    SignedTransaction, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -31,7 +32,7 @@ pub enum ExecutionCommand {
     Commits(Vec<SubDag>),
     /// Verified certificates.
     Certificates(Vec<Certificate>),
-    /// Blocks from a peer, not verified.
+    /// Blocks from a peer, not verified. The answer is the height of the last one.
     Range {
         response: Box<BlocksResponse>,
         reply: oneshot::Sender<Result<Height, RangeError>>,
@@ -50,6 +51,9 @@ pub struct AppliedSummary {
 /// Who wants to know what happens on the chain. Called on the execution thread after the store has it; must not wait.
 pub trait ChainObserver: Send + Sync + std::fmt::Debug {
     fn applied(&self, block: &AppliedSummary);
+
+    /// The blocks above this one were taken back; those of the other branch have been told before.
+    fn switched(&self, common_ancestor: Height);
 
     /// The certified block or LIB has moved.
     fn finality(&self, certified: (Height, BlockId), lib: Height);
@@ -79,6 +83,7 @@ impl ExecutionThread {
     /// Runs until the node stops.
     pub fn run(mut self) -> Result<(), Failure> {
         let stopping = self.supervisor.stopping();
+        self.choose()?;
         while !stopping.is_cancelled() {
             match self.commands.recv_timeout(LOOK_UP) {
                 Ok(command) => self.carry_out(command)?,
@@ -95,11 +100,8 @@ impl ExecutionThread {
         match command {
             ExecutionCommand::Commits(sub_dags) => {
                 for sub_dag in &sub_dags {
-                    let step = self
-                        .chain
-                        .order(self.storage.as_ref(), sub_dag)
-                        .map_err(|error| failures::of_chain(&error))?;
-                    if let Some(step) = step {
+                    let step = self.chain.order(self.storage.as_ref(), sub_dag);
+                    if let Some(step) = step.map_err(|error| failures::of_chain(&error))? {
                         self.apply(step)?;
                     }
                 }
@@ -107,12 +109,15 @@ impl ExecutionThread {
             }
             ExecutionCommand::Certificates(certificates) => {
                 for certificate in certificates {
-                    self.certify(certificate)?;
+                    let step = self.chain.certify(self.storage.as_ref(), certificate);
+                    if let Some(step) = step.map_err(|error| failures::of_chain(&error))? {
+                        self.apply(step)?;
+                    }
                 }
                 Ok(())
             }
             ExecutionCommand::Range { response, reply } => {
-                let result = self.apply_range(*response)?;
+                let result = self.import_range(*response)?;
                 // Sync may have given up waiting; the blocks are applied all the same.
                 let _gone = reply.send(result);
                 Ok(())
@@ -120,12 +125,40 @@ impl ExecutionThread {
         }
     }
 
+    /// Goes to the best branch of those that the store holds: a limit or a rule may have changed since the node stopped.
+    fn choose(&mut self) -> Result<(), Failure> {
+        loop {
+            let step = self.chain.choose(self.storage.as_ref());
+            match step.map_err(|error| failures::of_chain(&error))? {
+                Some(step) => self.apply(step)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
     fn apply(&self, step: Step) -> Result<(), Failure> {
-        let Step { batch, executed } = step;
+        let common_ancestor = step.common_ancestor();
+        let Step {
+            batch,
+            executed,
+            returned,
+            rejected,
+        } = step;
+        for branch in &rejected {
+            tracing::warn!(
+                block = %branch.block,
+                reason = branch.reason,
+                "a branch does not execute and was rejected"
+            );
+        }
         let summaries = summaries(&batch);
         let certified = !batch.certificates.is_empty();
         let lib_moved = batch.irreversible;
+        let popped = batch.pop.len();
         self.write(batch)?;
+        let fork_blocks = self.chain.forks().len();
+        self.board
+            .update(|standing| standing.fork_blocks = fork_blocks);
         for summary in &summaries {
             self.board.update(|standing| {
                 standing.head = summary.header.height;
@@ -135,10 +168,31 @@ impl ExecutionThread {
             });
             self.observer.applied(summary);
         }
-        if certified || lib_moved.is_some() {
+        if certified || lib_moved.is_some() || common_ancestor.is_some() {
             self.tell_finality(lib_moved)?;
         }
-        self.core.input(Input::Executed(executed));
+        if let Some(common_ancestor) = common_ancestor {
+            tracing::warn!(
+                common_ancestor = common_ancestor.0,
+                blocks_taken_back = popped,
+                blocks_applied = summaries.len(),
+                transactions_returned = returned.len(),
+                "the chain went over to a better branch"
+            );
+            self.observer.switched(common_ancestor);
+            self.tell_taken_back(common_ancestor, returned)?;
+        }
+        if !executed.is_empty() {
+            self.core.input(Input::Executed(executed));
+        }
+        if common_ancestor.is_some() {
+            self.tell_standing()?;
+        }
+        self.stop_at_halt_height();
+        Ok(())
+    }
+
+    fn stop_at_halt_height(&self) {
         if let Some(halt_height) = self.halt_height
             && self.chain.head().0 >= halt_height
         {
@@ -149,18 +203,41 @@ impl ExecutionThread {
                 "remove or raise node.halt_height in holdfast.toml to go on",
             )));
         }
+    }
+
+    /// Gives the mempool back what blocks had executed that are not on the chain any more.
+    fn tell_taken_back(
+        &self,
+        common_ancestor: Height,
+        returned: Vec<SignedTransaction>,
+    ) -> Result<(), Failure> {
+        let verified =
+            VerifiedTransaction::verify_many(returned, &self.chain_id, self.scheme.as_ref());
+        let mut transactions = Vec::with_capacity(verified.len());
+        for transaction in verified.into_iter().flatten() {
+            let sender = account(self.storage.as_ref(), &transaction.body().sender)
+                .map_err(|error| failures::of_state(&error))?;
+            // Without its account the transaction can only fail; the mempool is not the place to say so.
+            if let Some(sender) = sender {
+                transactions.push((Arc::new(transaction), sender.nonce));
+            }
+        }
+        self.core.input(Input::TakenBack {
+            common_ancestor,
+            transactions,
+        });
         Ok(())
     }
 
-    fn certify(&mut self, certificate: Certificate) -> Result<(), Failure> {
-        let batch = self
-            .chain
-            .certify(self.storage.as_ref(), certificate)
-            .map_err(|error| failures::of_chain(&error))?;
-        if let Some(batch) = batch {
-            self.write(batch)?;
-            self.tell_finality(None)?;
-        }
+    /// Tells the consensus half where the chain stands: its DAG starts from there.
+    fn tell_standing(&self) -> Result<(), Failure> {
+        let era = Arc::clone(self.chain.era());
+        let commits = last_commits(self.storage.as_ref(), &era, self.commits_needed)
+            .map_err(|error| failures::of_state(&error))?;
+        self.core.input(Input::Synced {
+            context: era,
+            commits,
+        });
         Ok(())
     }
 
@@ -190,39 +267,35 @@ impl ExecutionThread {
         Ok(())
     }
 
-    /// Applies blocks of a peer: a refusal is the peer's fault, a failure is ours.
-    fn apply_range(
+    /// Takes blocks of a peer: a refusal is the peer's fault, or they do not link to what is here; a failure is ours. Gives
+    /// the height of the last block.
+    fn import_range(
         &mut self,
         response: BlocksResponse,
     ) -> Result<Result<Height, RangeError>, Failure> {
-        let context = Arc::clone(self.chain.era());
-        let proven = match verify_range(
-            response,
-            self.chain.head(),
-            &self.chain_id,
-            &context,
-            self.scheme.as_ref(),
-        ) {
-            Ok(proven) => proven,
+        let head = self.chain.head();
+        let proven = self
+            .chain
+            .verify_range(self.storage.as_ref(), response)
+            .map_err(|error| failures::of_chain(&error))?;
+        let mut range = match proven {
+            Ok(range) => range,
             Err(error) => return Ok(Err(error)),
         };
-        for (_, block) in &proven.blocks {
-            let step = self
-                .chain
-                .replay(self.storage.as_ref(), block)
-                .map_err(|error| failures::of_chain(&error))?;
-            self.apply(step)?;
+        let certificate = range.certificate().clone();
+        let reached = certificate.body.height;
+        loop {
+            let step = self.chain.import(self.storage.as_ref(), &mut range);
+            match step.map_err(|error| failures::of_chain(&error))? {
+                Some(step) => self.apply(step)?,
+                None => break,
+            }
         }
-        self.certify(proven.certificate.clone())?;
-        self.core.input(Input::Certificate(proven.certificate));
-        let era = Arc::clone(self.chain.era());
-        let commits = last_commits(self.storage.as_ref(), &era, self.commits_needed)
-            .map_err(|error| failures::of_state(&error))?;
-        self.core.input(Input::Synced {
-            context: era,
-            commits,
-        });
-        Ok(Ok(self.chain.head().0))
+        self.core.input(Input::Certificate(certificate));
+        if self.chain.head() != head {
+            self.tell_standing()?;
+        }
+        Ok(Ok(reached))
     }
 }
 

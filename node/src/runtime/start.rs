@@ -303,6 +303,7 @@ fn first_standing(storage: &Storage, chain: &Chain) -> Result<Standing, Failure>
         lib: chain.irreversible(),
         certified,
         certified_id,
+        fork_blocks: chain.forks().len(),
         context: Arc::clone(chain.era()),
         between_eras: true,
         round: holdfast_types::Round::ZERO,

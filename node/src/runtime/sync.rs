@@ -1,13 +1,16 @@
 //! Catching up: asks peers where they stand, fetches blocks with certificates from one that is ahead, and leaves the rest to
 //! the DAG once this node is near.
 //!
-//! A peer's claim decides only whom to ask; what it sends is believed because of its certificate.
+//! A peer's claim decides only whom to ask; what it sends is believed because of its certificate. If its blocks do not stand
+//! on our head, it is on another branch and is asked again from our last irreversible block on; which branch is better is for
+//! the chain to say.
 
 use super::board::Board;
 use super::execution::ExecutionCommand;
 use super::peers::Peers;
 use crate::failure::Failure;
 use bytes::Bytes;
+use holdfast_chain::RangeError;
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
 use holdfast_types::wire::{BlocksRequest, BlocksResponse, PeerStatus};
 use holdfast_types::{Height, codec};
@@ -57,7 +60,7 @@ impl Sync {
             while let Some((peer, target)) = self.ahead(&avoided).await {
                 self.board
                     .update(|standing| standing.sync_target = Some(target));
-                if !self.fetch_range(peer, target).await {
+                if !self.advance(peer, target).await {
                     avoided.insert(peer, Instant::now() + AVOID);
                 }
                 if self.stopping.is_cancelled() {
@@ -106,9 +109,36 @@ impl Sync {
     }
 
     /// Fetches and applies the next blocks; false if the peer was no help.
-    async fn fetch_range(&self, peer: PeerId, target: Height) -> bool {
+    async fn advance(&self, peer: PeerId, target: Height) -> bool {
         let from = self.board.read().head.next();
-        let to = target.0.min(from.0 + RANGE_BLOCKS - 1);
+        match self.fetch_range(peer, from, target).await {
+            Fetched::UpTo(_) => true,
+            Fetched::Unlinked => self.fetch_branch(peer, target).await,
+            Fetched::NoHelp => false,
+        }
+    }
+
+    /// The peer's blocks do not stand on our head: it is on another branch. Both have our last irreversible block, so its
+    /// blocks are fetched from there. Each turn gets higher.
+    async fn fetch_branch(&self, peer: PeerId, target: Height) -> bool {
+        let mut from = self.board.read().lib.next();
+        while from <= target && !self.stopping.is_cancelled() {
+            match self.fetch_range(peer, from, target).await {
+                Fetched::UpTo(reached) if reached >= from => from = reached.next(),
+                Fetched::Unlinked => {
+                    tracing::warn!(%peer, from = from.0, "a peer's blocks do not stand on our last irreversible block");
+                    return false;
+                }
+                Fetched::UpTo(_) | Fetched::NoHelp => return false,
+            }
+        }
+        // If its branch is no better than ours there is nothing more to get from it.
+        self.board.read().head >= from.previous()
+    }
+
+    /// Fetches blocks from `from` on and hands them to the chain.
+    async fn fetch_range(&self, peer: PeerId, from: Height, target: Height) -> Fetched {
+        let to = target.0.min(from.0.saturating_add(RANGE_BLOCKS - 1));
         let request = codec::encode(&BlocksRequest {
             from,
             to: Height(to),
@@ -121,17 +151,17 @@ impl Sync {
             Ok(data) => data,
             Err(error) => {
                 tracing::debug!(%peer, %error, "fetching blocks failed");
-                return false;
+                return Fetched::NoHelp;
             }
         };
         let limit = RequestProtocol::Blocks.response_bytes_max();
         let Ok(response) = codec::decode::<BlocksResponse>("blocks", &data, limit) else {
             self.network.penalize(peer, Penalty::InvalidResponse);
-            return false;
+            return Fetched::NoHelp;
         };
         if response.certificate.is_none() {
             // It has no certified block to continue with, though it said so: perhaps only just pruned.
-            return false;
+            return Fetched::NoHelp;
         }
         let (reply, result) = oneshot::channel();
         let command = ExecutionCommand::Range {
@@ -139,22 +169,30 @@ impl Sync {
             reply,
         };
         if self.execution.send(command).is_err() {
-            return false;
+            return Fetched::NoHelp;
         }
         match result.await {
-            Ok(Ok(head)) => {
-                tracing::info!(%peer, from = from.0, head = head.0, target = target.0, "synced blocks");
-                true
+            Ok(Ok(reached)) => {
+                tracing::info!(%peer, from = from.0, to = reached.0, target = target.0, "synced blocks");
+                Fetched::UpTo(reached)
             }
+            // Nobody's fault: the peer may be on another branch, or LIB has moved past the range meanwhile.
+            Ok(Err(RangeError::Unlinked { .. })) => Fetched::Unlinked,
             Ok(Err(error)) => {
-                // The DAG may have moved the head meanwhile: then the range is simply late.
-                if self.board.read().head < from {
-                    tracing::warn!(%peer, %error, "a peer sent a range of blocks that proves nothing");
-                    self.network.penalize(peer, Penalty::InvalidResponse);
-                }
-                false
+                tracing::warn!(%peer, %error, "a peer sent a range of blocks that proves nothing");
+                self.network.penalize(peer, Penalty::InvalidResponse);
+                Fetched::NoHelp
             }
-            Err(_) => false,
+            Err(_) => Fetched::NoHelp,
         }
     }
+}
+
+/// What came of asking for a range.
+enum Fetched {
+    /// The chain has the blocks up to this height.
+    UpTo(Height),
+    /// The blocks do not stand on any that is here.
+    Unlinked,
+    NoHelp,
 }

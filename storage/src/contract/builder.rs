@@ -1,7 +1,7 @@
 //! Blocks with plausible changes: the state is a set of counters, the tree a set of slots whose nodes are replaced.
 
 use holdfast_chain::{AppliedBlock, ChainBatch};
-use holdfast_ledger::{StateChanges, UndoRecord};
+use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord, tree};
 use holdfast_types::attestation::AttestationBody;
 use holdfast_types::test_util::{CHAIN, Sampler, committee, key_pair};
 use holdfast_types::{
@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 
 /// State keys in use.
 const KEYS: u32 = 40;
-/// Slots of the tree.
-const SLOTS: u8 = 24;
 
 /// Makes one block after the other. A clone builds another branch from the same block.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +22,8 @@ pub struct Builder {
     branch: u64,
     head: Option<(Height, BlockId)>,
     values: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Key of the live node of each slot.
-    slots: BTreeMap<u8, Vec<u8>>,
+    /// Pages of the tree over the values.
+    nodes: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// The state key number `number`.
@@ -71,9 +69,9 @@ impl Builder {
         &self.values
     }
 
-    /// Keys of the live tree nodes.
+    /// Keys of the pages of the state tree.
     pub fn live_nodes(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.slots.values()
+        self.nodes.keys()
     }
 
     /// From here on the blocks are of another branch.
@@ -95,7 +93,7 @@ impl Builder {
     pub fn block(&mut self, transactions: &[VerifiedTransaction]) -> AppliedBlock {
         let height = self.head.map_or(Height::ZERO, |(height, _)| height.next());
         let mut sampler = Sampler::new(&format!("contract branch {}", self.branch), height.0);
-        let (changes, undo) = self.change(height, &mut sampler);
+        let (changes, undo) = self.change(&mut sampler);
         let receipts = receipts(transactions);
         let origin = if height == Height::ZERO {
             BlockOrigin::Genesis
@@ -149,17 +147,16 @@ impl Builder {
     /// The batch that begins the chain.
     pub fn genesis(&mut self) -> ChainBatch {
         let block = self.block(&[]);
-        let start_era = Some(era(Era(1), Height::ZERO, block.id));
+        let start_eras = vec![era(Era(1), Height::ZERO, block.id)];
         ChainBatch {
             apply: vec![block],
             irreversible: Some(Height::ZERO),
-            start_era,
+            start_eras,
             ..ChainBatch::default()
         }
     }
 
-    fn change(&mut self, height: Height, sampler: &mut Sampler) -> (StateChanges, UndoRecord) {
-        let mut changes = StateChanges::default();
+    fn change(&mut self, sampler: &mut Sampler) -> (StateChanges, UndoRecord) {
         let mut undo = UndoRecord::default();
         let mut changed = BTreeMap::new();
         for _ in 0..8 {
@@ -170,40 +167,37 @@ impl Builder {
             };
             changed.insert(key_of(sampler.below(KEYS)), value);
         }
-        for (key, value) in changed {
-            let before = match &value {
+        let values: Vec<_> = changed.into_iter().collect();
+        let update = tree::update(self, &values).expect("the builder reads from memory");
+        for (key, value) in &values {
+            let before = match value {
                 Some(value) => self.values.insert(key.clone(), value.clone()),
-                None => self.values.remove(&key),
+                None => self.values.remove(key),
             };
             undo.values.push((key.clone(), before));
-            changes.values.push((key, value));
         }
-        let mut replaced: Vec<u8> = (0..6)
-            .map(|_| sampler.below(u32::from(SLOTS)) as u8)
-            .collect();
-        replaced.sort_unstable();
-        replaced.dedup();
-        for slot in replaced {
-            let key = node_key(height, slot);
-            if let Some(stale) = self.slots.insert(slot, key.clone()) {
-                changes.stale_tree_nodes.push(stale);
-            }
-            undo.tree_nodes.push(key.clone());
-            let mut content = sampler.bytes::<40>().to_vec();
-            content.extend_from_slice(&self.branch.to_be_bytes());
-            changes.tree_nodes.push((key, content));
+        for (key, page) in &update.nodes {
+            match page {
+                Some(page) => self.nodes.insert(key.clone(), page.clone()),
+                None => self.nodes.remove(key),
+            };
         }
-        undo.stale_tree_nodes.clone_from(&changes.stale_tree_nodes);
+        let changes = StateChanges {
+            values,
+            tree_nodes: update.nodes,
+        };
         (changes, undo)
     }
 }
 
-/// As the ledger makes them: the height first, so that no block makes the key of another; blocks of two branches at
-/// one height may make the same key for different nodes.
-fn node_key(height: Height, slot: u8) -> Vec<u8> {
-    let mut key = height.0.to_be_bytes().to_vec();
-    key.push(slot);
-    key
+impl StateStore for Builder {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.values.get(key).cloned())
+    }
+
+    fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.nodes.get(key).cloned())
+    }
 }
 
 fn receipts(transactions: &[VerifiedTransaction]) -> Vec<Receipt> {

@@ -1,9 +1,8 @@
 //! All that a reader can ask, asked of the store and of the model.
 
 use super::builder::key_of;
-use super::model::ModelStore;
 use super::{ContractStore, transaction};
-use holdfast_chain::ChainStore;
+use holdfast_chain::{ChainStore, ModelStore};
 use holdfast_ledger::StateStore;
 use holdfast_types::{Era, Height};
 
@@ -45,6 +44,7 @@ pub fn assert_same<S: ContractStore>(store: &S, model: &ModelStore, context: &st
             undo(height),
             certificate(height),
             certificate_at_or_above(height),
+            certificates_above(height),
             commit_digest_at(height),
             receipts_at(height),
         );
@@ -85,7 +85,7 @@ fn assert_same_state<S: ContractStore>(store: &S, model: &ModelStore, context: &
         assert_eq!(value, expected, "values of {key:?} {context}");
         assert_eq!(store.value(key), Ok(expected), "value of {key:?} {context}");
     }
-    for (key, content) in model.readable_nodes() {
+    for (key, content) in model.live_nodes() {
         assert_eq!(
             store.tree_node(&key),
             Ok(Some(content)),

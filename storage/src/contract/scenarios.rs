@@ -1,10 +1,9 @@
 //! One scenario per promise.
 
 use super::builder::{Builder, certificate, era, transaction};
-use super::model::ModelStore;
 use super::observe::assert_same;
 use super::{ContractStore, Harness};
-use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
+use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore, ModelStore};
 use holdfast_replica::Record;
 use holdfast_types::test_util::{era_context, genesis_refs, vertex};
 use holdfast_types::{
@@ -237,7 +236,7 @@ pub fn rollback_below_the_last_irreversible_block<H: Harness>(harness: &H) {
     let mut other = ancestor.branch(9);
     let anchor = applied_id(&pair.model, 3);
     pair.apply(ChainBatch {
-        start_era: Some(era(Era(2), Height(3), anchor)),
+        start_eras: vec![era(Era(2), Height(3), anchor)],
         remove_forks: blocks.clone(),
         ..pop(&blocks)
     });
@@ -293,7 +292,7 @@ pub fn eras_follow_their_anchor<H: Harness>(harness: &H) {
     let block = pair.builder.block(&[]);
     let anchor = (block.block.header.height, block.id);
     pair.apply(ChainBatch {
-        start_era: Some(era(Era(2), anchor.0, anchor.1)),
+        start_eras: vec![era(Era(2), anchor.0, anchor.1)],
         ..apply(vec![block.clone()])
     });
     pair.restart();
@@ -307,8 +306,19 @@ pub fn eras_follow_their_anchor<H: Harness>(harness: &H) {
     let (height, id) = (block.block.header.height, block.id);
     pair.apply(apply(vec![block]));
     pair.apply(ChainBatch {
-        start_era: Some(era(Era(2), height, id)),
+        start_eras: vec![era(Era(2), height, id)],
         ..ChainBatch::default()
+    });
+    pair.restart();
+    // Two may begin in one step.
+    let blocks = other.blocks(2);
+    let begun = blocks
+        .iter()
+        .zip(3..)
+        .map(|(block, number)| era(Era(number), block.block.header.height, block.id));
+    pair.apply(ChainBatch {
+        start_eras: begun.collect(),
+        ..apply(blocks.clone())
     });
     pair.restart();
 }
@@ -391,7 +401,7 @@ pub fn blocks_are_pruned<H: Harness>(harness: &H) {
         batch.prune_undo_below = Some(height.minus(3));
         if number % 12 == 3 {
             era_number += 1;
-            batch.start_era = Some(era(Era(era_number), height, id));
+            batch.start_eras = vec![era(Era(era_number), height, id)];
         }
         pair.apply(batch);
         if number % 11 == 10 {
@@ -440,7 +450,7 @@ pub fn batches_that_do_not_fit_are_refused<H: Harness>(harness: &H) {
     });
     let (pair, _) = grown();
     pair.refuses(ChainBatch {
-        start_era: Some(era(Era(2), Height(2), BlockId::new([1; 32]))),
+        start_eras: vec![era(Era(2), Height(2), BlockId::new([1; 32]))],
         ..ChainBatch::default()
     });
     let (pair, _) = grown();

@@ -68,16 +68,6 @@ impl<V: Weight> Cache<V> {
         }
     }
 
-    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<V> {
-        if let Some((key, value)) = self.young.remove_entry(key) {
-            self.young_bytes -= entry_bytes(&key, &value);
-            return Some(value);
-        }
-        let (key, value) = self.old.remove_entry(key)?;
-        self.old_bytes -= entry_bytes(&key, &value);
-        Some(value)
-    }
-
     pub(crate) const fn bytes(&self) -> usize {
         self.young_bytes + self.old_bytes
     }
@@ -96,14 +86,12 @@ mod tests {
     enum Step {
         Insert(u8, usize),
         Get(u8),
-        Remove(u8),
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             (any::<u8>(), 0..300usize).prop_map(|(key, length)| Step::Insert(key, length)),
             any::<u8>().prop_map(Step::Get),
-            any::<u8>().prop_map(Step::Remove),
         ]
     }
 
@@ -126,14 +114,6 @@ mod tests {
                         if let Some(value) = cache.get(&[key]) {
                             prop_assert_eq!(Some(value), model.get(&key));
                         }
-                    }
-                    Step::Remove(key) => {
-                        let removed = cache.remove(&[key]);
-                        let expected = model.remove(&key);
-                        if removed.is_some() {
-                            prop_assert_eq!(removed, expected);
-                        }
-                        prop_assert!(cache.get(&[key]).is_none());
                     }
                 }
                 let counted: usize = [&cache.young, &cache.old]

@@ -4,87 +4,129 @@ use super::cache::Cache;
 use crate::column_family::ColumnFamily;
 use crate::database::{Batch, Database};
 use crate::error::StorageError;
-use holdfast_ledger::StateChanges;
+use holdfast_ledger::{StateChanges, StateError, StateStore};
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, OccupiedEntry, VacantEntry};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What an overlay entry costs besides its bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
 
-/// A tree node that differs from its column family.
-#[derive(Debug)]
-struct DirtyNode {
-    /// None: the node is gone.
-    content: Option<Vec<u8>>,
-    /// The column family may hold the key, so that going means deleting it there.
-    stored: bool,
-}
+/// Keys with what they hold; none: nothing.
+type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
-/// The state above its column families.
-///
-/// Lookups go to the dirty entries, then to the cache, then to the column family. A cache entry may be outdated only
-/// while a dirty entry of its key lies above it; flushing replaces it.
+/// The state above its column families: values, and the pages of the tree over them.
 #[derive(Debug)]
 pub(crate) struct Overlay {
-    values: HashMap<Vec<u8>, Option<Vec<u8>>>,
-    nodes: HashMap<Vec<u8>, DirtyNode>,
-    dirty_bytes: usize,
-    cached_values: Mutex<Cache<Option<Vec<u8>>>>,
-    cached_nodes: Mutex<Cache<Vec<u8>>>,
+    values: Layer,
+    nodes: Layer,
 }
 
 impl Overlay {
     /// An empty overlay whose caches hold `cache_bytes` together.
     pub(crate) fn new(cache_bytes: usize) -> Self {
         Self {
-            values: HashMap::new(),
-            nodes: HashMap::new(),
-            dirty_bytes: 0,
-            cached_values: Mutex::new(Cache::new(cache_bytes / 2)),
-            cached_nodes: Mutex::new(Cache::new(cache_bytes / 2)),
+            values: Layer::new(ColumnFamily::State, cache_bytes / 2),
+            nodes: Layer::new(ColumnFamily::StateTree, cache_bytes / 2),
         }
     }
 
     /// Upper estimate of the bytes that the next flush writes.
     pub(crate) const fn dirty_bytes(&self) -> usize {
-        self.dirty_bytes
+        self.values.dirty_bytes + self.nodes.dirty_bytes
     }
 
     pub(crate) fn cache_bytes(&self) -> usize {
-        lock(&self.cached_values).bytes() + lock(&self.cached_nodes).bytes()
+        lock(&self.values.cache).bytes() + lock(&self.nodes.cache).bytes()
     }
 
-    pub(crate) fn value(
-        &self,
-        database: &Database,
-        key: &[u8],
-    ) -> Result<Option<Vec<u8>>, StorageError> {
-        if let Some(value) = self.values.get(key) {
+    /// The state, for reading.
+    pub(crate) const fn state<'a>(&'a self, database: &'a Database) -> State<'a> {
+        State {
+            overlay: self,
+            database,
+        }
+    }
+
+    /// Takes the changes of a block.
+    pub(crate) fn apply(&mut self, changes: StateChanges) {
+        self.values.change(changes.values);
+        self.nodes.change(changes.tree_nodes);
+    }
+
+    /// Writes everything dirty to its column family. The batch must be written, or the store is lost.
+    pub(crate) fn flush(&mut self, batch: &mut Batch<'_>) {
+        self.values.flush(batch);
+        self.nodes.flush(batch);
+    }
+}
+
+/// The state as execution reads it.
+#[derive(Clone, Copy)]
+pub(crate) struct State<'a> {
+    overlay: &'a Overlay,
+    database: &'a Database,
+}
+
+impl StateStore for State<'_> {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.overlay.values.get(self.database, key)?)
+    }
+
+    fn values(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StateError> {
+        Ok(self.overlay.values.get_many(self.database, keys)?)
+    }
+
+    fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.overlay.nodes.get(self.database, key)?)
+    }
+}
+
+/// One column family with what it does not hold yet.
+///
+/// Lookups go to the dirty entries, then to the cache, then to the column family. A cache entry may be outdated only
+/// while a dirty entry of its key lies above it; flushing replaces it.
+#[derive(Debug)]
+struct Layer {
+    family: ColumnFamily,
+    dirty: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    dirty_bytes: usize,
+    cache: Mutex<Cache<Option<Vec<u8>>>>,
+}
+
+impl Layer {
+    fn new(family: ColumnFamily, cache_bytes: usize) -> Self {
+        Self {
+            family,
+            dirty: HashMap::new(),
+            dirty_bytes: 0,
+            cache: Mutex::new(Cache::new(cache_bytes)),
+        }
+    }
+
+    fn get(&self, database: &Database, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        if let Some(value) = self.dirty.get(key) {
             return Ok(value.clone());
         }
-        let mut cache = lock(&self.cached_values);
+        let mut cache = lock(&self.cache);
         if let Some(value) = cache.get(key) {
             return Ok(value.clone());
         }
-        let value = database
-            .read(ColumnFamily::State, key)?
-            .map(|bytes| bytes.to_vec());
+        let value = database.read(self.family, key)?.map(|bytes| bytes.to_vec());
         cache.insert(key.to_vec(), value.clone());
         Ok(value)
     }
 
     /// Values of many keys; those that are not in memory are read at once.
-    pub(crate) fn values(
+    fn get_many(
         &self,
         database: &Database,
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
-        let mut cache = lock(&self.cached_values);
+        let mut cache = lock(&self.cache);
         let mut missing = Vec::new();
         let mut found = Vec::with_capacity(keys.len());
         for (position, key) in keys.iter().enumerate() {
-            let value = match self.values.get(key) {
+            let value = match self.dirty.get(key) {
                 Some(value) => Some(value),
                 None => cache.get(key),
             };
@@ -94,7 +136,7 @@ impl Overlay {
             found.push(value.cloned().flatten());
         }
         let missing_keys = missing.iter().map(|&position| keys[position].as_slice());
-        let read = database.read_many(ColumnFamily::State, missing_keys)?;
+        let read = database.read_many(self.family, missing_keys)?;
         for (position, value) in missing.into_iter().zip(read) {
             cache.insert(keys[position].clone(), value.clone());
             found[position] = value;
@@ -102,162 +144,33 @@ impl Overlay {
         Ok(found)
     }
 
-    /// A live tree node.
-    pub(crate) fn node(
-        &self,
-        database: &Database,
-        key: &[u8],
-    ) -> Result<Option<Vec<u8>>, StorageError> {
-        if let Some(node) = self.nodes.get(key) {
-            return Ok(node.content.clone());
-        }
-        let mut cache = lock(&self.cached_nodes);
-        if let Some(content) = cache.get(key) {
-            return Ok(Some(content.clone()));
-        }
-        let content = database
-            .read(ColumnFamily::StateTree, key)?
-            .map(|bytes| bytes.to_vec());
-        if let Some(content) = &content {
-            cache.insert(key.to_vec(), content.clone());
-        }
-        Ok(content)
-    }
-
-    /// Takes the changes of a block.
-    pub(crate) fn apply(&mut self, changes: StateChanges) {
-        for key in changes.stale_tree_nodes {
-            self.remove_node(key);
-        }
-        self.insert(changes.values, changes.tree_nodes);
-    }
-
-    /// Takes values and new nodes of a block.
-    pub(crate) fn insert(
-        &mut self,
-        values: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-        nodes: Vec<(Vec<u8>, Vec<u8>)>,
-    ) {
-        for (key, content) in nodes {
-            self.insert_node(key, content);
-        }
-        for (key, value) in values {
-            self.set_value(key, value);
-        }
-    }
-
-    /// Removes a live node; gives back its content.
-    pub(crate) fn take_node(
-        &mut self,
-        database: &Database,
-        key: Vec<u8>,
-    ) -> Result<Option<Vec<u8>>, StorageError> {
-        let entry = match self.nodes.entry(key) {
-            Entry::Occupied(entry) => return Ok(remove_dirty(entry, &mut self.dirty_bytes)),
-            Entry::Vacant(entry) => entry,
-        };
-        let cached = self.cached_nodes.get_mut();
-        let cached = cached.unwrap_or_else(PoisonError::into_inner);
-        let content = match cached.remove(entry.key()) {
-            Some(content) => Some(content),
-            None => database
-                .read(ColumnFamily::StateTree, entry.key())?
-                .map(|bytes| bytes.to_vec()),
-        };
-        insert_gone(entry, &mut self.dirty_bytes);
-        Ok(content)
-    }
-
-    pub(crate) fn set_value(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
-        let key_bytes = key.len();
-        self.dirty_bytes += key_bytes + value.as_ref().map_or(0, Vec::len) + ENTRY_OVERHEAD_BYTES;
-        if let Some(before) = self.values.insert(key, value) {
-            let before_bytes = before.map_or(0, |before| before.len());
-            self.dirty_bytes -= key_bytes + before_bytes + ENTRY_OVERHEAD_BYTES;
-        }
-    }
-
-    pub(crate) fn insert_node(&mut self, key: Vec<u8>, content: Vec<u8>) {
-        self.dirty_bytes += content.len();
-        match self.nodes.entry(key) {
-            Entry::Occupied(mut entry) => {
-                let before = entry.get_mut().content.replace(content);
-                self.dirty_bytes -= before.map_or(0, |before| before.len());
-            }
-            Entry::Vacant(entry) => {
-                self.dirty_bytes += entry.key().len() + ENTRY_OVERHEAD_BYTES;
-                // Node keys name the block that made the node, so a key that is not dirty is new.
-                entry.insert(DirtyNode {
-                    content: Some(content),
-                    stored: false,
-                });
+    fn change(&mut self, changes: Changes) {
+        for (key, value) in changes {
+            let key_bytes = key.len();
+            self.dirty_bytes +=
+                key_bytes + value.as_ref().map_or(0, Vec::len) + ENTRY_OVERHEAD_BYTES;
+            if let Some(before) = self.dirty.insert(key, value) {
+                let before_bytes = before.map_or(0, |before| before.len());
+                self.dirty_bytes -= key_bytes + before_bytes + ENTRY_OVERHEAD_BYTES;
             }
         }
     }
 
-    pub(crate) fn remove_node(&mut self, key: Vec<u8>) {
-        match self.nodes.entry(key) {
-            Entry::Occupied(entry) => {
-                remove_dirty(entry, &mut self.dirty_bytes);
-            }
-            Entry::Vacant(entry) => insert_gone(entry, &mut self.dirty_bytes),
-        }
-    }
-
-    /// Writes everything dirty to its column family. The batch must be written, or the store is lost.
-    pub(crate) fn flush(&mut self, batch: &mut Batch<'_>) {
-        let cached_values = self.cached_values.get_mut();
-        let cached_values = cached_values.unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in sorted(self.values.drain()) {
+    fn flush(&mut self, batch: &mut Batch<'_>) {
+        let cache = self.cache.get_mut();
+        let cache = cache.unwrap_or_else(PoisonError::into_inner);
+        let mut entries: Changes = self.dirty.drain().collect();
+        // In the order of the keys: the database inserts neighbours much faster than scattered keys.
+        entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        for (key, value) in entries {
             match &value {
-                Some(value) => batch.put(ColumnFamily::State, &key, value),
-                None => batch.delete(ColumnFamily::State, &key),
+                Some(value) => batch.put(self.family, &key, value),
+                None => batch.delete(self.family, &key),
             }
-            cached_values.insert(key, value);
-        }
-        let cached_nodes = self.cached_nodes.get_mut();
-        let cached_nodes = cached_nodes.unwrap_or_else(PoisonError::into_inner);
-        for (key, node) in sorted(self.nodes.drain()) {
-            if let Some(content) = node.content {
-                batch.put(ColumnFamily::StateTree, &key, &content);
-                cached_nodes.insert(key, content);
-            } else {
-                batch.delete(ColumnFamily::StateTree, &key);
-                cached_nodes.remove(&key);
-            }
+            cache.insert(key, value);
         }
         self.dirty_bytes = 0;
     }
-}
-
-/// Entries in the order of their keys: the database inserts neighbours much faster than scattered keys.
-fn sorted<V>(entries: impl Iterator<Item = (Vec<u8>, V)>) -> Vec<(Vec<u8>, V)> {
-    let mut entries: Vec<_> = entries.collect();
-    entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-    entries
-}
-
-/// Removes a dirty node; gives back its content.
-fn remove_dirty(
-    mut entry: OccupiedEntry<'_, Vec<u8>, DirtyNode>,
-    dirty_bytes: &mut usize,
-) -> Option<Vec<u8>> {
-    let content = entry.get_mut().content.take();
-    *dirty_bytes -= content.as_ref().map_or(0, Vec::len);
-    if !entry.get().stored {
-        let (key, _) = entry.remove_entry();
-        *dirty_bytes -= key.len() + ENTRY_OVERHEAD_BYTES;
-    }
-    content
-}
-
-/// Notes that a node of the column family is gone.
-fn insert_gone(entry: VacantEntry<'_, Vec<u8>, DirtyNode>, dirty_bytes: &mut usize) {
-    *dirty_bytes += entry.key().len() + ENTRY_OVERHEAD_BYTES;
-    entry.insert(DirtyNode {
-        content: None,
-        stored: true,
-    });
 }
 
 /// A cache is usable whatever the thread that held it was doing: each of its operations leaves it whole.

@@ -145,6 +145,7 @@ impl ChainStore for TestStore {
         undo(height: Height) -> Option<UndoRecord>;
         certificate(height: Height) -> Option<Certificate>;
         certificate_at_or_above(height: Height) -> Option<Certificate>;
+        certificates_above(height: Height) -> Vec<Certificate>;
         era(era: Era) -> Option<EraContext>;
         latest_era() -> Option<EraContext>;
         commit_digest_at(height: Height) -> Option<CommitDigest>;

@@ -9,7 +9,7 @@ use holdfast_types::{
     AuthorityIndex, Block, BlockBody, BlockHeader, BlockId, BlockOrigin, CommitDigest, Era, Height,
     Round, StateRoot, TimestampMs,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 const KEYS: u32 = 400;
 
@@ -17,8 +17,7 @@ const KEYS: u32 = 400;
 struct Branch<'a> {
     storage: &'a Storage,
     values: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    nodes: BTreeMap<Vec<u8>, Vec<u8>>,
-    gone: BTreeSet<Vec<u8>>,
+    nodes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 impl<'a> Branch<'a> {
@@ -27,13 +26,12 @@ impl<'a> Branch<'a> {
             storage,
             values: BTreeMap::new(),
             nodes: BTreeMap::new(),
-            gone: BTreeSet::new(),
         }
     }
 
     fn pop(&mut self, undo: UndoRecord) {
-        self.values.extend(undo.values);
-        self.gone.extend(undo.tree_nodes);
+        let changes = undo.changes(self).unwrap();
+        self.apply(&changes);
     }
 
     fn apply(&mut self, changes: &StateChanges) {
@@ -52,8 +50,7 @@ impl StateStore for Branch<'_> {
 
     fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         match self.nodes.get(key) {
-            Some(content) => Ok(Some(content.clone())),
-            None if self.gone.contains(key) => Ok(None),
+            Some(content) => Ok(content.clone()),
             None => self.storage.tree_node(key),
         }
     }
@@ -69,7 +66,6 @@ fn execute(
     head: Option<(Height, BlockId)>,
     sampler: &mut Sampler,
 ) -> (AppliedBlock, StateRoot) {
-    let height = head.map_or(Height::ZERO, |(height, _)| height.next());
     let mut values = BTreeMap::new();
     for _ in 0..sampler.below(60) {
         let value = (sampler.below(5) > 0).then(|| sampler.bytes::<20>().to_vec());
@@ -82,18 +78,14 @@ fn execute(
     let before = values
         .keys()
         .map(|key| (key.clone(), store.value(key).unwrap()));
-    let undo_values = before.collect();
-    let values: Vec<_> = values.into_iter().collect();
-    let update = tree::update(store, height, &values).unwrap();
     let undo = UndoRecord {
-        values: undo_values,
-        tree_nodes: update.nodes.iter().map(|(key, _)| key.clone()).collect(),
-        stale_tree_nodes: update.stale.clone(),
+        values: before.collect(),
     };
+    let values: Vec<_> = values.into_iter().collect();
+    let update = tree::update(store, &values).unwrap();
     let changes = StateChanges {
         values,
         tree_nodes: update.nodes,
-        stale_tree_nodes: update.stale,
     };
     (
         block(head, update.root, changes, undo, sampler),
@@ -157,7 +149,7 @@ fn switch(
     for _ in 0..depth {
         let (height, id) = head.unwrap();
         let undo = storage.undo(height).unwrap().unwrap();
-        memory.undo(&undo);
+        memory.undo(&undo).unwrap();
         branch.pop(undo);
         batch.pop.push((height, id));
         let below = height.previous();
@@ -165,7 +157,7 @@ fn switch(
     }
     for _ in 0..count {
         let (applied, root) = execute(&branch, head, sampler);
-        let expected = tree::update(memory, applied.block.header.height, &applied.changes.values);
+        let expected = tree::update(memory, &applied.changes.values);
         assert_eq!(expected.unwrap().root, root);
         branch.apply(&applied.changes);
         memory.apply(&applied.changes);
@@ -202,10 +194,13 @@ fn updates_and_switches_find_their_nodes() {
             storage = open(directory.path());
             assert_sound(&storage);
         }
-        let root = tree::state_root(&storage, head.height).unwrap();
+        let root = tree::state_root(&storage).unwrap();
         assert_eq!(root, Some(head.state_root));
     }
     for (key, value) in memory.values_sorted() {
         assert_eq!(storage.value(key).unwrap().as_ref(), Some(value));
+    }
+    for (key, page) in memory.tree_nodes_sorted() {
+        assert_eq!(storage.tree_node(key).unwrap().as_ref(), Some(page));
     }
 }

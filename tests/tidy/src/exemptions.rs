@@ -19,11 +19,6 @@ pub const EXEMPTIONS: &[Exemption] = &[
     },
     Exemption {
         rule: "file-length",
-        path: "consensus/chain/src/chain.rs",
-        reason: "debt: the state machine is to be split by subject",
-    },
-    Exemption {
-        rule: "file-length",
         path: "consensus/dag/src/core.rs",
         reason: "debt: the state machine is to be split by subject",
     },

@@ -122,6 +122,23 @@ impl ForkDatabase {
         other.map(|(_, id)| (*highest, *id))
     }
 
+    /// The block at `height` on the way from `id` down to the root.
+    #[must_use]
+    pub fn ancestor_at(&self, id: &BlockId, height: Height) -> Option<BlockId> {
+        self.branch(id)
+            .find(|entry| entry.height == height)
+            .map(|entry| entry.id)
+    }
+
+    /// The block that ended the era before that of `id`; none if it is below the root.
+    #[must_use]
+    pub fn era_anchor(&self, id: &BlockId) -> Option<BlockId> {
+        let era = self.get(id)?.era;
+        self.branch(id)
+            .find(|entry| entry.era < era)
+            .map(|entry| entry.id)
+    }
+
     /// A block and its ancestors, highest first, the root last.
     pub(super) fn branch(&self, id: &BlockId) -> impl Iterator<Item = &ForkEntry> {
         std::iter::successors(self.get(id), |entry| {

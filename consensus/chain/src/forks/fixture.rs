@@ -5,13 +5,13 @@ use holdfast_types::{BlockId, Era, Height};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) const CONFIG: ForkConfig = ForkConfig {
+pub(crate) const CONFIG: ForkConfig = ForkConfig {
     blocks_max: 100,
     unlinked_max: 50,
     unlinked_gap_max: 60,
 };
 
-pub(super) const ROOT: ForkEntry = ForkEntry {
+pub(crate) const ROOT: ForkEntry = ForkEntry {
     id: id(0),
     parent: id(9_999),
     height: Height(10),
@@ -19,7 +19,7 @@ pub(super) const ROOT: ForkEntry = ForkEntry {
 };
 
 /// The id of block `number`; ids sort as their numbers do.
-pub(super) const fn id(number: u16) -> BlockId {
+pub(crate) const fn id(number: u16) -> BlockId {
     let mut bytes = [0; 32];
     let [high, low] = number.to_be_bytes();
     bytes[0] = high;
@@ -27,13 +27,13 @@ pub(super) const fn id(number: u16) -> BlockId {
     BlockId::new(bytes)
 }
 
-pub(super) fn number(id: &BlockId) -> u16 {
+pub(crate) fn number(id: &BlockId) -> u16 {
     let bytes = id.as_bytes();
     u16::from_be_bytes([bytes[0], bytes[1]])
 }
 
 /// Entries from a text like `1<0 2<1 3<1@2`: block 3 on block 1, in era 2. Without an era it is that of the parent.
-pub(super) fn entries(text: &str) -> Vec<ForkEntry> {
+pub(crate) fn entries(text: &str) -> Vec<ForkEntry> {
     let mut known = BTreeMap::from([(0, ROOT)]);
     text.split_whitespace()
         .map(|word| {
@@ -53,7 +53,7 @@ pub(super) fn entries(text: &str) -> Vec<ForkEntry> {
         .collect()
 }
 
-pub(super) fn insert_all(forks: &mut ForkDatabase, entries: &[ForkEntry]) {
+pub(crate) fn insert_all(forks: &mut ForkDatabase, entries: &[ForkEntry]) {
     for entry in entries {
         let inserted = forks.insert(*entry);
         assert!(
@@ -63,13 +63,13 @@ pub(super) fn insert_all(forks: &mut ForkDatabase, entries: &[ForkEntry]) {
     }
 }
 
-pub(super) fn certify(forks: &mut ForkDatabase, number: u16) -> Certified {
+pub(crate) fn certify(forks: &mut ForkDatabase, number: u16) -> Certified {
     let height = forks.get(&id(number)).expect("it is in the tree").height;
     forks.certify(height, id(number))
 }
 
 /// A tree on [`ROOT`] that keeps its head, which is the root.
-pub(super) fn planted(text: &str) -> ForkDatabase {
+pub(crate) fn planted(text: &str) -> ForkDatabase {
     let mut forks = ForkDatabase::new(ROOT, CONFIG, TieBreak::KeepHead);
     insert_all(&mut forks, &entries(text));
     forks
@@ -77,16 +77,16 @@ pub(super) fn planted(text: &str) -> ForkDatabase {
 
 /// What a tree consists of, for the choice by looking.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
-    pub(super) root: BlockId,
-    pub(super) blocks: BTreeMap<BlockId, ForkEntry>,
-    pub(super) certified: BTreeSet<BlockId>,
-    pub(super) void_above: Option<(BlockId, Era)>,
+pub(crate) struct Tree {
+    pub(crate) root: BlockId,
+    pub(crate) blocks: BTreeMap<BlockId, ForkEntry>,
+    pub(crate) certified: BTreeSet<BlockId>,
+    pub(crate) void_above: Option<(BlockId, Era)>,
 }
 
 impl Tree {
     /// The ids from a block down to the root.
-    pub(super) fn branch(&self, tip: &BlockId) -> Vec<BlockId> {
+    pub(crate) fn branch(&self, tip: &BlockId) -> Vec<BlockId> {
         let mut branch = vec![*tip];
         while let Some(last) = branch.last().filter(|last| **last != self.root) {
             branch.push(self.blocks[last].parent);
@@ -110,7 +110,7 @@ impl Tree {
     }
 
     /// Certified blocks that some obeying branch contains.
-    pub(super) fn counting(&self) -> BTreeSet<BlockId> {
+    pub(crate) fn counting(&self) -> BTreeSet<BlockId> {
         self.blocks
             .keys()
             .map(|tip| self.branch(tip))
@@ -121,7 +121,7 @@ impl Tree {
     }
 
     /// The rules of DESIGN §5 in their order, for the branch of every block.
-    pub(super) fn best(&self, head: &BlockId, tie_break: TieBreak) -> BlockId {
+    pub(crate) fn best(&self, head: &BlockId, tie_break: TieBreak) -> BlockId {
         let counting = self.counting();
         *self
             .blocks

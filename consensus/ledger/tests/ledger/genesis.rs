@@ -2,8 +2,8 @@
 
 use crate::world::{BALANCE, MIN_STAKE, World, genesis_state, name};
 use holdfast_ledger::{GenesisState, GenesisValidator, genesis, state_root};
-use holdfast_types::test_util::key_pair;
 use holdfast_types::Signer;
+use holdfast_types::test_util::key_pair;
 
 #[test]
 fn genesis_makes_accounts_validators_and_the_first_committee() {

@@ -11,7 +11,6 @@ mod formats;
 mod genesis;
 mod hostile;
 mod oracle;
-mod parameters;
 mod random;
 mod slashing;
 mod staking;

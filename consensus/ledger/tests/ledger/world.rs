@@ -1,11 +1,13 @@
 //! A chain of blocks on a state in memory.
 
 use crate::audit::audit;
-use crate::parameters::parameters;
-pub(crate) use crate::parameters::{CREATION_FEE, EPOCH_MS, FEE, MIN_STAKE, UNBONDING_MS};
 use holdfast_ledger::{
     Account, BlockInput, BlockOutcome, DynamicProperties, GenesisAccount, GenesisState,
     GenesisValidator, MemoryState, Validator, execute_block, genesis,
+};
+use holdfast_types::test_util::parameters::parameters;
+pub(crate) use holdfast_types::test_util::parameters::{
+    CREATION_FEE, EPOCH_MS, FEE, MIN_STAKE, UNBONDING_MS,
 };
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{

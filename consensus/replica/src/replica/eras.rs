@@ -125,7 +125,7 @@ impl Replica {
         out.era_started = Some(context);
     }
 
-    fn enter_context(&mut self, context: Arc<EraContext>) {
+    pub(super) fn enter_context(&mut self, context: Arc<EraContext>) {
         self.collector = CertificateCollector::new(
             &context.committee,
             context.anchor_height,
@@ -176,7 +176,8 @@ impl Replica {
         commits: &[CommitRecord],
         out: &mut Output,
     ) {
-        let same_era = context.era == self.context.era;
+        // After a switch an era of the same number may stand on another anchor.
+        let same_era = context.era == self.context.era && context.anchor == self.context.anchor;
         let fresh = commits.is_empty() && context.era > self.context.era;
         if fresh {
             // The last synced block ended its era: `on_executed` has made the next one pending, and its certificate, which
@@ -186,6 +187,7 @@ impl Replica {
         let old = self.dag.take();
         if !same_era {
             self.enter_context(Arc::clone(&context));
+            self.mempool.requeue_all();
             self.pending_era = None;
             self.anchor_certificate = None;
             out.era_started = Some(Arc::clone(&context));

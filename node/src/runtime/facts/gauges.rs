@@ -55,6 +55,10 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
         .chain
         .certified_height
         .set(gauge(standing.certified.0));
+    metrics
+        .chain
+        .fork_blocks
+        .set(gauge(standing.fork_blocks as u64));
     metrics.chain.era.set(gauge(standing.context.era.0));
     metrics.consensus.round.set(gauge(standing.round.0));
     metrics

@@ -1,19 +1,24 @@
-//! Parameters of the tests: short times, small amounts.
+//! Parameters for tests of execution: short times, small amounts.
 
-use holdfast_types::parameters::{
+use super::key_pair;
+use crate::parameters::{
     CeremonyParameters, DagParameters, EmergencyParameters, GovernanceParameters, HaltParameters,
     LockdownParameters, SlashingParameters, StakingParameters, StallParameters,
 };
-use holdfast_types::test_util::key_pair;
-use holdfast_types::{AccountName, ChainProperties, Parameters, Signer};
+use crate::{AccountName, ChainProperties, Parameters, Signer};
 
-pub(crate) const EPOCH_MS: u64 = 100_000;
-pub(crate) const UNBONDING_MS: u64 = 30_000;
-pub(crate) const MIN_STAKE: u64 = 1_000_000;
-pub(crate) const FEE: u64 = 10;
-pub(crate) const CREATION_FEE: u64 = 500;
+pub const EPOCH_MS: u64 = 100_000;
+pub const UNBONDING_MS: u64 = 30_000;
+pub const MIN_STAKE: u64 = 1_000_000;
+pub const FEE: u64 = 10;
+pub const CREATION_FEE: u64 = 500;
 
-pub(crate) fn parameters() -> Parameters {
+/// Parameters with the constants of this module.
+///
+/// # Panics
+/// Never: the account name obeys the rule.
+#[must_use]
+pub fn parameters() -> Parameters {
     Parameters {
         max_validators: 7,
         epoch_duration_ms: EPOCH_MS,

@@ -1,6 +1,7 @@
-//! The slow, obvious store: it keeps the whole state of every block, so taking a block back means forgetting it.
+//! The slow, obvious store: it keeps the whole state of every block, so taking a block back means forgetting it. Tests
+//! of the chain run on it, and other stores are compared with it.
 
-use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
+use crate::store::{AppliedBlock, ChainBatch, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
     Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext, Height, Receipt,
@@ -78,7 +79,11 @@ impl ModelStore {
             }
         }
         if let Some(below) = batch.prune_undo_below {
-            let below = below.min(Height(self.layers.len() as u64 - 1));
+            let head = self
+                .layers
+                .last()
+                .map(|layer| layer.block.block.header.height);
+            let below = below.min(head.unwrap_or_default());
             self.undo_from = self.undo_from.max(below);
             for layer in &mut self.layers {
                 layer.has_undo &= layer.block.block.header.height >= below;
@@ -89,7 +94,11 @@ impl ModelStore {
             self.certificates
                 .insert((body.height, body.block), certificate);
         }
-        if let Some(era) = batch.start_era {
+        for era in batch.start_eras {
+            assert!(
+                self.is_applied(era.anchor_height, &era.anchor),
+                "an era begins on a block of the applied branch"
+            );
             self.eras.insert(era.era, era);
         }
     }
@@ -100,16 +109,8 @@ impl ModelStore {
             .last()
             .map(|layer| (layer.values.clone(), layer.nodes.clone()))
             .unwrap_or_default();
-        for (key, value) in &block.changes.values {
-            match value {
-                Some(value) => values.insert(key.clone(), value.clone()),
-                None => values.remove(key),
-            };
-        }
-        for key in &block.changes.stale_tree_nodes {
-            nodes.remove(key);
-        }
-        nodes.extend(block.changes.tree_nodes.iter().cloned());
+        write(&mut values, &block.changes.values);
+        write(&mut nodes, &block.changes.tree_nodes);
         let height = block.block.header.height;
         if height > Height::ZERO {
             self.forks.insert((height, block.id), block.block.clone());
@@ -131,21 +132,16 @@ impl ModelStore {
         })
     }
 
-    /// Live and stale nodes that must be readable: those of the head, and those that were live below a reversible
-    /// block that can still be undone.
+    /// All state keys with their values.
     #[must_use]
-    pub fn readable_nodes(&self) -> Map {
-        let mut nodes = Map::new();
-        let lowest = self.irreversible.max(self.undo_from.previous());
-        for layer in self.layers.iter().skip(lowest.0 as usize) {
-            for (key, content) in &layer.nodes {
-                nodes.insert(key.clone(), content.clone());
-            }
-        }
-        nodes
+    pub fn state_values(&self) -> Map {
+        self.layers
+            .last()
+            .map(|layer| layer.values.clone())
+            .unwrap_or_default()
     }
 
-    /// Live nodes of the head.
+    /// Pages of the state tree at the head.
     #[must_use]
     pub fn live_nodes(&self) -> Map {
         self.layers
@@ -164,6 +160,15 @@ impl ModelStore {
     }
 }
 
+fn write(map: &mut Map, changes: &[(Vec<u8>, Option<Vec<u8>>)]) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => map.insert(key.clone(), value.clone()),
+            None => map.remove(key),
+        };
+    }
+}
+
 impl StateStore for ModelStore {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         let head = self.layers.last();
@@ -171,7 +176,8 @@ impl StateStore for ModelStore {
     }
 
     fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.readable_nodes().get(key).cloned())
+        let head = self.layers.last();
+        Ok(head.and_then(|layer| layer.nodes.get(key).cloned()))
     }
 }
 
@@ -233,6 +239,15 @@ impl ChainStore for ModelStore {
         Ok(above.next().map(|(_, certificate)| certificate.clone()))
     }
 
+    fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
+        let from = (height.next(), BlockId::new([0; 32]));
+        Ok(self
+            .certificates
+            .range(from..)
+            .map(|(_, it)| it.clone())
+            .collect())
+    }
+
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {
         Ok(self.eras.get(&era).cloned())
     }
@@ -259,7 +274,8 @@ impl ChainStore for ModelStore {
         for layer in self.layers.iter().skip(lowest) {
             let ids = &layer.block.transaction_ids;
             if let Some(index) = ids.iter().position(|other| other == id) {
-                return Ok(Some((layer.block.block.header.height, index as u32)));
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                return Ok(Some((layer.block.block.header.height, index)));
             }
         }
         Ok(None)

@@ -1,0 +1,95 @@
+//! Why the chain cannot go on.
+
+use crate::forks::ForkError;
+use holdfast_ledger::{LedgerError, StateError};
+use holdfast_types::{BlockId, Certificate, CommitDigest, Height};
+
+/// Why the chain cannot go on. All of these are fatal: the store failed, an invariant of ours is broken, or the network
+/// contradicts itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    #[error(transparent)]
+    Store(#[from] StateError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the store holds no chain; genesis was not applied")]
+    NoGenesis,
+    #[error("the store lacks {what}")]
+    Incomplete { what: String },
+    #[error(
+        "commit {index} of era {era} contradicts the one that this chain has: {actual} instead of {expected}"
+    )]
+    CommitFork {
+        era: u64,
+        index: u64,
+        expected: CommitDigest,
+        actual: CommitDigest,
+    },
+    /// This node's own state is wrong: a quorum has executed the same and got something else.
+    #[error(
+        "executing the certified block {height} gives {field} {actual}, the certificate says {expected}: the state of this node is wrong"
+    )]
+    Diverged {
+        height: Height,
+        field: &'static str,
+        expected: String,
+        actual: String,
+    },
+    /// Two quorums have certified what excludes each other, so more than f validators signed both ways: with both
+    /// certificates anyone can check that, and halt.
+    #[error(
+        "the certified blocks {} at height {} and {} at height {} exclude each other: the chain does not choose between them",
+        first.body.block, first.body.height, second.body.block, second.body.height
+    )]
+    ContradictoryCertificates {
+        first: Box<Certificate>,
+        second: Box<Certificate>,
+    },
+    /// A certificate excludes what is irreversible here and not certified itself.
+    #[error(
+        "block {} at height {} is certified, but {ours} is irreversible there",
+        certificate.body.block, certificate.body.height
+    )]
+    IrreversibleContradicted {
+        ours: BlockId,
+        certificate: Box<Certificate>,
+    },
+    /// A quorum has executed what did not execute here: the state or the software of this node is wrong.
+    #[error("block {block} at height {height} is certified, but it was found invalid here")]
+    CertifiedRejected { height: Height, block: BlockId },
+    #[error(
+        "block {block} at height {height} was found invalid before and executes now: execution depends on something that it must not"
+    )]
+    NotDeterministic { height: Height, block: BlockId },
+    #[error(
+        "the fork database has no room for block {height}: the last irreversible block is {irreversible} and does not move"
+    )]
+    ForkDatabaseFull {
+        height: Height,
+        irreversible: Height,
+    },
+    /// An invariant of the fork choice is broken.
+    #[error(transparent)]
+    Forks(#[from] ForkError),
+    /// The fork choice goes in circles: an invariant of ours is broken.
+    #[error("choosing a branch made no progress at head {head}")]
+    NoProgress { head: Height },
+}
+
+impl ChainError {
+    pub(super) fn incomplete(what: impl Into<String>) -> Self {
+        Self::Incomplete { what: what.into() }
+    }
+
+    /// Whether a block is to blame rather than this node, if nobody has proved the block.
+    pub(super) const fn is_of_block(&self) -> bool {
+        matches!(
+            self,
+            Self::Diverged { .. }
+                | Self::CommitFork { .. }
+                | Self::Ledger(
+                    LedgerError::WrongBlock { .. } | LedgerError::BrokenInvariant { .. }
+                )
+        )
+    }
+}

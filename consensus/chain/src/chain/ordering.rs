@@ -1,0 +1,138 @@
+//! From commits to blocks (rules C1 to C5).
+
+use super::assembly::{BlockMaker, Draft};
+use super::step::{Step, Work};
+use super::switching::Extension;
+use super::{Chain, ChainError};
+use crate::store::ChainStore;
+use holdfast_dag::SubDag;
+use holdfast_types::{
+    AccountName, Attestation, AuthorityIndex, Evidence, Height, Support, VerifiedTransaction,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Chain {
+    /// Turns a commit into the next block. None: the commit is of an era that ended or was taken back, or was applied as a synced block, or
+    /// lies above a gap that block sync will fill.
+    pub fn order<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        sub_dag: &SubDag,
+    ) -> Result<Option<Step>, ChainError> {
+        let record = &sub_dag.record;
+        let (last_index, last_digest) = self.position.last_commit;
+        let running = &self.position.era;
+        let is_next = record.era == running.era
+            && sub_dag.anchor == running.anchor
+            && record.index == last_index.saturating_add(1);
+        if !is_next {
+            return Ok(None);
+        }
+        if record.previous != last_digest {
+            return Err(ChainError::CommitFork {
+                era: record.era.0,
+                index: last_index,
+                expected: last_digest,
+                actual: record.previous,
+            });
+        }
+        let (draft, contradictions) = self.draft(store, sub_dag)?;
+        let mut position = self.position.clone();
+        let (applied, lib) = self.maker.execute(store, &position, draft)?;
+        self.check_own_block(&applied)?;
+        let mut work = Work::default();
+        self.insert_own(&applied, &mut work)?;
+        let (mut executed, horizon) = position.advance(&applied, lib, &self.maker.parameters);
+        executed.contradictions = contradictions;
+        let extension = Extension {
+            position,
+            applied: vec![applied],
+            executed: vec![executed],
+            horizon,
+        };
+        self.adopt(extension, &mut work)?;
+        Ok(work.finish(&self.forks))
+    }
+
+    /// What the executing vertices bring, and the attestations among it that contradict this chain.
+    fn draft<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        sub_dag: &SubDag,
+    ) -> Result<(Draft, Vec<Attestation>), ChainError> {
+        let mut transactions = Vec::new();
+        let mut evidence = Vec::new();
+        let mut attestations = Vec::new();
+        for vertex in &sub_dag.vertices {
+            let payload = vertex.payload();
+            for (transaction, id) in payload.transactions.iter().zip(vertex.transaction_ids()) {
+                transactions.push(VerifiedTransaction::trust(*id, transaction.clone()));
+            }
+            evidence.extend_from_slice(&payload.evidence);
+            attestations.extend_from_slice(&payload.attestations);
+        }
+        let (supports, contradictions) = self.supports(store, &attestations)?;
+        let draft = Draft {
+            commit: sub_dag.record.clone(),
+            commit_digest: sub_dag.digest,
+            transactions,
+            supports,
+            evidence: self.valid_evidence(store, evidence)?,
+        };
+        Ok((draft, contradictions))
+    }
+
+    /// Rule C3: per authority, the highest attested height whose block is ours.
+    fn supports<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        attestations: &[Attestation],
+    ) -> Result<(Vec<Support>, Vec<Attestation>), ChainError> {
+        let mut highest: BTreeMap<AuthorityIndex, Height> = BTreeMap::new();
+        let mut contradictions = Vec::new();
+        for attestation in attestations {
+            let body = &attestation.body;
+            let position = &self.position;
+            if body.height <= position.era.anchor_height || body.height > position.head.0 {
+                continue;
+            }
+            if store.block_id_at(body.height)? == Some(body.block) {
+                let height = highest.entry(attestation.author).or_default();
+                *height = (*height).max(body.height);
+            } else {
+                contradictions.push(*attestation);
+            }
+        }
+        let supports = highest
+            .into_iter()
+            .map(|(authority, height)| Support { authority, height })
+            .collect();
+        Ok((supports, contradictions))
+    }
+
+    /// Rule C4: each offence once, only if it verifies against the committee of its era.
+    fn valid_evidence<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        evidence: Vec<Evidence>,
+    ) -> Result<Vec<(Evidence, AccountName)>, ChainError> {
+        let mut seen = BTreeSet::new();
+        let mut distinct = Vec::new();
+        for item in evidence {
+            let Some(context) = BlockMaker::era(store, &self.position, item.era())? else {
+                continue;
+            };
+            let valid = item
+                .verify(
+                    &self.maker.chain,
+                    &context.committee,
+                    self.maker.scheme.as_ref(),
+                )
+                .is_ok();
+            if valid && seen.insert(item.slot_key()) {
+                distinct.push(item);
+            }
+        }
+        self.maker.resolve_evidence(store, &self.position, distinct)
+    }
+}

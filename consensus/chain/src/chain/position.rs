@@ -1,0 +1,159 @@
+//! Where the applied branch ends, and what the next block continues.
+
+use super::error::ChainError;
+use super::step::{ExecutedBlock, executed_transactions};
+use crate::store::{AppliedBlock, ChainStore};
+use holdfast_types::{
+    AttestationBody, Block, BlockId, BlockOrigin, ChainId, CommitDigest, EraContext, Height,
+    Parameters, TimestampMs,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Undo records go in steps of so many blocks.
+pub(super) const MILESTONE_BLOCKS: u64 = 64;
+
+/// The head of a branch and what follows from it.
+#[derive(Clone, Debug)]
+pub(super) struct Position {
+    pub(super) head: (Height, BlockId),
+    pub(super) head_timestamp: TimestampMs,
+    /// The era of the next block.
+    pub(super) era: Arc<EraContext>,
+    /// Index and digest of the last commit of that era.
+    pub(super) last_commit: (u64, CommitDigest),
+    pub(super) irreversible: Height,
+    pub(super) certified: Height,
+    /// Height and time of every 64th block: finds what is older than an epoch.
+    milestones: VecDeque<(Height, TimestampMs)>,
+}
+
+impl Position {
+    /// The position of the branch that the store has applied.
+    pub(super) fn read<S: ChainStore + ?Sized>(
+        store: &S,
+        chain: &ChainId,
+    ) -> Result<Self, ChainError> {
+        let head = store.head()?.ok_or(ChainError::NoGenesis)?;
+        let block = store
+            .block_at(head.0)?
+            .ok_or_else(|| ChainError::incomplete(format!("its head block {}", head.0)))?;
+        let era = store
+            .latest_era()?
+            .ok_or_else(|| ChainError::incomplete("the context of its era"))?;
+        let last_commit = block
+            .body
+            .commit
+            .as_ref()
+            .filter(|commit| commit.era == era.era)
+            .map(|commit| (commit.index, commit.digest(chain)))
+            .unwrap_or_default();
+        Ok(Self {
+            head,
+            head_timestamp: block.header.timestamp,
+            era: Arc::new(era),
+            last_commit,
+            irreversible: store.irreversible_height()?,
+            certified: store.certified_height()?,
+            milestones: VecDeque::new(),
+        })
+    }
+
+    /// The position of a view of the same chain in which blocks are taken back. What was irreversible stays so.
+    pub(super) fn back_on<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        chain: &ChainId,
+    ) -> Result<Self, ChainError> {
+        let mut position = Self::read(store, chain)?;
+        position.irreversible = self.irreversible;
+        position.milestones.clone_from(&self.milestones);
+        let milestones = &mut position.milestones;
+        milestones.retain(|(height, _)| *height <= position.head.0);
+        Ok(position)
+    }
+
+    /// Makes `applied` the head. Also says below which height undo records may go.
+    pub(super) fn advance(
+        &mut self,
+        applied: &AppliedBlock,
+        lib: Height,
+        parameters: &Parameters,
+    ) -> (ExecutedBlock, Option<Height>) {
+        let header = &applied.block.header;
+        let commit = applied.block.body.commit.clone();
+        let attestation = attestation_of(&applied.id, &applied.block);
+        let next_era = era_after(&applied.id, &applied.block).map(Arc::new);
+        self.head = (header.height, applied.id);
+        self.head_timestamp = header.timestamp;
+        self.last_commit = commit
+            .as_ref()
+            .map(|commit| (commit.index, attestation.commit))
+            .unwrap_or_default();
+        if let Some(next) = &next_era {
+            self.era = Arc::clone(next);
+            self.last_commit = (0, CommitDigest::default());
+        }
+        self.irreversible = self.irreversible.max(lib);
+        let executed = ExecutedBlock {
+            attestation,
+            timestamp: header.timestamp,
+            commit,
+            transactions: executed_transactions(applied),
+            lib: self.irreversible,
+            next_era,
+            contradictions: Vec::new(),
+        };
+        (executed, self.undo_horizon(parameters))
+    }
+
+    /// Undo records are kept for an epoch and back to the last certified and irreversible block (DESIGN §13).
+    fn undo_horizon(&mut self, parameters: &Parameters) -> Option<Height> {
+        let (height, timestamp) = (self.head.0, self.head_timestamp);
+        if !height.0.is_multiple_of(MILESTONE_BLOCKS) {
+            return None;
+        }
+        self.milestones.push_back((height, timestamp));
+        let mut horizon = None;
+        while let Some((old, at)) = self.milestones.front().copied() {
+            let needed = timestamp.since(at) <= parameters.epoch_duration_ms
+                || old > self.certified
+                || old > self.irreversible;
+            if needed {
+                break;
+            }
+            horizon = Some(old);
+            self.milestones.pop_front();
+        }
+        horizon
+    }
+}
+
+/// What a validator attests that has executed this block.
+fn attestation_of(id: &BlockId, block: &Block) -> AttestationBody {
+    let header = &block.header;
+    AttestationBody {
+        era: header.era,
+        height: header.height,
+        block: *id,
+        commit: match header.origin {
+            BlockOrigin::Dag { commit, .. } => commit,
+            BlockOrigin::Genesis => CommitDigest::default(),
+        },
+        state_root: header.state_root,
+    }
+}
+
+/// The era that begins on this block, if it ends one.
+pub(super) fn era_after(id: &BlockId, block: &Block) -> Option<EraContext> {
+    let header = &block.header;
+    let end = block.body.era_end.as_ref()?;
+    Some(EraContext {
+        era: header.era.next(),
+        kind: end.next_kind,
+        anchor: *id,
+        anchor_height: header.height,
+        anchor_timestamp: header.timestamp,
+        committee: end.committee.clone(),
+    })
+}

@@ -1,0 +1,139 @@
+//! What a step of the chain hands out.
+
+use crate::forks::ForkDatabase;
+use crate::store::{AppliedBlock, ChainBatch};
+use holdfast_ledger::keys::{AccountKey, StateKey};
+use holdfast_ledger::objects::StateObject;
+use holdfast_ledger::{Account, StateChanges};
+use holdfast_types::{
+    AccountName, Attestation, AttestationBody, Block, BlockId, CommitRecord, EraContext,
+    FailureCode, Height, ReceiptStatus, SignedTransaction, TimestampMs, TransactionId,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a block says of one of its transactions, for the mempool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecutedTransaction {
+    pub id: TransactionId,
+    pub sender: AccountName,
+    pub nonce: u64,
+    /// The account's nonce moved past this one.
+    pub nonce_consumed: bool,
+}
+
+/// What the consensus half learns of an executed block.
+#[derive(Clone, Debug)]
+pub struct ExecutedBlock {
+    /// What this validator may attest.
+    pub attestation: AttestationBody,
+    pub timestamp: TimestampMs,
+    pub commit: Option<CommitRecord>,
+    pub transactions: Vec<ExecutedTransaction>,
+    pub lib: Height,
+    /// Set if this block ended its era.
+    pub next_era: Option<Arc<EraContext>>,
+    /// Committed attestations that name another block at a height of this chain.
+    pub contradictions: Vec<Attestation>,
+}
+
+/// A branch that was to be the best and did not execute. It is rejected from this block on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedBranch {
+    pub block: BlockId,
+    pub reason: String,
+}
+
+/// One step of the chain: write `batch`, then tell the consensus half.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    pub batch: ChainBatch,
+    pub executed: Vec<ExecutedBlock>,
+    /// Transactions of the blocks that `batch` takes back which are nowhere on the chain now, in the order in which they
+    /// were executed. Their signatures are to be checked before they are proposed again: a block from a peer proves its
+    /// transactions, not their signatures.
+    pub returned: Vec<SignedTransaction>,
+    pub rejected: Vec<RejectedBranch>,
+}
+
+impl Step {
+    /// The last block that stays, if the step takes blocks back.
+    #[must_use]
+    pub fn common_ancestor(&self) -> Option<Height> {
+        let lowest = self.batch.pop.last();
+        lowest.map(|(height, _)| height.previous())
+    }
+}
+
+/// A step in the making.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) step: Step,
+    /// Blocks of the fork database that no batch has stored yet.
+    pub(super) fresh: BTreeMap<BlockId, Block>,
+}
+
+impl Work {
+    /// The step, if there is anything in it. What is still in the fork database and was not applied is to be kept.
+    pub(super) fn finish(self, forks: &ForkDatabase) -> Option<Step> {
+        let Self { mut step, fresh } = self;
+        let batch = &mut step.batch;
+        for (id, block) in fresh {
+            let applied = batch.apply.iter().any(|applied| applied.id == id);
+            if forks.contains(&id) && !applied {
+                batch.insert_forks.push((id, block));
+            }
+        }
+        let is_empty = batch.is_empty() && step.rejected.is_empty();
+        (!is_empty).then_some(step)
+    }
+
+    /// Blocks left the fork database.
+    pub(super) fn drop_forks(&mut self, dropped: Vec<(Height, BlockId)>) {
+        let stored = dropped
+            .into_iter()
+            .filter(|(_, id)| !self.fresh.contains_key(id));
+        self.step.batch.remove_forks.extend(stored);
+    }
+
+    /// A block came (again).
+    pub(super) fn keep_fork(&mut self, id: BlockId, block: Block) {
+        let removed = &mut self.step.batch.remove_forks;
+        removed.retain(|(_, removed)| *removed != id);
+        self.fresh.insert(id, block);
+    }
+}
+
+pub(super) fn executed_transactions(applied: &AppliedBlock) -> Vec<ExecutedTransaction> {
+    applied
+        .block
+        .body
+        .transactions
+        .iter()
+        .zip(&applied.transaction_ids)
+        .zip(&applied.receipts)
+        .map(|((transaction, id), receipt)| ExecutedTransaction {
+            id: *id,
+            sender: transaction.body.sender,
+            nonce: transaction.body.nonce,
+            nonce_consumed: match receipt.status {
+                // A nonce that is too low was used before.
+                ReceiptStatus::Success | ReceiptStatus::Failed(FailureCode::NonceTooLow) => true,
+                ReceiptStatus::Failed(_) => nonce_after(&applied.changes, &transaction.body.sender)
+                    .is_some_and(|nonce| nonce > transaction.body.nonce),
+            },
+        })
+        .collect()
+}
+
+/// Nonce of an account after a block, if the block changed the account. Whether a failed transaction used up its nonce is
+/// the ledger's decision, so it is read off what the ledger did.
+fn nonce_after(changes: &StateChanges, name: &AccountName) -> Option<u64> {
+    let key = AccountKey(*name).bytes();
+    let position = changes
+        .values
+        .binary_search_by(|(changed, _)| changed.cmp(&key))
+        .ok()?;
+    let value = changes.values.get(position)?.1.as_ref()?;
+    Account::decode(value).ok().map(|account| account.nonce)
+}

@@ -1,0 +1,150 @@
+//! Ranges that start anywhere, and ranges that prove nothing.
+
+use super::RangeError;
+use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
+use holdfast_types::{Block, BlockId, CertificateError, Era, Height};
+
+type Blocks = Vec<(BlockId, Block)>;
+
+fn branches() -> (Node, Node, Blocks) {
+    let mut node = Node::new();
+    node.order(Commit::new(1).that_supports_the_head());
+    node.order(Commit::new(2).that_supports_the_head());
+    let mut other = node.clone();
+    let pay = |round, nonce| Commit::new(round).with(&[transfer(nonce, "bob", round)]);
+    node.order(pay(10, 0));
+    node.order(pay(11, 1));
+    let blocks = vec![
+        other.order(pay(20, 0)),
+        other.order(pay(21, 1).that_ends_the_era()),
+        other.order(pay(22, 2)),
+        other.order(pay(23, 3)),
+    ];
+    (node, other, blocks)
+}
+
+#[test]
+fn a_range_may_start_on_a_block_of_another_branch_that_ends_its_era() {
+    let (mut node, other, blocks) = branches();
+    node.offer(&blocks[..2]).expect("it is kept");
+    assert_eq!(node.chain.era().era, Era(1));
+    node.import(&blocks[2..], certificate(&blocks[3]))
+        .expect("it executes");
+    assert_same_branch(&node.store, &other.store);
+}
+
+#[test]
+fn a_range_may_start_within_an_era_that_began_on_another_branch() {
+    let (mut node, other, blocks) = branches();
+    node.order(Commit::new(12));
+    node.order(Commit::new(13));
+    node.offer(&blocks[..3]).expect("it is kept");
+    assert_eq!(node.chain.era().era, Era(1));
+    node.import(&blocks[3..], certificate(&blocks[3]))
+        .expect("it executes");
+    assert_same_branch(&node.store, &other.store);
+}
+
+#[test]
+fn a_range_may_start_at_the_root_or_between_it_and_the_head() {
+    let (node, _, _) = branches();
+    for from in [1, 2, 3] {
+        let mut fresh = node.clone();
+        assert_eq!(fresh.chain.irreversible(), Height(1));
+        // Its own blocks again, and two that are new.
+        let mut ahead = node.clone();
+        ahead.order(Commit::new(12));
+        let tip = ahead.order(Commit::new(13));
+        let mut range = Blocks::new();
+        for height in from + 1..=6 {
+            range.push(ahead.block_at(Height(height)));
+        }
+        let steps = fresh
+            .import(&range, certificate(&tip))
+            .expect("it executes");
+        assert_eq!(steps.len(), 2);
+        assert_same_branch(&fresh.store, &ahead.store);
+    }
+}
+
+#[test]
+fn what_does_not_link_is_told_apart_from_what_is_wrong() {
+    let (node, _, blocks) = branches();
+    let certified = Some(certificate(&blocks[1]));
+    let refused = |range: &[(BlockId, Block)]| node.refusal(response(range, certified.clone()));
+    assert_eq!(refused(&[]), RangeError::Empty);
+    assert_eq!(
+        refused(&blocks[1..2]),
+        RangeError::Unlinked { height: Height(4) }
+    );
+    assert_eq!(
+        refused(&[blocks[0].clone(), blocks[2].clone()]),
+        RangeError::NotLinked { height: Height(4) }
+    );
+    assert_eq!(
+        refused(&blocks[..3]),
+        RangeError::WrongEra {
+            height: Height(5),
+            expected: 1
+        }
+    );
+    assert_eq!(refused(&blocks[..1]), RangeError::OtherBlock);
+    assert_eq!(
+        node.refusal(response(&blocks[..2], None)),
+        RangeError::NoCertificate
+    );
+    let mut weak = certificate(&blocks[1]);
+    weak.signatures.pop();
+    assert_eq!(
+        node.refusal(response(&blocks[..2], Some(weak))),
+        RangeError::Certificate(CertificateError::NoQuorum {
+            actual: 2,
+            quorum: 3
+        })
+    );
+}
+
+/// A peer cannot pass a made-up body off as a block that does not execute.
+#[test]
+fn every_part_of_a_body_is_checked_against_the_header() {
+    let (node, _, blocks) = branches();
+    let refused = |change: fn(&mut Block)| {
+        let mut range = blocks[..2].to_vec();
+        change(&mut range[1].1);
+        node.refusal(response(&range, Some(certificate(&blocks[1]))))
+    };
+    let wrong = |part| RangeError::WrongBody {
+        height: Height(4),
+        part,
+    };
+    type Case = (fn(&mut Block), &'static str);
+    let cases: [Case; 6] = [
+        (
+            |block| block.body.transactions.clear(),
+            "list of transactions",
+        ),
+        (|block| block.body.era_end = None, "system part"),
+        (
+            |block| {
+                block.body.supports.push(holdfast_types::Support {
+                    authority: holdfast_types::AuthorityIndex(0),
+                    height: Height(3),
+                });
+            },
+            "system part",
+        ),
+        (|block| block.body.commit = None, "commit"),
+        (
+            |block| {
+                if let Some(commit) = &mut block.body.commit {
+                    commit.timestamp = commit.timestamp.next();
+                }
+            },
+            "commit",
+        ),
+        (|block| block.header.next_committee = None, "next committee"),
+    ];
+    for (change, part) in cases {
+        assert_eq!(refused(change), wrong(part));
+    }
+}
