@@ -75,6 +75,8 @@ const COLLECTOR_HEIGHTS_MAX: usize = 4096;
 /// Attestations of blocks this far below the certified one still make certificates.
 const COLLECTOR_HEIGHTS_KEPT: u64 = 64;
 const EVIDENCE_WAITING_MAX: usize = 1024;
+/// Commits that may wait to be executed while own vertices carry transactions (rule R9).
+pub const EXECUTION_LAG_MAX: u64 = 8;
 const FUTURE_PER_AUTHOR_MAX: usize = 8;
 const EARLY_PER_AUTHOR_MAX: usize = 4;
 /// Rounds by which the network may be ahead before it counts as behind.
@@ -98,6 +100,8 @@ pub struct Replica {
     evidence: EvidencePool,
     future: FutureVertices,
     early: EarlyVertices,
+    /// Index of the last commit of this era that was executed.
+    executed_commit: u64,
     /// Executed blocks of this era that an own vertex has yet to attest.
     to_attest: VecDeque<AttestationBody>,
     /// Certificate of this era's anchor, for the first own vertex.

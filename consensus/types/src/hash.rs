@@ -1,49 +1,72 @@
 //! BLAKE3 with a context for every use.
 
 use crate::ids::ChainId;
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use borsh::BorshSerialize;
+use std::sync::OnceLock;
 
 /// 32 bytes of BLAKE3 output.
 pub type Hash32 = [u8; 32];
 
+/// A context string with what BLAKE3 makes of it: derived once, not for every hash.
+#[derive(Debug)]
+struct Context {
+    text: &'static str,
+    key: OnceLock<ContextKey>,
+}
+
 /// A hashing purpose: the derive-key context string of BLAKE3. Two purposes never give the same hash for the
 /// same bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Purpose(&'static str);
+pub struct Purpose(&'static Context);
+
+macro_rules! purposes {
+    ($($name:ident = $text:literal,)*) => {
+        impl Purpose {
+            $(pub const $name: Self = {
+                static CONTEXT: Context = Context { text: $text, key: OnceLock::new() };
+                Self(&CONTEXT)
+            };)*
+        }
+    };
+}
+
+purposes! {
+    TRANSACTION = "holdfast transaction v1",
+    VERTEX = "holdfast vertex v1",
+    VERTEX_PARENTS = "holdfast vertex parents v1",
+    VERTEX_PAYLOAD = "holdfast vertex payload v1",
+    VERTEX_GENESIS = "holdfast round-0 vertex v1",
+    BLOCK = "holdfast block v1",
+    BLOCK_SYSTEM = "holdfast block system v1",
+    COMMIT = "holdfast commit v1",
+    ATTESTATION = "holdfast attestation v1",
+    COMMITTEE = "holdfast committee v1",
+    ERA_SEED = "holdfast era seed v1",
+    LEADER = "holdfast leader v1",
+    COMMITTEE_SAMPLE = "holdfast committee sample v1",
+    EVIDENCE = "holdfast evidence v1",
+    RECEIPT = "holdfast receipt v1",
+    MERKLE_LEAF = "holdfast merkle leaf v1",
+    MERKLE_NODE = "holdfast merkle node v1",
+    GENESIS = "holdfast genesis v1",
+    PARAMETERS = "holdfast parameters v1",
+    PEER_CLAIM = "holdfast peer claim v1",
+    BATCH_COEFFICIENTS = "holdfast batch verification v1",
+}
 
 impl Purpose {
-    pub const TRANSACTION: Self = Self("holdfast transaction v1");
-    pub const VERTEX: Self = Self("holdfast vertex v1");
-    pub const VERTEX_PARENTS: Self = Self("holdfast vertex parents v1");
-    pub const VERTEX_PAYLOAD: Self = Self("holdfast vertex payload v1");
-    pub const VERTEX_GENESIS: Self = Self("holdfast round-0 vertex v1");
-    pub const BLOCK: Self = Self("holdfast block v1");
-    pub const BLOCK_SYSTEM: Self = Self("holdfast block system v1");
-    pub const COMMIT: Self = Self("holdfast commit v1");
-    pub const ATTESTATION: Self = Self("holdfast attestation v1");
-    pub const COMMITTEE: Self = Self("holdfast committee v1");
-    pub const ERA_SEED: Self = Self("holdfast era seed v1");
-    pub const LEADER: Self = Self("holdfast leader v1");
-    pub const COMMITTEE_SAMPLE: Self = Self("holdfast committee sample v1");
-    pub const EVIDENCE: Self = Self("holdfast evidence v1");
-    pub const RECEIPT: Self = Self("holdfast receipt v1");
-    pub const MERKLE_LEAF: Self = Self("holdfast merkle leaf v1");
-    pub const MERKLE_NODE: Self = Self("holdfast merkle node v1");
-    pub const GENESIS: Self = Self("holdfast genesis v1");
-    pub const PARAMETERS: Self = Self("holdfast parameters v1");
-    pub const PEER_CLAIM: Self = Self("holdfast peer claim v1");
-    pub const BATCH_COEFFICIENTS: Self = Self("holdfast batch verification v1");
-
     /// The context string, as another language needs it (`blake3.derive_key`).
     #[must_use]
     pub const fn context(self) -> &'static str {
-        self.0
+        self.0.text
     }
 
     /// A hasher of this purpose.
     #[must_use]
     pub fn hasher(self) -> blake3::Hasher {
-        blake3::Hasher::new_derive_key(self.0)
+        let Context { text, key } = self.0;
+        blake3::Hasher::new_from_context_key(key.get_or_init(|| hash_derive_key_context(text)))
     }
 
     /// Hash of raw bytes.

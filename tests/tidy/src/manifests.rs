@@ -37,15 +37,12 @@ const HOUSE: [(&str, &[&str]); 10] = [
 ];
 
 /// Everything from outside that consensus crates may use, tests aside: pure computation.
-const CONSENSUS_DEPENDENCIES: [&str; 12] = [
-    // The error type that the traits of jmt ask for.
-    "anyhow",
+const CONSENSUS_DEPENDENCIES: [&str; 10] = [
     "blake3",
     "borsh",
     "ed25519-dalek",
     "ed25519-zebra",
     "hex",
-    "jmt",
     // Seeded, for the coefficients of batch verification; no other source of randomness.
     "rand_chacha",
     "rand_core",

@@ -27,6 +27,9 @@ impl Replica {
         if !left.is_empty() {
             out.persist.push(Record::MempoolRemove(left));
         }
+        if let Some(commit) = block.commit.filter(|commit| commit.era == self.context.era) {
+            self.executed_commit = commit.index;
+        }
         match block.next_era {
             Some(next) => self.end_era(now, next, block.attestation, out),
             None if block.attestation.era == self.context.era => {
@@ -132,6 +135,7 @@ impl Replica {
             COLLECTOR_HEIGHTS_MAX,
         );
         self.context = context;
+        self.executed_commit = 0;
         self.to_attest.clear();
         self.future.clear();
         self.pruned = Round::ZERO;
@@ -198,6 +202,7 @@ impl Replica {
                 authority: self.authority_in(&context),
             });
         }
+        self.executed_commit = commits.last().map_or(0, |commit| commit.index);
         let mut dag = self.new_dag(now, &context, commits);
         if let Some(old) = old.filter(|_| same_era) {
             let first = dag.gc_round().next();

@@ -1,11 +1,13 @@
 //! Own vertices (rules R1, R2).
 
-use super::{Replica, SigningState};
+use super::{EXECUTION_LAG_MAX, Replica, SigningState};
 use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_dag::{DagCore, Pace, ProposalPlan};
 use holdfast_types::limits::{VERTEX_ATTESTATIONS_MAX, VERTEX_EVIDENCE_MAX};
-use holdfast_types::{Attestation, AuthorityIndex, Signer, VertexDraft, VertexPayload};
+use holdfast_types::{
+    Attestation, AuthorityIndex, SignedTransaction, Signer, VertexDraft, VertexPayload,
+};
 use std::sync::Arc;
 
 impl Replica {
@@ -93,16 +95,7 @@ impl Replica {
         signer: &dyn Signer,
         out: &mut Output,
     ) -> VertexPayload {
-        let transactions = self
-            .mempool
-            .take(
-                now.monotonic_ms,
-                self.config.vertex_transactions_max,
-                self.config.vertex_bytes_max,
-            )
-            .iter()
-            .map(|transaction| transaction.transaction().clone())
-            .collect();
+        let transactions = self.transactions(now);
         let first = self
             .dag
             .as_ref()
@@ -117,6 +110,24 @@ impl Replica {
                 None
             },
         }
+    }
+
+    /// What the mempool gives for an own vertex (rule R9).
+    fn transactions(&mut self, now: Now) -> Vec<SignedTransaction> {
+        let committed = self
+            .dag
+            .as_ref()
+            .map_or(0, holdfast_dag::DagCore::last_commit_index);
+        if committed.saturating_sub(self.executed_commit) > EXECUTION_LAG_MAX {
+            return Vec::new();
+        }
+        let taken = self.mempool.take(
+            now.monotonic_ms,
+            self.config.vertex_transactions_max,
+            self.config.vertex_bytes_max,
+        );
+        let signed = taken.iter().map(|taken| taken.transaction().clone());
+        signed.collect()
     }
 
     /// Attests the executed blocks that wait for it. Of too many only the newest: each covers its ancestors.

@@ -78,6 +78,7 @@ impl Replica {
             evidence: EvidencePool::new(EVIDENCE_WAITING_MAX),
             future: FutureVertices::new(FUTURE_PER_AUTHOR_MAX),
             early: EarlyVertices::new(COMMITTEE_MEMBERS_MAX, EARLY_PER_AUTHOR_MAX),
+            executed_commit: restored.commits.last().map_or(0, |commit| commit.index),
             to_attest: VecDeque::new(),
             anchor_certificate: restored.anchor_certificate.clone(),
             pruned: Round::ZERO,

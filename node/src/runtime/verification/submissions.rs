@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub struct Submit {
     pub encoded: Vec<u8>,
-    pub reply: oneshot::Sender<SubmitAnswer>,
+    pub reply: oneshot::Sender<Result<TransactionId, SubmitError>>,
 }
 
 /// Id of a transaction that was admitted, or was known already.
-pub type SubmitAnswer = Result<TransactionId, SubmitError>;
+pub(super) type SubmitAnswer = Result<TransactionId, SubmitError>;
 
 /// Why a transaction of a client was not queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
