@@ -64,6 +64,10 @@ impl Default for Supervisor {
     }
 }
 
+/// A part that fails lets go of its channels before it says why, and parts that live on these then end in peace. For so
+/// long they wait for the reason, so that it is the first one recorded.
+const REASON_GRACE: Duration = Duration::from_secs(1);
+
 impl Supervisor {
     #[must_use]
     pub fn new() -> Self {
@@ -112,6 +116,10 @@ impl Supervisor {
             .name(name.to_owned())
             .spawn(move || {
                 let result = std::panic::catch_unwind(AssertUnwindSafe(body));
+                if matches!(result, Ok(Ok(()))) {
+                    // Whether it stops decides below.
+                    let _stops = part.supervisor.stops_within(REASON_GRACE);
+                }
                 part.ended(result);
             })
             .map(drop)
@@ -128,6 +136,11 @@ impl Supervisor {
         let part = self.enter(name);
         tokio::spawn(async move {
             let result = AssertUnwindSafe(future).catch_unwind().await;
+            if matches!(result, Ok(Ok(()))) {
+                // Whether it stops decides below.
+                let stopping = part.supervisor.stopping();
+                let _stops = tokio::time::timeout(REASON_GRACE, stopping.cancelled()).await;
+            }
             part.ended(result);
         });
     }

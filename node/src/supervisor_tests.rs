@@ -105,6 +105,42 @@ fn a_part_that_fails_keeps_its_exit_code() {
     assert_eq!(failure_of(&supervisor), full);
 }
 
+/// A failing part lets go of its channels before it says why; those that live on these end first, and must not be blamed.
+#[test]
+fn the_part_that_failed_is_named_and_not_those_that_end_because_of_it() {
+    let runtime = runtime();
+    let supervisor = Supervisor::new();
+    let _guard = runtime.enter();
+    let (messages, mut received) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let (commands, taken) = mpsc::channel::<()>();
+    let (ended, order) = mpsc::channel();
+    let task_ended = ended.clone();
+    supervisor.spawn_task("network-outbound", async move {
+        assert_eq!(received.recv().await, None);
+        task_ended.send(()).unwrap();
+        Ok(())
+    });
+    supervisor
+        .spawn_thread("execution", move || {
+            assert!(taken.recv().is_err());
+            ended.send(()).unwrap();
+            Ok(())
+        })
+        .unwrap();
+    let full = Failure::disk("cannot write", &io::Error::from(io::ErrorKind::StorageFull));
+    let given = full.clone();
+    supervisor
+        .spawn_thread("core", move || {
+            drop((messages, commands));
+            // Both have ended before this one says anything.
+            order.recv().unwrap();
+            order.recv().unwrap();
+            Err(given)
+        })
+        .unwrap();
+    assert_eq!(failure_of(&supervisor), full);
+}
+
 #[test]
 fn a_task_whose_runtime_goes_away_stops_the_node() {
     let runtime = runtime();

@@ -16,6 +16,7 @@ use holdfast_rpc::ClientError;
 use holdfast_types::{ChainId, TimestampMs};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
@@ -65,6 +66,37 @@ struct Report {
     tps: f64,
     roots_equal: bool,
     rss_mb_max: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let roots = if self.roots_equal {
+            "equal on all validators"
+        } else {
+            "NOT EQUAL: validators have different states"
+        };
+        writeln!(
+            formatter,
+            "blocks     height {}, LIB {}, certified {}, eras {}",
+            self.height, self.lib, self.certified, self.eras
+        )?;
+        writeln!(
+            formatter,
+            "transfers  {} submitted, {} irreversible, {} failed; {} irreversible a second",
+            self.tx_submitted, self.tx_irreversible, self.tx_failed, self.tps
+        )?;
+        writeln!(
+            formatter,
+            "finality   p50 {} ms, p99 {} ms from submission to irreversible",
+            self.finality_ms_p50, self.finality_ms_p99
+        )?;
+        writeln!(formatter, "roots      {roots}")?;
+        writeln!(
+            formatter,
+            "memory     {} MB at most in one validator",
+            self.rss_mb_max
+        )
+    }
 }
 
 /// How long after the end of the load everything may take to become irreversible.
@@ -322,7 +354,7 @@ impl Run<'_> {
         let text = if self.arguments.json {
             serde_json::to_string(&report).unwrap_or_default() + "\n"
         } else {
-            format!("{report:#?}\n")
+            report.to_string()
         };
         context.print(&text)?;
         let counts = self.tracker.counts();

@@ -193,7 +193,7 @@ anybody who can connect. `GET /openrpc.json` has this page for machines ([OpenRP
 
 | path | |
 |---|---|
-| `POST /rpc` | calls and batches; `Content-Type: application/json` |
+| `POST /rpc`, `POST /` | calls and batches; `Content-Type: application/json` |
 | `GET /rpc` | WebSocket: the same calls, and subscriptions |
 | `GET /openrpc.json` | the interface as an OpenRPC document |
 | `GET /metrics` | Prometheus metrics, see `metrics.md` |

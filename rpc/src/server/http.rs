@@ -17,7 +17,7 @@ use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -63,6 +63,7 @@ pub(super) fn router(
     };
     Router::new()
         .route("/rpc", post(call).get(upgrade))
+        .route("/", post(call).get(unknown_path))
         .route("/openrpc.json", get(openrpc))
         .route("/metrics", get(metrics))
         .route("/livez", get(live))
@@ -151,73 +152,65 @@ async fn receive(
     peer: SocketAddr,
     request: Request,
 ) -> Result<(Vec<u8>, Reservation), Box<Response>> {
-    if !access::is_json(request.headers()) {
+    let limit = state.config.body_max_bytes;
+    let (capacity, reservation) = admit(state, peer, request.headers(), limit)?;
+    let reading = read(request.into_body(), capacity, limit);
+    let refused = |status, reason, said| {
+        let fault = Fault::new(ErrorCode::InvalidRequest, said);
+        Box::new(refuse(state, status, reason, &fault))
+    };
+    match timeout(milliseconds(state.config.body_timeout_ms), reading).await {
+        Ok(Ok(body)) => Ok((body, reservation)),
+        Ok(Err(ReadError::TooLarge)) => Err(Box::new(too_large(state, limit))),
+        Ok(Err(ReadError::Broken)) => Err(refused(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "the body broke off",
+        )),
+        Err(_) => Err(refused(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            "the body took too long to arrive",
+        )),
+    }
+}
+
+/// Whether the body of a call may be read: how much memory to give it at first, and the reservation for all of it.
+fn admit(
+    state: &ServerState,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<(usize, Reservation), Box<Response>> {
+    let refused = |status, reason, fault: &Fault| Box::new(refuse(state, status, reason, fault));
+    if !access::is_json(headers) {
         let fault = Fault::new(
             ErrorCode::InvalidRequest,
             "the content type must be application/json",
         );
-        return Err(Box::new(refuse(
-            state,
+        return Err(refused(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "content_type",
             &fault,
-        )));
+        ));
     }
     if let Some(limiter) = &state.rate_limiter
         && let Err(fault) = limiter.check(peer.ip(), Instant::now())
     {
-        return Err(Box::new(refuse(
-            state,
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate",
-            &fault,
-        )));
+        return Err(refused(StatusCode::TOO_MANY_REQUESTS, "rate", &fault));
     }
-    let limit = state.config.body_max_bytes;
-    let declared = request
-        .headers()
+    let declared: Option<usize> = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    let expected: usize = declared.unwrap_or(limit);
+    let expected = declared.unwrap_or(limit);
     if expected > limit {
         return Err(Box::new(too_large(state, limit)));
     }
     let Some(reservation) = state.memory.try_reserve(expected) else {
         let fault = Fault::busy("this node has as many requests to read as it has memory for");
-        return Err(Box::new(refuse(
-            state,
-            StatusCode::SERVICE_UNAVAILABLE,
-            "memory",
-            &fault,
-        )));
+        return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "memory", &fault));
     };
-    let capacity = declared.unwrap_or(0);
-    let reading = read(request.into_body(), capacity, limit);
-    match timeout(milliseconds(state.config.body_timeout_ms), reading).await {
-        Ok(Ok(body)) => Ok((body, reservation)),
-        Ok(Err(ReadError::TooLarge)) => Err(Box::new(too_large(state, limit))),
-        Ok(Err(ReadError::Broken)) => {
-            let fault = Fault::new(ErrorCode::InvalidRequest, "the body broke off");
-            Err(Box::new(refuse(
-                state,
-                StatusCode::BAD_REQUEST,
-                "malformed",
-                &fault,
-            )))
-        }
-        Err(_) => {
-            let fault = Fault::new(
-                ErrorCode::InvalidRequest,
-                "the body took too long to arrive",
-            );
-            Err(Box::new(refuse(
-                state,
-                StatusCode::REQUEST_TIMEOUT,
-                "body_timeout",
-                &fault,
-            )))
-        }
-    }
+    Ok((declared.unwrap_or(0), reservation))
 }
 
 enum ReadError {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up a virtual environment once, then runs the tests, or the client with the arguments given:
-#   run.sh                                                   check vectors and client
+#   run.sh                                                   check vectors and client; with HOLDFAST=<the binary> set,
+#                                                            against a devnet, too
 #   run.sh transfer --rpc URL --secret HEX --from A --to B --amount N
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,6 +21,6 @@ fi
 
 if [ $# -eq 0 ]; then
   cd "$here"
-  exec "$cache/bin/python" -m unittest test_vectors test_client
+  exec "$cache/bin/python" -m unittest test_vectors test_client ${HOLDFAST:+test_devnet}
 fi
 exec "$cache/bin/python" "$here/client.py" "$@"

@@ -18,11 +18,6 @@ pub const EXEMPTIONS: &[Exemption] = &[
         reason: "a made-up home directory is the input of the rules for paths",
     },
     Exemption {
-        rule: "file-length",
-        path: "consensus/dag/src/core.rs",
-        reason: "debt: the state machine is to be split by subject",
-    },
-    Exemption {
         rule: "function-length",
         path: "node/src/cli/bench/catch_up.rs",
         reason: "debt: the scenario is to be split into its phases",
@@ -66,11 +61,6 @@ pub const EXEMPTIONS: &[Exemption] = &[
         rule: "function-length",
         path: "node/src/runtime/start.rs",
         reason: "debt: the assembly is to be split by the parts it makes",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "rpc/src/server/http.rs",
-        reason: "debt: reading and answering a request are to be split",
     },
     Exemption {
         rule: "function-length",
