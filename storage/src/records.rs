@@ -6,7 +6,8 @@ use crate::error::StorageError;
 use crate::keys;
 use crate::rows::OwnVertexRow;
 use crate::storage::Storage;
-use holdfast_replica::Record;
+use holdfast_ledger::StateError;
+use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
     Era, Round, SignedTransaction, SignedVertexHeader, TransactionId, VerifiedTransaction,
     VerifiedVertex, Vertex, VertexRef, codec,
@@ -39,6 +40,9 @@ impl Storage {
         let mut batch = self.database.batch();
         let mut durability = Durability::Logged;
         for record in records {
+            if record.is_synced() {
+                durability = Durability::Synced;
+            }
             match record {
                 Record::SignGuard(_) => {
                     return Err(self.database.fail(StorageError::Guard {
@@ -48,7 +52,6 @@ impl Storage {
                 Record::OwnVertex(vertex) => {
                     put_vertex(&mut batch, vertex);
                     self.put_own_vertex(&mut batch, vertex)?;
-                    durability = Durability::Synced;
                 }
                 Record::PeerVertex(vertex) => put_vertex(&mut batch, vertex),
                 Record::PruneVertices { era, up_to } => {
@@ -56,7 +59,6 @@ impl Storage {
                 }
                 Record::MempoolInsert(transaction) => {
                     self.mempool_insert(&mut batch, transaction);
-                    durability = Durability::Synced;
                 }
                 Record::MempoolRemove(ids) => self.mempool_remove(&mut batch, ids),
             }
@@ -256,6 +258,36 @@ impl Storage {
             transactions.push(VerifiedTransaction::trust(id, transaction));
         }
         Ok(transactions)
+    }
+}
+
+impl RecordStore for Storage {
+    fn vertices_above(&self, era: Era, round: Round) -> Result<Vec<VerifiedVertex>, StateError> {
+        Ok(Self::vertices_above(self, era, round)?)
+    }
+
+    fn vertex_references(
+        &self,
+        era: Era,
+        rounds: Range<Round>,
+    ) -> Result<Vec<VertexRef>, StateError> {
+        Ok(Self::vertex_references(self, era, rounds)?)
+    }
+
+    fn vertex(
+        &self,
+        era: Era,
+        reference: &VertexRef,
+    ) -> Result<Option<VerifiedVertex>, StateError> {
+        Ok(Self::vertex(self, era, reference)?)
+    }
+
+    fn last_own_vertex(&self, era: Era) -> Result<Option<VerifiedVertex>, StateError> {
+        Ok(Self::last_own_vertex(self, era)?)
+    }
+
+    fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError> {
+        Ok(Self::mempool(self)?)
     }
 }
 

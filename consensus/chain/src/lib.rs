@@ -30,10 +30,11 @@
 pub mod certificates;
 pub mod chain;
 pub mod forks;
+pub mod serve;
 pub mod store;
 pub mod sync;
 
 pub use certificates::{CertificateCollector, Collected};
 pub use chain::{Chain, ChainError, ExecutedBlock, ExecutedTransaction, Step, genesis_batch};
 pub use store::{AppliedBlock, ChainBatch, ChainStore};
-pub use sync::{RangeError, verify_range};
+pub use sync::{RangeError, last_commits, verify_range};

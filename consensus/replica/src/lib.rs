@@ -33,6 +33,7 @@
     )
 )]
 
+pub mod admission;
 pub mod evidence;
 pub mod guard;
 pub mod io;
@@ -40,9 +41,12 @@ pub mod mempool;
 pub mod parked;
 pub mod record;
 pub mod replica;
+pub mod serve;
+pub mod stored;
 
 pub use guard::{GuardRefusal, SignGuard};
 pub use io::{Fact, Input, Message, Now, Output, Submission, SubmissionResult};
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
 pub use replica::{Replica, ReplicaConfig, Restored, SigningState};
+pub use stored::RecordStore;

@@ -31,3 +31,17 @@ pub enum Record {
     /// Transactions that left the mempool.
     MempoolRemove(Vec<holdfast_types::TransactionId>),
 }
+
+impl Record {
+    /// True if a batch with this record is synced when it is written, and with it all that was written before.
+    #[must_use]
+    pub const fn is_synced(&self) -> bool {
+        match self {
+            Self::OwnVertex(_) | Self::MempoolInsert(_) => true,
+            Self::SignGuard(_)
+            | Self::PeerVertex(_)
+            | Self::PruneVertices { .. }
+            | Self::MempoolRemove(_) => false,
+        }
+    }
+}
