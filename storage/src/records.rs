@@ -28,6 +28,10 @@ pub(crate) struct MempoolIndex {
     next: u64,
 }
 
+/// Own vertices that are written and that the sign guard does not cover yet: nobody else may see them.
+#[derive(Debug, Default)]
+pub(crate) struct WithheldVertices(Vec<VertexRef>);
+
 /// Up to which round the vertices of the era pruned last are gone.
 #[derive(Debug, Default)]
 pub(crate) struct PrunedVertices(Option<(Era, Round)>);
@@ -37,12 +41,42 @@ impl Storage {
     /// before, unsynced, is then synced too. Guard records belong to [`crate::RecordWriter`], which calls this; here
     /// they are an error.
     pub fn commit_records(&self, records: &[Record]) -> Result<(), StorageError> {
+        let durability = if records.iter().any(Record::is_synced) {
+            Durability::Synced
+        } else {
+            Durability::Logged
+        };
+        self.write_batch(records, durability)
+    }
+
+    /// Hides the own vertices among `records` from readers of single vertices.
+    pub(crate) fn withhold_own(&self, records: &[Record]) {
+        self.withheld_vertices().0 = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::OwnVertex(vertex) => Some(vertex.reference()),
+                _ => None,
+            })
+            .collect();
+    }
+
+    /// Lets all vertices be seen.
+    pub(crate) fn withhold_nothing(&self) {
+        self.withheld_vertices().0.clear();
+    }
+
+    fn withheld_vertices(&self) -> MutexGuard<'_, WithheldVertices> {
+        self.withheld.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes records in one batch that the next sync covers.
+    pub(crate) fn write_records(&self, records: &[Record]) -> Result<(), StorageError> {
+        self.write_batch(records, Durability::Logged)
+    }
+
+    fn write_batch(&self, records: &[Record], durability: Durability) -> Result<(), StorageError> {
         let mut batch = self.database.batch();
-        let mut durability = Durability::Logged;
         for record in records {
-            if record.is_synced() {
-                durability = Durability::Synced;
-            }
             match record {
                 Record::SignGuard(_) => {
                     return Err(self.database.fail(StorageError::Guard {
@@ -187,6 +221,9 @@ impl Storage {
         era: Era,
         reference: &VertexRef,
     ) -> Result<Option<VerifiedVertex>, StorageError> {
+        if self.withheld_vertices().0.contains(reference) {
+            return Ok(None);
+        }
         let key = keys::vertex_key(era, reference);
         self.database
             .read(ColumnFamily::Vertices, &key)?

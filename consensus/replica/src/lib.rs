@@ -3,11 +3,11 @@
 //! It never reads a clock, socket or disk. The node drives it with tokio, RocksDB and libp2p, the simulator with virtual
 //! ones. Rules:
 //!
-//! * R1. *Persist before send.* Everything in [`Output::persist`] is durable before anything in [`Output::send`] leaves. The
-//!   order within `persist` is the order of writing.
+//! * R1. *Persist before send.* Everything in [`Output::persist`] is durable before anything in [`Output::send`] leaves, in
+//!   the order of [`durable`].
 //! * R2. *The sign guard decides.* A vertex is signed only in a slot above all signed before, an attestation only for a
-//!   height above all attested before (or the same statement again); the raised guard is the first record of the output
-//!   that carries the signature (DESIGN §3).
+//!   height above all attested before (or the same statement again); the output that carries the signature carries the
+//!   raised guard (DESIGN §3).
 //! * R3. *One way of a vertex.* It is verified outside, then added here; accepted vertices are persisted, their attestations
 //!   counted, commits tried. A vertex dated further ahead of the local clock than `max_clock_drift` is parked,
 //!   bounded per author, until its time comes.
@@ -34,6 +34,7 @@
 )]
 
 pub mod admission;
+pub mod durable;
 pub mod evidence;
 pub mod guard;
 pub mod io;

@@ -15,10 +15,10 @@ pub struct SignGuardRecord {
     pub attestation: Option<AttestationBody>,
 }
 
-/// One durable write. The shell writes all records of an output, syncs once, then sends.
+/// One durable write; [`crate::durable`] has the order.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// Raise the sign guard: synced in its own file, before everything else.
+    /// Raise the sign guard: synced in its own file, after everything else.
     SignGuard(SignGuardRecord),
     /// A vertex that this validator signed: synced before it is sent.
     OwnVertex(Arc<VerifiedVertex>),

@@ -51,16 +51,18 @@ impl Restored {
         let at_anchor =
             chain.head().0 == context.anchor_height && context.anchor_height > Height::ZERO;
         let anchor_certificate = store.certificate(context.anchor_height)?;
-        let ended = if at_anchor && anchor_certificate.is_none() {
-            store.era(context.era.previous())?.map(Arc::new)
-        } else {
-            None
-        };
         let commits = last_commits(store, &context, DagCore::commits_needed(dag))?;
         let floor = commits.last().map_or(Round::ZERO, |commit| {
             gc_round(commit.leader.round, dag.gc_depth)
         });
         let vertices = store.vertices_above(context.era, floor)?;
+        // A vertex of the era was accepted, so the era had begun: only the certificate did not reach the disk.
+        let has_begun = !vertices.is_empty();
+        let ended = if at_anchor && anchor_certificate.is_none() && !has_begun {
+            store.era(context.era.previous())?.map(Arc::new)
+        } else {
+            None
+        };
         Ok(Self {
             recent: recent_attestations(store, chain, ended.as_deref())?,
             vertices: vertices.into_iter().map(Arc::new).collect(),

@@ -15,7 +15,7 @@ const OPEN_MAX: usize = 16;
 pub struct Open {
     pub id: TransactionId,
     pub transaction: SignedTransaction,
-    /// A node has promised to keep it.
+    /// Its home has promised to keep it.
     pub acknowledged: bool,
 }
 
@@ -40,8 +40,12 @@ impl Client {
         }
     }
 
-    /// The lowest transaction that no node has promised to keep. Nothing above it is sent before, so that no promise
-    /// hangs on a nonce that nobody has.
+    #[must_use]
+    pub fn account(&self) -> AccountName {
+        client_account(self.number)
+    }
+
+    /// The lowest transaction that the client's home has not promised to keep. Nothing above it is sent before.
     #[must_use]
     pub fn to_repeat(&self) -> Option<&Open> {
         self.open.values().find(|open| !open.acknowledged)

@@ -18,12 +18,12 @@ use std::sync::Arc;
 /// Where in the writing of an output a node dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CrashPoint {
-    /// An output is to raise the guard.
-    BeforeGuard,
-    /// The guard is raised, the records are not written.
-    AfterGuard,
-    /// The records are written, not synced.
+    /// Records are to be written.
+    BeforeWrite,
+    /// They are written, not synced.
     BeforeSync,
+    /// They are durable, the sign guard is not raised.
+    BeforeGuard,
     /// All is durable, nothing was sent.
     BeforeSend,
     /// A block is written, the replica does not know.
@@ -32,9 +32,9 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     pub const ALL: [Self; 5] = [
-        Self::BeforeGuard,
-        Self::AfterGuard,
+        Self::BeforeWrite,
         Self::BeforeSync,
+        Self::BeforeGuard,
         Self::BeforeSend,
         Self::AfterBlock,
     ];

@@ -99,8 +99,11 @@ impl Oracle {
     fn count_executions(&mut self, applied: &AppliedBlock) {
         let height = applied.block.header.height;
         for (id, receipt) in applied.transaction_ids.iter().zip(&applied.receipts) {
-            // A transaction that is ordered again finds its nonce used: that is no effect.
-            if receipt.status == ReceiptStatus::Failed(FailureCode::NonceTooLow) {
+            // What is ordered again finds its nonce used, and what is ordered too early finds another: no effect.
+            if matches!(
+                receipt.status,
+                ReceiptStatus::Failed(FailureCode::NonceTooLow | FailureCode::NonceTooHigh)
+            ) {
                 continue;
             }
             if let Some(first) = self.executed.insert(*id, height) {

@@ -137,10 +137,16 @@ fn describe(world: &World, target: Height) -> String {
     let standings: Vec<String> = (0..world.size())
         .map(|node| format!("\n  {:?}", world.standing(node)))
         .collect();
+    let waiting: Vec<String> = outstanding
+        .iter()
+        .take(3)
+        .map(|id| format!("\n  {}", world.whereabouts(id)))
+        .collect();
     format!(
-        "certified up to {} of {target}, {} transactions outstanding{}",
+        "certified up to {} of {target}, {} transactions outstanding{}{}",
         world.certified_by_all(),
         outstanding.len(),
+        waiting.concat(),
         standings.concat()
     )
 }

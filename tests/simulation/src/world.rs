@@ -4,6 +4,7 @@ mod core;
 mod execution;
 mod faults;
 mod load;
+mod node_disk;
 mod outlook;
 mod sync;
 mod traffic;

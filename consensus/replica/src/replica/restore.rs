@@ -9,7 +9,7 @@ use crate::guard::SignGuard;
 use crate::io::{Now, Output};
 use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
-use crate::record::SignGuardRecord;
+use crate::record::{Record, SignGuardRecord};
 use holdfast_chain::CertificateCollector;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::{
@@ -94,8 +94,11 @@ impl Replica {
                 // Stored vertices were accepted before; those that are too old now are left out.
                 drop(dag.add(vertex, now.monotonic_ms));
             }
-            if let Some(own) = &restored.own_last {
+            // A store that came from another validator holds that one's vertices as its own.
+            let own = restored.own_last.as_ref();
+            if let Some(own) = own.filter(|own| Some(own.author()) == dag.authority()) {
                 dag.set_own_last(own);
+                replica.guard_stored_vertex(own, &mut out);
             }
             for vertex in dag.own_uncommitted() {
                 replica.mempool.in_flight(vertex.transaction_ids());
@@ -105,6 +108,15 @@ impl Replica {
             out.era_started = Some(restored.context);
         }
         (replica, out)
+    }
+
+    /// Raises the guard to an own vertex of the store: a crash may have come before that.
+    fn guard_stored_vertex(&mut self, own: &VerifiedVertex, out: &mut Output) {
+        if let Some(guard) = &mut self.guard
+            && guard.raise_to(own.header().era, own.round())
+        {
+            out.persist.push(Record::SignGuard(guard.record().clone()));
+        }
     }
 
     fn restore_between_eras(

@@ -1,11 +1,13 @@
 //! The core thread of a node: steps of the replica, and what becomes of their outputs.
 
+use super::node_disk::NodeDisk;
 use super::{Event, World};
-use crate::disk::{Loss, Write};
+use crate::disk::Loss;
 use crate::message::{Envelope, Gossip, NodeId};
 use crate::node::{CrashPoint, Execution};
 use holdfast_chain::ChainStore;
-use holdfast_replica::{Fact, Input, Message, Output, Record, SubmissionResult};
+use holdfast_replica::durable::make_durable;
+use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
 use holdfast_types::{
     Attestation, Certificate, Signer, VerifiedVertex, Vertex,
 };
@@ -64,9 +66,9 @@ impl World {
             return false;
         }
         self.count(match point {
-            CrashPoint::BeforeGuard => "crashes before the guard",
-            CrashPoint::AfterGuard => "crashes after the guard",
+            CrashPoint::BeforeWrite => "crashes before a write",
             CrashPoint::BeforeSync => "crashes before a sync",
+            CrashPoint::BeforeGuard => "crashes before the guard",
             CrashPoint::BeforeSend => "crashes before sending",
             CrashPoint::AfterBlock => "crashes after a block",
         });
@@ -123,46 +125,11 @@ impl World {
         node: NodeId,
         output: Output,
     ) -> Option<Vec<SubmissionResult>> {
-        self.make_durable(node, &output.persist)?;
+        make_durable(&output.persist, &mut NodeDisk { world: self, node }).ok()?;
         if !output.send.is_empty() && self.dies_at(node, CrashPoint::BeforeSend) {
             return None;
         }
         self.let_out(node, output)
-    }
-
-    /// Guard, records, sync: the order of the node's record writer.
-    fn make_durable(&mut self, node: NodeId, records: &[Record]) -> Option<()> {
-        let is_guard = |record: &&Record| matches!(record, Record::SignGuard(_));
-        if records.iter().any(|record| is_guard(&record)) {
-            if self.dies_at(node, CrashPoint::BeforeGuard) {
-                return None;
-            }
-            for record in records {
-                if let Record::SignGuard(record) = record {
-                    self.nodes[node].disk.raise_guard(record);
-                }
-            }
-            if self.dies_at(node, CrashPoint::AfterGuard) {
-                return None;
-            }
-        }
-        let others: Arc<[Record]> = records
-            .iter()
-            .filter(|record| !is_guard(record))
-            .cloned()
-            .collect();
-        if others.is_empty() {
-            return Some(());
-        }
-        let is_synced = others.iter().any(Record::is_synced);
-        self.nodes[node].disk.write(Write::Records(others));
-        if is_synced {
-            if self.dies_at(node, CrashPoint::BeforeSync) {
-                return None;
-            }
-            self.nodes[node].disk.sync();
-        }
-        Some(())
     }
 
     fn let_out(&mut self, node: NodeId, output: Output) -> Option<Vec<SubmissionResult>> {

@@ -76,7 +76,9 @@ impl World {
             let height = applied.block.header.height;
             let id = crate::message::hash(applied.id.as_bytes());
             self.trace.add(self.now_ms, node, id, || {
-                format!("applies {height} {:?}", applied.id)
+                let receipts = applied.receipts.iter().map(|receipt| receipt.status);
+                let outcomes: Vec<_> = applied.transaction_ids.iter().zip(receipts).collect();
+                format!("applies {height} {:?} {outcomes:?}", applied.id)
             });
             if self.nodes[node].is_honest() {
                 let tables = self.nodes[node].disk.now();

@@ -95,9 +95,15 @@ impl World {
         }
     }
 
-    /// From now on the node misbehaves.
+    /// From now on the node misbehaves. Its promises are worth nothing, so its clients go elsewhere.
     pub fn make_byzantine(&mut self, node: NodeId, fault: byzantine::Fault) {
         self.nodes[node].behaviour = Some(fault.behaviour());
+        let honest: Vec<NodeId> = self.honest().collect();
+        for client in &mut self.clients {
+            if client.home == node {
+                client.home = *self.random.pick(&honest);
+            }
+        }
     }
 
     fn schedule_fault(&mut self, pause_ms: (u64, u64), fault: FaultEvent) {

@@ -44,7 +44,8 @@ impl World {
             let home = self.clients[number].home;
             self.submit_as(number, home, &transaction, id);
             if self.random.chance(TWICE_PER_MILLE) {
-                let other = self.random.position(self.nodes.len());
+                let honest: Vec<NodeId> = self.honest().collect();
+                let other = *self.random.pick(&honest);
                 self.submit_as(number, other, &transaction, id);
             }
         }
@@ -58,7 +59,9 @@ impl World {
         transaction: &SignedTransaction,
         id: TransactionId,
     ) {
-        if self.submit(node, transaction.clone()) {
+        // What only another node has leaves a gap at home, and no node keeps what lies above a gap for long (rule M6).
+        let is_kept = self.submit(node, transaction.clone());
+        if is_kept && node == self.clients[client].home {
             let mut open = self.clients[client].open.values_mut();
             if let Some(open) = open.find(|open| open.id == id) {
                 open.acknowledged = true;
@@ -83,8 +86,9 @@ impl World {
         };
         let answers = self.step(node, Input::Transactions(vec![submission]));
         let admitted = answers.is_some_and(|answers| matches!(answers[..], [Ok(_)]));
-        // A Byzantine node may promise what it likes.
-        if admitted && self.nodes[node].is_honest() {
+        if admitted {
+            self.trace
+                .add(self.now_ms, node, 0, || format!("acknowledges {id:?}"));
             let tables = self.nodes[node].disk.synced();
             if !tables.queues(&id) && self.oracle.executed_at(&id).is_none() {
                 self.oracle

@@ -3,7 +3,7 @@
 use super::World;
 use crate::message::NodeId;
 use holdfast_replica::SigningState;
-use holdfast_types::{Era, Height, Round};
+use holdfast_types::{Era, Height, Round, TransactionId};
 
 /// Where one node stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,33 @@ impl World {
         let standings = self.honest().filter_map(|node| self.standing(node));
         let certified = standings.map(|standing| standing.certified);
         certified.max().unwrap_or_default()
+    }
+
+    /// Where a transaction of a client is.
+    #[must_use]
+    pub fn whereabouts(&self, id: &TransactionId) -> String {
+        let found = self.clients.iter().find_map(|client| {
+            let mut open = client.open.iter();
+            let (nonce, _) = open.find(|(_, open)| open.id == *id)?;
+            Some((client, *nonce))
+        });
+        let Some((client, nonce)) = found else {
+            return format!("{id:?} of no client");
+        };
+        let sender = client.account();
+        let places = self.nodes.iter().map(|node| {
+            let queued = node.disk.now().queues(id);
+            let pool = node.running.as_ref().map(|r| r.replica.mempool());
+            let next = pool.and_then(|pool| pool.next_nonce(&sender));
+            format!("node {}: stored {queued}, next nonce {next:?}", node.id)
+        });
+        let state = holdfast_ledger::account(self.nodes[0].disk.now(), &sender);
+        let used = state.ok().flatten().map(|account| account.nonce);
+        format!(
+            "{id:?}: {sender} nonce {nonce} at home {}, the account is at {used:?}; {}",
+            client.home,
+            places.collect::<Vec<_>>().join("; ")
+        )
     }
 
     /// True if all honest nodes have certified `height`, and with it everything that was promised to clients.
