@@ -34,6 +34,7 @@
 )]
 
 pub mod admission;
+pub mod asking;
 pub mod durable;
 pub mod evidence;
 pub mod guard;

@@ -135,7 +135,10 @@ fn drive(world: &mut World, profile: &Profile) -> (Verdict, u64) {
 fn describe(world: &World, target: Height) -> String {
     let outstanding = world.oracle().outstanding(world.certified_by_all());
     let standings: Vec<String> = (0..world.size())
-        .map(|node| format!("\n  {:?}", world.standing(node)))
+        .map(|node| {
+            let picture = world.round_picture(node);
+            format!("\n  {:?}\n    {picture}", world.standing(node))
+        })
         .collect();
     let waiting: Vec<String> = outstanding
         .iter()

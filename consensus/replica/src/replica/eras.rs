@@ -19,6 +19,8 @@ pub(super) struct PendingEra {
     pub(super) attestation: Option<Attestation>,
     /// When to say it again.
     pub(super) repeat_at_ms: u64,
+    /// How often peers were asked for the certificate.
+    pub(super) asked: usize,
 }
 
 impl Replica {
@@ -26,6 +28,10 @@ impl Replica {
         let left = self.mempool.executed(&block.transactions, block.timestamp);
         if !left.is_empty() {
             out.persist.push(Record::MempoolRemove(left));
+        }
+        if let Some(commit) = block.commit.filter(|commit| commit.era == self.context.era) {
+            let height = block.attestation.height;
+            self.uncertified.push_back((height, commit.leader.round));
         }
         match block.next_era {
             Some(next) => self.end_era(now, next, block.attestation, out),
@@ -59,6 +65,7 @@ impl Replica {
             certificate: None,
             attestation,
             repeat_at_ms: now.monotonic_ms,
+            asked: 0,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(&attestation, out);
@@ -97,7 +104,9 @@ impl Replica {
                 let height = pending.context.anchor_height;
                 let attestation = pending.attestation.map(Message::Attestation);
                 out.send.extend(attestation);
-                out.send.push(Message::FetchCertificate(height));
+                let turn = pending.asked;
+                pending.asked = turn.wrapping_add(1);
+                out.send.push(Message::FetchCertificate { height, turn });
             }
             return;
         }
@@ -134,6 +143,8 @@ impl Replica {
         self.context = context;
         self.to_attest.clear();
         self.future.clear();
+        self.uncertified.clear();
+        self.settled = Round::ZERO;
         self.pruned = Round::ZERO;
         self.behind_reported = Round::ZERO;
     }

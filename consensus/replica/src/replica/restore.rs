@@ -80,6 +80,8 @@ impl Replica {
             early: EarlyVertices::new(COMMITTEE_MEMBERS_MAX, EARLY_PER_AUTHOR_MAX),
             to_attest: VecDeque::new(),
             anchor_certificate: restored.anchor_certificate.clone(),
+            uncertified: VecDeque::new(),
+            settled: Round::ZERO,
             pruned: Round::ZERO,
             behind_reported: Round::ZERO,
             forwarded_at_ms: now.monotonic_ms,
@@ -132,6 +134,7 @@ impl Replica {
             certificate: None,
             attestation,
             repeat_at_ms: now.monotonic_ms,
+            asked: 0,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(&attestation, out);

@@ -216,7 +216,9 @@ impl World {
             }
             Message::Fetch { era, request } => self.fetch(node, era, request),
             Message::Ask { era, request } => self.ask(node, era, request),
-            Message::FetchCertificate(height) => self.fetch_certificate(node, height),
+            Message::FetchCertificate { height, turn } => {
+                self.fetch_certificate(node, height, turn);
+            }
         }
     }
 

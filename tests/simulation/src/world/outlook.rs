@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::message::NodeId;
-use holdfast_replica::SigningState;
+use holdfast_replica::{RecordStore, SigningState};
 use holdfast_types::{Era, Height, Round, TransactionId};
 
 /// Where one node stands.
@@ -36,6 +36,34 @@ impl World {
             signing: running.replica.signing().clone(),
             mempool: running.replica.mempool().len(),
         })
+    }
+
+    /// What a node has of the round that it waits for, and who stores the rest.
+    #[must_use]
+    pub fn round_picture(&self, node: NodeId) -> String {
+        let running = self.nodes[node].running.as_ref();
+        let Some(dag) = running.and_then(|running| running.replica.dag()) else {
+            return format!("node {node} has no DAG");
+        };
+        let (era, round) = (dag.context().era, dag.round());
+        let mut picture = format!(
+            "node {node} as {:?}: {era} {round}, last own {:?}, waiting {:?}",
+            dag.authority(),
+            dag.own_last(),
+            dag.waiting()
+        );
+        for author in dag.context().committee.authorities() {
+            let held = !dag.vertices().slot(round, author).is_empty();
+            let stored: Vec<NodeId> = (0..self.nodes.len())
+                .filter(|other| {
+                    let tables = self.nodes[*other].disk.now();
+                    let references = tables.vertex_references(era, round..round.next());
+                    references.is_ok_and(|found| found.iter().any(|r| r.author == author))
+                })
+                .collect();
+            picture.push_str(&format!("; {author:?} held {held} stored at {stored:?}"));
+        }
+        picture
     }
 
     /// Nodes that obey the rules.

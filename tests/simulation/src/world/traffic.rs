@@ -9,6 +9,7 @@ use holdfast_chain::ChainStore;
 use holdfast_chain::serve::{blocks_asked, provable_prefix};
 use holdfast_dag::{AskRequest, FetchRequest};
 use holdfast_replica::admission::{VertexPlace, submission, turn_ms, vertex_place};
+use holdfast_replica::asking::whose_turn;
 use holdfast_replica::serve::{missing_vertices, vertices};
 use holdfast_replica::{Input, Origin};
 use holdfast_types::wire::{
@@ -339,9 +340,9 @@ impl World {
             .collect()
     }
 
-    pub(super) fn fetch_certificate(&mut self, node: NodeId, height: Height) {
+    pub(super) fn fetch_certificate(&mut self, node: NodeId, height: Height, turn: usize) {
         self.count("certificates fetched");
-        for peer in self.up_peers(node).into_iter().take(CERTIFICATE_PEERS) {
+        for peer in whose_turn(&self.up_peers(node), turn, CERTIFICATE_PEERS) {
             let request = Request::Certificate(CertificateRequest { height });
             self.request(node, peer, request, Purpose::Certificate);
         }
