@@ -45,7 +45,9 @@ impl Durable for RecordWriter {
             return Ok(());
         }
         let checked = match &self.guard {
-            Some(guard) => guard.check_through(records).map_err(|error| refused(&error)),
+            Some(guard) => guard
+                .check_through(records)
+                .map_err(|error| refused(&error)),
             None => Err(StorageError::Guard {
                 reason: String::from("this node has no sign guard"),
             }),

@@ -78,12 +78,7 @@ pub fn submission<S: ChainStore + ?Sized>(
 /// When it is the turn of the validator with `key` to propose a transaction that came by gossip, in ms of its monotonic
 /// clock: the validators take turns in an order that starts at a place given by its id.
 #[must_use]
-pub fn turn_ms(
-    now_ms: u64,
-    id: &TransactionId,
-    era: &EraContext,
-    key: Option<&PublicKey>,
-) -> u64 {
+pub fn turn_ms(now_ms: u64, id: &TransactionId, era: &EraContext, key: Option<&PublicKey>) -> u64 {
     let size = era.committee.size();
     let position = key
         .and_then(|key| era.committee.authority_of_key(key))

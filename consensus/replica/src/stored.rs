@@ -7,8 +7,8 @@ use holdfast_dag::{DagConfig, DagCore, gc_round};
 use holdfast_ledger::{StateError, account};
 use holdfast_types::limits::VERTEX_ATTESTATIONS_MAX;
 use holdfast_types::{
-    AttestationBody, BlockOrigin, CommitDigest, Era, EraContext, Height, Round, Signer,
-    VerifiedTransaction, VerifiedVertex, VertexRef,
+    AttestationBody, AuthorityIndex, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
+    Height, Round, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,11 +26,8 @@ pub trait RecordStore {
     ) -> Result<Vec<VertexRef>, StateError>;
 
     /// One stored vertex.
-    fn vertex(
-        &self,
-        era: Era,
-        reference: &VertexRef,
-    ) -> Result<Option<VerifiedVertex>, StateError>;
+    fn vertex(&self, era: Era, reference: &VertexRef)
+    -> Result<Option<VerifiedVertex>, StateError>;
 
     /// The last own vertex of `era`; none if there is none, or if it was pruned.
     fn last_own_vertex(&self, era: Era) -> Result<Option<VerifiedVertex>, StateError>;
@@ -50,7 +47,7 @@ impl Restored {
         let context = Arc::clone(chain.era());
         let at_anchor =
             chain.head().0 == context.anchor_height && context.anchor_height > Height::ZERO;
-        let anchor_certificate = store.certificate(context.anchor_height)?;
+        let mut anchor_certificate = store.certificate(context.anchor_height)?;
         let commits = last_commits(store, &context, DagCore::commits_needed(dag))?;
         let floor = commits.last().map_or(Round::ZERO, |commit| {
             gc_round(commit.leader.round, dag.gc_depth)
@@ -58,6 +55,12 @@ impl Restored {
         let vertices = store.vertices_above(context.era, floor)?;
         // A vertex of the era was accepted, so the era had begun: only the certificate did not reach the disk.
         let has_begun = !vertices.is_empty();
+        if anchor_certificate.is_none() {
+            let me = signer
+                .as_ref()
+                .and_then(|(signer, _)| context.committee.authority_of_key(&signer.public_key()));
+            anchor_certificate = carried_certificate(&vertices, me, &context);
+        }
         let ended = if at_anchor && anchor_certificate.is_none() && !has_begun {
             store.era(context.era.previous())?.map(Arc::new)
         } else {
@@ -76,6 +79,19 @@ impl Restored {
             mempool: mempool(store)?,
         })
     }
+}
+
+/// The certificate of the era's anchor, as the first own vertex of the era carries it. Vertices are written in another batch
+/// than certificates, and it may be that nobody else has it.
+fn carried_certificate(
+    vertices: &[VerifiedVertex],
+    me: Option<AuthorityIndex>,
+    context: &EraContext,
+) -> Option<Certificate> {
+    let own = vertices.iter().filter(|vertex| Some(vertex.author()) == me);
+    own.filter_map(|vertex| vertex.payload().anchor_certificate.as_ref())
+        .find(|certificate| certificate.body.block == context.anchor)
+        .cloned()
 }
 
 /// The last blocks as this validator would attest them: of the running era, or the last of the era that ended.

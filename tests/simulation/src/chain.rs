@@ -4,9 +4,7 @@ use crate::keys::FastKey;
 use holdfast_chain::{ChainBatch, genesis_batch};
 use holdfast_genesis::{GenesisTime, NewChain, Template, block_of_state};
 use holdfast_ledger::{GenesisAccount, GenesisState, GenesisValidator};
-use holdfast_types::{
-    AccountName, Amount, ChainId, EraContext, Parameters, Signer, TimestampMs,
-};
+use holdfast_types::{AccountName, Amount, ChainId, EraContext, Parameters, Signer, TimestampMs};
 use std::sync::Arc;
 
 /// Wall clock at the start of every simulation.

@@ -75,9 +75,8 @@ mod tests {
             action: Action::VoteHardfork { version: 1 },
         };
         let good = body.clone().sign(&chain, &key);
-        let verify = |transaction| {
-            VerifiedTransaction::verify(transaction, &chain, &FastScheme).is_ok()
-        };
+        let verify =
+            |transaction| VerifiedTransaction::verify(transaction, &chain, &FastScheme).is_ok();
         assert!(verify(good.clone()));
         let mut changed = good;
         changed.body.nonce = 1;

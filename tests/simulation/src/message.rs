@@ -1,8 +1,8 @@
 //! What travels between simulated nodes.
 
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse,
-    MissingVerticesRequest, PeerStatus, VerticesRequest, VerticesResponse,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, MissingVerticesRequest,
+    PeerStatus, VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{Attestation, Evidence, SignedTransaction, VerifiedVertex, VertexRef, codec};
 use std::collections::BTreeSet;
@@ -97,6 +97,12 @@ impl Asked {
 #[derive(Clone, Debug)]
 pub enum Packet {
     Gossip(Arc<Envelope>),
-    Request { ticket: u64, request: Arc<Request> },
-    Response { ticket: u64, response: Arc<Response> },
+    Request {
+        ticket: u64,
+        request: Arc<Request>,
+    },
+    Response {
+        ticket: u64,
+        response: Arc<Response>,
+    },
 }

@@ -1,15 +1,13 @@
 //! One simulated node: the replica and the chain of the product on a disk in memory.
 
 use crate::byzantine::Behaviour;
-use crate::chain::{SimulatedChain, START};
+use crate::chain::{START, SimulatedChain};
 use crate::disk::{Disk, Loss};
 use crate::keys::{FastKey, FastScheme};
 use crate::message::{Asked, NodeId};
 use holdfast_chain::{Chain, ChainError};
 use holdfast_dag::SubDag;
-use holdfast_replica::{
-    MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard,
-};
+use holdfast_replica::{MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard};
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
 use holdfast_types::{Certificate, EraContext, Height, Signer, TimestampMs};
 use std::collections::{BTreeMap, VecDeque};
@@ -126,7 +124,11 @@ impl Running {
                 self.seen.remove(&old);
             }
         }
-        if self.seen.get(&id).is_some_and(|until_ms| *until_ms > now_ms) {
+        if self
+            .seen
+            .get(&id)
+            .is_some_and(|until_ms| *until_ms > now_ms)
+        {
             return false;
         }
         self.seen.insert(id, now_ms + for_ms);

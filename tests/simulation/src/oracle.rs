@@ -74,7 +74,9 @@ impl Oracle {
                     now.id, first.id
                 ));
             } else if first.state_root != now.state_root {
-                self.violated(format!("node {node} has another state root at height {height}"));
+                self.violated(format!(
+                    "node {node} has another state root at height {height}"
+                ));
             }
             return;
         }
@@ -88,7 +90,9 @@ impl Oracle {
             .get(&height)
             .is_some_and(|certified| *certified != now.id)
         {
-            self.violated(format!("node {node} has applied {height} beside its certificate"));
+            self.violated(format!(
+                "node {node} has applied {height} beside its certificate"
+            ));
         }
         self.count_executions(applied);
         if let Err(wrong) = self.supply.check(tables) {

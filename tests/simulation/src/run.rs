@@ -20,9 +20,13 @@ const SETTLE_BLOCKS: u64 = 20;
 pub enum Verdict {
     Pass,
     /// No rule was broken, but after the faults the network did not come back.
-    NoProgress { what: String },
+    NoProgress {
+        what: String,
+    },
     /// A rule was broken.
-    Diverged { what: String },
+    Diverged {
+        what: String,
+    },
 }
 
 /// What came of a seed.

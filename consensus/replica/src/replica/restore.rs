@@ -107,6 +107,10 @@ impl Replica {
             }
             replica.dag = Some(dag);
             replica.attest_after_restart(restored.recent);
+            if let Some(certificate) = restored.anchor_certificate {
+                // The chain stores it if it has not done so.
+                replica.on_certificate(certificate, &mut out);
+            }
             out.era_started = Some(restored.context);
         }
         (replica, out)

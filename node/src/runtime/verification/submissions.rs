@@ -105,13 +105,13 @@ impl Verifier {
             Origin::Local
         };
         let store = self.storage.as_ref();
-        submission(store, transaction, self.server.wall_clock(), origin).map_err(|error| {
-            match error {
+        submission(store, transaction, self.server.wall_clock(), origin).map_err(
+            |error| match error {
                 NotSubmitted::Failing(code) => SubmitError::Failing(code),
                 NotSubmitted::Executed(id) => SubmitError::Executed(id),
                 NotSubmitted::Store(_) => SubmitError::Stopping,
-            }
-        })
+            },
+        )
     }
 }
 

@@ -5,8 +5,9 @@ use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
-    AuthorityIndex, Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext, Height, Receipt,
-    Round, TransactionId, VerifiedTransaction, VerifiedVertex, VertexDigest, VertexRef,
+    AuthorityIndex, Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
+    Height, Receipt, Round, TransactionId, VerifiedTransaction, VerifiedVertex, VertexDigest,
+    VertexRef,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -92,7 +93,11 @@ impl Tables {
 
     fn push(&mut self, applied: &AppliedBlock) {
         let height = applied.block.header.height;
-        assert_eq!(height.0, self.rows.len() as u64, "a block continues the head");
+        assert_eq!(
+            height.0,
+            self.rows.len() as u64,
+            "a block continues the head"
+        );
         for (key, value) in &applied.changes.values {
             self.set(key, value.as_ref());
         }

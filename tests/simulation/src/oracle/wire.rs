@@ -32,11 +32,7 @@ impl Wire {
     }
 
     /// An attestation leaves the node with `key`.
-    pub fn attestation(
-        &mut self,
-        key: PublicKey,
-        attestation: &Attestation,
-    ) -> Result<(), String> {
+    pub fn attestation(&mut self, key: PublicKey, attestation: &Attestation) -> Result<(), String> {
         let body = attestation.body;
         let slot = (key, body.era, body.height);
         let first = *self.attestations.entry(slot).or_insert(body);

@@ -8,9 +8,7 @@ use crate::node::{CrashPoint, Execution};
 use holdfast_chain::ChainStore;
 use holdfast_replica::durable::make_durable;
 use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
-use holdfast_types::{
-    Attestation, Certificate, Signer, VerifiedVertex, Vertex,
-};
+use holdfast_types::{Attestation, Certificate, Signer, VerifiedVertex, Vertex};
 use std::sync::Arc;
 
 impl World {
@@ -271,8 +269,8 @@ impl World {
         let stored = disk.synced().block_id_at(body.height);
         let is_stored = stored.is_ok_and(|id| id == Some(body.block));
         let is_guarded = disk.guard().and_then(|guard| guard.attestation);
-        let is_guarded = is_guarded
-            .is_some_and(|last| (body.era, body.height) <= (last.era, last.height));
+        let is_guarded =
+            is_guarded.is_some_and(|last| (body.era, body.height) <= (last.era, last.height));
         if !is_stored || !is_guarded {
             self.oracle.violated(format!(
                 "durability: node {node} attests height {} (stored {is_stored}, guarded {is_guarded})",

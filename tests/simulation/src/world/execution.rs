@@ -7,8 +7,8 @@ use crate::node::{CrashPoint, Execution};
 use holdfast_chain::{Chain, ChainError, Step, last_commits, verify_range};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_replica::Input;
-use holdfast_types::wire::BlocksResponse;
 use holdfast_types::Certificate;
+use holdfast_types::wire::BlocksResponse;
 use std::sync::Arc;
 
 impl World {
@@ -71,7 +71,9 @@ impl World {
     fn apply(&mut self, node: NodeId, step: Step) {
         let Step { batch, executed } = step;
         let batch = Arc::new(batch);
-        self.nodes[node].disk.write(Write::Chain(Arc::clone(&batch)));
+        self.nodes[node]
+            .disk
+            .write(Write::Chain(Arc::clone(&batch)));
         for applied in &batch.apply {
             let height = applied.block.header.height;
             let id = crate::message::hash(applied.id.as_bytes());

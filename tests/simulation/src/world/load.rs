@@ -4,6 +4,7 @@ use super::{Event, World};
 use crate::chain::client_account;
 use crate::keys::FastScheme;
 use crate::message::NodeId;
+use holdfast_ledger::account;
 use holdfast_replica::admission::{NotSubmitted, submission};
 use holdfast_replica::{Input, Origin};
 use holdfast_types::{SignedTransaction, TransactionId, VerifiedTransaction};
@@ -59,6 +60,9 @@ impl World {
         transaction: &SignedTransaction,
         id: TransactionId,
     ) {
+        if !self.expects(node, client, transaction.body.nonce) {
+            return;
+        }
         // What only another node has leaves a gap at home, and no node keeps what lies above a gap for long (rule M6).
         let is_kept = self.submit(node, transaction.clone());
         if is_kept && node == self.clients[client].home {
@@ -67,6 +71,18 @@ impl World {
                 open.acknowledged = true;
             }
         }
+    }
+
+    /// A wallet asks its node for the next nonce. A node that is behind names a lower one, and would not keep for long what
+    /// lies above it.
+    fn expects(&self, node: NodeId, client: usize, nonce: u64) -> bool {
+        let sender = self.clients[client].account();
+        let Some(running) = &self.nodes[node].running else {
+            return false;
+        };
+        let queued = running.replica.mempool().next_nonce(&sender);
+        let state = account(self.nodes[node].disk.now(), &sender).expect("the state reads");
+        queued.max(state.map(|account| account.nonce)) >= Some(nonce)
     }
 
     /// A client sends a transaction to a node; true if the node promises to keep it.
@@ -91,8 +107,9 @@ impl World {
                 .add(self.now_ms, node, 0, || format!("acknowledges {id:?}"));
             let tables = self.nodes[node].disk.synced();
             if !tables.queues(&id) && self.oracle.executed_at(&id).is_none() {
-                self.oracle
-                    .violated(format!("durability: node {node} acknowledges {id} too early"));
+                self.oracle.violated(format!(
+                    "durability: node {node} acknowledges {id} too early"
+                ));
             }
             self.oracle.acknowledged(id, self.now_ms);
         }

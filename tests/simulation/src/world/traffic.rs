@@ -16,8 +16,8 @@ use holdfast_types::wire::{
     CertificateRequest, CertificateResponse, MissingVerticesRequest, PeerStatus, VerticesRequest,
 };
 use holdfast_types::{
-    Attestation, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height,
-    SignatureScheme, SignedTransaction, Signer, VerifiedTransaction, VerifiedVertex, Vertex,
+    Attestation, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, SignatureScheme,
+    SignedTransaction, Signer, VerifiedTransaction, VerifiedVertex, Vertex,
 };
 use std::sync::Arc;
 
@@ -198,7 +198,10 @@ impl World {
     }
 
     fn take_attestation(&mut self, node: NodeId, attestation: &Attestation) -> bool {
-        let Some(era) = self.era_of(node).filter(|era| era.era == attestation.body.era) else {
+        let Some(era) = self
+            .era_of(node)
+            .filter(|era| era.era == attestation.body.era)
+        else {
             return false;
         };
         let check = attestation.signature_check(&self.chain.id, &era.committee);
@@ -265,13 +268,7 @@ impl World {
     }
 
     /// Asks a peer; the answer or its absence comes back for `purpose`.
-    pub(super) fn request(
-        &mut self,
-        node: NodeId,
-        to: NodeId,
-        request: Request,
-        purpose: Purpose,
-    ) {
+    pub(super) fn request(&mut self, node: NodeId, to: NodeId, request: Request, purpose: Purpose) {
         self.tickets += 1;
         let ticket = self.tickets;
         let incarnation = self.nodes[node].incarnation;
