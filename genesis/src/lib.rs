@@ -23,7 +23,7 @@ mod schema;
 mod show;
 mod time;
 
-pub use block::{GenesisBlock, genesis_block};
+pub use block::{GenesisBlock, block_of_state, genesis_block};
 pub use document::{AccountEntry, GenesisDocument, ValidatorEntry};
 pub use error::GenesisError;
 pub use genesis::Genesis;

@@ -89,14 +89,8 @@ impl SignGuardFile {
 
     /// Raises the guard through several records in their order with one write.
     pub fn raise_through(&mut self, records: &[&SignGuardRecord]) -> Result<(), GuardError> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
-        let mut current = &self.record;
-        for &record in records {
-            self.check_raise(current, record)?;
-            current = record;
-        }
+        self.check_through(records)?;
+        let current = records.last().copied().unwrap_or(&self.record);
         if *current == self.record {
             return Ok(());
         }
@@ -105,6 +99,19 @@ impl SignGuardFile {
             return Err(error);
         }
         self.record = current.clone();
+        Ok(())
+    }
+
+    /// Whether [`Self::raise_through`] would refuse the records; nothing is written.
+    pub fn check_through(&self, records: &[&SignGuardRecord]) -> Result<(), GuardError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let mut current = &self.record;
+        for &record in records {
+            self.check_raise(current, record)?;
+            current = record;
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! * [`Storage`] opens the database and implements `ChainStore` and `StateStore`; [`Storage::apply`] writes one step
 //!   of the chain in one atomic batch, [`Storage::commit_records`] makes what consensus wants durable.
 //! * [`SignGuardFile`] is the small synced file that remembers what the key has signed.
-//! * [`RecordWriter`] puts the two in the only right order: guard, records, sync; then the caller may send.
+//! * [`RecordWriter`] puts the two in the only right order: records, sync, guard; then the caller may send.
 //!
 //! Every error after opening is fatal, and the first failed write latches: nothing is written or read after it that
 //! could make the node act on what is not stored.

@@ -201,6 +201,7 @@ fn load(
         chain: RwLock::new(chain),
         mempool: Mutex::new(mempool),
         pruned_vertices: Mutex::new(PrunedVertices::default()),
+        withheld: Mutex::default(),
         database,
         _lock: lock,
     };

@@ -6,7 +6,8 @@ use crate::error::StorageError;
 use crate::keys;
 use crate::rows::OwnVertexRow;
 use crate::storage::Storage;
-use holdfast_replica::Record;
+use holdfast_ledger::StateError;
+use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
     Era, Round, SignedTransaction, SignedVertexHeader, TransactionId, VerifiedTransaction,
     VerifiedVertex, Vertex, VertexRef, codec,
@@ -27,6 +28,10 @@ pub(crate) struct MempoolIndex {
     next: u64,
 }
 
+/// Own vertices that are written and that the sign guard does not cover yet: nobody else may see them.
+#[derive(Debug, Default)]
+pub(crate) struct WithheldVertices(Vec<VertexRef>);
+
 /// Up to which round the vertices of the era pruned last are gone.
 #[derive(Debug, Default)]
 pub(crate) struct PrunedVertices(Option<(Era, Round)>);
@@ -36,8 +41,41 @@ impl Storage {
     /// before, unsynced, is then synced too. Guard records belong to [`crate::RecordWriter`], which calls this; here
     /// they are an error.
     pub fn commit_records(&self, records: &[Record]) -> Result<(), StorageError> {
+        let durability = if records.iter().any(Record::is_synced) {
+            Durability::Synced
+        } else {
+            Durability::Logged
+        };
+        self.write_batch(records, durability)
+    }
+
+    /// Hides the own vertices among `records` from readers of single vertices.
+    pub(crate) fn withhold_own(&self, records: &[Record]) {
+        self.withheld_vertices().0 = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::OwnVertex(vertex) => Some(vertex.reference()),
+                _ => None,
+            })
+            .collect();
+    }
+
+    /// Lets all vertices be seen.
+    pub(crate) fn withhold_nothing(&self) {
+        self.withheld_vertices().0.clear();
+    }
+
+    fn withheld_vertices(&self) -> MutexGuard<'_, WithheldVertices> {
+        self.withheld.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes records in one batch that the next sync covers.
+    pub(crate) fn write_records(&self, records: &[Record]) -> Result<(), StorageError> {
+        self.write_batch(records, Durability::Logged)
+    }
+
+    fn write_batch(&self, records: &[Record], durability: Durability) -> Result<(), StorageError> {
         let mut batch = self.database.batch();
-        let mut durability = Durability::Logged;
         for record in records {
             match record {
                 Record::SignGuard(_) => {
@@ -48,7 +86,6 @@ impl Storage {
                 Record::OwnVertex(vertex) => {
                     put_vertex(&mut batch, vertex);
                     self.put_own_vertex(&mut batch, vertex)?;
-                    durability = Durability::Synced;
                 }
                 Record::PeerVertex(vertex) => put_vertex(&mut batch, vertex),
                 Record::PruneVertices { era, up_to } => {
@@ -56,7 +93,6 @@ impl Storage {
                 }
                 Record::MempoolInsert(transaction) => {
                     self.mempool_insert(&mut batch, transaction);
-                    durability = Durability::Synced;
                 }
                 Record::MempoolRemove(ids) => self.mempool_remove(&mut batch, ids),
             }
@@ -185,6 +221,9 @@ impl Storage {
         era: Era,
         reference: &VertexRef,
     ) -> Result<Option<VerifiedVertex>, StorageError> {
+        if self.withheld_vertices().0.contains(reference) {
+            return Ok(None);
+        }
         let key = keys::vertex_key(era, reference);
         self.database
             .read(ColumnFamily::Vertices, &key)?
@@ -256,6 +295,36 @@ impl Storage {
             transactions.push(VerifiedTransaction::trust(id, transaction));
         }
         Ok(transactions)
+    }
+}
+
+impl RecordStore for Storage {
+    fn vertices_above(&self, era: Era, round: Round) -> Result<Vec<VerifiedVertex>, StateError> {
+        Ok(Self::vertices_above(self, era, round)?)
+    }
+
+    fn vertex_references(
+        &self,
+        era: Era,
+        rounds: Range<Round>,
+    ) -> Result<Vec<VertexRef>, StateError> {
+        Ok(Self::vertex_references(self, era, rounds)?)
+    }
+
+    fn vertex(
+        &self,
+        era: Era,
+        reference: &VertexRef,
+    ) -> Result<Option<VerifiedVertex>, StateError> {
+        Ok(Self::vertex(self, era, reference)?)
+    }
+
+    fn last_own_vertex(&self, era: Era) -> Result<Option<VerifiedVertex>, StateError> {
+        Ok(Self::last_own_vertex(self, era)?)
+    }
+
+    fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError> {
+        Ok(Self::mempool(self)?)
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Storage {
     pub(crate) chain: RwLock<ChainState>,
     pub(crate) mempool: Mutex<MempoolIndex>,
     pub(crate) pruned_vertices: Mutex<crate::records::PrunedVertices>,
+    pub(crate) withheld: Mutex<crate::records::WithheldVertices>,
     pub(crate) database: Database,
     pub(crate) _lock: DirectoryLock,
 }

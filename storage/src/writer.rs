@@ -1,13 +1,13 @@
-//! The order in which an output becomes durable.
+//! Where outputs of the replica become durable: the database and the sign guard, in the replica's order.
 
 use crate::error::StorageError;
-use crate::guard::SignGuardFile;
+use crate::guard::{GuardError, SignGuardFile};
 use crate::storage::Storage;
-use holdfast_replica::Record;
+use holdfast_replica::durable::{Durable, make_durable};
+use holdfast_replica::{Record, SignGuardRecord};
 use std::sync::Arc;
 
-/// Makes the records of an output durable: the sign guard first, then one batch, then one sync. When
-/// [`Self::commit`] has returned, and only then, the output may be sent.
+/// Makes the records of an output durable. When [`Self::commit`] has returned, and only then, the output may be sent.
 #[derive(Debug)]
 pub struct RecordWriter {
     storage: Arc<Storage>,
@@ -29,33 +29,51 @@ impl RecordWriter {
     /// Fail-stop: after the first error every call returns it.
     pub fn commit(&mut self, records: &[Record]) -> Result<(), StorageError> {
         self.storage.database.check_alive()?;
-        let mut guard_records = Vec::new();
-        let mut others = Vec::with_capacity(records.len());
-        for record in records {
-            match record {
-                Record::SignGuard(record) => guard_records.push(record),
-                other => others.push(other.clone()),
-            }
-        }
-        self.raise(&guard_records)
-            .map_err(|error| self.storage.database.fail(error))?;
-        self.storage.commit_records(&others)
+        // A peer that asks at this moment must not get a vertex that the guard does not cover, nor after a failure.
+        self.storage.withhold_own(records);
+        make_durable(records, self)?;
+        self.storage.withhold_nothing();
+        Ok(())
     }
+}
 
-    fn raise(
-        &mut self,
-        records: &[&holdfast_replica::SignGuardRecord],
-    ) -> Result<(), StorageError> {
+impl Durable for RecordWriter {
+    type Error = StorageError;
+
+    fn check_guard(&self, records: &[&SignGuardRecord]) -> Result<(), StorageError> {
         if records.is_empty() {
             return Ok(());
         }
-        let guard = self.guard.as_mut().ok_or_else(|| StorageError::Guard {
-            reason: String::from("this node has no sign guard"),
-        })?;
-        guard
-            .raise_through(records)
-            .map_err(|error| StorageError::Guard {
-                reason: error.to_string(),
-            })
+        let checked = match &self.guard {
+            Some(guard) => guard
+                .check_through(records)
+                .map_err(|error| refused(&error)),
+            None => Err(StorageError::Guard {
+                reason: String::from("this node has no sign guard"),
+            }),
+        };
+        checked.map_err(|error| self.storage.database.fail(error))
+    }
+
+    fn write(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.storage.write_records(records)
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.storage.sync()
+    }
+
+    fn raise_guard(&mut self, records: &[&SignGuardRecord]) -> Result<(), StorageError> {
+        let Some(guard) = &mut self.guard else {
+            return self.check_guard(records);
+        };
+        let raised = guard.raise_through(records);
+        raised.map_err(|error| self.storage.database.fail(refused(&error)))
+    }
+}
+
+fn refused(error: &GuardError) -> StorageError {
+    StorageError::Guard {
+        reason: error.to_string(),
     }
 }

@@ -44,6 +44,7 @@ pub mod chain;
 pub mod forks;
 #[cfg(any(test, feature = "test-utils"))]
 mod model;
+pub mod serve;
 pub mod staged;
 pub mod store;
 pub mod sync;
@@ -56,4 +57,4 @@ pub use chain::{
 pub use model::ModelStore;
 pub use staged::Staged;
 pub use store::{AppliedBlock, ChainBatch, ChainStore};
-pub use sync::{ProvenRange, RangeError, verify_range};
+pub use sync::{ProvenRange, RangeError, last_commits, verify_range};

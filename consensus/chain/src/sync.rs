@@ -1,15 +1,75 @@
-//! Blocks from peers: what a range must show before it enters the fork database (rule C7).
+//! Blocks from peers: whom to ask, and what a range must show before it enters the fork database (rule C7).
+//!
+//! A peer's claim decides only whom to ask; what it sends is believed because of its certificate.
 
 #[cfg(test)]
 mod tests;
 
+use crate::store::ChainStore;
+use holdfast_ledger::StateError;
 use holdfast_types::merkle::merkle_root;
-use holdfast_types::wire::BlocksResponse;
+use holdfast_types::wire::{BlocksRequest, BlocksResponse, PeerStatus};
 use holdfast_types::{
-    Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, EraContext, Height,
-    SignatureScheme,
+    Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, CommitRecord, EraContext,
+    Height, SignatureScheme,
 };
 use std::collections::VecDeque;
+
+/// A peer that is this many certified blocks ahead is synced from at once.
+const FAR_BLOCKS: u64 = 20;
+/// A node that is behind by less and whose head has not moved for this long is synced, too, in ms.
+const STUCK_MS: u64 = 2_000;
+/// Blocks asked for at once.
+const RANGE_BLOCKS: u64 = 256;
+
+/// The peer that is furthest ahead and its certified height, if it is far enough ahead of a head that has not moved for
+/// `unmoved_ms`. Being near is left to the DAG, which gets there by itself.
+pub fn sync_source<P>(
+    answers: impl IntoIterator<Item = (P, PeerStatus)>,
+    head: Height,
+    unmoved_ms: u64,
+) -> Option<(P, Height)> {
+    let (peer, best) = answers
+        .into_iter()
+        .filter(|(_, status)| status.lowest_block <= head.next())
+        .max_by_key(|(_, status)| status.certified)?;
+    let behind = best.certified.since(head);
+    let stuck = behind > 0 && unmoved_ms >= STUCK_MS;
+    (behind >= FAR_BLOCKS || stuck).then_some((peer, best.certified))
+}
+
+/// The blocks to ask for next from `from` on, on the way to `target`.
+#[must_use]
+pub fn next_range(from: Height, target: Height) -> BlocksRequest {
+    BlocksRequest {
+        from,
+        to: target.min(from.plus(RANGE_BLOCKS).previous()),
+    }
+}
+
+/// The last commits of an era, in order, at most `count`.
+pub fn last_commits<S: ChainStore + ?Sized>(
+    store: &S,
+    context: &EraContext,
+    count: u64,
+) -> Result<Vec<CommitRecord>, StateError> {
+    let Some((head, _)) = store.head()? else {
+        return Ok(Vec::new());
+    };
+    let mut commits = Vec::new();
+    let mut height = context.anchor_height.next().max(head.minus(count).next());
+    while height <= head {
+        if let Some(commit) = store
+            .block_at(height)?
+            .and_then(|block| block.body.commit)
+            .filter(|commit| commit.era == context.era)
+        {
+            commits.push(commit);
+        }
+        height = height.next();
+    }
+    Ok(commits)
+}
 
 /// Why a range of blocks is refused. All of these are the sender's fault but one: that it does not link to what is here
 /// may be ours.

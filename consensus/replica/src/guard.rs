@@ -84,6 +84,15 @@ impl SignGuard {
         Ok(())
     }
 
+    /// Raises the guard to a vertex that was signed and stored, and perhaps never sent; true if it was not covered.
+    pub fn raise_to(&mut self, era: Era, round: Round) -> bool {
+        let raised = !self.covers(era, round);
+        if raised {
+            self.record.vertex = Some((era, round));
+        }
+        raised
+    }
+
     /// Raises the guard to an attestation; the very same one may be signed again.
     pub fn allow_attestation(&mut self, body: &AttestationBody) -> Result<(), GuardRefusal> {
         if let Some(last) = &self.record.attestation

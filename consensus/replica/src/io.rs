@@ -80,8 +80,11 @@ pub enum Message {
         era: Era,
         request: AskRequest,
     },
-    /// Ask peers for the certificate of the last block of an era.
-    FetchCertificate(Height),
+    /// Ask peers for the certificate of the last block of an era, others with every turn ([`crate::asking`]).
+    FetchCertificate {
+        height: Height,
+        turn: usize,
+    },
 }
 
 /// Something that happened, for logs and metrics.

@@ -3,11 +3,11 @@
 //! It never reads a clock, socket or disk. The node drives it with tokio, RocksDB and libp2p, the simulator with virtual
 //! ones. Rules:
 //!
-//! * R1. *Persist before send.* Everything in [`Output::persist`] is durable before anything in [`Output::send`] leaves. The
-//!   order within `persist` is the order of writing.
+//! * R1. *Persist before send.* Everything in [`Output::persist`] is durable before anything in [`Output::send`] leaves, in
+//!   the order of [`durable`].
 //! * R2. *The sign guard decides.* A vertex is signed only in a slot above all signed before, an attestation only for a
-//!   height above all attested before (or the same statement again); the raised guard is the first record of the output
-//!   that carries the signature (DESIGN §3).
+//!   height above all attested before (or the same statement again); the output that carries the signature carries the
+//!   raised guard (DESIGN §3).
 //! * R3. *One way of a vertex.* It is verified outside, then added here; accepted vertices are persisted, their attestations
 //!   counted, commits tried. A vertex dated further ahead of the local clock than `max_clock_drift` is parked,
 //!   bounded per author, until its time comes.
@@ -37,6 +37,9 @@
     )
 )]
 
+pub mod admission;
+pub mod asking;
+pub mod durable;
 pub mod evidence;
 pub mod guard;
 pub mod io;
@@ -44,9 +47,12 @@ pub mod mempool;
 pub mod parked;
 pub mod record;
 pub mod replica;
+pub mod serve;
+pub mod stored;
 
 pub use guard::{GuardRefusal, SignGuard};
 pub use io::{Fact, Input, Message, Now, Output, Submission, SubmissionResult};
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
 pub use replica::{EXECUTION_LAG_MAX, Replica, ReplicaConfig, Restored, SigningState};
+pub use stored::RecordStore;

@@ -10,7 +10,8 @@
 //!   queue delays others by one transaction. A transaction that comes back from flight has the place that it had.
 //! * M5. A transaction of [`Origin::Foreign`] is left to the node that it came from until its time is up.
 //! * M6. What was admitted leaves when it was executed, when its nonce was used by another, when it expired, or when it
-//!   was gapped for `gap_lifetime_blocks` blocks without its gap having moved. There is no other way out.
+//!   was gapped for `gap_lifetime_blocks` blocks without its gap having moved. There is no other way out. What was
+//!   ordered too early, before a lower nonce, was not executed: it waits again.
 //! * M7. Everything is bounded: transactions and bytes in all, transactions per sender, and gapped ones to half of
 //!   each. So a missing nonce always finds room, and what cannot run never keeps out what can.
 //!
@@ -377,6 +378,9 @@ impl Mempool {
                 let account_nonce = transaction.nonce.saturating_add(1);
                 let passed = self.update(transaction.sender, |queue| queue.advance(account_nonce));
                 self.depart(passed.unwrap_or_default(), &mut left);
+            } else if self.is_above_account(transaction) {
+                // It was ordered before lower nonces, whose vertex was left behind: it can still run after them.
+                self.requeue(&[transaction.id]);
             } else {
                 self.remove(&transaction.id, &mut left);
             }
@@ -386,6 +390,11 @@ impl Mempool {
         self.expire(&mut left);
         self.lapse_gaps(&mut left);
         left
+    }
+
+    fn is_above_account(&self, transaction: &ExecutedTransaction) -> bool {
+        let queue = self.senders.get(&transaction.sender);
+        queue.is_some_and(|queue| transaction.nonce > queue.account_nonce())
     }
 
     fn expire(&mut self, left: &mut Vec<TransactionId>) {

@@ -15,10 +15,10 @@ pub struct SignGuardRecord {
     pub attestation: Option<AttestationBody>,
 }
 
-/// One durable write. The shell writes all records of an output, syncs once, then sends.
+/// One durable write; [`crate::durable`] has the order.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// Raise the sign guard: synced in its own file, before everything else.
+    /// Raise the sign guard: synced in its own file, after everything else.
     SignGuard(SignGuardRecord),
     /// A vertex that this validator signed: synced before it is sent.
     OwnVertex(Arc<VerifiedVertex>),
@@ -30,4 +30,18 @@ pub enum Record {
     MempoolInsert(Arc<VerifiedTransaction>),
     /// Transactions that left the mempool.
     MempoolRemove(Vec<holdfast_types::TransactionId>),
+}
+
+impl Record {
+    /// True if a batch with this record is synced when it is written, and with it all that was written before.
+    #[must_use]
+    pub const fn is_synced(&self) -> bool {
+        match self {
+            Self::OwnVertex(_) | Self::MempoolInsert(_) => true,
+            Self::SignGuard(_)
+            | Self::PeerVertex(_)
+            | Self::PruneVertices { .. }
+            | Self::MempoolRemove(_) => false,
+        }
+    }
 }

@@ -106,6 +106,10 @@ pub struct Replica {
     to_attest: VecDeque<AttestationBody>,
     /// Certificate of this era's anchor, for the first own vertex.
     anchor_certificate: Option<Certificate>,
+    /// Executed blocks of this era that are not known to be certified, with the rounds of their leaders.
+    uncertified: VecDeque<(Height, Round)>,
+    /// Leader round of the highest block of this era that is executed and certified.
+    settled: Round,
     /// Round up to which the store was told to prune.
     pruned: Round,
     behind_reported: Round,

@@ -11,15 +11,15 @@ use crate::failure::Failure;
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
 use holdfast_chain::sync::RangeError;
-use holdfast_chain::{Chain, ChainBatch, ChainStore, Step};
+use holdfast_chain::{Chain, ChainBatch, ChainStore, Step, last_commits};
 use holdfast_dag::SubDag;
 use holdfast_ledger::account;
 use holdfast_replica::Input;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
-    BlockHeader, BlockId, Certificate, ChainId, CommitRecord, EraContext, Height, SignatureScheme,
-    SignedTransaction, TransactionId, VerifiedTransaction,
+    BlockHeader, BlockId, Certificate, ChainId, Height, SignatureScheme, SignedTransaction,
+    TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -314,29 +314,4 @@ fn summaries(batch: &ChainBatch) -> Vec<AppliedSummary> {
                 .count(),
         })
         .collect()
-}
-
-/// The last commits of an era, in order, at most `count`.
-pub fn last_commits<S: ChainStore + ?Sized>(
-    store: &S,
-    context: &EraContext,
-    count: u64,
-) -> Result<Vec<CommitRecord>, holdfast_ledger::StateError> {
-    let Some((head, _)) = store.head()? else {
-        return Ok(Vec::new());
-    };
-    let first = context.anchor_height.next().max(head.minus(count).next());
-    let mut commits = Vec::new();
-    let mut height = first;
-    while height <= head {
-        if let Some(commit) = store
-            .block_at(height)?
-            .and_then(|block| block.body.commit)
-            .filter(|commit| commit.era == context.era)
-        {
-            commits.push(commit);
-        }
-        height = height.next();
-    }
-    Ok(commits)
 }

@@ -1,7 +1,5 @@
 //! Puts a node together, in the order in which its parts depend on each other.
 
-mod restore;
-
 use super::backend::{BackendParts, NodeBackend};
 use super::board::{Board, Standing};
 use super::core_thread::{COMMANDS_MAX, CoreHandle, CoreThread, Outlets};
@@ -21,7 +19,7 @@ use holdfast_chain::{Chain, ChainStore};
 use holdfast_dag::DagCore;
 use holdfast_genesis::Genesis;
 use holdfast_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
-use holdfast_replica::{MempoolConfig, Output, Replica, ReplicaConfig};
+use holdfast_replica::{MempoolConfig, Output, Replica, ReplicaConfig, Restored};
 use holdfast_rpc::{Metrics, RpcConfig, RpcHandle, RpcServer};
 use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{
@@ -348,7 +346,8 @@ fn restore_replica(
         }
         _ => None,
     };
-    let restored = restore::restored(storage, chain, &config.dag, signer)?;
+    let restored = Restored::read(storage, chain, &config.dag, signer)
+        .map_err(|error| failures::of_state(&error))?;
     Ok(Replica::restore(
         config,
         restored,

@@ -11,8 +11,9 @@ use super::peers::Peers;
 use crate::failure::Failure;
 use bytes::Bytes;
 use holdfast_chain::RangeError;
+use holdfast_chain::sync::{next_range, sync_source};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
-use holdfast_types::wire::{BlocksRequest, BlocksResponse, PeerStatus};
+use holdfast_types::wire::{BlocksResponse, PeerStatus};
 use holdfast_types::{Height, codec};
 use libp2p::PeerId;
 use std::collections::BTreeMap;
@@ -26,12 +27,6 @@ use tokio_util::sync::CancellationToken;
 const POLL: Duration = Duration::from_secs(1);
 /// Peers asked per poll.
 const POLLED_PEERS_MAX: usize = 8;
-/// A peer that is this many certified blocks ahead is synced from at once.
-const FAR_BLOCKS: u64 = 20;
-/// A node that is behind by less and whose head has not moved for this long is synced, too.
-const STUCK: Duration = Duration::from_secs(2);
-/// Blocks asked for at once.
-const RANGE_BLOCKS: u64 = 256;
 /// A peer that was no help is not asked again for this long.
 const AVOID: Duration = Duration::from_secs(10);
 
@@ -97,15 +92,9 @@ impl Sync {
         }))
         .await;
         let standing = self.board.read();
-        let next = standing.head.next();
-        let (peer, best) = answers
-            .into_iter()
-            .flatten()
-            .filter(|(_, status)| status.lowest_block <= next)
-            .max_by_key(|(_, status)| status.certified)?;
-        let behind = best.certified.since(standing.head);
-        let stuck = behind > 0 && standing.head_changed_at.elapsed() >= STUCK;
-        (behind >= FAR_BLOCKS || stuck).then_some((peer, best.certified))
+        let unmoved = standing.head_changed_at.elapsed().as_millis();
+        let unmoved_ms = u64::try_from(unmoved).unwrap_or(u64::MAX);
+        sync_source(answers.into_iter().flatten(), standing.head, unmoved_ms)
     }
 
     /// Fetches and applies the next blocks; false if the peer was no help.
@@ -138,11 +127,7 @@ impl Sync {
 
     /// Fetches blocks from `from` on and hands them to the chain.
     async fn fetch_range(&self, peer: PeerId, from: Height, target: Height) -> Fetched {
-        let to = target.0.min(from.0.saturating_add(RANGE_BLOCKS - 1));
-        let request = codec::encode(&BlocksRequest {
-            from,
-            to: Height(to),
-        });
+        let request = codec::encode(&next_range(from, target));
         let answer = self
             .network
             .request(peer, RequestProtocol::Blocks, Bytes::from(request))

@@ -10,6 +10,7 @@ use holdfast_network::{
     NetworkEvent, NetworkEvents, NetworkHandle, PublishError, RequestProtocol, Topic, Verdict,
 };
 use holdfast_replica::Message;
+use holdfast_replica::asking::whose_turn;
 use holdfast_types::limits::CERTIFICATE_BYTES_MAX;
 use holdfast_types::wire::{
     CertificateRequest, CertificateResponse, MissingVerticesRequest, TransactionBatch,
@@ -161,7 +162,7 @@ impl Traffic {
                 }
                 Message::Fetch { era, request } => self.fetch(era, request),
                 Message::Ask { era, request } => self.ask(era, request),
-                Message::FetchCertificate(height) => self.fetch_certificate(height),
+                Message::FetchCertificate { height, turn } => self.fetch_certificate(height, turn),
             }
         }
     }
@@ -230,8 +231,8 @@ impl Traffic {
         peers.get(position).copied()
     }
 
-    fn fetch_certificate(&self, height: Height) {
-        for peer in self.peers.all().into_iter().take(CERTIFICATE_PEERS) {
+    fn fetch_certificate(&self, height: Height, turn: usize) {
+        for peer in whose_turn(&self.peers.all(), turn, CERTIFICATE_PEERS) {
             let this = self.clone();
             let data = codec::encode(&CertificateRequest { height });
             tokio::spawn(async move {

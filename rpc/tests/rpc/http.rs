@@ -150,8 +150,7 @@ async fn wrong_paths_and_methods_say_what_is_there() {
     assert_eq!(node.request("DELETE /rpc", &[], b"").await.status, 405);
     assert_eq!(node.request("POST /metrics", &[], b"").await.status, 405);
     let json = [("content-type", "application/json")];
-    let call = request(1, "chain_getStatus", json!({})).to_string();
-    let reply = node.request("POST /", &json, call.as_bytes()).await;
+    let reply = node.request("POST /", &json, CALL.as_bytes()).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     let reply = node.get("/rpc").await;
     assert_eq!((reply.status, reply.error_code()), (400, -32600));

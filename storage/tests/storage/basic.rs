@@ -179,7 +179,7 @@ fn receipts_events_and_ranges_are_found() {
 }
 
 #[test]
-fn the_guard_is_raised_before_the_vertex_is_written() {
+fn what_the_guard_refuses_is_never_written() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Arc::new(open(&directory.path().join("data")));
     let guard = SignGuardFile::create(&directory.path().join("guard"), own_key()).unwrap();

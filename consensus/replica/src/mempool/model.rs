@@ -207,7 +207,14 @@ impl Model {
         let mut left = Vec::new();
         for transaction in transactions {
             let sender = transaction.sender;
-            if !transaction.nonce_consumed {
+            let waits = self.items.iter().any(|item| item.sender() == sender);
+            if !transaction.nonce_consumed && waits && transaction.nonce > self.nonce_of(sender) {
+                let mut items = self.items.iter_mut();
+                if let Some(item) = items.find(|item| item.transaction.id() == transaction.id) {
+                    item.in_flight = false;
+                }
+                self.note_gap(sender);
+            } else if !transaction.nonce_consumed {
                 self.remove(|item| item.transaction.id() == transaction.id, &mut left);
                 self.note_gap(sender);
             } else if transaction.nonce >= self.nonce_of(sender) {

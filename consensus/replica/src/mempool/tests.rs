@@ -83,6 +83,19 @@ fn a_gap_is_closed_by_the_execution_of_another_nodes_transaction() {
 }
 
 #[test]
+fn what_was_ordered_before_a_lower_nonce_waits_again() {
+    let mut pool = pool_of(&[("alice", 0), ("alice", 1)]);
+    assert_eq!(take_all(&mut pool), "alice0 alice1");
+    // The vertex with alice0 is left behind, the one with alice1 is committed.
+    let left = pool.executed(&[refused(&transaction("alice", 1))], TimestampMs(1));
+    assert_eq!(left, []);
+    pool.requeue(&[transaction("alice", 0).id()]);
+    assert_eq!(take_all(&mut pool), "alice0 alice1");
+    let both = [("alice", 0), ("alice", 1)].map(|(name, nonce)| took(&transaction(name, nonce)));
+    assert_eq!(pool.executed(&both, TimestampMs(2)).len(), 2);
+}
+
+#[test]
 fn every_refusal_names_its_reason() {
     let mut pool = pool_of(&[("alice", 0), ("alice", 1)]);
     pool.executed(&[took(&transaction("alice", 0))], TimestampMs(1_000));

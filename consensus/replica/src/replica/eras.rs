@@ -19,6 +19,8 @@ pub(super) struct PendingEra {
     pub(super) attestation: Option<Attestation>,
     /// When to say it again.
     pub(super) repeat_at_ms: u64,
+    /// How often peers were asked for the certificate.
+    pub(super) asked: usize,
 }
 
 impl Replica {
@@ -29,6 +31,8 @@ impl Replica {
         }
         if let Some(commit) = block.commit.filter(|commit| commit.era == self.context.era) {
             self.executed_commit = commit.index;
+            let height = block.attestation.height;
+            self.uncertified.push_back((height, commit.leader.round));
         }
         match block.next_era {
             Some(next) => self.end_era(now, next, block.attestation, out),
@@ -62,6 +66,7 @@ impl Replica {
             certificate: None,
             attestation,
             repeat_at_ms: now.monotonic_ms,
+            asked: 0,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(&attestation, out);
@@ -100,7 +105,9 @@ impl Replica {
                 let height = pending.context.anchor_height;
                 let attestation = pending.attestation.map(Message::Attestation);
                 out.send.extend(attestation);
-                out.send.push(Message::FetchCertificate(height));
+                let turn = pending.asked;
+                pending.asked = turn.wrapping_add(1);
+                out.send.push(Message::FetchCertificate { height, turn });
             }
             return;
         }
@@ -138,6 +145,8 @@ impl Replica {
         self.executed_commit = 0;
         self.to_attest.clear();
         self.future.clear();
+        self.uncertified.clear();
+        self.settled = Round::ZERO;
         self.pruned = Round::ZERO;
         self.behind_reported = Round::ZERO;
     }

@@ -9,7 +9,7 @@ use crate::guard::SignGuard;
 use crate::io::{Now, Output};
 use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
-use crate::record::SignGuardRecord;
+use crate::record::{Record, SignGuardRecord};
 use holdfast_chain::CertificateCollector;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::{
@@ -81,6 +81,8 @@ impl Replica {
             executed_commit: restored.commits.last().map_or(0, |commit| commit.index),
             to_attest: VecDeque::new(),
             anchor_certificate: restored.anchor_certificate.clone(),
+            uncertified: VecDeque::new(),
+            settled: Round::ZERO,
             pruned: Round::ZERO,
             behind_reported: Round::ZERO,
             forwarded_at_ms: now.monotonic_ms,
@@ -95,17 +97,33 @@ impl Replica {
                 // Stored vertices were accepted before; those that are too old now are left out.
                 drop(dag.add(vertex, now.monotonic_ms));
             }
-            if let Some(own) = &restored.own_last {
+            // A store that came from another validator holds that one's vertices as its own.
+            let own = restored.own_last.as_ref();
+            if let Some(own) = own.filter(|own| Some(own.author()) == dag.authority()) {
                 dag.set_own_last(own);
+                replica.guard_stored_vertex(own, &mut out);
             }
             for vertex in dag.own_uncommitted() {
                 replica.mempool.in_flight(vertex.transaction_ids());
             }
             replica.dag = Some(dag);
             replica.attest_after_restart(restored.recent);
+            if let Some(certificate) = restored.anchor_certificate {
+                // The chain stores it if it has not done so.
+                replica.on_certificate(certificate, &mut out);
+            }
             out.era_started = Some(restored.context);
         }
         (replica, out)
+    }
+
+    /// Raises the guard to an own vertex of the store: a crash may have come before that.
+    fn guard_stored_vertex(&mut self, own: &VerifiedVertex, out: &mut Output) {
+        if let Some(guard) = &mut self.guard
+            && guard.raise_to(own.header().era, own.round())
+        {
+            out.persist.push(Record::SignGuard(guard.record().clone()));
+        }
     }
 
     fn restore_between_eras(
@@ -121,6 +139,7 @@ impl Replica {
             certificate: None,
             attestation,
             repeat_at_ms: now.monotonic_ms,
+            asked: 0,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(&attestation, out);

@@ -4,7 +4,7 @@ use super::{COLLECTOR_HEIGHTS_KEPT, Replica, SigningState};
 use crate::io::{Fact, Now, Output};
 use crate::record::Record;
 use holdfast_chain::Collected;
-use holdfast_dag::AddOutcome;
+use holdfast_dag::{AddOutcome, gc_round};
 use holdfast_types::{Attestation, Evidence, Round, VerifiedVertex};
 use std::sync::Arc;
 
@@ -140,7 +140,6 @@ impl Replica {
         let Some(dag) = &mut self.dag else { return };
         let (sub_dags, freed) = dag.try_commit(now.monotonic_ms);
         let dropped = dag.take_dropped_own();
-        let gc_round = dag.gc_round();
         for sub_dag in &sub_dags {
             out.facts.push(Fact::Committed {
                 leader_round: sub_dag.record.leader.round,
@@ -158,19 +157,33 @@ impl Replica {
         for vertex in dropped {
             self.mempool.requeue(vertex.transaction_ids());
         }
-        self.prune(gc_round, out);
+        self.prune(out);
     }
 
-    /// Vertices are kept for another garbage-collection depth, for peers that are behind.
-    fn prune(&mut self, gc_round: Round, out: &mut Output) {
-        let up_to = gc_round.minus(self.config.dag.gc_depth);
-        if up_to.since(self.pruned) >= PRUNE_ROUNDS {
-            self.pruned = up_to;
+    /// Vertices are kept until the blocks that they led to are executed here and certified, as no peer can have these blocks
+    /// from elsewhere before; and for another garbage-collection depth, for peers that are behind.
+    fn prune(&mut self, out: &mut Output) {
+        while let Some((_, round)) = self
+            .uncertified
+            .pop_front_if(|(height, _)| *height <= self.certified)
+        {
+            self.settled = round;
+        }
+        let gc_depth = self.config.dag.gc_depth;
+        let up_to = gc_round(self.settled, gc_depth).minus(gc_depth);
+        if up_to.since(self.pruned) < PRUNE_ROUNDS {
+            return;
+        }
+        let era = self.context.era;
+        if self.pruned == Round::ZERO {
+            // This era has come so far that nobody needs the DAG of the one before it.
             out.persist.push(Record::PruneVertices {
-                era: self.context.era,
-                up_to,
+                era: era.previous(),
+                up_to: Round::MAX,
             });
         }
+        self.pruned = up_to;
+        out.persist.push(Record::PruneVertices { era, up_to });
     }
 
     /// A certificate became known: from attestations or from a peer.

@@ -9,6 +9,7 @@ use holdfast_network::{
     MessageId, NetworkHandle, Penalty, RequestProtocol, Responder, Topic, Verdict,
 };
 use holdfast_replica::Input;
+use holdfast_replica::admission::{VertexPlace, vertex_place};
 use holdfast_storage::Storage;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
 use holdfast_types::wire::{MissingVerticesRequest, TransactionBatch, VerticesResponse};
@@ -157,18 +158,17 @@ impl Verifier {
         let Ok(vertex) = codec::decode::<Vertex>("a vertex", data, VERTEX_BYTES_MAX) else {
             return Verdict::Reject;
         };
-        let era = self.era();
-        let theirs = vertex.signed.header.era;
-        if theirs == era.era.next() {
-            self.core.input(Input::EarlyVertex(Box::new(vertex)));
-            return Verdict::Ignore;
+        match vertex_place(&vertex, &self.era()) {
+            VertexPlace::Running => {}
+            VertexPlace::NextEra => {
+                self.core.input(Input::EarlyVertex(Box::new(vertex)));
+                return Verdict::Ignore;
+            }
+            VertexPlace::OtherEra => return Verdict::Ignore,
         }
-        if theirs != era.era {
-            return Verdict::Ignore;
-        }
-        match VerifiedVertex::verify(vertex, &self.chain, &era, self.scheme.as_ref()) {
-            Ok(verified) => {
-                self.core.input(Input::Vertices(vec![Arc::new(verified)]));
+        match self.verify_vertex(vertex) {
+            Ok(vertex) => {
+                self.core.input(Input::Vertices(vec![vertex]));
                 Verdict::Accept
             }
             Err(reject) => {

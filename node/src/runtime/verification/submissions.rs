@@ -2,13 +2,11 @@
 
 use super::jobs::Verifier;
 use crate::runtime::core_thread::CoreCommand;
-use holdfast_chain::ChainStore;
-use holdfast_ledger::{account, check_transaction};
+use holdfast_replica::admission::{NotSubmitted, submission};
 use holdfast_replica::{Admission, MempoolReject, Origin, Submission, SubmissionResult};
 use holdfast_types::{
     FailureCode, SignedTransaction, TransactionError, TransactionId, VerifiedTransaction,
 };
-use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// An encoded transaction of a client, and who waits for the answer.
@@ -99,28 +97,6 @@ impl Verifier {
         transaction: VerifiedTransaction,
         foreign: bool,
     ) -> Result<Submission, SubmitError> {
-        let store = self.storage.as_ref();
-        let now = self.server.wall_clock();
-        let checked =
-            check_transaction(store, &transaction, now).map_err(|_| SubmitError::Stopping)?;
-        match checked {
-            // Earlier nonces may be on their way; the mempool knows how long to wait.
-            Ok(_) | Err(FailureCode::NonceTooHigh) => {}
-            Err(code) => {
-                let id = transaction.id();
-                let place = store
-                    .transaction_place(&id)
-                    .map_err(|_| SubmitError::Stopping)?;
-                return Err(if place.is_some() {
-                    SubmitError::Executed(id)
-                } else {
-                    SubmitError::Failing(code)
-                });
-            }
-        }
-        let account_nonce = account(store, &transaction.body().sender)
-            .map_err(|_| SubmitError::Stopping)?
-            .map_or(0, |sender| sender.nonce);
         let origin = if foreign {
             Origin::Foreign {
                 eligible_at_ms: self.server.turn_ms(&transaction.id(), &self.era()),
@@ -128,11 +104,14 @@ impl Verifier {
         } else {
             Origin::Local
         };
-        Ok(Submission {
-            transaction: Arc::new(transaction),
-            account_nonce,
-            origin,
-        })
+        let store = self.storage.as_ref();
+        submission(store, transaction, self.server.wall_clock(), origin).map_err(
+            |error| match error {
+                NotSubmitted::Failing(code) => SubmitError::Failing(code),
+                NotSubmitted::Executed(id) => SubmitError::Executed(id),
+                NotSubmitted::Store(_) => SubmitError::Stopping,
+            },
+        )
     }
 }
 

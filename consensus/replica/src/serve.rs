@@ -1,0 +1,68 @@
+//! Answers to peers that ask for vertices.
+
+use crate::stored::RecordStore;
+use holdfast_ledger::StateError;
+use holdfast_types::limits::{FETCH_REFERENCES_MAX, HELD_ROUNDS_MAX};
+use holdfast_types::wire::{MissingVerticesRequest, VerticesRequest, VerticesResponse};
+use holdfast_types::{Era, VertexRef, codec};
+
+/// Why a request is not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The peer's fault.
+    #[error("the request is beyond its limits")]
+    Malformed,
+    #[error(transparent)]
+    Store(#[from] StateError),
+}
+
+/// Those of the vertices asked for by reference that are stored, at most `bytes_max` of them.
+pub fn vertices<S: RecordStore + ?Sized>(
+    store: &S,
+    request: &VerticesRequest,
+    bytes_max: usize,
+) -> Result<VerticesResponse, Refusal> {
+    if request.references.len() > FETCH_REFERENCES_MAX {
+        return Err(Refusal::Malformed);
+    }
+    collect(store, request.era, request.references.iter(), bytes_max)
+}
+
+/// Stored vertices of slots of which the asker holds nothing, at most `bytes_max` of them.
+pub fn missing_vertices<S: RecordStore + ?Sized>(
+    store: &S,
+    request: &MissingVerticesRequest,
+    bytes_max: usize,
+) -> Result<VerticesResponse, Refusal> {
+    if request.held.len() > HELD_ROUNDS_MAX {
+        return Err(Refusal::Malformed);
+    }
+    let reach = u64::try_from(HELD_ROUNDS_MAX).unwrap_or(u64::MAX);
+    let rounds = request.from..request.from.plus(reach);
+    let held = store.vertex_references(request.era, rounds)?;
+    let wanted = held
+        .iter()
+        .filter(|reference| request.wants(reference.round, reference.author));
+    collect(store, request.era, wanted, bytes_max)
+}
+
+fn collect<'a, S: RecordStore + ?Sized>(
+    store: &S,
+    era: Era,
+    references: impl Iterator<Item = &'a VertexRef>,
+    bytes_max: usize,
+) -> Result<VerticesResponse, Refusal> {
+    let mut vertices = Vec::new();
+    let mut bytes = 0usize;
+    for reference in references {
+        let Some(vertex) = store.vertex(era, reference)? else {
+            continue;
+        };
+        bytes = bytes.saturating_add(codec::encoded_len(vertex.vertex()));
+        if bytes > bytes_max {
+            break;
+        }
+        vertices.push(vertex.vertex().clone());
+    }
+    Ok(VerticesResponse { vertices })
+}

@@ -1,0 +1,142 @@
+//! What a replica needs of the store: reading itself back after a restart.
+
+use crate::record::SignGuardRecord;
+use crate::replica::Restored;
+use holdfast_chain::{Chain, ChainStore, last_commits};
+use holdfast_dag::{DagConfig, DagCore, gc_round};
+use holdfast_ledger::{StateError, account};
+use holdfast_types::limits::VERTEX_ATTESTATIONS_MAX;
+use holdfast_types::{
+    AttestationBody, AuthorityIndex, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
+    Height, Round, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
+};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Read access to what [`crate::Record`]s wrote. RocksDB and the simulator's double implement the same contract.
+pub trait RecordStore {
+    /// Stored vertices of `era` above `round`, in the order (round, author, digest).
+    fn vertices_above(&self, era: Era, round: Round) -> Result<Vec<VerifiedVertex>, StateError>;
+
+    /// References of the stored vertices of these rounds, in their order.
+    fn vertex_references(
+        &self,
+        era: Era,
+        rounds: Range<Round>,
+    ) -> Result<Vec<VertexRef>, StateError>;
+
+    /// One stored vertex.
+    fn vertex(&self, era: Era, reference: &VertexRef)
+    -> Result<Option<VerifiedVertex>, StateError>;
+
+    /// The last own vertex of `era`; none if there is none, or if it was pruned.
+    fn last_own_vertex(&self, era: Era) -> Result<Option<VerifiedVertex>, StateError>;
+
+    /// The mempool in the order of arrival.
+    fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError>;
+}
+
+impl Restored {
+    /// What the store knows of consensus, for a replica beside `chain`.
+    pub fn read<S: ChainStore + RecordStore + ?Sized>(
+        store: &S,
+        chain: &Chain,
+        dag: &DagConfig,
+        signer: Option<(Arc<dyn Signer>, SignGuardRecord)>,
+    ) -> Result<Self, StateError> {
+        let context = Arc::clone(chain.era());
+        let at_anchor =
+            chain.head().0 == context.anchor_height && context.anchor_height > Height::ZERO;
+        let mut anchor_certificate = store.certificate(context.anchor_height)?;
+        let commits = last_commits(store, &context, DagCore::commits_needed(dag))?;
+        let floor = commits.last().map_or(Round::ZERO, |commit| {
+            gc_round(commit.leader.round, dag.gc_depth)
+        });
+        let vertices = store.vertices_above(context.era, floor)?;
+        // A vertex of the era was accepted, so the era had begun: only the certificate did not reach the disk.
+        let has_begun = !vertices.is_empty();
+        if anchor_certificate.is_none() {
+            let me = signer
+                .as_ref()
+                .and_then(|(signer, _)| context.committee.authority_of_key(&signer.public_key()));
+            anchor_certificate = carried_certificate(&vertices, me, &context);
+        }
+        let ended = if at_anchor && anchor_certificate.is_none() && !has_begun {
+            store.era(context.era.previous())?.map(Arc::new)
+        } else {
+            None
+        };
+        Ok(Self {
+            recent: recent_attestations(store, chain, ended.as_deref())?,
+            vertices: vertices.into_iter().map(Arc::new).collect(),
+            own_last: store.last_own_vertex(context.era)?.map(Arc::new),
+            context,
+            ended,
+            commits,
+            anchor_certificate,
+            certified: chain.certified(),
+            signer,
+            mempool: mempool(store)?,
+        })
+    }
+}
+
+/// The certificate of the era's anchor, as the first own vertex of the era carries it. Vertices are written in another batch
+/// than certificates, and it may be that nobody else has it.
+fn carried_certificate(
+    vertices: &[VerifiedVertex],
+    me: Option<AuthorityIndex>,
+    context: &EraContext,
+) -> Option<Certificate> {
+    let own = vertices.iter().filter(|vertex| Some(vertex.author()) == me);
+    own.filter_map(|vertex| vertex.payload().anchor_certificate.as_ref())
+        .find(|certificate| certificate.body.block == context.anchor)
+        .cloned()
+}
+
+/// The last blocks as this validator would attest them: of the running era, or the last of the era that ended.
+fn recent_attestations<S: ChainStore + ?Sized>(
+    store: &S,
+    chain: &Chain,
+    ended: Option<&EraContext>,
+) -> Result<Vec<AttestationBody>, StateError> {
+    let head = chain.head().0;
+    let reach = u64::try_from(VERTEX_ATTESTATIONS_MAX).unwrap_or(u64::MAX);
+    let first_of_era = chain.era().anchor_height.next();
+    let mut height = if ended.is_some() {
+        head
+    } else {
+        first_of_era.max(head.minus(reach).next())
+    };
+    let mut bodies = Vec::new();
+    while height <= head && height > Height::ZERO {
+        if let (Some(block), Some(id)) = (store.block_at(height)?, store.block_id_at(height)?) {
+            bodies.push(AttestationBody {
+                era: block.header.era,
+                height,
+                block: id,
+                commit: match block.header.origin {
+                    BlockOrigin::Dag { commit, .. } => commit,
+                    BlockOrigin::Genesis => CommitDigest::default(),
+                },
+                state_root: block.header.state_root,
+            });
+        }
+        height = height.next();
+    }
+    Ok(bodies)
+}
+
+fn mempool<S: ChainStore + RecordStore + ?Sized>(
+    store: &S,
+) -> Result<Vec<(Arc<VerifiedTransaction>, u64)>, StateError> {
+    let stored = store.mempool()?;
+    let mut queued = Vec::with_capacity(stored.len());
+    for transaction in stored {
+        // Without its account the transaction can only fail; the mempool is not the place to say so.
+        if let Some(sender) = account(store, &transaction.body().sender)? {
+            queued.push((Arc::new(transaction), sender.nonce));
+        }
+    }
+    Ok(queued)
+}

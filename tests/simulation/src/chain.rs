@@ -1,0 +1,129 @@
+//! The chain of a simulation: its accounts, validators and block 0.
+
+use crate::keys::FastKey;
+use holdfast_chain::{ChainBatch, genesis_batch};
+use holdfast_genesis::{GenesisTime, NewChain, Template, block_of_state};
+use holdfast_ledger::{GenesisAccount, GenesisState, GenesisValidator};
+use holdfast_types::{AccountName, Amount, ChainId, EraContext, Parameters, Signer, TimestampMs};
+use std::sync::Arc;
+
+/// Wall clock at the start of every simulation.
+pub const START: TimestampMs = TimestampMs(1_800_000_000_000);
+const CHAIN: ChainId = ChainId::new([0x51; 32]);
+const CLIENT_BALANCE: Amount = 1_000_000_000_000;
+const FIRST_CLIENT_KEY: u64 = 10_000;
+const EMERGENCY_KEY: u64 = 20_000;
+
+/// What a chain is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainPlan {
+    /// Members of the first committee.
+    pub validators: usize,
+    /// Registered validators without a signing key.
+    pub standby: usize,
+    pub clients: usize,
+    pub epoch_ms: u64,
+    pub gc_depth: u64,
+    pub leader_timeout_ms: u64,
+}
+
+/// A chain that nodes can start from.
+#[derive(Clone, Debug)]
+pub struct SimulatedChain {
+    pub id: ChainId,
+    pub parameters: Arc<Parameters>,
+    pub era: EraContext,
+    pub genesis: ChainBatch,
+}
+
+/// The account of validator number `number`; names sort as their numbers do.
+#[must_use]
+pub fn validator_account(number: usize) -> AccountName {
+    account(&format!("validator-{number:03}"))
+}
+
+/// The account of client number `number`.
+#[must_use]
+pub fn client_account(number: usize) -> AccountName {
+    account(&format!("client-{number:03}"))
+}
+
+fn account(name: &str) -> AccountName {
+    AccountName::new(name).expect("the name obeys the rule")
+}
+
+/// The signing key of validator number `number`, also the key of its account: in a simulation nobody steals it.
+#[must_use]
+pub fn validator_key(number: usize) -> FastKey {
+    FastKey::new(number as u64 + 1)
+}
+
+/// The key of a client's account.
+#[must_use]
+pub fn client_key(number: usize) -> FastKey {
+    FastKey::new(FIRST_CLIENT_KEY + number as u64)
+}
+
+impl SimulatedChain {
+    /// # Panics
+    /// If the plan makes no valid chain.
+    #[must_use]
+    pub fn new(plan: &ChainPlan) -> Self {
+        let state = state(plan);
+        let parameters = Arc::new(state.parameters.clone());
+        let block = block_of_state(&state).expect("the plan makes a valid chain");
+        Self {
+            id: CHAIN,
+            parameters,
+            era: block.era.clone(),
+            genesis: genesis_batch(block.id, block.block, block.changes, block.era),
+        }
+    }
+}
+
+fn parameters(plan: &ChainPlan) -> Parameters {
+    let document = Template::Devnet.document(NewChain {
+        chain_name: "simulation".to_owned(),
+        genesis_time: GenesisTime(START),
+        notes: String::new(),
+        emergency_key: FastKey::new(EMERGENCY_KEY).public_key(),
+        governance_keys: vec![FastKey::new(EMERGENCY_KEY + 1).public_key()],
+        governance_threshold: None,
+        accounts: Vec::new(),
+        validators: Vec::new(),
+        treasury: 0,
+    });
+    let mut parameters = document.parameters;
+    let registered = plan.validators + plan.standby;
+    parameters.max_validators = u16::try_from(registered).expect("a simulation is small");
+    parameters.epoch_duration_ms = plan.epoch_ms;
+    parameters.dag.gc_depth = plan.gc_depth;
+    parameters.dag.leader_timeout_ms = plan.leader_timeout_ms;
+    parameters
+}
+
+fn state(plan: &ChainPlan) -> GenesisState {
+    let parameters = parameters(plan);
+    let registered = plan.validators + plan.standby;
+    let clients = (0..plan.clients).map(|number| (client_account(number), client_key(number)));
+    let owners = (0..registered).map(|number| (validator_account(number), validator_key(number)));
+    let accounts = clients.chain(owners).map(|(name, key)| GenesisAccount {
+        name,
+        key: key.public_key(),
+        balance: CLIENT_BALANCE,
+    });
+    let validators = (0..registered).map(|number| GenesisValidator {
+        account: validator_account(number),
+        signing_key: (number < plan.validators).then(|| validator_key(number).public_key()),
+        stake: 2 * parameters.staking.min_validator_stake,
+        url: b"https://validator.example".to_vec(),
+    });
+    GenesisState {
+        chain: CHAIN,
+        timestamp: START,
+        accounts: accounts.collect(),
+        validators: validators.collect(),
+        treasury: 1_000,
+        parameters,
+    }
+}

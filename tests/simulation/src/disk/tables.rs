@@ -1,0 +1,368 @@
+//! The tables of a disk: the contract of the node's store, in memory.
+
+use super::Write;
+use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
+use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
+use holdfast_replica::{Record, RecordStore};
+use holdfast_types::{
+    AuthorityIndex, Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
+    Height, Receipt, Round, TransactionId, VerifiedTransaction, VerifiedVertex, VertexDigest,
+    VertexRef,
+};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+struct Row {
+    id: BlockId,
+    block: Arc<Block>,
+    ids: Arc<[TransactionId]>,
+    receipts: Arc<[Receipt]>,
+    undo: Arc<UndoRecord>,
+}
+
+/// All that a node stores, the sign guard apart.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// The applied branch, from genesis on.
+    rows: Vec<Row>,
+    values: BTreeMap<Vec<u8>, Vec<u8>>,
+    tree_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
+    forks: BTreeMap<(Height, BlockId), Arc<Block>>,
+    irreversible: Height,
+    certificates: BTreeMap<(Height, BlockId), Certificate>,
+    certified: Height,
+    eras: BTreeMap<Era, EraContext>,
+    places: BTreeMap<TransactionId, (Height, u32)>,
+    vertices: BTreeMap<(Era, VertexRef), Arc<VerifiedVertex>>,
+    own_last: BTreeMap<Era, VertexRef>,
+    mempool: BTreeMap<u64, Arc<VerifiedTransaction>>,
+    sequences: BTreeMap<TransactionId, u64>,
+    sequence_next: u64,
+}
+
+impl Tables {
+    pub(super) fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Chain(batch) => self.apply_batch(batch),
+            Write::Records(records) => {
+                for record in records.iter() {
+                    self.apply_record(record);
+                }
+            }
+        }
+    }
+
+    fn apply_batch(&mut self, batch: &ChainBatch) {
+        for _ in &batch.pop {
+            self.pop();
+        }
+        for applied in &batch.apply {
+            self.push(applied);
+        }
+        for (id, block) in &batch.insert_forks {
+            let key = (block.header.height, *id);
+            self.forks.insert(key, Arc::new(block.clone()));
+        }
+        for key in &batch.remove_forks {
+            self.forks.remove(key);
+        }
+        if let Some(height) = batch.irreversible {
+            self.irreversible = self.irreversible.max(height);
+        }
+        for certificate in &batch.certificates {
+            let body = certificate.body;
+            self.certificates
+                .insert((body.height, body.block), certificate.clone());
+        }
+        self.certified = self.highest_certified();
+        for era in &batch.start_eras {
+            self.eras.insert(era.era, era.clone());
+        }
+    }
+
+    fn push(&mut self, applied: &AppliedBlock) {
+        let height = applied.block.header.height;
+        assert_eq!(
+            height.0,
+            self.rows.len() as u64,
+            "a block continues the head"
+        );
+        self.change(&applied.changes);
+        for (index, id) in (0u32..).zip(&applied.transaction_ids) {
+            self.places.entry(*id).or_insert((height, index));
+        }
+        self.rows.push(Row {
+            id: applied.id,
+            block: Arc::new(applied.block.clone()),
+            ids: applied.transaction_ids.clone().into(),
+            receipts: applied.receipts.clone().into(),
+            undo: Arc::new(applied.undo.clone()),
+        });
+    }
+
+    fn pop(&mut self) {
+        let row = self.rows.pop().expect("a popped block is the head");
+        let height = row.block.header.height;
+        let undo = UndoRecord::clone(&row.undo);
+        let changes = undo.changes(self).expect("memory reads");
+        self.change(&changes);
+        for id in row.ids.iter() {
+            if self.places.get(id).is_some_and(|(at, _)| *at == height) {
+                self.places.remove(id);
+            }
+        }
+        self.irreversible = self.irreversible.min(height.previous());
+        self.forks.insert((height, row.id), row.block);
+    }
+
+    fn change(&mut self, changes: &StateChanges) {
+        write(&mut self.values, &changes.values);
+        write(&mut self.tree_nodes, &changes.tree_nodes);
+    }
+
+    fn highest_certified(&self) -> Height {
+        let mut certificates = self.certificates.keys().rev();
+        certificates
+            .find(|(height, id)| self.row(*height).is_some_and(|row| row.id == *id))
+            .map(|(height, _)| *height)
+            .unwrap_or_default()
+    }
+
+    fn apply_record(&mut self, record: &Record) {
+        match record {
+            Record::SignGuard(_) => unreachable!("the guard is a file of its own"),
+            Record::OwnVertex(vertex) => {
+                let last = self.own_last.entry(vertex.header().era);
+                let last = last.or_insert_with(|| vertex.reference());
+                *last = vertex.reference().max(*last);
+                self.put_vertex(vertex);
+            }
+            Record::PeerVertex(vertex) => self.put_vertex(vertex),
+            Record::PruneVertices { era, up_to } => {
+                let end = (*era, first_of(up_to.next()));
+                let pruned = self.vertices.range((*era, first_of(Round::ZERO))..end);
+                for key in pruned.map(|(key, _)| *key).collect::<Vec<_>>() {
+                    self.vertices.remove(&key);
+                }
+            }
+            Record::MempoolInsert(transaction) => {
+                let next = self.sequence_next;
+                let sequence = *self.sequences.entry(transaction.id()).or_insert(next);
+                self.sequence_next += u64::from(sequence == next);
+                self.mempool.insert(sequence, Arc::clone(transaction));
+            }
+            Record::MempoolRemove(ids) => {
+                for id in ids {
+                    if let Some(sequence) = self.sequences.remove(id) {
+                        self.mempool.remove(&sequence);
+                    }
+                }
+            }
+        }
+    }
+
+    fn put_vertex(&mut self, vertex: &Arc<VerifiedVertex>) {
+        let key = (vertex.header().era, vertex.reference());
+        self.vertices.insert(key, Arc::clone(vertex));
+    }
+
+    fn row(&self, height: Height) -> Option<&Row> {
+        self.rows.get(usize::try_from(height.0).ok()?)
+    }
+
+    /// Consecutive blocks of the applied branch.
+    #[must_use]
+    pub fn blocks_from(&self, from: Height, count: usize) -> Vec<Block> {
+        let first = usize::try_from(from.0).unwrap_or(usize::MAX);
+        let rows = self.rows.iter().skip(first).take(count);
+        rows.map(|row| Block::clone(&row.block)).collect()
+    }
+
+    /// True if the mempool holds the transaction.
+    #[must_use]
+    pub fn queues(&self, id: &TransactionId) -> bool {
+        self.sequences.contains_key(id)
+    }
+
+    /// True if the vertex is stored.
+    #[must_use]
+    pub fn holds(&self, era: Era, reference: VertexRef) -> bool {
+        self.vertices.contains_key(&(era, reference))
+    }
+
+    /// Keys and values of the state.
+    pub fn state(&self) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        self.values.iter()
+    }
+}
+
+/// The lowest reference of a round.
+fn first_of(round: Round) -> VertexRef {
+    VertexRef {
+        round,
+        author: AuthorityIndex::ZERO,
+        digest: VertexDigest::default(),
+    }
+}
+
+impl StateStore for Tables {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.values.get(key).cloned())
+    }
+
+    fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.tree_nodes.get(key).cloned())
+    }
+}
+
+impl ChainStore for Tables {
+    fn head(&self) -> Result<Option<(Height, BlockId)>, StateError> {
+        let last = self.rows.last();
+        Ok(last.map(|row| (row.block.header.height, row.id)))
+    }
+
+    fn irreversible_height(&self) -> Result<Height, StateError> {
+        Ok(self.irreversible)
+    }
+
+    fn certified_height(&self) -> Result<Height, StateError> {
+        Ok(self.certified)
+    }
+
+    fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {
+        Ok(self.row(height).map(|row| Block::clone(&row.block)))
+    }
+
+    fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, StateError> {
+        Ok(self.row(height).map(|row| row.id))
+    }
+
+    fn block(&self, id: &BlockId) -> Result<Option<Block>, StateError> {
+        let applied = self.rows.iter().rev().find(|row| row.id == *id);
+        let fork = || self.forks.iter().find(|((_, fork), _)| fork == id);
+        let block = applied
+            .map(|row| &row.block)
+            .or_else(|| fork().map(|(_, block)| block));
+        Ok(block.map(|block| Block::clone(block)))
+    }
+
+    fn fork_blocks(&self) -> Result<Vec<(BlockId, Block)>, StateError> {
+        let reversible = self
+            .rows
+            .iter()
+            .filter(|row| row.block.header.height > self.irreversible)
+            .map(|row| (row.id, &row.block));
+        let others = self.forks.iter().map(|((_, id), block)| (*id, block));
+        Ok(reversible
+            .chain(others)
+            .map(|(id, block)| (id, Block::clone(block)))
+            .collect())
+    }
+
+    fn undo(&self, height: Height) -> Result<Option<UndoRecord>, StateError> {
+        Ok(self.row(height).map(|row| UndoRecord::clone(&row.undo)))
+    }
+
+    fn certificate(&self, height: Height) -> Result<Option<Certificate>, StateError> {
+        let row = self.row(height);
+        Ok(row.and_then(|row| self.certificates.get(&(height, row.id)).cloned()))
+    }
+
+    fn certificate_at_or_above(&self, height: Height) -> Result<Option<Certificate>, StateError> {
+        let from = (height, BlockId::default());
+        let mut certificates = self.certificates.range(from..);
+        Ok(certificates
+            .find(|((height, id), _)| self.row(*height).is_none_or(|row| row.id == *id))
+            .map(|(_, certificate)| certificate.clone()))
+    }
+
+    fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
+        let from = (height.next(), BlockId::default());
+        let above = self.certificates.range(from..);
+        Ok(above.map(|(_, certificate)| certificate.clone()).collect())
+    }
+
+    fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {
+        Ok(self.eras.get(&era).cloned())
+    }
+
+    fn latest_era(&self) -> Result<Option<EraContext>, StateError> {
+        let anchored = |era: &&EraContext| {
+            self.row(era.anchor_height)
+                .is_some_and(|row| row.id == era.anchor)
+        };
+        Ok(self.eras.values().rev().find(anchored).cloned())
+    }
+
+    fn commit_digest_at(&self, height: Height) -> Result<Option<CommitDigest>, StateError> {
+        Ok(self
+            .row(height)
+            .and_then(|row| match row.block.header.origin {
+                BlockOrigin::Dag { commit, .. } => Some(commit),
+                BlockOrigin::Genesis => None,
+            }))
+    }
+
+    fn transaction_place(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
+        Ok(self.places.get(id).copied())
+    }
+
+    fn receipts_at(&self, height: Height) -> Result<Option<Vec<Receipt>>, StateError> {
+        Ok(self.row(height).map(|row| row.receipts.to_vec()))
+    }
+}
+
+impl RecordStore for Tables {
+    fn vertices_above(&self, era: Era, round: Round) -> Result<Vec<VerifiedVertex>, StateError> {
+        let from = (era, first_of(round.next()));
+        let above = self.vertices.range(from..);
+        Ok(above
+            .take_while(|((of, _), _)| *of == era)
+            .map(|(_, vertex)| VerifiedVertex::clone(vertex))
+            .collect())
+    }
+
+    fn vertex_references(
+        &self,
+        era: Era,
+        rounds: Range<Round>,
+    ) -> Result<Vec<VertexRef>, StateError> {
+        let from = (era, first_of(rounds.start));
+        let end = (era, first_of(rounds.end));
+        let range = self.vertices.range(from..end);
+        Ok(range.map(|((_, reference), _)| *reference).collect())
+    }
+
+    fn vertex(
+        &self,
+        era: Era,
+        reference: &VertexRef,
+    ) -> Result<Option<VerifiedVertex>, StateError> {
+        let stored = self.vertices.get(&(era, *reference));
+        Ok(stored.map(|vertex| VerifiedVertex::clone(vertex)))
+    }
+
+    fn last_own_vertex(&self, era: Era) -> Result<Option<VerifiedVertex>, StateError> {
+        let last = self.own_last.get(&era);
+        let stored = last.and_then(|last| self.vertices.get(&(era, *last)));
+        Ok(stored.map(|vertex| VerifiedVertex::clone(vertex)))
+    }
+
+    fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError> {
+        let queued = self.mempool.values();
+        Ok(queued
+            .map(|transaction| VerifiedTransaction::clone(transaction))
+            .collect())
+    }
+}
+
+fn write(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: &[(Vec<u8>, Option<Vec<u8>>)]) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => map.insert(key.clone(), value.clone()),
+            None => map.remove(key),
+        };
+    }
+}

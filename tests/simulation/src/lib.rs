@@ -1,0 +1,28 @@
+//! Whole networks in one process and in virtual time.
+//!
+//! The nodes are the product's: its replica, chain and ledger, and the parts of its shell that decide something. What is
+//! simulated is what surrounds them: disk, network, clock and clients. Everything that a run does follows from its seed, so
+//! a failure replays.
+//!
+//! * [`world`]: nodes and what is to happen; [`disk`]: what a crash leaves; [`network`]: what a link does.
+//! * [`oracle`]: what must hold after every event. [`run`]: what must hold in the end.
+//! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave.
+
+pub mod byzantine;
+pub mod chain;
+pub mod client;
+pub mod disk;
+pub mod keys;
+pub mod message;
+pub mod network;
+pub mod node;
+pub mod oracle;
+pub mod profile;
+pub mod random;
+pub mod run;
+pub mod trace;
+pub mod world;
+
+pub use profile::{PROFILES, Profile};
+pub use run::{Report, Verdict, run};
+pub use world::{Plan, World};

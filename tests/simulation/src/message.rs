@@ -1,0 +1,108 @@
+//! What travels between simulated nodes.
+
+use holdfast_types::wire::{
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, MissingVerticesRequest,
+    PeerStatus, VerticesRequest, VerticesResponse,
+};
+use holdfast_types::{Attestation, Evidence, SignedTransaction, VerifiedVertex, VertexRef, codec};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Position of a node in its world.
+pub type NodeId = usize;
+
+/// A gossiped message.
+#[derive(Clone, Debug)]
+pub enum Gossip {
+    Vertex(Arc<VerifiedVertex>),
+    Attestation(Box<Attestation>),
+    Evidence(Box<Evidence>),
+    Transactions(Arc<[SignedTransaction]>),
+}
+
+/// A gossiped message with the hash of its content, by which it is passed on once only.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    pub id: u64,
+    pub gossip: Gossip,
+}
+
+impl Envelope {
+    #[must_use]
+    pub fn new(gossip: Gossip) -> Self {
+        let id = match &gossip {
+            Gossip::Vertex(vertex) => hash(vertex.reference().digest.as_bytes()),
+            Gossip::Attestation(attestation) => hash(&codec::encode(attestation.as_ref())),
+            Gossip::Evidence(evidence) => hash(&codec::encode(evidence.as_ref())),
+            Gossip::Transactions(transactions) => hash(&codec::encode(transactions.as_ref())),
+        };
+        Self { id, gossip }
+    }
+
+    /// How long the network of a node remembers the message, in ms of its duplicate cache.
+    #[must_use]
+    pub const fn remembered_ms(&self) -> u64 {
+        match self.gossip {
+            Gossip::Vertex(_) | Gossip::Attestation(_) | Gossip::Evidence(_) => 60_000,
+            Gossip::Transactions(_) => 20_000,
+        }
+    }
+}
+
+/// FNV-1a: not against an adversary, but the same on every machine.
+#[must_use]
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// A question to one peer.
+#[derive(Clone, Debug)]
+pub enum Request {
+    Vertices(VerticesRequest),
+    Missing(MissingVerticesRequest),
+    Blocks(BlocksRequest),
+    Certificate(CertificateRequest),
+    Status,
+}
+
+/// Its answer.
+#[derive(Clone, Debug)]
+pub enum Response {
+    Vertices(VerticesResponse),
+    Blocks(BlocksResponse),
+    Certificate(CertificateResponse),
+    Status(PeerStatus),
+}
+
+/// What an answer with vertices may hold.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    References(BTreeSet<VertexRef>),
+    Missing(MissingVerticesRequest),
+}
+
+impl Asked {
+    #[must_use]
+    pub fn covers(&self, reference: &VertexRef) -> bool {
+        match self {
+            Self::References(references) => references.contains(reference),
+            Self::Missing(request) => request.wants(reference.round, reference.author),
+        }
+    }
+}
+
+/// What one link carries.
+#[derive(Clone, Debug)]
+pub enum Packet {
+    Gossip(Arc<Envelope>),
+    Request {
+        ticket: u64,
+        request: Arc<Request>,
+    },
+    Response {
+        ticket: u64,
+        response: Arc<Response>,
+    },
+}

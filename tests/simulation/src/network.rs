@@ -1,0 +1,127 @@
+//! The links between nodes: latency, loss, duplication, reordering and partitions.
+
+use crate::message::NodeId;
+use crate::random::Random;
+
+/// How long a message travels, in ms.
+#[derive(Clone, Copy, Debug)]
+pub enum Latency {
+    Constant(u64),
+    Uniform(u64, u64),
+    /// Mostly between the first two, in so many of a thousand cases between the last two.
+    Bimodal {
+        usual: (u64, u64),
+        slow: (u64, u64),
+        slow_per_mille: u64,
+    },
+}
+
+impl Latency {
+    fn draw(self, random: &mut Random) -> u64 {
+        match self {
+            Self::Constant(ms) => ms,
+            Self::Uniform(low, high) => random.between((low, high)),
+            Self::Bimodal {
+                usual,
+                slow,
+                slow_per_mille,
+            } => {
+                let range = if random.chance(slow_per_mille) {
+                    slow
+                } else {
+                    usual
+                };
+                random.between(range)
+            }
+        }
+    }
+}
+
+/// What all links of a network have in common. Each message draws its own latency, so they overtake each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Links {
+    pub latency: Latency,
+    /// Each link adds a constant of its own up to this, in ms: some nodes are far apart.
+    pub distance_ms: u64,
+    pub loss_per_mille: u64,
+    pub duplicate_per_mille: u64,
+}
+
+/// The links.
+#[derive(Debug)]
+pub struct Network {
+    links: Links,
+    random: Random,
+    size: usize,
+    distances: Vec<u64>,
+    /// By sender and receiver: nothing gets through.
+    cut: Vec<bool>,
+    healed: bool,
+}
+
+impl Network {
+    #[must_use]
+    pub fn new(links: Links, size: usize, mut random: Random) -> Self {
+        let mut distances = vec![0; size * size];
+        for a in 0..size {
+            for b in 0..a {
+                let distance = random.between((0, links.distance_ms));
+                distances[a * size + b] = distance;
+                distances[b * size + a] = distance;
+            }
+        }
+        Self {
+            links,
+            random,
+            size,
+            distances,
+            cut: vec![false; size * size],
+            healed: false,
+        }
+    }
+
+    /// Delays after which copies of a message arrive: none if it is lost.
+    pub fn copies(&mut self, from: NodeId, to: NodeId) -> impl Iterator<Item = u64> + use<> {
+        let link = from * self.size + to;
+        let mut delays = [None, None];
+        let lost = !self.healed && self.random.chance(self.links.loss_per_mille);
+        if !self.cut[link] && !lost {
+            let distance = self.distances[link];
+            delays[0] = Some(distance + self.links.latency.draw(&mut self.random));
+            if !self.healed && self.random.chance(self.links.duplicate_per_mille) {
+                delays[1] = Some(distance + self.links.latency.draw(&mut self.random));
+            }
+        }
+        delays.into_iter().flatten()
+    }
+
+    /// Cuts or mends the way from one node to another; the way back is another one.
+    pub fn set_cut(&mut self, from: NodeId, to: NodeId, cut: bool) {
+        self.cut[from * self.size + to] = cut;
+    }
+
+    /// Only nodes of the same group hear each other.
+    pub fn partition(&mut self, groups: &[usize]) {
+        for from in 0..self.size {
+            for to in 0..self.size {
+                self.set_cut(from, to, groups[from] != groups[to]);
+            }
+        }
+    }
+
+    /// Mends all ways.
+    pub fn mend(&mut self) {
+        self.cut.fill(false);
+    }
+
+    /// Mends all ways and loses nothing from now on.
+    pub fn heal(&mut self) {
+        self.mend();
+        self.healed = true;
+    }
+
+    #[must_use]
+    pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.cut[from * self.size + to]
+    }
+}

@@ -1,0 +1,235 @@
+//! One simulated node: the replica and the chain of the product on a disk in memory.
+
+use crate::byzantine::Behaviour;
+use crate::chain::{START, SimulatedChain};
+use crate::disk::{Disk, Loss};
+use crate::keys::{FastKey, FastScheme};
+use crate::message::{Asked, NodeId};
+use holdfast_chain::{Chain, ChainError};
+use holdfast_dag::SubDag;
+use holdfast_replica::{MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard};
+use holdfast_types::wire::{BlocksResponse, PeerStatus};
+use holdfast_types::{Certificate, EraContext, Height, Signer, TimestampMs};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Where in the writing of an output a node dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CrashPoint {
+    /// Records are to be written.
+    BeforeWrite,
+    /// They are written, not synced.
+    BeforeSync,
+    /// They are durable, the sign guard is not raised.
+    BeforeGuard,
+    /// All is durable, nothing was sent.
+    BeforeSend,
+    /// A block is written, the replica does not know.
+    AfterBlock,
+}
+
+impl CrashPoint {
+    pub const ALL: [Self; 5] = [
+        Self::BeforeWrite,
+        Self::BeforeSync,
+        Self::BeforeGuard,
+        Self::BeforeSend,
+        Self::AfterBlock,
+    ];
+}
+
+/// The wall clock of a node; its monotonic clock is true.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    pub ahead_ms: i64,
+}
+
+impl Clock {
+    fn wall(self, now_ms: u64) -> TimestampMs {
+        TimestampMs((START.0 + now_ms).saturating_add_signed(self.ahead_ms))
+    }
+}
+
+/// What the execution half has to do.
+#[derive(Debug)]
+pub enum Execution {
+    Commit(SubDag),
+    Certificate(Certificate),
+    Range {
+        from: NodeId,
+        response: BlocksResponse,
+    },
+}
+
+/// A question that waits for its answer.
+#[derive(Debug)]
+pub struct Pending {
+    pub to: NodeId,
+    pub purpose: Purpose,
+}
+
+/// Why a peer was asked.
+#[derive(Debug)]
+pub enum Purpose {
+    Vertices(Asked),
+    Certificate,
+    Status,
+    Blocks,
+}
+
+/// Where catching up stands.
+#[derive(Debug)]
+pub enum SyncState {
+    Idle,
+    Polling {
+        waiting: usize,
+        answers: Vec<(NodeId, PeerStatus)>,
+    },
+    /// Asked for blocks, or executing them.
+    Fetching,
+}
+
+/// What is lost when the process ends.
+#[derive(Debug)]
+pub struct Running {
+    pub replica: Replica,
+    pub chain: Chain,
+    /// The era that vertices are verified against.
+    pub era: Arc<EraContext>,
+    pub started_ms: u64,
+    pub execution: VecDeque<Execution>,
+    /// By content: until when the network remembers what it has passed on.
+    pub seen: BTreeMap<u64, u64>,
+    pub seen_order: VecDeque<(u64, u64)>,
+    pub pending: BTreeMap<u64, Pending>,
+    pub sync: SyncState,
+    /// Peers that were no help, until when.
+    pub avoided: BTreeMap<NodeId, u64>,
+    pub head_changed_ms: u64,
+    /// The wake-up that counts.
+    pub wake_at_ms: Option<u64>,
+    pub crash_at: Option<(CrashPoint, Loss)>,
+    pub highest_certified: Height,
+}
+
+impl Running {
+    /// True if a message of this content is new; it is remembered for a while.
+    pub fn remember(&mut self, now_ms: u64, id: u64, for_ms: u64) -> bool {
+        while let Some((until_ms, old)) = self.seen_order.front().copied() {
+            if until_ms > now_ms {
+                break;
+            }
+            self.seen_order.pop_front();
+            if self.seen.get(&old) == Some(&until_ms) {
+                self.seen.remove(&old);
+            }
+        }
+        if self
+            .seen
+            .get(&id)
+            .is_some_and(|until_ms| *until_ms > now_ms)
+        {
+            return false;
+        }
+        self.seen.insert(id, now_ms + for_ms);
+        self.seen_order.push_back((now_ms + for_ms, id));
+        true
+    }
+}
+
+/// A node, up or down.
+#[derive(Debug)]
+pub struct Node {
+    pub id: NodeId,
+    /// None: a follower.
+    pub key: Option<FastKey>,
+    pub disk: Disk,
+    pub clock: Clock,
+    pub peers: Vec<NodeId>,
+    /// None: honest.
+    pub behaviour: Option<Box<dyn Behaviour>>,
+    /// Counts the starts: what was meant for an earlier process does not reach a later one.
+    pub incarnation: u32,
+    pub running: Option<Box<Running>>,
+}
+
+impl Node {
+    #[must_use]
+    pub fn new(id: NodeId, key: Option<FastKey>, chain: &SimulatedChain) -> Self {
+        let guard = key.map(|key| SignGuard::empty(key.public_key()).record().clone());
+        Self {
+            id,
+            key,
+            disk: Disk::new(chain.genesis.clone(), guard),
+            clock: Clock::default(),
+            peers: Vec::new(),
+            behaviour: None,
+            incarnation: 0,
+            running: None,
+        }
+    }
+
+    #[must_use]
+    pub fn is_honest(&self) -> bool {
+        self.behaviour.is_none()
+    }
+
+    /// The time as the replica of this node wants it.
+    #[must_use]
+    pub fn now(&self, now_ms: u64) -> Now {
+        let started_ms = self.running.as_ref().map_or(now_ms, |r| r.started_ms);
+        Now {
+            monotonic_ms: now_ms - started_ms,
+            wall: self.clock.wall(now_ms),
+        }
+    }
+
+    /// Starts the process from what is on the disk; the output of the restored replica has to be carried out.
+    ///
+    /// # Errors
+    /// If the disk holds no chain to start from.
+    pub fn start(&mut self, now_ms: u64, chain: &SimulatedChain) -> Result<Output, ChainError> {
+        let opened = Chain::open(
+            self.disk.now(),
+            chain.id,
+            Arc::clone(&chain.parameters),
+            Arc::new(FastScheme),
+        )?;
+        let config = ReplicaConfig::new(chain.id, &chain.parameters, mempool_config(chain));
+        let signer = self.key.zip(self.disk.guard().cloned());
+        let signer = signer.map(|(key, guard)| (Arc::new(key) as Arc<dyn Signer>, guard));
+        let restored = Restored::read(self.disk.now(), &opened, &config.dag, signer)?;
+        self.running = None;
+        let (replica, first) = Replica::restore(config, restored, self.now(now_ms));
+        self.incarnation += 1;
+        self.running = Some(Box::new(Running {
+            era: Arc::clone(replica.context()),
+            highest_certified: opened.certified(),
+            replica,
+            chain: opened,
+            started_ms: now_ms,
+            execution: VecDeque::new(),
+            seen: BTreeMap::new(),
+            seen_order: VecDeque::new(),
+            pending: BTreeMap::new(),
+            sync: SyncState::Idle,
+            avoided: BTreeMap::new(),
+            head_changed_ms: now_ms,
+            wake_at_ms: None,
+            crash_at: None,
+        }));
+        Ok(first)
+    }
+}
+
+/// As the node's shell makes it, with room for what a simulation submits.
+fn mempool_config(chain: &SimulatedChain) -> MempoolConfig {
+    MempoolConfig {
+        transactions_max: 10_000,
+        bytes_max: 4 * 1024 * 1024,
+        per_sender_max: 64,
+        nonce_gap_max: 64,
+        gap_lifetime_blocks: chain.parameters.dag.gc_depth * 4,
+        foreign_delay_ms: 2_000,
+    }
+}

@@ -1,0 +1,54 @@
+//! Money, recounted from the whole state.
+
+use crate::disk::Tables;
+use holdfast_ledger::objects::{Account, StateObject, Validator};
+use holdfast_ledger::{DynamicProperties, dynamic_properties};
+
+const ACCOUNT_PREFIX: u8 = 0x10;
+const VALIDATOR_PREFIX: u8 = 0x11;
+
+/// Counts the money.
+#[derive(Debug)]
+pub(super) struct Supply {
+    last: u64,
+}
+
+impl Supply {
+    #[must_use]
+    pub(super) fn new(genesis: &Tables) -> Self {
+        Self {
+            last: properties(genesis).total_supply,
+        }
+    }
+
+    /// All money is somewhere, and there is no more than before: only a slash burns some.
+    pub(super) fn check(&mut self, tables: &Tables) -> Result<(), String> {
+        let properties = properties(tables);
+        let mut counted = properties.treasury;
+        for (key, value) in tables.state() {
+            counted += match key[0] {
+                ACCOUNT_PREFIX => Account::decode(value).expect("an account").balance,
+                VALIDATOR_PREFIX => {
+                    let validator = Validator::decode(value).expect("a validator");
+                    validator.bonded.amount + validator.unbonding.amount
+                }
+                _ => 0,
+            };
+        }
+        let total = properties.total_supply;
+        if counted != total || total > self.last {
+            return Err(format!(
+                "the supply is {total}, it was {}, and {counted} are found",
+                self.last
+            ));
+        }
+        self.last = total;
+        Ok(())
+    }
+}
+
+fn properties(tables: &Tables) -> DynamicProperties {
+    dynamic_properties(tables)
+        .expect("the state reads")
+        .expect("genesis is applied")
+}

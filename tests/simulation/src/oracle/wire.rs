@@ -1,0 +1,53 @@
+//! What honest keys sign, as seen on the wire, across all restarts.
+
+use holdfast_types::{
+    Attestation, AttestationBody, Era, Height, PublicKey, Round, VerifiedVertex, VertexDigest,
+};
+use std::collections::BTreeMap;
+
+/// Every signature of honest keys that left a node.
+#[derive(Debug, Default)]
+pub struct Wire {
+    vertices: BTreeMap<(PublicKey, Era, Round), VertexDigest>,
+    attestations: BTreeMap<(PublicKey, Era, Height), AttestationBody>,
+}
+
+impl Wire {
+    /// A vertex leaves the node with `key`. An error if it contradicts what left before.
+    pub fn vertex(&mut self, key: PublicKey, vertex: &VerifiedVertex) -> Result<(), String> {
+        let header = vertex.header();
+        let digest = vertex.reference().digest;
+        let slot = (key, header.era, header.round);
+        let first = *self.vertices.entry(slot).or_insert(digest);
+        if first != digest {
+            return Err(format!(
+                "equivocation: {key:?} has signed two vertices in era {} round {}",
+                header.era, header.round
+            ));
+        }
+        let attestations = vertex.payload().attestations.iter();
+        attestations
+            .map(|attestation| self.attestation(key, attestation))
+            .collect()
+    }
+
+    /// An attestation leaves the node with `key`.
+    pub fn attestation(&mut self, key: PublicKey, attestation: &Attestation) -> Result<(), String> {
+        let body = attestation.body;
+        let slot = (key, body.era, body.height);
+        let first = *self.attestations.entry(slot).or_insert(body);
+        if first == body {
+            return Ok(());
+        }
+        Err(format!(
+            "{key:?} has attested {} and {} at era {} height {}",
+            first.block, body.block, body.era, body.height
+        ))
+    }
+
+    /// Vertices and attestations seen.
+    #[must_use]
+    pub fn seen(&self) -> (usize, usize) {
+        (self.vertices.len(), self.attestations.len())
+    }
+}

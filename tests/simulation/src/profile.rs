@@ -1,0 +1,194 @@
+//! Profiles: kinds of networks and faults, as data.
+
+use crate::byzantine::Fault;
+use crate::chain::ChainPlan;
+use crate::network::{Latency, Links};
+use crate::random::Random;
+use crate::world::{Clocks, Crashes, Faults, Membership, Partitions, Plan};
+
+/// A kind of simulation. The seed chooses the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub validators: (u64, u64),
+    pub standby: usize,
+    pub followers: (u64, u64),
+    pub links: Links,
+    pub leader_timeout_ms: u64,
+    pub epoch_ms: u64,
+    pub faults: Faults,
+    /// How long faults last, in ms.
+    pub faults_ms: u64,
+}
+
+const LAN: Links = Links {
+    latency: Latency::Uniform(1, 10),
+    distance_ms: 0,
+    loss_per_mille: 0,
+    duplicate_per_mille: 0,
+};
+
+const ROUGH: Links = Links {
+    latency: Latency::Bimodal {
+        usual: (5, 40),
+        slow: (100, 800),
+        slow_per_mille: 20,
+    },
+    distance_ms: 0,
+    loss_per_mille: 20,
+    duplicate_per_mille: 20,
+};
+
+const LONG_MS: u64 = 24 * 3_600_000;
+
+const CALM: Profile = Profile {
+    name: "calm",
+    about: "a local network without faults",
+    validators: (4, 7),
+    standby: 0,
+    followers: (0, 2),
+    links: LAN,
+    leader_timeout_ms: 250,
+    epoch_ms: LONG_MS,
+    faults: Faults {
+        crashes: None,
+        partitions: None,
+        clocks: None,
+        membership: None,
+        byzantine: &[],
+    },
+    faults_ms: 10_000,
+};
+
+/// All profiles.
+pub const PROFILES: [Profile; 7] = [
+    CALM,
+    Profile {
+        name: "wan",
+        about: "continents apart: long, uneven ways, losses and copies",
+        links: Links {
+            latency: Latency::Bimodal {
+                usual: (5, 30),
+                slow: (300, 1500),
+                slow_per_mille: 10,
+            },
+            distance_ms: 120,
+            loss_per_mille: 10,
+            duplicate_per_mille: 10,
+        },
+        leader_timeout_ms: 1_000,
+        faults_ms: 20_000,
+        ..CALM
+    },
+    Profile {
+        name: "partition",
+        about: "halves that do not hear each other, and nodes that hear or speak one way only",
+        links: ROUGH,
+        faults: Faults {
+            partitions: Some(Partitions {
+                pause_ms: (500, 3_000),
+                lasts_ms: (500, 8_000),
+                one_way_per_mille: 400,
+            }),
+            ..CALM.faults
+        },
+        faults_ms: 40_000,
+        ..CALM
+    },
+    Profile {
+        name: "crash",
+        about: "nodes die at every point of their writing, alone and all at once, and lose what was not synced",
+        faults: Faults {
+            crashes: Some(Crashes {
+                pause_ms: (100, 3_000),
+                down_ms: (10, 4_000),
+                all_per_mille: 200,
+            }),
+            ..CALM.faults
+        },
+        faults_ms: 30_000,
+        ..CALM
+    },
+    Profile {
+        name: "clock",
+        about: "wall clocks that are wrong and jump; f of them by seconds",
+        links: ROUGH,
+        faults: Faults {
+            clocks: Some(Clocks {
+                pause_ms: (1_000, 5_000),
+                skew_ms: 400,
+                wild_skew_ms: 5_000,
+            }),
+            ..CALM.faults
+        },
+        faults_ms: 30_000,
+        ..CALM
+    },
+    Profile {
+        name: "byzantine",
+        about: "f nodes equivocate, are silent, or withhold what they lead with",
+        validators: (4, 10),
+        links: ROUGH,
+        faults: Faults {
+            byzantine: &[Fault::Equivocator, Fault::Silent, Fault::Withholder],
+            ..CALM.faults
+        },
+        faults_ms: 20_000,
+        ..CALM
+    },
+    Profile {
+        name: "churn",
+        about: "short epochs: many eras, members that join and leave, crashes and partitions at their ends",
+        validators: (4, 6),
+        standby: 2,
+        links: ROUGH,
+        epoch_ms: 4_000,
+        faults: Faults {
+            crashes: Some(Crashes {
+                pause_ms: (1_000, 6_000),
+                down_ms: (10, 4_000),
+                all_per_mille: 100,
+            }),
+            partitions: Some(Partitions {
+                pause_ms: (4_000, 10_000),
+                lasts_ms: (500, 4_000),
+                one_way_per_mille: 300,
+            }),
+            membership: Some(Membership {
+                pause_ms: (1_000, 4_000),
+            }),
+            ..CALM.faults
+        },
+        faults_ms: 40_000,
+        ..CALM
+    },
+];
+
+impl Profile {
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PROFILES.iter().find(|profile| profile.name == name)
+    }
+
+    /// The network of a seed.
+    #[must_use]
+    pub fn plan(&self, random: &mut Random) -> Plan {
+        let count = |number: u64| usize::try_from(number).expect("a simulation is small");
+        Plan {
+            chain: ChainPlan {
+                validators: count(random.between(self.validators)),
+                standby: self.standby,
+                clients: 6,
+                epoch_ms: self.epoch_ms,
+                // Small, so that what is garbage-collected matters.
+                gc_depth: *random.pick(&[10, 20, 60]),
+                leader_timeout_ms: self.leader_timeout_ms,
+            },
+            followers: count(random.between(self.followers)),
+            links: self.links,
+            execution_ms: *random.pick(&[(0, 2), (1, 20), (5, 80)]),
+            client_pause_ms: Some(*random.pick(&[(20, 200), (200, 3_000)])),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! A network of nodes in virtual time. One queue holds all that is to happen; everything follows from the seed.
+
+mod core;
+mod execution;
+mod faults;
+mod load;
+mod node_disk;
+mod outlook;
+mod sync;
+mod traffic;
+
+pub use outlook::Standing;
+
+use crate::chain::{ChainPlan, SimulatedChain, validator_key};
+use crate::client::Client;
+use crate::message::{NodeId, Packet};
+use crate::network::{Links, Network};
+use crate::node::Node;
+use crate::oracle::Oracle;
+use crate::random::Random;
+use crate::trace::Trace;
+use holdfast_types::{BlockId, VertexDigest};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
+
+pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership, Partitions};
+
+/// What a world is built from.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub chain: ChainPlan,
+    pub followers: usize,
+    pub links: Links,
+    /// How long the execution of a block takes, in ms.
+    pub execution_ms: (u64, u64),
+    /// How long a client waits between two transactions, in ms; none: no load.
+    pub client_pause_ms: Option<(u64, u64)>,
+}
+
+/// Something that is to happen.
+#[derive(Debug)]
+enum Event {
+    Arrive {
+        from: NodeId,
+        to: NodeId,
+        incarnation: u32,
+        packet: Packet,
+    },
+    Wake {
+        node: NodeId,
+        incarnation: u32,
+    },
+    Execute {
+        node: NodeId,
+        incarnation: u32,
+    },
+    Poll {
+        node: NodeId,
+        incarnation: u32,
+    },
+    Expire {
+        node: NodeId,
+        incarnation: u32,
+        ticket: u64,
+    },
+    Client(usize),
+    Fault(FaultEvent),
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    at_ms: u64,
+    /// Events of one instant happen in the order in which they were scheduled.
+    sequence: u64,
+    event: Event,
+}
+
+impl Scheduled {
+    const fn key(&self) -> (u64, u64) {
+        (self.at_ms, self.sequence)
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    /// The earliest is the greatest: the heap gives the greatest first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.key().cmp(&self.key())
+    }
+}
+
+/// The world.
+#[derive(Debug)]
+pub struct World {
+    pub(crate) plan: Plan,
+    pub(crate) chain: SimulatedChain,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) network: Network,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) oracle: Oracle,
+    pub(crate) trace: Trace,
+    /// How often each thing was reached: a fault that never happens tests nothing.
+    pub(crate) reached: BTreeMap<&'static str, u64>,
+    random: Random,
+    now_ms: u64,
+    queue: BinaryHeap<Scheduled>,
+    sequence: u64,
+    tickets: u64,
+    faults_end_ms: u64,
+    /// Nodes that die come back after so long.
+    restart_ms: Option<(u64, u64)>,
+    /// Whether a vertex verifies, by the anchor of the era and its digest.
+    verdicts: BTreeMap<(BlockId, VertexDigest), bool>,
+}
+
+impl World {
+    /// All nodes are up.
+    #[must_use]
+    pub fn new(plan: &Plan, seed: u64) -> Self {
+        Self::traced(plan, seed, false)
+    }
+
+    /// As [`Self::new`], and keeps the text of the trace.
+    #[must_use]
+    pub fn traced(plan: &Plan, seed: u64, keep_lines: bool) -> Self {
+        let mut random = Random::new(seed);
+        let chain = SimulatedChain::new(&plan.chain);
+        let validators = plan.chain.validators + plan.chain.standby;
+        let size = validators + plan.followers;
+        let mut nodes: Vec<Node> = (0..size)
+            .map(|id| {
+                let key = (id < validators).then(|| validator_key(id));
+                Node::new(id, key, &chain)
+            })
+            .collect();
+        for node in &mut nodes {
+            node.peers = (0..size).filter(|peer| *peer != node.id).collect();
+        }
+        let oracle = Oracle::new(nodes[0].disk.now());
+        let clients = (0..plan.chain.clients).map(|number| Client::new(number, number % size));
+        let mut world = Self {
+            network: Network::new(plan.links, size, random.fork()),
+            clients: clients.collect(),
+            plan: *plan,
+            chain,
+            nodes,
+            oracle,
+            trace: Trace::new(keep_lines),
+            reached: BTreeMap::new(),
+            random,
+            now_ms: 0,
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            tickets: 0,
+            faults_end_ms: u64::MAX,
+            restart_ms: None,
+            verdicts: BTreeMap::new(),
+        };
+        for node in 0..size {
+            world.start(node);
+        }
+        for client in 0..plan.chain.clients {
+            world.schedule_client(client);
+        }
+        world
+    }
+
+    #[must_use]
+    pub const fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    #[must_use]
+    pub const fn oracle(&self) -> &Oracle {
+        &self.oracle
+    }
+
+    #[must_use]
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// How often each thing was reached.
+    #[must_use]
+    pub const fn reached(&self) -> &BTreeMap<&'static str, u64> {
+        &self.reached
+    }
+
+    #[must_use]
+    pub fn node(&self, node: NodeId) -> &Node {
+        &self.nodes[node]
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.reached.entry(what).or_default() += 1;
+    }
+
+    fn schedule(&mut self, after_ms: u64, event: Event) {
+        self.sequence += 1;
+        self.queue.push(Scheduled {
+            at_ms: self.now_ms + after_ms,
+            sequence: self.sequence,
+            event,
+        });
+    }
+
+    /// Lets `for_ms` pass, or less if a rule is broken.
+    pub fn run(&mut self, for_ms: u64) {
+        let end_ms = self.now_ms + for_ms;
+        self.run_until(end_ms, |_| false);
+    }
+
+    /// Lets time pass until `done`, at most `for_ms`; true if it came to that. Looks every 50 ms.
+    pub fn run_until_done(&mut self, for_ms: u64, done: impl Fn(&Self) -> bool) -> bool {
+        let end_ms = self.now_ms + for_ms;
+        self.run_until(end_ms, &done);
+        done(self)
+    }
+
+    fn run_until(&mut self, end_ms: u64, done: impl Fn(&Self) -> bool) {
+        const LOOK_MS: u64 = 50;
+        let mut look_at_ms = self.now_ms;
+        while self.oracle.violation().is_none() {
+            if self.now_ms >= look_at_ms {
+                look_at_ms = self.now_ms + LOOK_MS;
+                if done(self) {
+                    return;
+                }
+            }
+            let due = self.queue.peek().is_some_and(|next| next.at_ms <= end_ms);
+            let Some(next) = due.then(|| self.queue.pop()).flatten() else {
+                self.now_ms = end_ms;
+                return;
+            };
+            self.now_ms = next.at_ms;
+            self.happen(next.event);
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive {
+                from,
+                to,
+                incarnation,
+                packet,
+            } => {
+                if self.is_up(to, incarnation) {
+                    self.arrive(from, to, packet);
+                }
+            }
+            Event::Wake { node, incarnation } => {
+                if self.is_up(node, incarnation) {
+                    self.wake(node);
+                }
+            }
+            Event::Execute { node, incarnation } => {
+                if self.is_up(node, incarnation) {
+                    self.execute_next(node);
+                }
+            }
+            Event::Poll { node, incarnation } => {
+                if self.is_up(node, incarnation) {
+                    self.poll(node);
+                }
+            }
+            Event::Expire {
+                node,
+                incarnation,
+                ticket,
+            } => {
+                if self.is_up(node, incarnation) {
+                    self.expire(node, ticket);
+                }
+            }
+            Event::Client(client) => self.client_turn(client),
+            Event::Fault(fault) => self.fault(fault),
+        }
+    }
+
+    fn is_up(&self, node: NodeId, incarnation: u32) -> bool {
+        let node = &self.nodes[node];
+        node.running.is_some() && node.incarnation == incarnation
+    }
+}

@@ -1,0 +1,284 @@
+//! The core thread of a node: steps of the replica, and what becomes of their outputs.
+
+use super::node_disk::NodeDisk;
+use super::{Event, World};
+use crate::disk::Loss;
+use crate::message::{Envelope, Gossip, NodeId};
+use crate::node::{CrashPoint, Execution};
+use holdfast_chain::ChainStore;
+use holdfast_replica::durable::make_durable;
+use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
+use holdfast_types::{Attestation, Certificate, Signer, VerifiedVertex, Vertex};
+use std::sync::Arc;
+
+impl World {
+    /// Starts a node from its disk.
+    pub fn start(&mut self, node: NodeId) {
+        if self.nodes[node].running.is_some() {
+            return;
+        }
+        match self.nodes[node].start(self.now_ms, &self.chain) {
+            Ok(first) => {
+                let number = u64::from(self.nodes[node].incarnation);
+                self.trace
+                    .add(self.now_ms, node, number, || "starts".to_owned());
+                let pause_ms = self.random.between((1, 1000));
+                let incarnation = self.nodes[node].incarnation;
+                self.carry_out(node, first);
+                self.schedule(pause_ms, Event::Poll { node, incarnation });
+                self.set_alarm(node);
+            }
+            Err(error) => self
+                .oracle
+                .violated(format!("node {node} does not start: {error}")),
+        }
+    }
+
+    /// Ends the process of a node.
+    pub fn crash(&mut self, node: NodeId, loss: Loss) {
+        if self.nodes[node].running.take().is_none() {
+            return;
+        }
+        self.count("crashes");
+        self.trace
+            .add(self.now_ms, node, loss as u64, || format!("dies, {loss:?}"));
+        let Self { nodes, random, .. } = self;
+        nodes[node].disk.crash(loss, random);
+        self.schedule_restart(node);
+    }
+
+    /// The node dies when its writing comes to `point` next.
+    pub fn crash_at(&mut self, node: NodeId, point: CrashPoint, loss: Loss) {
+        if let Some(running) = &mut self.nodes[node].running {
+            running.crash_at = Some((point, loss));
+        }
+    }
+
+    /// True if the node died here.
+    pub(super) fn dies_at(&mut self, node: NodeId, point: CrashPoint) -> bool {
+        let running = self.nodes[node].running.as_ref();
+        let Some((at, loss)) = running.and_then(|running| running.crash_at) else {
+            return false;
+        };
+        if at != point {
+            return false;
+        }
+        self.count(match point {
+            CrashPoint::BeforeWrite => "crashes before a write",
+            CrashPoint::BeforeSync => "crashes before a sync",
+            CrashPoint::BeforeGuard => "crashes before the guard",
+            CrashPoint::BeforeSend => "crashes before sending",
+            CrashPoint::AfterBlock => "crashes after a block",
+        });
+        self.crash(node, loss);
+        true
+    }
+
+    /// One step of the replica, whose output is carried out. None if the node is down or died of it.
+    pub(super) fn step(&mut self, node: NodeId, input: Input) -> Option<Vec<SubmissionResult>> {
+        let now = self.nodes[node].now(self.now_ms);
+        let running = self.nodes[node].running.as_mut()?;
+        let output = running.replica.step(now, input);
+        let answers = self.carry_out(node, output);
+        self.set_alarm(node);
+        answers
+    }
+
+    /// Time has come to a deadline of the replica.
+    pub(super) fn wake(&mut self, node: NodeId) {
+        let running = self.nodes[node].running.as_mut();
+        let due = running.is_some_and(|running| {
+            let due = running.wake_at_ms == Some(self.now_ms);
+            if due {
+                running.wake_at_ms = None;
+            }
+            due
+        });
+        if due {
+            self.step(node, Input::Tick);
+        }
+    }
+
+    fn set_alarm(&mut self, node: NodeId) {
+        let now = self.nodes[node].now(self.now_ms);
+        let incarnation = self.nodes[node].incarnation;
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        let Some(deadline_ms) = running.replica.next_wake_ms(now) else {
+            return;
+        };
+        // The node's shell looks at the clock again at once; here at least a millisecond passes.
+        let wait_ms = deadline_ms.saturating_sub(now.monotonic_ms).max(1);
+        let at_ms = self.now_ms + wait_ms;
+        if running.wake_at_ms.is_none_or(|other| at_ms < other) {
+            running.wake_at_ms = Some(at_ms);
+            self.schedule(wait_ms, Event::Wake { node, incarnation });
+        }
+    }
+
+    /// Makes an output durable, then lets it out (rule R1 of the replica). None if the node died in between.
+    pub(super) fn carry_out(
+        &mut self,
+        node: NodeId,
+        output: Output,
+    ) -> Option<Vec<SubmissionResult>> {
+        make_durable(&output.persist, &mut NodeDisk { world: self, node }).ok()?;
+        if !output.send.is_empty() && self.dies_at(node, CrashPoint::BeforeSend) {
+            return None;
+        }
+        self.let_out(node, output)
+    }
+
+    fn let_out(&mut self, node: NodeId, output: Output) -> Option<Vec<SubmissionResult>> {
+        let running = self.nodes[node].running.as_mut()?;
+        if let Some(context) = output.era_started {
+            running.era = context;
+        }
+        for message in output.send {
+            self.send(node, message);
+        }
+        for sub_dag in output.execute {
+            self.queue_execution(node, Execution::Commit(sub_dag));
+        }
+        for certificate in output.certificates {
+            if self.nodes[node].is_honest() {
+                self.oracle.certified(&certificate);
+            }
+            self.queue_execution(node, Execution::Certificate(certificate));
+        }
+        for fact in output.facts {
+            self.note(node, &fact);
+        }
+        self.verify_again(node, output.verify, output.verify_certificates);
+        Some(output.submissions)
+    }
+
+    /// The node's verification pool takes these again; they come back to the replica as inputs.
+    fn verify_again(
+        &mut self,
+        node: NodeId,
+        vertices: Vec<Vertex>,
+        certificates: Vec<Certificate>,
+    ) {
+        let verified: Vec<_> = vertices
+            .into_iter()
+            .filter_map(|vertex| self.verify_vertex(node, vertex))
+            .collect();
+        if !verified.is_empty() {
+            self.step(node, Input::Vertices(verified));
+        }
+        for certificate in certificates {
+            self.take_certificate(node, certificate);
+        }
+    }
+
+    fn note(&mut self, node: NodeId, fact: &Fact) {
+        let what = match fact {
+            Fact::Proposed { .. } => "proposals",
+            Fact::Committed { .. } => "commits",
+            Fact::Certified { .. } => "certificates",
+            Fact::EraEnded { .. } => "era ends",
+            Fact::EraStarted { .. } => "era starts",
+            Fact::Equivocation { .. } => "equivocations seen",
+            Fact::ContradictoryAttestations { .. } => "contradictory attestations",
+            Fact::Behind { .. } => "behind",
+            Fact::SignRefused { .. } => "refusals of the guard",
+            Fact::Doppelganger { .. } => "doppelgangers",
+            Fact::VertexParked { .. } => "vertices parked",
+            Fact::VertexDropped { .. } => "vertices dropped",
+        };
+        self.count(what);
+        self.trace
+            .add(self.now_ms, node, what.len() as u64, || format!("{fact:?}"));
+        if matches!(fact, Fact::Doppelganger { .. }) && self.nodes[node].is_honest() {
+            self.oracle
+                .violated(format!("node {node} takes itself for another: {fact:?}"));
+        }
+    }
+
+    fn send(&mut self, node: NodeId, message: Message) {
+        match message {
+            Message::Vertex(vertex) => self.send_vertex(node, &vertex),
+            Message::Attestation(attestation) => {
+                self.check_attestation(node, &attestation);
+                let gossip = Gossip::Attestation(Box::new(attestation));
+                self.publish(node, Envelope::new(gossip));
+            }
+            Message::Evidence(evidence) => {
+                self.publish(node, Envelope::new(Gossip::Evidence(Box::new(evidence))));
+            }
+            Message::Transactions(transactions) => {
+                let gossip = Gossip::Transactions(transactions.into());
+                self.publish(node, Envelope::new(gossip));
+            }
+            Message::Fetch { era, request } => self.fetch(node, era, request),
+            Message::Ask { era, request } => self.ask(node, era, request),
+            Message::FetchCertificate { height, turn } => {
+                self.fetch_certificate(node, height, turn);
+            }
+        }
+    }
+
+    fn send_vertex(&mut self, node: NodeId, vertex: &Arc<VerifiedVertex>) {
+        let digest = crate::message::hash(vertex.reference().digest.as_bytes());
+        self.trace.add(self.now_ms, node, digest, || {
+            format!("sends {}", vertex.reference())
+        });
+        if self.nodes[node].is_honest() {
+            self.check_vertex(node, vertex);
+            self.publish(node, Envelope::new(Gossip::Vertex(Arc::clone(vertex))));
+        } else {
+            self.misbehave(node, vertex);
+        }
+    }
+
+    /// What leaves is durable, and no contradiction to what left before.
+    fn check_vertex(&mut self, node: NodeId, vertex: &VerifiedVertex) {
+        let Some(key) = self.nodes[node].key else {
+            self.oracle
+                .violated(format!("node {node} signs without a key"));
+            return;
+        };
+        let header = vertex.header();
+        let disk = &self.nodes[node].disk;
+        let is_stored = disk.synced().holds(header.era, vertex.reference());
+        let is_guarded = disk
+            .guard()
+            .is_some_and(|guard| Some((header.era, header.round)) <= guard.vertex);
+        if !is_stored || !is_guarded {
+            self.oracle.violated(format!(
+                "durability: node {node} sends {} (stored {is_stored}, guarded {is_guarded})",
+                vertex.reference()
+            ));
+        }
+        if let Err(wrong) = self.oracle.wire.vertex(key.public_key(), vertex) {
+            self.oracle.violated(wrong);
+        }
+        for attestation in &vertex.payload().attestations {
+            self.check_attestation(node, attestation);
+        }
+    }
+
+    fn check_attestation(&mut self, node: NodeId, attestation: &Attestation) {
+        let (Some(key), true) = (self.nodes[node].key, self.nodes[node].is_honest()) else {
+            return;
+        };
+        let body = &attestation.body;
+        let disk = &self.nodes[node].disk;
+        let stored = disk.synced().block_id_at(body.height);
+        let is_stored = stored.is_ok_and(|id| id == Some(body.block));
+        let is_guarded = disk.guard().and_then(|guard| guard.attestation);
+        let is_guarded =
+            is_guarded.is_some_and(|last| (body.era, body.height) <= (last.era, last.height));
+        if !is_stored || !is_guarded {
+            self.oracle.violated(format!(
+                "durability: node {node} attests height {} (stored {is_stored}, guarded {is_guarded})",
+                body.height
+            ));
+        }
+        if let Err(wrong) = self.oracle.wire.attestation(key.public_key(), attestation) {
+            self.oracle.violated(wrong);
+        }
+    }
+}

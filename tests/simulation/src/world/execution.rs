@@ -1,0 +1,209 @@
+//! The execution thread of a node.
+
+use super::{Event, World};
+use crate::disk::Write;
+use crate::message::NodeId;
+use crate::node::{CrashPoint, Execution};
+use holdfast_chain::{Chain, ChainError, Step, last_commits};
+use holdfast_dag::{DagConfig, DagCore};
+use holdfast_ledger::account;
+use holdfast_replica::Input;
+use holdfast_types::wire::BlocksResponse;
+use holdfast_types::{Certificate, SignedTransaction, VerifiedTransaction};
+use std::sync::Arc;
+
+impl World {
+    /// Appends work; the thread takes one piece after the other.
+    pub(super) fn queue_execution(&mut self, node: NodeId, work: Execution) {
+        let incarnation = self.nodes[node].incarnation;
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        running.execution.push_back(work);
+        if running.execution.len() == 1 {
+            let after_ms = self.random.between(self.plan.execution_ms);
+            self.schedule(after_ms, Event::Execute { node, incarnation });
+        }
+    }
+
+    pub(super) fn execute_next(&mut self, node: NodeId) {
+        let incarnation = self.nodes[node].incarnation;
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        let Some(work) = running.execution.pop_front() else {
+            return;
+        };
+        if !running.execution.is_empty() {
+            let after_ms = self.random.between(self.plan.execution_ms);
+            self.schedule(after_ms, Event::Execute { node, incarnation });
+        }
+        let result = match work {
+            Execution::Commit(sub_dag) => self
+                .with_chain(node, |chain, tables| chain.order(tables, &sub_dag))
+                .map(|step| {
+                    if let Some(step) = step.flatten() {
+                        self.apply(node, step);
+                    }
+                }),
+            Execution::Certificate(certificate) => self.certify(node, certificate),
+            Execution::Range { from, response } => self.apply_range(node, from, response),
+        };
+        if let Err(error) = result {
+            self.oracle
+                .violated(format!("the chain of node {node} cannot go on: {error}"));
+        }
+    }
+
+    /// None if the node is down.
+    fn with_chain<T>(
+        &mut self,
+        node: NodeId,
+        act: impl FnOnce(&mut Chain, &crate::disk::Tables) -> Result<T, ChainError>,
+    ) -> Result<Option<T>, ChainError> {
+        let node = &mut self.nodes[node];
+        let Some(running) = &mut node.running else {
+            return Ok(None);
+        };
+        act(&mut running.chain, node.disk.now()).map(Some)
+    }
+
+    /// Writes a step of the chain, unsynced: the next sync of the core thread covers it. Then tells the replica.
+    fn apply(&mut self, node: NodeId, step: Step) {
+        let common_ancestor = step.common_ancestor();
+        let Step {
+            batch,
+            executed,
+            returned,
+            rejected,
+        } = step;
+        if !rejected.is_empty() {
+            self.oracle.violated(format!(
+                "a certified branch does not execute on node {node}: {rejected:?}"
+            ));
+        }
+        let batch = Arc::new(batch);
+        self.nodes[node]
+            .disk
+            .write(Write::Chain(Arc::clone(&batch)));
+        for applied in &batch.apply {
+            let height = applied.block.header.height;
+            let id = crate::message::hash(applied.id.as_bytes());
+            self.trace.add(self.now_ms, node, id, || {
+                let receipts = applied.receipts.iter().map(|receipt| receipt.status);
+                let outcomes: Vec<_> = applied.transaction_ids.iter().zip(receipts).collect();
+                format!("applies {height} {:?} {outcomes:?}", applied.id)
+            });
+            if self.nodes[node].is_honest() {
+                let tables = self.nodes[node].disk.now();
+                self.oracle.applied(node, applied, tables);
+            }
+        }
+        if self.dies_at(node, CrashPoint::AfterBlock) {
+            return;
+        }
+        if let Some(running) = &mut self.nodes[node].running {
+            running.head_changed_ms = self.now_ms;
+        }
+        self.watch_certified(node);
+        if let Some(common_ancestor) = common_ancestor {
+            self.count("branch switches");
+            let transactions = self.taken_back(node, returned);
+            let taken_back = Input::TakenBack {
+                common_ancestor,
+                transactions,
+            };
+            self.step(node, taken_back);
+        }
+        if !executed.is_empty() {
+            self.step(node, Input::Executed(executed));
+        }
+    }
+
+    /// Transactions of blocks that were taken back, with the nonces of their senders in the state.
+    fn taken_back(
+        &self,
+        node: NodeId,
+        returned: Vec<SignedTransaction>,
+    ) -> Vec<(Arc<VerifiedTransaction>, u64)> {
+        let scheme = crate::keys::FastScheme;
+        let verified = VerifiedTransaction::verify_many(returned, &self.chain.id, &scheme);
+        let tables = self.nodes[node].disk.now();
+        let with_nonce = |transaction: VerifiedTransaction| {
+            let sender = account(tables, &transaction.body().sender).ok()??;
+            Some((Arc::new(transaction), sender.nonce))
+        };
+        verified
+            .into_iter()
+            .flatten()
+            .filter_map(with_nonce)
+            .collect()
+    }
+
+    fn certify(&mut self, node: NodeId, certificate: Certificate) -> Result<(), ChainError> {
+        let step = self.with_chain(node, |chain, tables| chain.certify(tables, certificate))?;
+        if let Some(step) = step.flatten() {
+            self.apply(node, step);
+        }
+        Ok(())
+    }
+
+    /// What a process calls certified never falls.
+    fn watch_certified(&mut self, node: NodeId) {
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        let certified = running.chain.certified();
+        if certified < running.highest_certified {
+            let was = running.highest_certified;
+            self.oracle.violated(format!(
+                "finality: node {node} falls from certified {was} to {certified}"
+            ));
+            return;
+        }
+        running.highest_certified = certified;
+    }
+
+    /// Blocks of a peer: a refusal is the peer's fault.
+    fn apply_range(
+        &mut self,
+        node: NodeId,
+        from: NodeId,
+        response: BlocksResponse,
+    ) -> Result<(), ChainError> {
+        let verified =
+            self.with_chain(node, |chain, tables| chain.verify_range(tables, response))?;
+        let mut range = match verified {
+            None => return Ok(()),
+            Some(Ok(range)) => range,
+            Some(Err(_)) => {
+                self.count("ranges refused");
+                self.synced(node, from, false);
+                return Ok(());
+            }
+        };
+        self.count("ranges synced");
+        let certificate = range.certificate().clone();
+        // Each turn writes what the one before decided.
+        while let Some(step) = self
+            .with_chain(node, |chain, tables| chain.import(tables, &mut range))?
+            .flatten()
+        {
+            self.apply(node, step);
+        }
+        self.step(node, Input::Certificate(certificate));
+        let Some(running) = &self.nodes[node].running else {
+            return Ok(());
+        };
+        let era = Arc::clone(running.chain.era());
+        let needed = DagCore::commits_needed(&DagConfig::from_parameters(&self.chain.parameters));
+        let commits = last_commits(self.nodes[node].disk.now(), &era, needed)?;
+        let synced = Input::Synced {
+            context: era,
+            commits,
+        };
+        self.step(node, synced);
+        self.synced(node, from, true);
+        Ok(())
+    }
+}

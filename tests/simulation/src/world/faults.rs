@@ -1,0 +1,269 @@
+//! Faults: what goes wrong, when, and how it ends.
+
+use super::{Event, World};
+use crate::byzantine;
+use crate::chain::{validator_account, validator_key};
+use crate::disk::Loss;
+use crate::message::NodeId;
+use crate::node::CrashPoint;
+use holdfast_ledger::{account, validator};
+use holdfast_types::{Action, Signer, TransactionBody};
+
+/// Nodes that die and come back.
+#[derive(Clone, Copy, Debug)]
+pub struct Crashes {
+    pub pause_ms: (u64, u64),
+    pub down_ms: (u64, u64),
+    /// In so many of a thousand cases all nodes die at once.
+    pub all_per_mille: u64,
+}
+
+/// Links that are cut and mended.
+#[derive(Clone, Copy, Debug)]
+pub struct Partitions {
+    pub pause_ms: (u64, u64),
+    pub lasts_ms: (u64, u64),
+    /// In so many of a thousand cases one node only does not hear the others, or is not heard.
+    pub one_way_per_mille: u64,
+}
+
+/// Wall clocks that are wrong, and jump.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    pub pause_ms: (u64, u64),
+    /// All clocks are within this.
+    pub skew_ms: u64,
+    /// At most f clocks are within this.
+    pub wild_skew_ms: u64,
+}
+
+/// Validators that join and leave the committee.
+#[derive(Clone, Copy, Debug)]
+pub struct Membership {
+    pub pause_ms: (u64, u64),
+}
+
+/// All that may go wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    pub crashes: Option<Crashes>,
+    pub partitions: Option<Partitions>,
+    pub clocks: Option<Clocks>,
+    pub membership: Option<Membership>,
+    /// f nodes are Byzantine, each in one of these ways.
+    pub byzantine: &'static [byzantine::Fault],
+}
+
+/// A fault that is to happen.
+#[derive(Clone, Copy, Debug)]
+pub enum FaultEvent {
+    Crash(Crashes),
+    Start(NodeId),
+    Cut(Partitions),
+    Mend,
+    Clock(Clocks),
+    Membership(Membership),
+}
+
+/// Below this, committees do not shrink.
+const MEMBERS_MIN: usize = 4;
+
+impl World {
+    /// Lets faults happen from now on.
+    pub fn unleash(&mut self, faults: &Faults) {
+        if !faults.byzantine.is_empty() {
+            let count = (self.plan.chain.validators - 1) / 3;
+            let first = self.random.position(self.plan.chain.validators);
+            for number in 0..count {
+                let node = (first + number) % self.plan.chain.validators;
+                let fault = *self.random.pick(faults.byzantine);
+                self.make_byzantine(node, fault);
+            }
+        }
+        if let Some(crashes) = faults.crashes {
+            self.restart_ms = Some(crashes.down_ms);
+            self.schedule_fault(crashes.pause_ms, FaultEvent::Crash(crashes));
+        }
+        if let Some(partitions) = faults.partitions {
+            self.schedule_fault(partitions.pause_ms, FaultEvent::Cut(partitions));
+        }
+        if let Some(clocks) = faults.clocks {
+            self.schedule_fault((0, 0), FaultEvent::Clock(clocks));
+        }
+        if let Some(membership) = faults.membership {
+            self.schedule_fault(membership.pause_ms, FaultEvent::Membership(membership));
+        }
+    }
+
+    /// From now on the node misbehaves. Its promises are worth nothing, so its clients go elsewhere.
+    pub fn make_byzantine(&mut self, node: NodeId, fault: byzantine::Fault) {
+        self.nodes[node].behaviour = Some(fault.behaviour());
+        let honest: Vec<NodeId> = self.honest().collect();
+        for client in &mut self.clients {
+            if client.home == node {
+                client.home = *self.random.pick(&honest);
+            }
+        }
+    }
+
+    fn schedule_fault(&mut self, pause_ms: (u64, u64), fault: FaultEvent) {
+        let after_ms = self.random.between(pause_ms);
+        self.schedule(after_ms, Event::Fault(fault));
+    }
+
+    pub(super) const fn faults_are_over(&self) -> bool {
+        self.now_ms >= self.faults_end_ms
+    }
+
+    pub(super) fn fault(&mut self, fault: FaultEvent) {
+        if self.faults_are_over() {
+            return;
+        }
+        match fault {
+            FaultEvent::Crash(crashes) => {
+                self.crash_some(&crashes);
+                self.schedule_fault(crashes.pause_ms, fault);
+            }
+            FaultEvent::Start(node) => self.start(node),
+            FaultEvent::Cut(partitions) => {
+                self.cut_some(&partitions);
+                self.schedule_fault(partitions.lasts_ms, FaultEvent::Mend);
+                let pause_ms = (
+                    partitions.lasts_ms.1 + partitions.pause_ms.0,
+                    partitions.lasts_ms.1 + partitions.pause_ms.1,
+                );
+                self.schedule_fault(pause_ms, fault);
+            }
+            FaultEvent::Mend => self.network.mend(),
+            FaultEvent::Clock(clocks) => {
+                self.set_clocks(&clocks);
+                self.schedule_fault(clocks.pause_ms, fault);
+            }
+            FaultEvent::Membership(membership) => {
+                self.change_membership();
+                self.schedule_fault(membership.pause_ms, fault);
+            }
+        }
+    }
+
+    /// Brings a node back after it died, if faults say so.
+    pub(super) fn schedule_restart(&mut self, node: NodeId) {
+        if let Some(down_ms) = self.restart_ms {
+            self.schedule_fault(down_ms, FaultEvent::Start(node));
+        }
+    }
+
+    fn crash_some(&mut self, crashes: &Crashes) {
+        let all = self.random.chance(crashes.all_per_mille);
+        let nodes = if all {
+            self.count("crashes of all nodes at once");
+            0..self.nodes.len()
+        } else {
+            let node = self.random.position(self.nodes.len());
+            node..node + 1
+        };
+        // A power failure finds all nodes in the same kind of moment.
+        let point = *self.random.pick(&CrashPoint::ALL);
+        let at_point = self.random.chance(500);
+        for node in nodes {
+            let loss = *self.random.pick(&Loss::ALL);
+            if at_point {
+                self.crash_at(node, point, loss);
+            } else {
+                self.crash(node, loss);
+            }
+        }
+    }
+
+    fn cut_some(&mut self, partitions: &Partitions) {
+        let size = self.nodes.len();
+        if self.random.chance(partitions.one_way_per_mille) {
+            self.count("one-way cuts");
+            let deaf = self.random.position(size);
+            let hears = self.random.chance(500);
+            for other in (0..size).filter(|other| *other != deaf) {
+                let (from, to) = if hears { (deaf, other) } else { (other, deaf) };
+                self.network.set_cut(from, to, true);
+            }
+            return;
+        }
+        self.count("partitions");
+        let groups: Vec<usize> = (0..size).map(|_| self.random.position(2)).collect();
+        self.network.partition(&groups);
+    }
+
+    fn set_clocks(&mut self, clocks: &Clocks) {
+        self.count("clock steps");
+        let wild_max = (self.plan.chain.validators - 1) / 3;
+        let first_wild = self.random.position(self.plan.chain.validators);
+        for node in 0..self.nodes.len() {
+            let is_wild = (first_wild..first_wild + wild_max).contains(&node);
+            let reach = if is_wild {
+                clocks.wild_skew_ms
+            } else {
+                clocks.skew_ms
+            };
+            let ahead = self.random.between((0, 2 * reach)).cast_signed();
+            self.set_clock(node, ahead - reach.cast_signed());
+        }
+    }
+
+    /// Sets the wall clock of a node.
+    pub fn set_clock(&mut self, node: NodeId, ahead_ms: i64) {
+        self.nodes[node].clock.ahead_ms = ahead_ms;
+    }
+
+    /// The owner of a validator adds its signing key or takes it away; the next era has another committee.
+    fn change_membership(&mut self) {
+        let registered = self.plan.chain.validators + self.plan.chain.standby;
+        let number = self.random.position(registered);
+        let name = validator_account(number);
+        let through = self.random.position(self.nodes.len());
+        let tables = self.nodes[through].disk.now();
+        let is_member = |number: usize| {
+            let found = validator(tables, &validator_account(number)).expect("the state reads");
+            found.is_some_and(|found| found.signing_key.is_some())
+        };
+        let members = (0..registered).filter(|number| is_member(*number)).count();
+        let joins = !is_member(number);
+        if !joins && members <= MEMBERS_MIN {
+            return;
+        }
+        let owner = account(tables, &name).expect("the state reads");
+        let nonce = owner.map_or(0, |owner| owner.nonce);
+        let key = validator_key(number);
+        let body = TransactionBody {
+            sender: name,
+            public_key: key.public_key(),
+            nonce,
+            fee_max: u64::MAX,
+            expires_at: None,
+            action: Action::UpdateValidator {
+                signing_key: joins.then(|| key.public_key()),
+                url: b"https://validator.example".to_vec(),
+            },
+        };
+        let transaction = body.sign(&self.chain.id, &key);
+        if self.submit(through, transaction) {
+            self.count(if joins {
+                "validators join"
+            } else {
+                "validators leave"
+            });
+        }
+    }
+
+    /// Ends all faults but the Byzantine nodes: links are whole, clocks are right, all nodes are up.
+    pub fn heal(&mut self) {
+        self.faults_end_ms = self.now_ms;
+        self.restart_ms = None;
+        self.network.heal();
+        for node in 0..self.nodes.len() {
+            self.set_clock(node, 0);
+            if let Some(running) = &mut self.nodes[node].running {
+                running.crash_at = None;
+            }
+            self.start(node);
+        }
+    }
+}

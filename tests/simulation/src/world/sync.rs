@@ -1,0 +1,94 @@
+//! Catching up, in the states that the node's sync task goes through.
+
+use super::{Event, World};
+use crate::message::{NodeId, Request};
+use crate::node::{Execution, Purpose, SyncState};
+use holdfast_chain::sync::{next_range, sync_source};
+use holdfast_types::wire::{BlocksResponse, PeerStatus};
+
+/// How often peers are asked where they stand, in ms.
+const POLL_MS: u64 = 1_000;
+const POLLED_PEERS_MAX: usize = 8;
+/// A peer that was no help is not asked again for this long, in ms.
+const AVOID_MS: u64 = 10_000;
+
+impl World {
+    /// Asks peers where they stand.
+    pub(super) fn poll(&mut self, node: NodeId) {
+        let now_ms = self.now_ms;
+        let mut polled = self.up_peers(node);
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        running.avoided.retain(|_, until_ms| *until_ms > now_ms);
+        polled.retain(|peer| !running.avoided.contains_key(peer));
+        if polled.is_empty() {
+            self.rest(node);
+            return;
+        }
+        let head = running.chain.head().0;
+        let turn = usize::try_from(head.0).unwrap_or_default() % polled.len();
+        polled.rotate_left(turn);
+        polled.truncate(POLLED_PEERS_MAX);
+        running.sync = SyncState::Polling {
+            waiting: polled.len(),
+            answers: Vec::new(),
+        };
+        for peer in polled {
+            self.request(node, peer, Request::Status, Purpose::Status);
+        }
+    }
+
+    fn rest(&mut self, node: NodeId) {
+        let incarnation = self.nodes[node].incarnation;
+        if let Some(running) = &mut self.nodes[node].running {
+            running.sync = SyncState::Idle;
+        }
+        self.schedule(POLL_MS, Event::Poll { node, incarnation });
+    }
+
+    /// A polled peer has answered, or never will.
+    pub(super) fn status_came(&mut self, node: NodeId, answer: Option<(NodeId, PeerStatus)>) {
+        let now_ms = self.now_ms;
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        let SyncState::Polling { waiting, answers } = &mut running.sync else {
+            return;
+        };
+        *waiting -= 1;
+        answers.extend(answer);
+        if *waiting > 0 {
+            return;
+        }
+        let answers = std::mem::take(answers);
+        let head = running.chain.head().0;
+        let unmoved_ms = now_ms - running.head_changed_ms;
+        let Some((peer, target)) = sync_source(answers, head, unmoved_ms) else {
+            self.rest(node);
+            return;
+        };
+        running.sync = SyncState::Fetching;
+        let range = next_range(head.next(), target);
+        self.request(node, peer, Request::Blocks(range), Purpose::Blocks);
+    }
+
+    pub(super) fn blocks_came(&mut self, node: NodeId, from: NodeId, response: BlocksResponse) {
+        if response.certificate.is_none() {
+            self.synced(node, from, false);
+        } else {
+            self.queue_execution(node, Execution::Range { from, response });
+        }
+    }
+
+    /// A range was applied, or the peer was no help: look again who is ahead.
+    pub(super) fn synced(&mut self, node: NodeId, from: NodeId, helped: bool) {
+        let until_ms = self.now_ms + AVOID_MS;
+        if let Some(running) = &mut self.nodes[node].running
+            && !helped
+        {
+            running.avoided.insert(from, until_ms);
+        }
+        self.poll(node);
+    }
+}

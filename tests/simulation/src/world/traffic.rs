@@ -1,0 +1,436 @@
+//! The network side of a node: gossip, questions and answers.
+
+use super::{Event, World};
+use crate::byzantine::Situation;
+use crate::keys::FastScheme;
+use crate::message::{Asked, Envelope, Gossip, NodeId, Packet, Request, Response};
+use crate::node::{Pending, Purpose};
+use holdfast_chain::ChainStore;
+use holdfast_chain::serve::{blocks_asked, provable_prefix};
+use holdfast_dag::{AskRequest, FetchRequest};
+use holdfast_replica::admission::{VertexPlace, submission, turn_ms, vertex_place};
+use holdfast_replica::asking::whose_turn;
+use holdfast_replica::serve::{missing_vertices, vertices};
+use holdfast_replica::{Input, Origin};
+use holdfast_types::wire::{
+    CertificateRequest, CertificateResponse, MissingVerticesRequest, PeerStatus, VerticesRequest,
+};
+use holdfast_types::{
+    Attestation, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, SignatureScheme,
+    SignedTransaction, Signer, VerifiedTransaction, VerifiedVertex, Vertex,
+};
+use std::sync::Arc;
+
+/// An answer that has not come by then does not come, in ms.
+const REQUEST_TIMEOUT_MS: u64 = 5_000;
+/// Peers that are asked for a certificate at once.
+const CERTIFICATE_PEERS: usize = 2;
+/// Bytes of vertices in one answer.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+impl World {
+    /// Puts a packet on the link from one node to another.
+    fn put(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
+        if self.nodes[to].running.is_none() {
+            return;
+        }
+        let incarnation = self.nodes[to].incarnation;
+        for after_ms in self.network.copies(from, to) {
+            let packet = packet.clone();
+            self.schedule(
+                after_ms,
+                Event::Arrive {
+                    from,
+                    to,
+                    incarnation,
+                    packet,
+                },
+            );
+        }
+    }
+
+    /// Gossips an own message. The network takes the same content once only.
+    pub(super) fn publish(&mut self, node: NodeId, envelope: Envelope) {
+        let now_ms = self.now_ms;
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        if !running.remember(now_ms, envelope.id, envelope.remembered_ms()) {
+            self.count("duplicates not published");
+            return;
+        }
+        self.flood(node, None, &Arc::new(envelope));
+    }
+
+    fn flood(&mut self, node: NodeId, except: Option<NodeId>, envelope: &Arc<Envelope>) {
+        for to in 0..self.nodes.len() {
+            if to != node && Some(to) != except {
+                self.put(node, to, &Packet::Gossip(Arc::clone(envelope)));
+            }
+        }
+    }
+
+    /// A Byzantine node sends something else than its replica wants.
+    pub(super) fn misbehave(&mut self, node: NodeId, vertex: &Arc<VerifiedVertex>) {
+        let Some(mut behaviour) = self.nodes[node].behaviour.take() else {
+            return;
+        };
+        let shown = {
+            let Self {
+                nodes,
+                random,
+                chain,
+                ..
+            } = self;
+            let Some((running, key)) = nodes[node].running.as_ref().zip(nodes[node].key.as_ref())
+            else {
+                return;
+            };
+            let situation = Situation {
+                chain: &chain.id,
+                key,
+                peers: &nodes[node].peers,
+                replica: &running.replica,
+                random,
+            };
+            behaviour.send(situation, vertex)
+        };
+        self.nodes[node].behaviour = Some(behaviour);
+        self.count("vertices of Byzantine nodes");
+        for shown in shown {
+            let envelope = Arc::new(Envelope::new(Gossip::Vertex(shown.vertex)));
+            for to in shown.to {
+                self.put(node, to, &Packet::Gossip(Arc::clone(&envelope)));
+            }
+        }
+    }
+
+    pub(super) fn arrive(&mut self, from: NodeId, node: NodeId, packet: Packet) {
+        match packet {
+            Packet::Gossip(envelope) => {
+                let now_ms = self.now_ms;
+                let is_new = self.nodes[node].running.as_mut().is_some_and(|running| {
+                    running.remember(now_ms, envelope.id, envelope.remembered_ms())
+                });
+                if is_new && self.take_gossip(node, &envelope.gossip) {
+                    self.flood(node, Some(from), &envelope);
+                }
+            }
+            Packet::Request { ticket, request } => {
+                if let Some(response) = self.answer(node, &request) {
+                    let response = Arc::new(response);
+                    self.put(node, from, &Packet::Response { ticket, response });
+                }
+            }
+            Packet::Response { ticket, response } => self.answered(node, ticket, &response),
+        }
+    }
+
+    fn era_of(&self, node: NodeId) -> Option<Arc<EraContext>> {
+        let running = self.nodes[node].running.as_ref()?;
+        Some(Arc::clone(&running.era))
+    }
+
+    /// True if the message is to be passed on.
+    fn take_gossip(&mut self, node: NodeId, gossip: &Gossip) -> bool {
+        match gossip {
+            Gossip::Vertex(vertex) => self.take_vertex(node, vertex),
+            Gossip::Attestation(attestation) => self.take_attestation(node, attestation),
+            Gossip::Evidence(evidence) => self.take_evidence(node, evidence),
+            Gossip::Transactions(transactions) => self.take_transactions(node, transactions),
+        }
+    }
+
+    fn take_vertex(&mut self, node: NodeId, vertex: &Arc<VerifiedVertex>) -> bool {
+        let Some(era) = self.era_of(node) else {
+            return false;
+        };
+        match vertex_place(vertex.vertex(), &era) {
+            VertexPlace::Running => {}
+            VertexPlace::NextEra => {
+                self.count("early vertices");
+                let early = Box::new(vertex.vertex().clone());
+                self.step(node, Input::EarlyVertex(early));
+                return false;
+            }
+            VertexPlace::OtherEra => {
+                self.count("vertices of another era");
+                return false;
+            }
+        }
+        let valid = self.is_valid(vertex, &era);
+        if valid {
+            self.step(node, Input::Vertices(vec![Arc::clone(vertex)]));
+        }
+        valid
+    }
+
+    /// Whether a vertex verifies in an era. It does or does not for everybody, so it is computed once.
+    fn is_valid(&mut self, vertex: &Arc<VerifiedVertex>, era: &EraContext) -> bool {
+        let key = (era.anchor, vertex.reference().digest);
+        if let Some(valid) = self.verdicts.get(&key) {
+            return *valid;
+        }
+        let verified =
+            VerifiedVertex::verify(vertex.vertex().clone(), &self.chain.id, era, &FastScheme);
+        let valid = match verified {
+            Ok(_) => true,
+            Err(reject) => {
+                let author = vertex.author();
+                self.oracle
+                    .violated(format!("a vertex of {author} does not verify: {reject}"));
+                false
+            }
+        };
+        self.verdicts.insert(key, valid);
+        valid
+    }
+
+    pub(super) fn verify_vertex(
+        &self,
+        node: NodeId,
+        vertex: Vertex,
+    ) -> Option<Arc<VerifiedVertex>> {
+        let era = self.era_of(node)?;
+        VerifiedVertex::verify(vertex, &self.chain.id, &era, &FastScheme)
+            .ok()
+            .map(Arc::new)
+    }
+
+    fn take_attestation(&mut self, node: NodeId, attestation: &Attestation) -> bool {
+        let Some(era) = self
+            .era_of(node)
+            .filter(|era| era.era == attestation.body.era)
+        else {
+            return false;
+        };
+        let check = attestation.signature_check(&self.chain.id, &era.committee);
+        if !check.is_some_and(|check| FastScheme.verify(&check)) {
+            return false;
+        }
+        self.step(node, Input::Attestations(vec![*attestation]));
+        true
+    }
+
+    fn take_evidence(&mut self, node: NodeId, evidence: &Evidence) -> bool {
+        let Some(context) = self.context_of(node, evidence.era()) else {
+            return false;
+        };
+        let verified = evidence.verify(&self.chain.id, &context.committee, &FastScheme);
+        if verified.is_err() {
+            return false;
+        }
+        self.step(node, Input::Evidence(vec![evidence.clone()]));
+        true
+    }
+
+    fn context_of(&self, node: NodeId, era: Era) -> Option<Arc<EraContext>> {
+        if let Some(running) = self.era_of(node).filter(|running| running.era == era) {
+            return Some(running);
+        }
+        let stored = self.nodes[node].disk.now().era(era).ok()?;
+        stored.map(Arc::new)
+    }
+
+    fn take_transactions(&mut self, node: NodeId, transactions: &[SignedTransaction]) -> bool {
+        let Some(era) = self.era_of(node) else {
+            return false;
+        };
+        let now = self.nodes[node].now(self.now_ms);
+        let key = self.nodes[node].key.map(|key| key.public_key());
+        let tables = self.nodes[node].disk.now();
+        let mut submissions = Vec::new();
+        for transaction in transactions {
+            let verified =
+                VerifiedTransaction::verify(transaction.clone(), &self.chain.id, &FastScheme);
+            let Ok(transaction) = verified else {
+                return false;
+            };
+            let eligible_at_ms = turn_ms(now.monotonic_ms, &transaction.id(), &era, key.as_ref());
+            let origin = Origin::Foreign { eligible_at_ms };
+            submissions.extend(submission(tables, transaction, now.wall, origin));
+        }
+        self.count("transactions handed on");
+        if !submissions.is_empty() {
+            self.step(node, Input::Transactions(submissions));
+        }
+        true
+    }
+
+    pub(super) fn take_certificate(&mut self, node: NodeId, certificate: Certificate) {
+        let Some(context) = self.context_of(node, certificate.body.era) else {
+            return;
+        };
+        let verified = certificate.verify(&self.chain.id, &context.committee, &FastScheme);
+        if verified.is_ok() {
+            self.step(node, Input::Certificate(certificate));
+        }
+    }
+
+    /// Asks a peer; the answer or its absence comes back for `purpose`.
+    pub(super) fn request(&mut self, node: NodeId, to: NodeId, request: Request, purpose: Purpose) {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        let incarnation = self.nodes[node].incarnation;
+        if let Some(running) = &mut self.nodes[node].running {
+            running.pending.insert(ticket, Pending { to, purpose });
+        }
+        let request = Arc::new(request);
+        self.put(node, to, &Packet::Request { ticket, request });
+        self.schedule(
+            REQUEST_TIMEOUT_MS,
+            Event::Expire {
+                node,
+                incarnation,
+                ticket,
+            },
+        );
+    }
+
+    pub(super) fn fetch(&mut self, node: NodeId, era: Era, request: FetchRequest) {
+        self.count("vertices fetched");
+        let asked = Asked::References(request.references.iter().copied().collect());
+        let wanted = VerticesRequest {
+            era,
+            references: request.references,
+        };
+        self.request_vertices(node, request.from, Request::Vertices(wanted), asked);
+    }
+
+    pub(super) fn ask(&mut self, node: NodeId, era: Era, request: AskRequest) {
+        self.count("members asked what they have");
+        let wanted = MissingVerticesRequest {
+            era,
+            from: request.from,
+            held: request.held,
+        };
+        let asked = Asked::Missing(wanted.clone());
+        self.request_vertices(node, request.to, Request::Missing(wanted), asked);
+    }
+
+    fn request_vertices(
+        &mut self,
+        node: NodeId,
+        from: AuthorityIndex,
+        request: Request,
+        asked: Asked,
+    ) {
+        let up = self.up_peers(node);
+        let member = self
+            .era_of(node)
+            .and_then(|era| Some(era.committee.member(from)?.signing_key));
+        let author = up.iter().copied().find(|peer| {
+            let key = self.nodes[*peer].key.map(|key| key.public_key());
+            member.is_some() && key == member
+        });
+        let any = || up.get(usize::from(from.0) % up.len().max(1)).copied();
+        if let Some(peer) = author.or_else(any) {
+            self.request(node, peer, request, Purpose::Vertices(asked));
+        }
+    }
+
+    /// Peers to which there is a connection.
+    pub(super) fn up_peers(&self, node: NodeId) -> Vec<NodeId> {
+        let peers = self.nodes[node].peers.iter().copied();
+        peers
+            .filter(|peer| self.nodes[*peer].running.is_some())
+            .collect()
+    }
+
+    pub(super) fn fetch_certificate(&mut self, node: NodeId, height: Height, turn: usize) {
+        self.count("certificates fetched");
+        for peer in whose_turn(&self.up_peers(node), turn, CERTIFICATE_PEERS) {
+            let request = Request::Certificate(CertificateRequest { height });
+            self.request(node, peer, request, Purpose::Certificate);
+        }
+    }
+
+    fn answer(&self, node: NodeId, request: &Request) -> Option<Response> {
+        let tables = self.nodes[node].disk.now();
+        Some(match request {
+            Request::Vertices(request) => {
+                Response::Vertices(vertices(tables, request, ANSWER_BYTES_MAX).ok()?)
+            }
+            Request::Missing(request) => {
+                Response::Vertices(missing_vertices(tables, request, ANSWER_BYTES_MAX).ok()?)
+            }
+            Request::Blocks(request) => {
+                let blocks = tables.blocks_from(request.from, blocks_asked(request));
+                Response::Blocks(provable_prefix(tables, blocks).ok()?)
+            }
+            Request::Certificate(request) => Response::Certificate(CertificateResponse {
+                certificate: tables.certificate_at_or_above(request.height).ok()?,
+            }),
+            Request::Status => Response::Status(self.status(node)?),
+        })
+    }
+
+    fn status(&self, node: NodeId) -> Option<PeerStatus> {
+        let running = self.nodes[node].running.as_ref()?;
+        let (head, head_id) = running.chain.head();
+        let dag = running.replica.dag();
+        Some(PeerStatus {
+            head,
+            head_id,
+            certified: running.chain.certified(),
+            lowest_block: Height::ZERO,
+            era: running.era.era,
+            round: dag.map(holdfast_dag::DagCore::round).unwrap_or_default(),
+            timestamp_ms: self.nodes[node].now(self.now_ms).wall.0,
+        })
+    }
+
+    fn answered(&mut self, node: NodeId, ticket: u64, response: &Response) {
+        let pending = self.nodes[node]
+            .running
+            .as_mut()
+            .and_then(|running| running.pending.remove(&ticket));
+        let Some(Pending { to, purpose }) = pending else {
+            return;
+        };
+        match (purpose, response) {
+            (Purpose::Vertices(asked), Response::Vertices(response)) => {
+                let vertices = response.vertices.iter().cloned();
+                let mut verified: Vec<_> = vertices
+                    .filter_map(|vertex| self.verify_vertex(node, vertex))
+                    .filter(|vertex| asked.covers(&vertex.reference()))
+                    .collect();
+                verified.sort_by_key(|vertex| vertex.reference());
+                self.step(node, Input::Vertices(verified));
+            }
+            (Purpose::Certificate, Response::Certificate(response)) => {
+                if let Some(certificate) = response.certificate.clone() {
+                    self.take_certificate(node, certificate);
+                }
+            }
+            (Purpose::Status, Response::Status(status)) => {
+                self.status_came(node, Some((to, *status)));
+            }
+            (Purpose::Blocks, Response::Blocks(response)) => {
+                self.blocks_came(node, to, response.clone());
+            }
+            (purpose, response) => self
+                .oracle
+                .violated(format!("{response:?} is no answer for {purpose:?}")),
+        }
+    }
+
+    pub(super) fn expire(&mut self, node: NodeId, ticket: u64) {
+        let pending = self.nodes[node]
+            .running
+            .as_mut()
+            .and_then(|running| running.pending.remove(&ticket));
+        match pending {
+            Some(Pending {
+                purpose: Purpose::Status,
+                ..
+            }) => self.status_came(node, None),
+            Some(Pending {
+                to,
+                purpose: Purpose::Blocks,
+            }) => self.synced(node, to, false),
+            // The replica asks somebody else when it is time.
+            Some(_) | None => {}
+        }
+    }
+}
