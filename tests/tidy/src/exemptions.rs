@@ -23,11 +23,6 @@ pub const EXEMPTIONS: &[Exemption] = &[
         reason: "debt: the state machine is to be split by subject",
     },
     Exemption {
-        rule: "file-length",
-        path: "consensus/dag/src/core.rs",
-        reason: "debt: the state machine is to be split by subject",
-    },
-    Exemption {
         rule: "function-length",
         path: "node/src/cli/bench/catch_up.rs",
         reason: "debt: the scenario is to be split into its phases",

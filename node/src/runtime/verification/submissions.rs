@@ -17,7 +17,7 @@ pub struct Submit {
 }
 
 /// Id of a transaction that was admitted, or was known already.
-pub type SubmitAnswer = Result<TransactionId, SubmitError>;
+pub(super) type SubmitAnswer = Result<TransactionId, SubmitError>;
 
 /// Why a transaction of a client was not queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
