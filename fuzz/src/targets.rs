@@ -10,15 +10,15 @@ use holdfast_types::merkle::merkle_root;
 use holdfast_types::peer_claim::PEER_CLAIM_BYTES_MAX;
 use holdfast_types::test_util::{self, CHAIN, key_pair, signing_hash};
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
-    LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest,
-    VerticesResponse,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
+    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
+    VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
-    AccountName, Attestation, AuthorityIndex, Block, BlockId, Certificate, Committee, Ed25519,
-    EraContext, Evidence, Parameters, PeerClaim, PublicKey, Receipt, Round, Signature,
-    SignatureCheck, SignatureScheme, SignedTransaction, VerifiedTransaction, VerifiedVertex,
-    Vertex, VertexDraft, VertexReject,
+    AccountName, AuthorityIndex, Block, BlockId, Certificate, Committee, Ed25519, EraContext,
+    Evidence, Parameters, PeerClaim, PublicKey, Receipt, Round, Signature, SignatureCheck,
+    SignatureScheme, SignedTransaction, VerifiedTransaction, VerifiedVertex, Vertex, VertexDraft,
+    VertexReject,
 };
 use std::fmt::{Debug, Display};
 use std::hint::black_box;
@@ -45,7 +45,8 @@ pub fn account_name(bytes: &[u8]) {
 }
 
 pub fn attestation(bytes: &[u8]) {
-    if let Some(attestation) = canonical::<Attestation>(bytes, REQUEST_BYTES_MAX) {
+    if let Some(gossiped) = canonical::<GossipedAttestation>(bytes, REQUEST_BYTES_MAX) {
+        let attestation = gossiped.attestation;
         let check = attestation.signature_check(&CHAIN, &test_util::committee(COMMITTEE_SIZE));
         assert_eq!(check.is_some(), attestation.author.0 < COMMITTEE_SIZE);
         if let Some(check) = check {

@@ -4,6 +4,7 @@ use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
 use holdfast_chain::ExecutedBlock;
 use holdfast_dag::{AskRequest, FetchRequest, SubDag};
+use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence, Height,
     Round, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex,
@@ -67,7 +68,7 @@ pub enum Input {
 pub enum Message {
     Vertex(Arc<VerifiedVertex>),
     /// Of the last block of an era.
-    Attestation(Attestation),
+    Attestation(GossipedAttestation),
     Evidence(Evidence),
     /// Hand on to those that propose.
     Transactions(Vec<SignedTransaction>),

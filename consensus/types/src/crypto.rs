@@ -133,7 +133,7 @@ pub fn verify_each(checks: &[SignatureCheck], scheme: &dyn SignatureScheme) -> V
     const HALVED_FOR_MAX: usize = 4;
     let mut valid = vec![true; checks.len()];
     let mut bad = 0usize;
-    let mut open = vec![0..checks.len()];
+    let mut open = Vec::from([0..checks.len()]);
     while let Some(range) = open.pop() {
         let part = checks.get(range.clone()).unwrap_or_default();
         if part.len() > 1 && bad < HALVED_FOR_MAX {

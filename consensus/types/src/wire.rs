@@ -1,7 +1,7 @@
-//! What nodes ask each other. Gossip topics carry bare types ([`crate::Vertex`], [`crate::Attestation`],
-//! [`TransactionBatch`], [`crate::Evidence`]); the requests and responses stand here.
+//! What nodes ask each other. Gossip topics carry bare types ([`crate::Vertex`], [`crate::Evidence`]) and two that stand
+//! here with the requests and responses ([`GossipedAttestation`], [`TransactionBatch`]).
 
-use crate::attestation::Certificate;
+use crate::attestation::{Attestation, Certificate};
 use crate::block::Block;
 use crate::ids::{AuthorityIndex, BlockId, Era, Height, Round};
 use crate::limits::HELD_ROUNDS_MAX;
@@ -13,6 +13,14 @@ use borsh::{BorshDeserialize, BorshSerialize};
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct TransactionBatch {
     pub transactions: Vec<SignedTransaction>,
+}
+
+/// An attestation on its topic. Gossip takes a message once, so one that is said again, because it may have been lost,
+/// has to be another message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GossipedAttestation {
+    pub attestation: Attestation,
+    pub repetition: u32,
 }
 
 /// Asks for vertices by reference, at most [`crate::limits::FETCH_REFERENCES_MAX`].

@@ -9,9 +9,9 @@ use holdfast_types::parameters::{
 };
 use holdfast_types::test_util::{Sample, samples};
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
-    LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest,
-    VerticesResponse,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
+    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
+    VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
@@ -44,7 +44,7 @@ define_formats! {
     BlockOrigin, BlocksRequest, BlocksResponse, CeremonyParameters, Certificate, CertificateRequest,
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
     DagParameters, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
-    GovernanceParameters, HaltParameters, Height, LastVertexRequest, LastVertexResponse, LockdownParameters,
+    GossipedAttestation, GovernanceParameters, HaltParameters, Height, LastVertexRequest, LastVertexResponse, LockdownParameters,
     Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, Receipt, ReceiptStatus, Round, Signature,
     SignedTransaction, SignedVertexHeader, SlashingParameters, StakingParameters, StallParameters, StateRoot,
     Support, TimestampMs, TransactionBatch, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,

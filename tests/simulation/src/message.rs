@@ -1,10 +1,10 @@
 //! What travels between simulated nodes.
 
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, MissingVerticesRequest,
-    PeerStatus, VerticesRequest, VerticesResponse,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
+    MissingVerticesRequest, PeerStatus, VerticesRequest, VerticesResponse,
 };
-use holdfast_types::{Attestation, Evidence, SignedTransaction, VerifiedVertex, VertexRef, codec};
+use holdfast_types::{Evidence, SignedTransaction, VerifiedVertex, VertexRef, codec};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub type NodeId = usize;
 #[derive(Clone, Debug)]
 pub enum Gossip {
     Vertex(Arc<VerifiedVertex>),
-    Attestation(Box<Attestation>),
+    Attestation(Box<GossipedAttestation>),
     Evidence(Box<Evidence>),
     Transactions(Arc<[SignedTransaction]>),
 }

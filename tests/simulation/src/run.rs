@@ -126,6 +126,9 @@ fn drive(world: &mut World, profile: &Profile) -> (Verdict, u64) {
     let verdict = if let Some(what) = world.oracle().violation() {
         let what = format!("at {} ms: {what}", world.now_ms());
         Verdict::Diverged { what }
+    } else if let Some(node) = world.slashed_though_honest() {
+        let what = format!("the honest node {node} is held guilty of an offence");
+        Verdict::Diverged { what }
     } else if settled {
         Verdict::Pass
     } else {

@@ -19,7 +19,7 @@ use crate::node::Node;
 use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::trace::Trace;
-use holdfast_types::{BlockId, VertexDigest};
+use holdfast_types::{BlockId, ChainId, VertexDigest};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -181,6 +181,11 @@ impl World {
     #[must_use]
     pub const fn now_ms(&self) -> u64 {
         self.now_ms
+    }
+
+    #[must_use]
+    pub const fn chain_id(&self) -> ChainId {
+        self.chain.id
     }
 
     #[must_use]

@@ -5,6 +5,7 @@ use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, ExecutedBlock};
 use holdfast_dag::DagCore;
+use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
     Attestation, AttestationBody, Certificate, CommitRecord, EraContext, Height, Round, Vertex,
 };
@@ -103,10 +104,15 @@ impl Replica {
                     .monotonic_ms
                     .saturating_add(self.config.repeat_interval_ms);
                 let height = pending.context.anchor_height;
-                let attestation = pending.attestation.map(Message::Attestation);
-                out.send.extend(attestation);
                 let turn = pending.asked;
                 pending.asked = turn.wrapping_add(1);
+                let repetition = u32::try_from(turn).unwrap_or(u32::MAX);
+                out.send.extend(pending.attestation.map(|attestation| {
+                    Message::Attestation(GossipedAttestation {
+                        attestation,
+                        repetition,
+                    })
+                }));
                 out.send.push(Message::FetchCertificate { height, turn });
             }
             return;

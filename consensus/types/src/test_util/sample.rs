@@ -22,9 +22,9 @@ use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
 use crate::transaction::{Action, ChainProperties, SignedTransaction, TransactionBody};
 use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
 use crate::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, LastVertexRequest,
-    LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest,
-    VerticesResponse,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
+    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
+    VerticesRequest, VerticesResponse,
 };
 
 /// A type of which samples can be drawn.
@@ -130,6 +130,7 @@ sample_structs! {
     CommittedVertex { reference, timestamp }
     EraContext { era, kind, anchor, anchor_height, anchor_timestamp, committee }
     EraEnd { next_kind, committee }
+    GossipedAttestation { attestation, repetition }
     LastVertexRequest { era, author }
     LastVertexResponse { of_author, own }
     Member { account, signing_key }

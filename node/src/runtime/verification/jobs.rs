@@ -12,9 +12,11 @@ use holdfast_replica::Input;
 use holdfast_replica::admission::{VertexPlace, vertex_place};
 use holdfast_storage::Storage;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
-use holdfast_types::wire::{MissingVerticesRequest, TransactionBatch, VerticesResponse};
+use holdfast_types::wire::{
+    GossipedAttestation, MissingVerticesRequest, TransactionBatch, VerticesResponse,
+};
 use holdfast_types::{
-    Attestation, Certificate, ChainId, EraContext, Evidence, SignatureScheme, VerifiedTransaction,
+    Certificate, ChainId, EraContext, Evidence, SignatureScheme, VerifiedTransaction,
     VerifiedVertex, Vertex, VertexRef, codec,
 };
 use libp2p::PeerId;
@@ -187,8 +189,8 @@ impl Verifier {
     }
 
     fn gossiped_attestation(&self, data: &[u8]) -> Verdict {
-        let Ok(attestation) =
-            codec::decode::<Attestation>("an attestation", data, CERTIFICATE_BYTES_MAX)
+        let Ok(GossipedAttestation { attestation, .. }) =
+            codec::decode("an attestation", data, CERTIFICATE_BYTES_MAX)
         else {
             return Verdict::Reject;
         };

@@ -1,7 +1,8 @@
 //! Runs simulations from the command line.
 
 use clap::{Parser, Subcommand};
-use holdfast_simulation::{PROFILES, Profile, Report, Verdict, run};
+use holdfast_simulation::random::Random;
+use holdfast_simulation::{PROFILES, Profile, Report, Verdict, World, run};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -37,6 +38,14 @@ enum Command {
         /// Show everything that happens.
         #[arg(long)]
         trace: bool,
+    },
+    /// How fast a calm network of this size is simulated.
+    Speed {
+        #[arg(long, default_value_t = 4)]
+        validators: usize,
+        /// Virtual seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
     },
     /// Show the profiles.
     List,
@@ -74,6 +83,10 @@ fn main() -> ExitCode {
             }
             code(report.verdict == Verdict::Pass)
         }
+        Command::Speed {
+            validators,
+            seconds,
+        } => speed(validators, seconds),
         Command::List => {
             for profile in &PROFILES {
                 println!("{:<10} {}", profile.name, profile.about);
@@ -109,6 +122,23 @@ fn run_many(only: Option<&'static Profile>, seeds: &Range<u64>, json: bool) -> E
         u128::from(virtual_ms) / wall_ms
     );
     code(failed == 0)
+}
+
+fn speed(validators: usize, seconds: u64) -> ExitCode {
+    let mut plan = PROFILES[0].plan(&mut Random::new(0));
+    plan.chain.validators = validators;
+    plan.followers = 0;
+    let mut world = World::new(&plan, 0);
+    let started = Instant::now();
+    world.run(seconds * 1000);
+    let wall_ms = started.elapsed().as_millis().max(1);
+    println!(
+        "{validators} validators: {} blocks and {} transactions in {seconds} virtual s, {} times real time",
+        world.oracle().height(),
+        world.oracle().transactions().1,
+        u128::from(seconds) * 1000 / wall_ms
+    );
+    code(world.oracle().violation().is_none())
 }
 
 fn print(report: &Report, json: bool) {

@@ -25,10 +25,8 @@ impl Wire {
                 header.era, header.round
             ));
         }
-        let attestations = vertex.payload().attestations.iter();
-        attestations
-            .map(|attestation| self.attestation(key, attestation))
-            .collect()
+        let mut attestations = vertex.payload().attestations.iter();
+        attestations.try_for_each(|attestation| self.attestation(key, attestation))
     }
 
     /// An attestation leaves the node with `key`.

@@ -200,9 +200,9 @@ impl World {
     fn send(&mut self, node: NodeId, message: Message) {
         match message {
             Message::Vertex(vertex) => self.send_vertex(node, &vertex),
-            Message::Attestation(attestation) => {
-                self.check_attestation(node, &attestation);
-                let gossip = Gossip::Attestation(Box::new(attestation));
+            Message::Attestation(gossiped) => {
+                self.check_attestation(node, &gossiped.attestation);
+                let gossip = Gossip::Attestation(Box::new(gossiped));
                 self.publish(node, Envelope::new(gossip));
             }
             Message::Evidence(evidence) => {

@@ -1,7 +1,9 @@
 //! Where a world stands.
 
 use super::World;
+use crate::chain::validator_account;
 use crate::message::NodeId;
+use holdfast_ledger::validator;
 use holdfast_replica::{RecordStore, SigningState};
 use holdfast_types::{Era, Height, Round, TransactionId};
 
@@ -114,6 +116,19 @@ impl World {
             client.home,
             places.collect::<Vec<_>>().join("; ")
         )
+    }
+
+    /// An honest validator that the chain holds guilty of an offence.
+    #[must_use]
+    pub fn slashed_though_honest(&self) -> Option<NodeId> {
+        let validators = self.plan.chain.validators + self.plan.chain.standby;
+        self.honest()
+            .filter(|node| *node < validators)
+            .find(|node| {
+                let tables = self.nodes[*node].disk.now();
+                let found = validator(tables, &validator_account(*node)).expect("the state reads");
+                found.is_some_and(|found| found.offence_eras > 0)
+            })
     }
 
     /// True if all honest nodes have certified `height`, and with it everything that was promised to clients.

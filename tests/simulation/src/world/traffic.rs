@@ -135,7 +135,7 @@ impl World {
     fn take_gossip(&mut self, node: NodeId, gossip: &Gossip) -> bool {
         match gossip {
             Gossip::Vertex(vertex) => self.take_vertex(node, vertex),
-            Gossip::Attestation(attestation) => self.take_attestation(node, attestation),
+            Gossip::Attestation(gossiped) => self.take_attestation(node, &gossiped.attestation),
             Gossip::Evidence(evidence) => self.take_evidence(node, evidence),
             Gossip::Transactions(transactions) => self.take_transactions(node, transactions),
         }

@@ -1,0 +1,256 @@
+//! A replica under test, and its peers.
+
+use holdfast_chain::{ExecutedBlock, ExecutedTransaction};
+use holdfast_dag::DagConfig;
+use holdfast_replica::{
+    Input, MempoolConfig, Message, Now, Origin, Output, Record, Replica, ReplicaConfig, Restored,
+    SignGuard, SignGuardRecord, Submission,
+};
+use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair};
+use holdfast_types::{
+    AccountName, Action, AttestationBody, AuthorityIndex, BlockId, CommitDigest, CommitRecord, Era,
+    EraContext, Height, Round, Signer, StateRoot, TimestampMs, TransactionBody,
+    VerifiedTransaction, VerifiedVertex, VertexDraft, VertexPayload, VertexRef,
+};
+use std::sync::Arc;
+
+pub(crate) const WALL: u64 = 2_000_000;
+const STEP_MS: u64 = 100;
+
+pub(crate) fn config() -> ReplicaConfig {
+    ReplicaConfig {
+        chain: CHAIN,
+        dag: DagConfig {
+            min_round_interval_ms: 50,
+            idle_round_interval_ms: 100,
+            leader_timeout_ms: 100,
+            leaders_per_round: 1,
+            gc_depth: 60,
+            reputation_window: 32,
+            rounds_ahead_max: 60,
+            suspended_per_author_max: 120,
+            refetch_interval_ms: 300,
+            ask_interval_ms: 500,
+            busy_rounds: 10,
+        },
+        mempool: MempoolConfig {
+            transactions_max: 100,
+            bytes_max: 1_000_000,
+            per_sender_max: 64,
+            nonce_gap_max: 16,
+            gap_lifetime_blocks: 100,
+            foreign_delay_ms: 500,
+        },
+        max_clock_drift_ms: 1_000,
+        vertex_transactions_max: 100,
+        vertex_bytes_max: 500_000,
+        repeat_interval_ms: 1_000,
+        forward_interval_ms: 5_000,
+    }
+}
+
+/// The replica is authority 0 of era 1, or follows.
+pub(crate) struct Bench {
+    pub(crate) context: Arc<EraContext>,
+    pub(crate) replica: Replica,
+    pub(crate) now_ms: u64,
+    /// What the peers build on: the vertices of the last round.
+    pub(crate) previous: Vec<VertexRef>,
+    pub(crate) commits: Vec<CommitRecord>,
+    pub(crate) persisted: Vec<Record>,
+    /// Own vertices, whatever step they came with.
+    pub(crate) sent: Vec<Arc<VerifiedVertex>>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::with_guard(SignGuard::empty(key_pair(0).public_key()).record().clone())
+    }
+
+    pub(crate) fn with_guard(guard: SignGuardRecord) -> Self {
+        Self::start(Some((Arc::new(key_pair(0)), guard)))
+    }
+
+    pub(crate) fn follower() -> Self {
+        Self::start(None)
+    }
+
+    fn start(signer: Option<(Arc<dyn Signer>, SignGuardRecord)>) -> Self {
+        let context = Arc::new(era_context(4));
+        let restored = Restored {
+            context: Arc::clone(&context),
+            ended: None,
+            commits: Vec::new(),
+            vertices: Vec::new(),
+            own_last: None,
+            recent: Vec::new(),
+            anchor_certificate: None,
+            certified: Height::ZERO,
+            signer,
+            mempool: Vec::new(),
+        };
+        let (replica, first) = Replica::restore(config(), restored, now(0));
+        assert!(
+            first.send.is_empty(),
+            "nothing is sent before the first step"
+        );
+        Self {
+            previous: genesis_refs(&context),
+            context,
+            replica,
+            now_ms: 0,
+            commits: Vec::new(),
+            persisted: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    /// One step; what is to be executed is noted.
+    pub(crate) fn step(&mut self, input: Input) -> Output {
+        let output = self.replica.step(now(self.now_ms), input);
+        let records = output.execute.iter().map(|sub_dag| &sub_dag.record);
+        self.commits.extend(records.cloned());
+        self.persisted.extend(output.persist.iter().cloned());
+        self.sent.extend(own_vertex(&output).cloned());
+        output
+    }
+
+    pub(crate) fn tick(&mut self, after_ms: u64) -> Output {
+        self.now_ms += after_ms;
+        self.step(Input::Tick)
+    }
+
+    /// A vertex of a peer on all vertices of the last round, dated `ahead_ms` ahead.
+    pub(crate) fn peer_vertex(
+        &self,
+        author: u16,
+        ahead_ms: u64,
+        payload: VertexPayload,
+    ) -> Arc<VerifiedVertex> {
+        let own = AuthorityIndex(author);
+        let mut parents = self.previous.clone();
+        parents.sort_by_key(|parent| (parent.author != own, *parent));
+        let round = self.previous[0].round.next();
+        let draft = VertexDraft {
+            era: self.context.era,
+            round,
+            author: own,
+            timestamp: TimestampMs(WALL + self.now_ms + ahead_ms),
+            parents,
+            payload,
+        };
+        Arc::new(draft.sign(&CHAIN, &key_pair(author)))
+    }
+
+    /// One round: the replica proposes, if it does, and its peers do; the outputs of the two steps. The peers' vertices
+    /// carry `payloads`, as far as there are any.
+    pub(crate) fn round(&mut self, payloads: [VertexPayload; 3]) -> [Output; 2] {
+        let proposed = self.tick(STEP_MS);
+        let peers: Vec<_> = (1..)
+            .zip(payloads)
+            .map(|(author, payload)| self.peer_vertex(author, 0, payload))
+            .collect();
+        let round = peers[0].round();
+        let own = self.sent.last().map(|vertex| vertex.reference());
+        let own = own.filter(|own| own.round == round);
+        let of_peers = peers.iter().map(|vertex| vertex.reference());
+        self.previous = own.into_iter().chain(of_peers).collect();
+        [proposed, self.step(Input::Vertices(peers))]
+    }
+
+    pub(crate) fn rounds(&mut self, count: usize) -> Vec<Output> {
+        (0..count)
+            .flat_map(|_| self.round(Default::default()))
+            .collect()
+    }
+
+    /// Tells the replica of an executed block of era 1, the last one if `next` is given.
+    pub(crate) fn executed(
+        &mut self,
+        height: u64,
+        transactions: Vec<ExecutedTransaction>,
+        next: Option<Arc<EraContext>>,
+    ) -> Output {
+        self.step(Input::Executed(vec![ExecutedBlock {
+            attestation: attestation(height, 7),
+            timestamp: TimestampMs(WALL + self.now_ms),
+            commit: None,
+            transactions,
+            lib: Height::ZERO,
+            next_era: next,
+            contradictions: Vec::new(),
+        }]))
+    }
+
+    pub(crate) fn submit(&mut self, nonce: u64, origin: Origin) -> Output {
+        self.step(Input::Transactions(vec![Submission {
+            transaction: transaction(nonce),
+            account_nonce: 0,
+            origin,
+        }]))
+    }
+}
+
+pub(crate) fn now(now_ms: u64) -> Now {
+    Now {
+        monotonic_ms: now_ms,
+        wall: TimestampMs(WALL + now_ms),
+    }
+}
+
+pub(crate) fn own_vertex(output: &Output) -> Option<&Arc<VerifiedVertex>> {
+    output.send.iter().find_map(|message| match message {
+        Message::Vertex(vertex) => Some(vertex),
+        _ => None,
+    })
+}
+
+pub(crate) fn attestation(height: u64, block: u8) -> AttestationBody {
+    AttestationBody {
+        era: Era(1),
+        height: Height(height),
+        block: BlockId::new([block; 32]),
+        commit: CommitDigest::default(),
+        state_root: StateRoot::default(),
+    }
+}
+
+/// The era after the block of [`Bench::executed`] at `height`.
+pub(crate) fn next_era(height: u64) -> Arc<EraContext> {
+    Arc::new(EraContext {
+        era: Era(2),
+        anchor: attestation(height, 7).block,
+        anchor_height: Height(height),
+        ..era_context(4)
+    })
+}
+
+pub(crate) fn transaction(nonce: u64) -> Arc<VerifiedTransaction> {
+    let body = TransactionBody {
+        sender: AccountName::new("alice").expect("a valid name"),
+        public_key: key_pair(9).public_key(),
+        nonce,
+        fee_max: 1,
+        expires_at: None,
+        action: Action::VoteHardfork { version: 1 },
+    };
+    let id = body.id(&CHAIN);
+    Arc::new(VerifiedTransaction::trust(
+        id,
+        body.sign(&CHAIN, &key_pair(9)),
+    ))
+}
+
+pub(crate) fn took(nonce: u64) -> ExecutedTransaction {
+    let transaction = transaction(nonce);
+    ExecutedTransaction {
+        id: transaction.id(),
+        sender: transaction.body().sender,
+        nonce,
+        nonce_consumed: true,
+    }
+}
+
+pub(crate) fn slot(round: u64) -> (Era, Round) {
+    (Era(1), Round(round))
+}

@@ -1,0 +1,171 @@
+//! R1, R2, R6: what is signed, when, and what is durable by then.
+
+use crate::bench::{Bench, attestation, next_era, own_vertex, slot};
+use holdfast_replica::durable::{Durable, make_durable};
+use holdfast_replica::{
+    Fact, Input, Message, Output, Record, SignGuard, SignGuardRecord, SigningState,
+};
+use holdfast_types::Signer;
+use holdfast_types::test_util::{CHAIN, key_pair};
+use holdfast_types::{AuthorityIndex, VertexDraft, VertexPayload};
+use std::sync::Arc;
+
+fn guard_of(output: &Output) -> Option<&SignGuardRecord> {
+    output.persist.iter().find_map(|record| match record {
+        Record::SignGuard(guard) => Some(guard),
+        _ => None,
+    })
+}
+
+#[test]
+fn r1_a_vertex_leaves_with_itself_and_its_guard_among_the_records() {
+    let mut bench = Bench::new();
+    let mut sent = 0;
+    for output in bench.rounds(12) {
+        let Some(vertex) = own_vertex(&output) else {
+            continue;
+        };
+        sent += 1;
+        let is_stored = output.persist.iter().any(|record| {
+            matches!(record, Record::OwnVertex(stored) if stored.reference() == vertex.reference())
+        });
+        let guard = guard_of(&output).expect("a signature raises the guard");
+        assert!(is_stored);
+        assert_eq!(guard.vertex, Some(slot(vertex.round().0)));
+    }
+    assert_eq!(sent, 12);
+}
+
+#[test]
+fn r1_records_then_sync_then_guard() {
+    struct Log(Vec<&'static str>);
+    impl Durable for Log {
+        type Error = ();
+        fn check_guard(&self, _: &[&SignGuardRecord]) -> Result<(), ()> {
+            Ok(())
+        }
+        fn write(&mut self, _: &[Record]) -> Result<(), ()> {
+            self.0.push("write");
+            Ok(())
+        }
+        fn sync(&mut self) -> Result<(), ()> {
+            self.0.push("sync");
+            Ok(())
+        }
+        fn raise_guard(&mut self, _: &[&SignGuardRecord]) -> Result<(), ()> {
+            self.0.push("guard");
+            Ok(())
+        }
+    }
+    let order = |output: &Output| {
+        let mut log = Log(Vec::new());
+        make_durable(&output.persist, &mut log).expect("a log takes everything");
+        log.0.join(" ")
+    };
+    let mut bench = Bench::new();
+    let [proposed, of_peers] = bench.round(Default::default());
+    assert_eq!(order(&proposed), "write sync guard");
+    assert_eq!(order(&of_peers), "write");
+    // The attestation of an era's last block comes without a vertex; the block itself must be durable all the same.
+    let ended = bench.executed(1, Vec::new(), Some(next_era(1)));
+    assert_eq!(order(&ended), "sync guard");
+}
+
+#[test]
+fn r2_no_vertex_in_a_slot_that_the_guard_has_seen() {
+    let mut bench = Bench::with_guard(SignGuardRecord {
+        key: key_pair(0).public_key(),
+        vertex: Some(slot(5)),
+        attestation: None,
+    });
+    let outputs = bench.rounds(9);
+    let rounds: Vec<u64> = outputs
+        .iter()
+        .filter_map(own_vertex)
+        .map(|vertex| vertex.round().0)
+        .collect();
+    assert_eq!(rounds, [6, 7, 8, 9]);
+}
+
+#[test]
+fn r2_no_attestation_below_what_the_guard_has_seen() {
+    let mut bench = Bench::with_guard(SignGuardRecord {
+        key: key_pair(0).public_key(),
+        vertex: None,
+        attestation: Some(attestation(5, 7)),
+    });
+    let is_refusal = |fact: &&Fact| matches!(fact, Fact::SignRefused { .. });
+    let mut refused = 0;
+    for height in 4..8 {
+        let executed = bench.executed(height, Vec::new(), None);
+        let [proposed, of_peers] = bench.round(Default::default());
+        for output in [executed, proposed, of_peers] {
+            refused += output.facts.iter().filter(is_refusal).count();
+        }
+    }
+    let attestations = bench
+        .sent
+        .iter()
+        .flat_map(|vertex| &vertex.payload().attestations);
+    let attested: Vec<u64> = attestations.map(|a| a.body.height.0).collect();
+    // 5 is the very same statement as before.
+    assert_eq!((attested, refused), (vec![5, 6, 7], 1));
+}
+
+fn own_from_outside(bench: &Bench) -> Input {
+    let draft = VertexDraft {
+        era: bench.context.era,
+        round: bench.previous[0].round.next(),
+        author: AuthorityIndex(0),
+        timestamp: holdfast_types::TimestampMs(crate::bench::WALL),
+        parents: {
+            let mut parents = bench.previous.clone();
+            parents.sort();
+            parents
+        },
+        payload: VertexPayload::default(),
+    };
+    Input::Vertices(vec![Arc::new(draft.sign(&CHAIN, &key_pair(0)))])
+}
+
+#[test]
+fn r6_a_foreign_vertex_under_our_key_ends_signing() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    let foreign = own_from_outside(&bench);
+    let output = bench.step(foreign);
+    let is_doppelganger = |fact: &Fact| matches!(fact, Fact::Doppelganger { .. });
+    assert!(output.facts.iter().any(is_doppelganger));
+    assert!(matches!(bench.replica.signing(), SigningState::Stopped(_)));
+    let later = bench.rounds(5);
+    assert!(later.iter().filter_map(own_vertex).next().is_none());
+    let is_attestation = |message: &Message| matches!(message, Message::Attestation(_));
+    let ended = bench.executed(1, Vec::new(), Some(next_era(1)));
+    assert!(!ended.send.iter().any(is_attestation));
+}
+
+#[test]
+fn r6_an_own_vertex_that_the_store_lost_is_ours() {
+    let mut bench = Bench::with_guard(SignGuardRecord {
+        key: key_pair(0).public_key(),
+        vertex: Some(slot(1)),
+        attestation: None,
+    });
+    let lost = own_from_outside(&bench);
+    let output = bench.step(lost);
+    assert_eq!(output.facts, []);
+    assert_eq!(*bench.replica.signing(), SigningState::Active);
+    let own = bench
+        .replica
+        .dag()
+        .and_then(holdfast_dag::DagCore::own_last);
+    assert_eq!(own.map(|own| own.round.0), Some(1));
+}
+
+#[test]
+fn r2_a_stored_vertex_raises_a_guard_that_is_behind() {
+    let mut guard = SignGuard::empty(key_pair(0).public_key());
+    assert!(guard.raise_to(slot(4).0, slot(4).1));
+    assert!(!guard.raise_to(slot(3).0, slot(3).1));
+    assert_eq!(guard.record().vertex, Some(slot(4)));
+}

@@ -1,0 +1,62 @@
+//! R7, R8: transactions of clients.
+
+use crate::bench::{Bench, now, took, transaction};
+use holdfast_replica::{Input, Message, Origin, Output, Record, Submission};
+
+fn handed_on(output: &Output) -> usize {
+    output
+        .send
+        .iter()
+        .filter_map(|message| match message {
+            Message::Transactions(transactions) => Some(transactions),
+            _ => None,
+        })
+        .flatten()
+        .count()
+}
+
+#[test]
+fn r7_a_follower_hands_transactions_on_at_once_and_again_until_they_are_executed() {
+    let mut bench = Bench::follower();
+    assert_eq!(handed_on(&bench.submit(0, Origin::Local)), 1);
+    assert_eq!(handed_on(&bench.submit(1, Origin::Local)), 1);
+    assert_eq!(handed_on(&bench.tick(4_999)), 0);
+    assert_eq!(handed_on(&bench.tick(1)), 2);
+    let _executed = bench.executed(1, vec![took(0)], None);
+    assert_eq!(handed_on(&bench.tick(5_000)), 1);
+    let _executed = bench.executed(2, vec![took(1)], None);
+    assert_eq!(handed_on(&bench.tick(60_000)), 0);
+    let wake_ms = bench.replica.next_wake_ms(now(bench.now_ms));
+    assert!(wake_ms.is_some_and(|at_ms| at_ms > bench.now_ms));
+}
+
+#[test]
+fn r7_a_follower_does_not_hand_on_what_peers_handed_on() {
+    let mut bench = Bench::follower();
+    let foreign = Origin::Foreign { eligible_at_ms: 1 };
+    assert_eq!(handed_on(&bench.submit(0, foreign)), 0);
+}
+
+#[test]
+fn r7_a_validator_proposes_instead() {
+    let mut bench = Bench::new();
+    assert_eq!(handed_on(&bench.submit(0, Origin::Local)), 0);
+    bench.rounds(1);
+    let first = bench.sent.first().expect("a vertex in every round");
+    assert_eq!(first.transaction_ids(), [transaction(0).id()]);
+}
+
+#[test]
+fn r8_more_transactions_than_there_is_room_for_are_refused() {
+    let mut bench = Bench::follower();
+    let submissions = (0..100).map(|nonce| Submission {
+        transaction: transaction(nonce),
+        account_nonce: 0,
+        origin: Origin::Local,
+    });
+    let output = bench.step(Input::Transactions(submissions.collect()));
+    let admitted = output.submissions.iter().filter(|r| r.is_ok()).count();
+    let inserts = |record: &&Record| matches!(record, Record::MempoolInsert(_));
+    assert_eq!(admitted, 64, "one sender has so many places");
+    assert_eq!(output.persist.iter().filter(inserts).count(), 64);
+}

@@ -1,0 +1,4 @@
+//! Simulations: seeds of every profile, seeds that once found a bug, and scenarios by name.
+
+mod profiles;
+mod scenarios;

@@ -1,0 +1,200 @@
+//! Scenarios by name, on small networks.
+
+use holdfast_simulation::chain::{ChainPlan, client_account};
+use holdfast_simulation::client::Client;
+use holdfast_simulation::disk::Loss;
+use holdfast_simulation::network::{Latency, Links};
+use holdfast_simulation::node::CrashPoint;
+use holdfast_simulation::{Plan, World};
+use holdfast_types::{Height, TransactionId};
+
+fn plan(validators: usize, followers: usize) -> Plan {
+    Plan {
+        chain: ChainPlan {
+            validators,
+            standby: 0,
+            clients: 2,
+            epoch_ms: 3_600_000,
+            gc_depth: 20,
+            leader_timeout_ms: 250,
+        },
+        followers,
+        links: Links {
+            latency: Latency::Uniform(2, 12),
+            distance_ms: 0,
+            loss_per_mille: 0,
+            duplicate_per_mille: 0,
+        },
+        execution_ms: (1, 5),
+        client_pause_ms: None,
+    }
+}
+
+fn world(validators: usize, followers: usize) -> World {
+    World::new(&plan(validators, followers), 7)
+}
+
+/// Nothing was broken so far.
+fn sound(world: &World) {
+    assert_eq!(world.oracle().violation(), None);
+}
+
+/// How often a transaction stands in the blocks of a node.
+fn ordered(world: &World, node: usize, id: &TransactionId) -> usize {
+    let blocks = world.node(node).disk.now().blocks_from(Height(1), 10_000);
+    let chain = world.chain_id();
+    let transactions = blocks.iter().flat_map(|block| &block.body.transactions);
+    transactions
+        .filter(|transaction| transaction.body.id(&chain) == *id)
+        .count()
+}
+
+/// A client's transfers through a node: their ids.
+fn submit(world: &mut World, node: usize, count: usize) -> Vec<TransactionId> {
+    let chain = world.chain_id();
+    let mut client = Client::new(0, node);
+    (0..count)
+        .map(|_| {
+            let open = client.transfer(&chain, client_account(1), 5).clone();
+            assert!(world.submit(node, open.transaction), "the node takes it");
+            open.id
+        })
+        .collect()
+}
+
+#[test]
+fn no_quorum_no_progress_n4_and_back() {
+    let mut world = world(4, 1);
+    world.run(2_000);
+    world.crash(2, Loss::Nothing);
+    world.crash(3, Loss::Everything);
+    // What was under way may end; after that nothing is certified and no block is applied.
+    world.run(1_000);
+    let (height, certified) = (world.oracle().height(), world.certified_by_any());
+    world.run(60_000);
+    assert_eq!(world.oracle().height(), height);
+    assert_eq!(world.certified_by_any(), certified);
+    world.start(3);
+    let goal = certified.plus(20);
+    assert!(
+        world.run_until_done(30_000, |world| world.certified_by_any() >= goal),
+        "three of four are a quorum"
+    );
+    sound(&world);
+}
+
+#[test]
+fn one_of_four_down_costs_no_progress() {
+    let mut world = world(4, 0);
+    world.run(1_000);
+    world.crash(1, Loss::Everything);
+    let goal = world.certified_by_any().plus(20);
+    assert!(world.run_until_done(30_000, |world| world.certified_by_any() >= goal));
+    sound(&world);
+}
+
+#[test]
+fn all_restart_together_at_every_point_of_writing() {
+    for size in [4, 7] {
+        for point in CrashPoint::ALL {
+            for loss in Loss::ALL {
+                let mut world = world(size, 1);
+                world.run(3_000);
+                for node in 0..world.size() {
+                    world.crash_at(node, point, loss);
+                }
+                world.run(2_000);
+                let certified = world.certified_by_any();
+                for node in 0..world.size() {
+                    world.crash(node, loss);
+                }
+                world.run(500);
+                for node in 0..world.size() {
+                    world.start(node);
+                }
+                let goal = certified.plus(20);
+                assert!(
+                    world.run_until_done(60_000, |world| world.is_settled_at(goal)),
+                    "n{size} {point:?} {loss:?}: {:?}",
+                    world.standing(0)
+                );
+                sound(&world);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_follower_hands_transactions_on() {
+    let mut world = world(4, 2);
+    world.run(500);
+    let ids = submit(&mut world, 5, 10);
+    let done = |world: &World| {
+        let certified = world.certified_by_all();
+        let executed = |id: &TransactionId| world.oracle().executed_at(id);
+        ids.iter()
+            .all(|id| executed(id).is_some_and(|height| height <= certified))
+    };
+    assert!(world.run_until_done(30_000, done));
+    sound(&world);
+}
+
+#[test]
+fn a_follower_hands_on_what_it_kept_over_its_own_restart() {
+    let mut world = world(4, 1);
+    world.run(500);
+    for validator in 0..4 {
+        world.crash(validator, Loss::Nothing);
+    }
+    let ids = submit(&mut world, 4, 3);
+    world.crash(4, Loss::Everything);
+    for node in 0..5 {
+        world.start(node);
+    }
+    let done = |world: &World| {
+        ids.iter()
+            .all(|id| world.oracle().executed_at(id).is_some())
+    };
+    assert!(world.run_until_done(60_000, done));
+    sound(&world);
+}
+
+#[test]
+fn a_restart_does_not_order_own_transactions_in_flight_twice() {
+    let mut world = world(4, 0);
+    world.run(1_000);
+    let ids = submit(&mut world, 0, 5);
+    // Its next vertex carries them; before it is committed the node dies and comes back.
+    let sent = world.standing(0).map(|standing| standing.round);
+    world.run_until_done(1_000, |world| {
+        world.standing(0).map(|standing| standing.round) > sent.map(holdfast_types::Round::next)
+    });
+    world.crash(0, Loss::Everything);
+    world.run(20);
+    world.start(0);
+    world.run(15_000);
+    for id in &ids {
+        assert_eq!(ordered(&world, 1, id), 1, "{id:?}");
+    }
+    sound(&world);
+}
+
+#[test]
+fn a_node_that_was_away_for_long_catches_up_by_blocks() {
+    let mut world = world(4, 1);
+    world.run(1_000);
+    world.crash(3, Loss::Everything);
+    world.crash(4, Loss::Suffix);
+    let goal = world.certified_by_any().plus(120);
+    assert!(world.run_until_done(200_000, |world| world.certified_by_any() >= goal));
+    world.start(3);
+    world.start(4);
+    assert!(world.run_until_done(30_000, |world| world.is_settled_at(goal)));
+    assert!(
+        world
+            .reached()
+            .get("ranges synced")
+            .is_some_and(|count| *count > 0)
+    );
+    sound(&world);
+}
