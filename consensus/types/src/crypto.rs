@@ -10,6 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_zebra::batch;
 use rand_core::SeedableRng;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
@@ -133,7 +134,7 @@ pub fn verify_each(checks: &[SignatureCheck], scheme: &dyn SignatureScheme) -> V
     const HALVED_FOR_MAX: usize = 4;
     let mut valid = vec![true; checks.len()];
     let mut bad = 0usize;
-    let mut open = Vec::from([0..checks.len()]);
+    let mut open: Vec<Range<usize>> = std::iter::once(0..checks.len()).collect();
     while let Some(range) = open.pop() {
         let part = checks.get(range.clone()).unwrap_or_default();
         if part.len() > 1 && bad < HALVED_FOR_MAX {

@@ -156,7 +156,7 @@ fn bits() -> impl Iterator<Item = u16> {
 
 /// The key of the page at `depth` on the way to `place`: its depth, then the nibbles that lead to it, two in a byte.
 pub(super) fn page_key(place: &Hash32, depth: usize) -> Vec<u8> {
-    let mut key = Vec::with_capacity(1 + depth.div_ceil(2));
+    let mut key = Vec::with_capacity(depth.div_ceil(2).saturating_add(1));
     // A path has at most 64 nibbles.
     key.push(u8::try_from(depth).unwrap_or(u8::MAX));
     key.extend(place.iter().take(depth.div_ceil(2)));
