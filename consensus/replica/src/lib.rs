@@ -22,8 +22,8 @@
 //!   the longest again every `forward_interval`, until they are executed.
 //! * R8. *Another branch.* Blocks that were taken back are not attested any more, an era that began on them does not start,
 //!   and their transactions wait again.
-//! * R9. *Backpressure.* While more than [`EXECUTION_LAG_MAX`] commits wait to be executed, own vertices carry no
-//!   transactions: these wait in the mempool, which is bounded and says so to clients.
+//! * R9. *Backpressure.* While more than [`EXECUTION_LAG_MAX`] commits wait to be executed, own vertices carry at most
+//!   [`LAGGING_TRANSACTIONS_MAX`] transactions: the others wait in the mempool, which is bounded and says so to clients.
 //! * R10. Everything that waits is bounded, per author where peers can fill it.
 
 #![cfg_attr(
@@ -54,5 +54,7 @@ pub use guard::{GuardRefusal, SignGuard};
 pub use io::{Fact, Input, Message, Now, Output, Submission, SubmissionResult};
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
-pub use replica::{EXECUTION_LAG_MAX, Replica, ReplicaConfig, Restored, SigningState};
+pub use replica::{
+    EXECUTION_LAG_MAX, LAGGING_TRANSACTIONS_MAX, Replica, ReplicaConfig, Restored, SigningState,
+};
 pub use stored::RecordStore;

@@ -75,8 +75,11 @@ const COLLECTOR_HEIGHTS_MAX: usize = 4096;
 /// Attestations of blocks this far below the certified one still make certificates.
 const COLLECTOR_HEIGHTS_KEPT: u64 = 64;
 const EVIDENCE_WAITING_MAX: usize = 1024;
-/// Commits that may wait to be executed while own vertices carry transactions (rule R9).
+/// Commits that may wait to be executed before own vertices carry few transactions (rule R9).
 pub const EXECUTION_LAG_MAX: u64 = 8;
+/// Transactions of an own vertex while execution lags. Not none: where execution never catches up, for whatever reason,
+/// clients of this node would wait for ever.
+pub const LAGGING_TRANSACTIONS_MAX: usize = 64;
 const FUTURE_PER_AUTHOR_MAX: usize = 8;
 const EARLY_PER_AUTHOR_MAX: usize = 4;
 /// Rounds by which the network may be ahead before it counts as behind.

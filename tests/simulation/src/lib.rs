@@ -5,7 +5,7 @@
 //! a failure replays.
 //!
 //! * [`world`]: nodes and what is to happen; [`disk`]: what a crash leaves; [`network`]: what a link does.
-//! * [`oracle`]: what must hold after every event. [`run`]: what must hold in the end.
+//! * [`oracle`]: what must hold after every event. [`mod@run`]: what must hold in the end.
 //! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave.
 
 pub mod byzantine;

@@ -1,6 +1,6 @@
 //! Own vertices (rules R1, R2).
 
-use super::{EXECUTION_LAG_MAX, Replica, SigningState};
+use super::{EXECUTION_LAG_MAX, LAGGING_TRANSACTIONS_MAX, Replica, SigningState};
 use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_dag::{DagCore, Pace, ProposalPlan};
@@ -118,12 +118,15 @@ impl Replica {
             .dag
             .as_ref()
             .map_or(0, holdfast_dag::DagCore::last_commit_index);
-        if committed.saturating_sub(self.executed_commit) > EXECUTION_LAG_MAX {
-            return Vec::new();
-        }
+        let lags = committed.saturating_sub(self.executed_commit) > EXECUTION_LAG_MAX;
+        let transactions_max = if lags {
+            LAGGING_TRANSACTIONS_MAX.min(self.config.vertex_transactions_max)
+        } else {
+            self.config.vertex_transactions_max
+        };
         let taken = self.mempool.take(
             now.monotonic_ms,
-            self.config.vertex_transactions_max,
+            transactions_max,
             self.config.vertex_bytes_max,
         );
         let signed = taken.iter().map(|taken| taken.transaction().clone());

@@ -16,9 +16,9 @@ const OTHER_CHAIN: ChainId = ChainId::new([8; 32]);
 fn contexts() -> Vec<String> {
     include_str!("../../src/hash.rs")
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("pub const "))
-        .filter_map(|line| line.split_once("Self = Self(\""))
-        .map(|(_, rest)| rest.split('"').next().unwrap_or_default().to_owned())
+        .filter_map(|line| line.split_once(" = \"holdfast "))
+        .map(|(_, rest)| rest.split('"').next().unwrap_or_default())
+        .map(|rest| format!("holdfast {rest}"))
         .collect()
 }
 
