@@ -36,7 +36,7 @@ pub(crate) fn config() -> ReplicaConfig {
         mempool: MempoolConfig {
             transactions_max: 100,
             bytes_max: 1_000_000,
-            per_sender_max: 64,
+            per_sender_max: 80,
             nonce_gap_max: 16,
             gap_lifetime_blocks: 100,
             foreign_delay_ms: 500,

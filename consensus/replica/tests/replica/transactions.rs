@@ -1,7 +1,9 @@
-//! R7, R8: transactions of clients.
+//! R7, R9, R10: transactions of clients.
 
 use crate::bench::{Bench, now, took, transaction};
-use holdfast_replica::{Input, Message, Origin, Output, Record, Submission};
+use holdfast_replica::{
+    EXECUTION_LAG_MAX, Input, LAGGING_TRANSACTIONS_MAX, Message, Origin, Output, Record, Submission,
+};
 
 fn handed_on(output: &Output) -> usize {
     output
@@ -47,7 +49,7 @@ fn r7_a_validator_proposes_instead() {
 }
 
 #[test]
-fn r8_more_transactions_than_there_is_room_for_are_refused() {
+fn r10_more_transactions_than_there_is_room_for_are_refused() {
     let mut bench = Bench::follower();
     let submissions = (0..100).map(|nonce| Submission {
         transaction: transaction(nonce),
@@ -57,6 +59,31 @@ fn r8_more_transactions_than_there_is_room_for_are_refused() {
     let output = bench.step(Input::Transactions(submissions.collect()));
     let admitted = output.submissions.iter().filter(|r| r.is_ok()).count();
     let inserts = |record: &&Record| matches!(record, Record::MempoolInsert(_));
-    assert_eq!(admitted, 64, "one sender has so many places");
-    assert_eq!(output.persist.iter().filter(inserts).count(), 64);
+    assert_eq!(admitted, 80, "one sender has so many places");
+    assert_eq!(output.persist.iter().filter(inserts).count(), 80);
+}
+
+#[test]
+fn r9_while_execution_lags_own_vertices_carry_few_transactions() {
+    for lags in [false, true] {
+        let mut bench = Bench::new();
+        bench.rounds(if lags { 20 } else { 2 });
+        // Nothing was executed.
+        let waiting = bench.commits.len() as u64;
+        assert_eq!(waiting > EXECUTION_LAG_MAX, lags);
+        let before = bench.sent.len();
+        let submissions = (0..80).map(|nonce| Submission {
+            transaction: transaction(nonce),
+            account_nonce: 0,
+            origin: Origin::Local,
+        });
+        let _admitted = bench.step(Input::Transactions(submissions.collect()));
+        bench.rounds(1);
+        let carried = |vertex: &std::sync::Arc<holdfast_types::VerifiedVertex>| {
+            vertex.transaction_ids().len()
+        };
+        let most = bench.sent[before..].iter().map(carried).max();
+        let expected = if lags { LAGGING_TRANSACTIONS_MAX } else { 80 };
+        assert_eq!(most, Some(expected));
+    }
 }

@@ -1,4 +1,4 @@
-//! R3, R5, R8: the way of a vertex, and what is kept waiting.
+//! R3, R5, R10: the way of a vertex, and what is kept waiting.
 
 use crate::bench::{Bench, attestation};
 use holdfast_replica::{Fact, Input, Output, Record};
@@ -58,7 +58,7 @@ fn r3_a_vertex_dated_ahead_waits_for_its_time() {
 }
 
 #[test]
-fn r8_vertices_dated_ahead_are_bounded_by_author() {
+fn r10_vertices_dated_ahead_are_bounded_by_author() {
     let mut bench = Bench::new();
     let flood: Vec<_> = (0..100)
         .map(|number| bench.peer_vertex(1, 5_000 + number, VertexPayload::default()))
