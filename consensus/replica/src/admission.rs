@@ -5,7 +5,7 @@ use crate::mempool::Origin;
 use holdfast_chain::ChainStore;
 use holdfast_ledger::{StateError, account, check_transaction};
 use holdfast_types::{
-    EraContext, FailureCode, PublicKey, TimestampMs, TransactionId, VerifiedTransaction, Vertex,
+    EraContext, FailureCode, Height, PublicKey, TimestampMs, TransactionId, VerifiedTransaction, Vertex,
 };
 use std::sync::Arc;
 
@@ -55,6 +55,8 @@ pub fn submission<S: ChainStore + ?Sized>(
     wall: TimestampMs,
     origin: Origin,
 ) -> Result<Submission, NotSubmitted> {
+    // Read first: the nonce is at least as new.
+    let as_of = store.head()?.map_or(Height::ZERO, |(height, _)| height);
     match check_transaction(store, &transaction, wall)? {
         // Earlier nonces may be on their way; the mempool knows how long to wait.
         Ok(_) | Err(FailureCode::NonceTooHigh) => {}
@@ -71,6 +73,7 @@ pub fn submission<S: ChainStore + ?Sized>(
     Ok(Submission {
         transaction: Arc::new(transaction),
         account_nonce: sender.map_or(0, |sender| sender.nonce),
+        as_of,
         origin,
     })
 }

@@ -26,6 +26,8 @@ pub struct Submission {
     pub transaction: Arc<VerifiedTransaction>,
     /// Nonce of its sender in the state.
     pub account_nonce: u64,
+    /// Height of a block that this state holds; it may hold later ones too.
+    pub as_of: Height,
     pub origin: Origin,
 }
 

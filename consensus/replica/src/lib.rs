@@ -25,6 +25,7 @@
 //! * R9. *Backpressure.* While more than [`EXECUTION_LAG_MAX`] commits wait to be executed, own vertices carry at most
 //!   [`LAGGING_TRANSACTIONS_MAX`] transactions: the others wait in the mempool, which is bounded and says so to clients.
 //! * R10. Everything that waits is bounded, per author where peers can fill it.
+//! * R11. *Nonces.* A nonce that was read from the state counts with what the blocks since then did to it.
 
 #![cfg_attr(
     not(test),
@@ -45,6 +46,7 @@ pub mod guard;
 pub mod io;
 pub mod mempool;
 pub mod parked;
+mod recent_nonces;
 pub mod record;
 pub mod replica;
 pub mod serve;

@@ -127,8 +127,8 @@ impl Mempool {
 
     /// Admits a transaction.
     ///
-    /// `account_nonce` is the nonce of the sender in the state. For a sender that has transactions here, what
-    /// [`Self::executed`] and [`Self::account_nonce_changed`] told counts; a reading that lags behind does no harm.
+    /// `account_nonce` is the nonce of the sender in the state, at least as new as the last block that
+    /// [`Self::executed`] told of: with an older one the transaction would wait for a nonce that was used already.
     ///
     /// A known transaction that comes again, from somewhere that waits less, waits less from then on.
     pub fn insert(

@@ -12,6 +12,7 @@ use crate::guard::SignGuard;
 use crate::io::{Fact, Input, Message, Now, Output};
 use crate::mempool::{Mempool, MempoolConfig};
 use crate::parked::{EarlyVertices, FutureVertices};
+use crate::recent_nonces::RecentNonces;
 use eras::PendingEra;
 use holdfast_chain::CertificateCollector;
 use holdfast_dag::{DagConfig, DagCore};
@@ -100,6 +101,7 @@ pub struct Replica {
     collector: CertificateCollector,
     certified: Height,
     mempool: Mempool,
+    recent_nonces: RecentNonces,
     evidence: EvidencePool,
     future: FutureVertices,
     early: EarlyVertices,

@@ -82,6 +82,17 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// The most that a transfer of the load pays as fee, in base units.
 const FEE_MAX: u64 = 1_000_000;
 
+impl Account {
+    /// Goes on with the nonce of the state, unless what was sent is further: what a node has accepted is not sent
+    /// again. It may be irreversible already, and would be waited for without end.
+    fn skip_to(&mut self, state_nonce: u64) {
+        while self.nonce < state_nonce {
+            self.nonce += 1;
+            self.signed.pop_front();
+        }
+    }
+}
+
 impl LoadPlan {
     /// Builds the lanes.
     pub fn lanes(&self, tracker: &Tracker) -> Result<Vec<Lane>, ClientError> {
@@ -202,8 +213,7 @@ impl Lane {
                 options: Some(AccountOptions::default()),
             })
             .await?;
-        account.nonce = found.map_or(0, |account| account.nonce.get());
-        account.signed.clear();
+        account.skip_to(found.map_or(0, |account| account.nonce.get()));
         Ok(())
     }
 
@@ -233,12 +243,10 @@ impl Lane {
                     self.accounts[position].signed.pop_front();
                 }
                 Err(error) => {
-                    self.tracker.refused(id);
-                    if error.error_code() == Some(ErrorCode::MempoolFull) {
-                        full = true;
-                    } else {
-                        tracing::debug!(%error, "a transfer of the load was refused");
-                        self.read_nonce(position).await?;
+                    self.tracker.refused(id, &error);
+                    match error.error_code() {
+                        Some(ErrorCode::MempoolFull | ErrorCode::RateLimited) => full = true,
+                        _ => self.read_nonce(position).await?,
                     }
                 }
             }
@@ -335,6 +343,26 @@ mod tests {
             }
             assert!((sum / rate - 1.0).abs() < 1e-6, "{sum} instead of {rate}");
         }
+    }
+
+    #[test]
+    fn what_was_accepted_is_not_sent_again_and_what_others_sent_is_skipped() {
+        let mut lanes = plan(Pace::PerSecond(1.0))
+            .lanes(&Tracker::default())
+            .unwrap();
+        let lane = &mut lanes[0];
+        let ahead: Vec<Transfer> = (3..6).map(|nonce| lane.sign(0, nonce)).collect();
+        let account = &mut lane.accounts[0];
+        account.nonce = 3;
+        account.signed = ahead.clone().into();
+        account.skip_to(1);
+        assert_eq!(account.nonce, 3);
+        account.skip_to(4);
+        assert_eq!(account.nonce, 4);
+        assert_eq!(account.signed.front().unwrap().id, ahead[1].id);
+        account.skip_to(9);
+        assert_eq!(account.nonce, 9);
+        assert!(account.signed.is_empty());
     }
 
     #[test]

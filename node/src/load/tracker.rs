@@ -5,6 +5,7 @@ use holdfast_rpc::dto::{BlockDetail, BlockSelector, Hash, NotificationBody, Subs
 use holdfast_rpc::methods::{BlockParams, GetBlock, SubscribeParams};
 use holdfast_rpc::{Client, ClientConfig, ClientError, EventStream};
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ struct Inner {
     pending: HashMap<[u8; 32], Instant>,
     submitted: u64,
     rejected: u64,
+    last_refusal: Option<String>,
     irreversible: u64,
     latencies: LatencyCounts,
     irreversible_ids: Vec<[u8; 32]>,
@@ -64,10 +66,11 @@ impl Tracker {
     }
 
     /// The node has refused it.
-    pub fn refused(&self, id: &[u8; 32]) {
+    pub fn refused(&self, id: &[u8; 32], why: &impl Display) {
         let mut inner = self.lock();
         inner.pending.remove(id);
         inner.rejected += 1;
+        inner.last_refusal = Some(why.to_string());
         drop(inner);
         self.fewer_pending.notify_waiters();
     }
@@ -117,6 +120,18 @@ impl Tracker {
             irreversible: inner.irreversible,
             pending: inner.pending.len() as u64,
         }
+    }
+
+    /// Why a transaction was refused, the last time that one was.
+    #[must_use]
+    pub fn last_refusal(&self) -> Option<String> {
+        self.lock().last_refusal.clone()
+    }
+
+    /// Some of the transactions that are on their way.
+    #[must_use]
+    pub fn some_pending(&self, count: usize) -> Vec<[u8; 32]> {
+        self.lock().pending.keys().take(count).copied().collect()
     }
 
     /// Ids of the transactions that became irreversible, in that order.
@@ -237,7 +252,7 @@ mod tests {
             let tracker = tracker.clone();
             async move { tracker.fewer_pending_than(2).await }
         });
-        tracker.refused(&[1; 32]);
+        tracker.refused(&[1; 32], &"full");
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         tracker.irreversible(&[Hash::new([2; 32])], Instant::now());
@@ -248,7 +263,7 @@ mod tests {
     fn a_refused_transaction_is_not_waited_for() {
         let tracker = Tracker::default();
         tracker.sending([1; 32], Instant::now());
-        tracker.refused(&[1; 32]);
+        tracker.refused(&[1; 32], &"full");
         assert_eq!(
             tracker.counts(),
             Counts {
@@ -256,5 +271,6 @@ mod tests {
                 ..Counts::default()
             }
         );
+        assert_eq!(tracker.last_refusal().as_deref(), Some("full"));
     }
 }

@@ -39,6 +39,9 @@ pub enum MempoolReject {
         bytes: usize,
         bytes_max: usize,
     },
+    /// The nonce of the sender was read too many blocks ago (rule R11).
+    #[error("the chain went on while the transaction waited to be looked at: send it again")]
+    Outdated,
     /// The chain is past the time until which the transaction is valid.
     #[error(
         "the transaction expired at {expires_at} ms, the last block is of {block_timestamp} ms"
@@ -60,6 +63,7 @@ impl MempoolReject {
             Self::SenderFull { .. } => "sender_full",
             Self::GapFull { .. } => "gap_full",
             Self::Full { .. } => "mempool_full",
+            Self::Outdated => "outdated",
             Self::Expired { .. } => "expired",
         }
     }
@@ -71,7 +75,8 @@ impl MempoolReject {
             Self::NonceTooHigh { .. }
             | Self::SenderFull { .. }
             | Self::GapFull { .. }
-            | Self::Full { .. } => true,
+            | Self::Full { .. }
+            | Self::Outdated => true,
             Self::NonceTooLow { .. } | Self::NonceTaken { .. } | Self::Expired { .. } => false,
         }
     }

@@ -23,6 +23,7 @@ impl Replica {
         {
             self.pending_era = None;
         }
+        self.recent_nonces.taken_back(common_ancestor);
         let nonces: BTreeMap<_, _> = transactions
             .iter()
             .map(|(transaction, nonce)| (transaction.body().sender, *nonce))
@@ -145,6 +146,7 @@ mod tests {
         let submissions = nonces.map(|nonce| Submission {
             transaction: transaction(nonce),
             account_nonce: 0,
+            as_of: Height::ZERO,
             origin: Origin::Local,
         });
         let out = replica.step(NOW, Input::Transactions(submissions.collect()));

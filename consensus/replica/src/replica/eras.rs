@@ -26,6 +26,11 @@ pub(super) struct PendingEra {
 
 impl Replica {
     pub(super) fn on_executed(&mut self, now: Now, block: ExecutedBlock, out: &mut Output) {
+        let consumed = block.transactions.iter().filter(|t| t.nonce_consumed);
+        self.recent_nonces.executed(
+            block.attestation.height,
+            consumed.map(|transaction| (transaction.sender, transaction.nonce)),
+        );
         let left = self.mempool.executed(&block.transactions, block.timestamp);
         if !left.is_empty() {
             out.persist.push(Record::MempoolRemove(left));

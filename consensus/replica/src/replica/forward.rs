@@ -2,7 +2,7 @@
 
 use super::Replica;
 use crate::io::{Message, Now, Output, Submission};
-use crate::mempool::{Admission, Origin};
+use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
 use holdfast_types::{SignedTransaction, VerifiedTransaction};
 use std::sync::Arc;
@@ -22,11 +22,16 @@ impl Replica {
             let Submission {
                 transaction,
                 account_nonce,
+                as_of,
                 origin,
             } = submission;
-            let result = self
-                .mempool
-                .insert(Arc::clone(&transaction), account_nonce, origin);
+            let sender = transaction.body().sender;
+            let result = match self.recent_nonces.now(&sender, account_nonce, as_of) {
+                Some(nonce) => self
+                    .mempool
+                    .insert(Arc::clone(&transaction), nonce, origin),
+                None => Err(MempoolReject::Outdated),
+            };
             if matches!(result, Ok(Admission::Admitted)) {
                 if origin == Origin::Local {
                     local.push(Arc::clone(&transaction));

@@ -9,6 +9,7 @@ use crate::guard::SignGuard;
 use crate::io::{Now, Output};
 use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
+use crate::recent_nonces::RecentNonces;
 use crate::record::{Record, SignGuardRecord};
 use holdfast_chain::CertificateCollector;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
@@ -75,6 +76,7 @@ impl Replica {
             pending_era: None,
             certified: restored.certified,
             mempool,
+            recent_nonces: RecentNonces::default(),
             evidence: EvidencePool::new(EVIDENCE_WAITING_MAX),
             future: FutureVertices::new(FUTURE_PER_AUTHOR_MAX),
             early: EarlyVertices::new(COMMITTEE_MEMBERS_MAX, EARLY_PER_AUTHOR_MAX),

@@ -186,6 +186,7 @@ impl Bench {
         self.step(Input::Transactions(vec![Submission {
             transaction: transaction(nonce),
             account_nonce: 0,
+            as_of: Height::ZERO,
             origin,
         }]))
     }

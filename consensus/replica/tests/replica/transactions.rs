@@ -1,9 +1,10 @@
-//! R7, R9, R10: transactions of clients.
+//! R7, R9, R10, R11: transactions of clients.
 
 use crate::bench::{Bench, now, took, transaction};
 use holdfast_replica::{
-    EXECUTION_LAG_MAX, Input, LAGGING_TRANSACTIONS_MAX, Message, Origin, Output, Record, Submission,
+    Admission, EXECUTION_LAG_MAX, Input, LAGGING_TRANSACTIONS_MAX, MempoolReject, Message, Origin, Output, Record, Submission,
 };
+use holdfast_types::Height;
 
 fn handed_on(output: &Output) -> usize {
     output
@@ -54,6 +55,7 @@ fn r10_more_transactions_than_there_is_room_for_are_refused() {
     let submissions = (0..100).map(|nonce| Submission {
         transaction: transaction(nonce),
         account_nonce: 0,
+        as_of: Height::ZERO,
         origin: Origin::Local,
     });
     let output = bench.step(Input::Transactions(submissions.collect()));
@@ -61,6 +63,36 @@ fn r10_more_transactions_than_there_is_room_for_are_refused() {
     let inserts = |record: &&Record| matches!(record, Record::MempoolInsert(_));
     assert_eq!(admitted, 80, "one sender has so many places");
     assert_eq!(output.persist.iter().filter(inserts).count(), 80);
+}
+
+#[test]
+fn r11_a_nonce_that_was_read_before_the_last_block_leaves_no_gap() {
+    let mut bench = Bench::new();
+    let _admitted = bench.submit(0, Origin::Local);
+    let _executed = bench.executed(1, vec![took(0)], None);
+    // Whoever verified the next one read the state of genesis.
+    let output = bench.submit(1, Origin::Local);
+    assert_eq!(output.submissions, [Ok(Admission::Admitted)]);
+    assert_eq!(bench.replica.mempool().gapped_len(), 0);
+    bench.rounds(1);
+    let last = bench.sent.last().expect("a vertex in every round");
+    assert_eq!(last.transaction_ids(), [transaction(1).id()]);
+    // One that was executed meanwhile does not come in again.
+    let output = bench.submit(0, Origin::Local);
+    assert!(matches!(
+        output.submissions[..],
+        [Err(MempoolReject::NonceTooLow { .. })]
+    ));
+}
+
+#[test]
+fn r11_what_was_read_too_long_ago_is_to_be_sent_again() {
+    let mut bench = Bench::new();
+    for height in 1..=65 {
+        let _executed = bench.executed(height, vec![took(height - 1)], None);
+    }
+    let output = bench.submit(65, Origin::Local);
+    assert_eq!(output.submissions, [Err(MempoolReject::Outdated)]);
 }
 
 #[test]
@@ -75,6 +107,7 @@ fn r9_while_execution_lags_own_vertices_carry_few_transactions() {
         let submissions = (0..80).map(|nonce| Submission {
             transaction: transaction(nonce),
             account_nonce: 0,
+            as_of: Height::ZERO,
             origin: Origin::Local,
         });
         let _admitted = bench.step(Input::Transactions(submissions.collect()));

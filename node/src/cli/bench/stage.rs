@@ -12,6 +12,8 @@ use crate::load::cluster::Usage;
 use crate::load::usage::processor_time;
 use crate::load::{Cluster, LoadPlan, Pace, RunningLoad};
 use holdfast_genesis::{Genesis, GenesisTime, Template};
+use holdfast_rpc::dto::Hash;
+use holdfast_rpc::methods::{GetReceipt, GetTransaction, TransactionIdParams};
 use holdfast_types::{Parameters, TimestampMs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 const LANES_PER_NODE: u32 = 4;
 /// The most that a node takes in one batch by default.
 const BATCH_MAX: usize = 250;
+/// How many of the transfers that did not become irreversible are looked up.
+const STRANDED_SHOWN: usize = 5;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a benchmark has.
@@ -195,16 +199,40 @@ impl<'a, 'b> Stage<'a, 'b> {
             report.require(
                 settled,
                 format!(
-                    "{} of {} transfers did not become irreversible",
-                    counts.pending, counts.submitted
+                    "{} of {} transfers did not become irreversible; {} were refused, the last one because: {}",
+                    counts.pending,
+                    counts.submitted,
+                    counts.rejected,
+                    load.tracker().last_refusal().unwrap_or_default(),
                 ),
             );
+            for id in load.tracker().some_pending(STRANDED_SHOWN) {
+                report.require(false, stranded(&cluster, id).await?);
+            }
             load.stop().await;
         }
         let equal = cluster.roots_equal().await?;
         report.require(equal, "the validators do not have the same state roots");
         cluster.stop().await
     }
+}
+
+/// What every node knows of a transfer that did not become irreversible.
+async fn stranded(cluster: &Cluster, id: [u8; 32]) -> Result<String, Failure> {
+    let id = Hash::new(id);
+    let mut text = format!("{id}:");
+    for number in 0..cluster.len() {
+        let params = || TransactionIdParams { id };
+        let known = cluster.call::<GetTransaction>(number, params()).await?;
+        let receipt = cluster.call::<GetReceipt>(number, params()).await?;
+        let standing = match (receipt, known) {
+            (Some(receipt), _) => format!("block {}, {:?}", receipt.height, receipt.finality),
+            (None, Some(known)) => format!("queued with nonce {} of {}", known.nonce, known.sender),
+            (None, None) => "unknown".to_owned(),
+        };
+        text.push_str(&format!(" {} says {standing};", cluster.name(number)));
+    }
+    Ok(text)
 }
 
 /// The flags that give this devnet again.

@@ -83,10 +83,20 @@ impl Verifier {
         let (reply, answered) = oneshot::channel();
         self.core
             .command(CoreCommand::Submit { submissions, reply });
+        let storage = Arc::clone(&self.storage);
         self.server.runtime().spawn(async move {
             let mut results = answered.await.unwrap_or_default().into_iter();
             for Offered { id, reply } in offered {
-                answer(reply, admitted(results.next(), id));
+                let result = match results.next() {
+                    // Sent twice, and executed while it was looked at.
+                    Some(Err(MempoolReject::NonceTooLow { .. }))
+                        if storage.transaction_place(&id).is_ok_and(|place| place.is_some()) =>
+                    {
+                        Ok(id)
+                    }
+                    result => admitted(result, id),
+                };
+                answer(reply, result);
             }
         });
     }
