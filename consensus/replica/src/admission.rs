@@ -5,7 +5,8 @@ use crate::mempool::Origin;
 use holdfast_chain::ChainStore;
 use holdfast_ledger::{StateError, account, check_transaction};
 use holdfast_types::{
-    EraContext, FailureCode, Height, PublicKey, TimestampMs, TransactionId, VerifiedTransaction, Vertex,
+    EraContext, FailureCode, Height, PublicKey, TimestampMs, TransactionId, VerifiedTransaction,
+    Vertex,
 };
 use std::sync::Arc;
 

@@ -43,7 +43,11 @@ impl RecentNonces {
                 break;
             };
             for sender in senders {
-                if self.nonces.get(&sender).is_some_and(|(_, by)| *by == height) {
+                if self
+                    .nonces
+                    .get(&sender)
+                    .is_some_and(|(_, by)| *by == height)
+                {
                     self.nonces.remove(&sender);
                 }
             }

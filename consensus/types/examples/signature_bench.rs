@@ -4,11 +4,16 @@
 //! figures of whole nodes are to be read beside these.
 
 // A measurement reads the clock and prints: it is no part of the state machine.
-#![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types
+)]
 
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
-    AccountName, Action, Ed25519, SignatureCheck, SignatureScheme, Signer, TransactionBody,
+    AccountName, Action, CachingEd25519, Ed25519, SignatureCheck, SignatureScheme, Signer,
+    TransactionBody,
 };
 use std::time::Instant;
 
@@ -50,6 +55,9 @@ fn main() {
     };
     let alone = median(&|| checks.iter().all(|check| Ed25519.verify(check)));
     let together = median(&|| Ed25519.verify_batch(&checks));
+    let caching = CachingEd25519::new(65_536);
+    let cached = median(&|| caching.verify_batch(&checks));
     println!("alone             {alone:.1} us per signature");
     println!("batches of {batch:<6} {together:.1} us per signature");
+    println!("  keys known      {cached:.1} us per signature");
 }

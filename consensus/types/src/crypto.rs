@@ -3,12 +3,15 @@
 //! RFC 8032 leaves open what a verifier does with small-order and non-canonical points, and plain batch
 //! verification disagrees with plain single verification. Two nodes that disagree on one signature fork the chain,
 //! so both ways follow ZIP-215 here: any point encoding that decompresses, canonical `s`, cofactored equation.
-//! Signing is `ed25519-dalek`; both verifications are `ed25519-zebra`, on the same curve library.
+//! Signing is `ed25519-dalek`, the verdict on one signature `ed25519-zebra`, the equation of a batch our own
+//! ([`verify`]), all on the same curve library.
 
-use crate::hash::{Hash32, Purpose};
+mod verify;
+
+pub use verify::{CachingEd25519, Ed25519};
+
+use crate::hash::Hash32;
 use borsh::{BorshDeserialize, BorshSerialize};
-use ed25519_zebra::batch;
-use rand_core::SeedableRng;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -158,46 +161,6 @@ pub trait Signer: fmt::Debug + Send + Sync {
     fn public_key(&self) -> PublicKey;
 
     fn sign(&self, message: &SigningHash) -> Signature;
-}
-
-/// Ed25519 as of ZIP-215.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ed25519;
-
-impl SignatureScheme for Ed25519 {
-    fn verify(&self, check: &SignatureCheck) -> bool {
-        batch_item(check).verify_single().is_ok()
-    }
-
-    fn verify_batch(&self, checks: &[SignatureCheck]) -> bool {
-        // Below this size the batch equation saves nothing.
-        const BATCH_WORTH_IT: usize = 3;
-        if checks.len() < BATCH_WORTH_IT {
-            return checks.iter().all(|check| self.verify(check));
-        }
-        let mut verifier = batch::Verifier::new();
-        let mut coefficients = Purpose::BATCH_COEFFICIENTS.hasher();
-        for check in checks {
-            verifier.queue(batch_item(check));
-            coefficients.update(check.key.as_bytes());
-            coefficients.update(check.message.as_bytes());
-            coefficients.update(check.signature.as_bytes());
-        }
-        // The coefficients depend on every byte of the batch, so nobody can choose signatures that cancel out under
-        // coefficients known beforehand; and a run stays reproducible.
-        let seed = *coefficients.finalize().as_bytes();
-        verifier
-            .verify(rand_chacha::ChaCha12Rng::from_seed(seed))
-            .is_ok()
-    }
-}
-
-fn batch_item(check: &SignatureCheck) -> batch::Item {
-    batch::Item::from((
-        ed25519_zebra::VerificationKeyBytes::from(*check.key.as_bytes()),
-        ed25519_zebra::Signature::from_bytes(check.signature.as_bytes()),
-        check.message.as_bytes().as_slice(),
-    ))
 }
 
 /// An ed25519 key pair in memory; the secret is wiped on drop.

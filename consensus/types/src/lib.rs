@@ -48,7 +48,9 @@ pub use block::{
     Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, CommittedVertex, EraEnd, Support,
 };
 pub use committee::{Committee, CommitteeError, EraContext, EraKind, Member};
-pub use crypto::{Ed25519, KeyPair, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer};
+pub use crypto::{
+    CachingEd25519, Ed25519, KeyPair, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer,
+};
 pub use evidence::{Evidence, EvidenceError};
 pub use hash::Hash32;
 pub use ids::{

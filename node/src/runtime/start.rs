@@ -23,7 +23,7 @@ use holdfast_replica::{MempoolConfig, Output, Replica, ReplicaConfig, Restored};
 use holdfast_rpc::{Metrics, RpcConfig, RpcHandle, RpcServer};
 use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{
-    Ed25519, Height, KeyPair, Parameters, PeerClaim, SignatureScheme, Signer, codec,
+    CachingEd25519, Height, KeyPair, Parameters, PeerClaim, SignatureScheme, Signer, codec,
 };
 use std::sync::{Arc, RwLock, mpsc};
 use std::time::Instant;
@@ -70,11 +70,13 @@ impl RunningNode {
 
 /// Jobs that may wait: consensus, requests of peers, transactions.
 const JOBS_MAX: [usize; 3] = [1024, 256, 16_384];
+/// Keys whose points are kept for verification: 14 MB when full.
+const KEYS_KNOWN_MAX: usize = 65_536;
 
 /// Starts all parts; when this returns the node takes part.
 pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningNode, Failure> {
     let started = Instant::now();
-    let scheme: Arc<dyn SignatureScheme> = Arc::new(Ed25519);
+    let scheme: Arc<dyn SignatureScheme> = Arc::new(CachingEd25519::new(KEYS_KNOWN_MAX));
     let chain_id = parts.genesis.chain_id();
     let parameters = Arc::new(parts.genesis.parameters().clone());
     let storage = Arc::new(open_storage(&parts)?);

@@ -27,9 +27,7 @@ impl Replica {
             } = submission;
             let sender = transaction.body().sender;
             let result = match self.recent_nonces.now(&sender, account_nonce, as_of) {
-                Some(nonce) => self
-                    .mempool
-                    .insert(Arc::clone(&transaction), nonce, origin),
+                Some(nonce) => self.mempool.insert(Arc::clone(&transaction), nonce, origin),
                 None => Err(MempoolReject::Outdated),
             };
             if matches!(result, Ok(Admission::Admitted)) {

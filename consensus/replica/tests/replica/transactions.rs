@@ -2,7 +2,8 @@
 
 use crate::bench::{Bench, now, took, transaction};
 use holdfast_replica::{
-    Admission, EXECUTION_LAG_MAX, Input, LAGGING_TRANSACTIONS_MAX, MempoolReject, Message, Origin, Output, Record, Submission,
+    Admission, EXECUTION_LAG_MAX, Input, LAGGING_TRANSACTIONS_MAX, MempoolReject, Message, Origin,
+    Output, Record, Submission,
 };
 use holdfast_types::Height;
 

@@ -9,7 +9,9 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use holdfast_types::crypto::verify_each;
 use holdfast_types::test_util::{key_pair, signing_hash};
-use holdfast_types::{Ed25519, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer};
+use holdfast_types::{
+    CachingEd25519, Ed25519, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer,
+};
 use proptest::prelude::*;
 use sha2::{Digest, Sha512};
 use std::sync::LazyLock;
@@ -49,16 +51,22 @@ fn valid(number: u16) -> SignatureCheck {
     }
 }
 
+/// So few places that keys drive each other out all the time.
+static CACHING: LazyLock<CachingEd25519> = LazyLock::new(|| CachingEd25519::new(3));
+
 /// Asserts that `case` has the verdict `expected` alone, repeated, and at either end of batches of valid ones.
 fn assert_verdict(case: &SignatureCheck, expected: bool) {
     static VALID: LazyLock<[SignatureCheck; 4]> = LazyLock::new(|| [0, 1, 2, 3].map(valid));
     assert_eq!(Ed25519.verify(case), expected, "alone: {case:?}");
+    assert_eq!(CACHING.verify(case), expected, "alone: {case:?}");
     for size in [1, 2, 3, 4] {
         for place in [0, size - 1] {
             let mut batch = VALID[..size].to_vec();
             batch[place] = *case;
             let verdict = Ed25519.verify_batch(&batch);
             assert_eq!(verdict, expected, "at {place} of {size}: {case:?}");
+            let verdict = CACHING.verify_batch(&batch);
+            assert_eq!(verdict, expected, "cached at {place} of {size}: {case:?}");
         }
     }
     assert_eq!(
@@ -392,5 +400,6 @@ proptest! {
             .collect();
         let each = batch.iter().all(|case| Ed25519.verify(case));
         prop_assert_eq!(Ed25519.verify_batch(&batch), each);
+        prop_assert_eq!(CACHING.verify_batch(&batch), each);
     }
 }

@@ -56,9 +56,11 @@ fn refusal(error: &SubmitError) -> BackendError {
         SubmitError::Invalid(TransactionError::BadSignature) => rejected("bad_signature"),
         SubmitError::Invalid(_) => rejected("malformed"),
         SubmitError::Failing(code) => rejected(code.name()),
-        SubmitError::Refused(MempoolReject::Full { .. } | MempoolReject::Outdated) => BackendError::MempoolFull {
-            retry_after_seconds: RETRY_SECONDS,
-        },
+        SubmitError::Refused(MempoolReject::Full { .. } | MempoolReject::Outdated) => {
+            BackendError::MempoolFull {
+                retry_after_seconds: RETRY_SECONDS,
+            }
+        }
         SubmitError::Refused(reject) => rejected(reject.name()),
         SubmitError::Executed(_) | SubmitError::Stopping => BackendError::Internal {
             cause: error.to_string(),

@@ -2,11 +2,13 @@
 
 use super::jobs::Verifier;
 use crate::runtime::core_thread::CoreCommand;
+use holdfast_chain::ChainStore as _;
 use holdfast_replica::admission::{NotSubmitted, submission};
 use holdfast_replica::{Admission, MempoolReject, Origin, Submission, SubmissionResult};
 use holdfast_types::{
     FailureCode, SignedTransaction, TransactionError, TransactionId, VerifiedTransaction,
 };
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// An encoded transaction of a client, and who waits for the answer.
@@ -90,7 +92,9 @@ impl Verifier {
                 let result = match results.next() {
                     // Sent twice, and executed while it was looked at.
                     Some(Err(MempoolReject::NonceTooLow { .. }))
-                        if storage.transaction_place(&id).is_ok_and(|place| place.is_some()) =>
+                        if storage
+                            .transaction_place(&id)
+                            .is_ok_and(|place| place.is_some()) =>
                     {
                         Ok(id)
                     }
