@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::keystore::{self, KeyKind, Password, Purpose};
+use crate::runtime::KeyPast;
 use crate::runtime::{NodeParts, start};
 use crate::signals::{StopSignals, stop_when_input_ends};
 use crate::supervisor::{StopReason, Supervisor};
@@ -20,9 +21,10 @@ use zeroize::Zeroizing;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Create the sign guard if it is missing. Only for a key that has never signed anything.
-    #[arg(long)]
-    init_sign_guard: bool,
+    /// Create the sign guard if it is missing. `unknown`: sign only when a quorum of the other validators has shown what
+    /// this key has signed. `never-signed`: at once; if that is not true, the validator is slashed.
+    #[arg(long, value_name = "PAST", num_args = 0..=1, require_equals = true, default_missing_value = "unknown")]
+    init_sign_guard: Option<KeyPast>,
     /// Stop when standard input ends: for a parent process that must not leave nodes behind.
     #[arg(long)]
     exit_with_stdin: bool,

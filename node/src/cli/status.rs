@@ -180,7 +180,6 @@ impl Facts {
 
     fn as_text(&self) -> String {
         let status = &self.status;
-        let head = status.head.height.get();
         let verdict = match self.verdict() {
             Ok(()) => "READY".to_owned(),
             Err(_) => format!("NOT READY: {}", status.state.as_str()),
@@ -189,6 +188,16 @@ impl Facts {
             "{verdict}  {}  {}",
             status.chain_name, self.url
         ));
+        self.add_chain(&mut sheet);
+        self.add_consensus(&mut sheet);
+        self.add_node(&mut sheet);
+        sheet.into_text()
+    }
+
+    /// How far the chain is here.
+    fn add_chain(&self, sheet: &mut Sheet) {
+        let status = &self.status;
+        let head = status.head.height.get();
         sheet.line("chain id", status.chain_id);
         sheet.line(
             "head",
@@ -213,6 +222,11 @@ impl Facts {
                 show_seconds(status.seconds_since_lib)
             ),
         );
+    }
+
+    /// Who makes blocks, and what is in the way.
+    fn add_consensus(&self, sheet: &mut Sheet) {
+        let status = &self.status;
         sheet.line(
             "era",
             format_args!(
@@ -232,6 +246,10 @@ impl Facts {
         }
         let halts = if halts.is_empty() { "none" } else { &halts };
         sheet.line("halts", halts);
+    }
+
+    fn add_node(&self, sheet: &mut Sheet) {
+        let status = &self.status;
         sheet.line(
             "mempool",
             format_args!(
@@ -255,7 +273,6 @@ impl Facts {
                 self.info.peer_id
             ),
         );
-        sheet.into_text()
     }
 
     fn as_json(&self) -> Value {

@@ -1,6 +1,6 @@
 //! Every method, through the typed client, against what the backend says.
 
-use crate::support::{config, start};
+use crate::support::{Node, config, start};
 use holdfast_rpc::dto::{
     AccountOptions, BlockDetail, BlockSelector, Finality, Hash, Number, ReceiptStatus,
 };
@@ -34,13 +34,19 @@ async fn queries_of_memory() {
     );
 }
 
-#[tokio::test]
-async fn blocks_and_headers_by_every_selector() {
+/// A node whose head, certified block and last irreversible block differ.
+async fn node_with_three_blocks() -> Node {
     let node = start(config()).await;
     for height in 1..=3 {
         node.block_of(&["aa", "bb"]).await;
         node.backend.certify(height - 1);
     }
+    node
+}
+
+#[tokio::test]
+async fn blocks_and_headers_by_every_selector() {
+    let node = node_with_three_blocks().await;
     let client = node.client();
     for (selector, height) in [
         (BlockSelector::Head, 3),
@@ -84,6 +90,12 @@ async fn blocks_and_headers_by_every_selector() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn unknown_blocks_and_headers_are_none() {
+    let node = node_with_three_blocks().await;
+    let client = node.client();
     for unknown in [
         BlockSelector::Height(4),
         BlockSelector::Id(Hash::new([9; 32])),

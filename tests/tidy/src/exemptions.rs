@@ -11,68 +11,11 @@ pub struct Exemption {
 }
 
 /// Every exemption. Keep it short: each is a debt.
-pub const EXEMPTIONS: &[Exemption] = &[
-    Exemption {
-        rule: "machine-path",
-        path: "node/src/config/checks_tests.rs",
-        reason: "a made-up home directory is the input of the rules for paths",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/cli/bench/catch_up.rs",
-        reason: "debt: the scenario is to be split into its phases",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/cli/bench/latency.rs",
-        reason: "debt: the scenario is to be split into its phases",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/cli/bench/restart.rs",
-        reason: "debt: the scenario is to be split into its phases",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/cli/bench/throughput.rs",
-        reason: "debt: the scenario is to be split into its phases",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/cli/status.rs",
-        reason: "debt: one screen, to be split by its groups of lines",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/cli/tx/tx_tests.rs",
-        reason: "debt: one test of several properties, to be split",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/runtime/backend/queries.rs",
-        reason: "a flat match with one arm for each kind of event",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/runtime/facts/gauges.rs",
-        reason: "a flat list of gauges, to be split by area",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "node/src/runtime/start.rs",
-        reason: "debt: the assembly is to be split by the parts it makes",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "rpc/tests/rpc/calls.rs",
-        reason: "debt: one test of several selectors, to be split",
-    },
-    Exemption {
-        rule: "function-length",
-        path: "storage/examples/apply_bench.rs",
-        reason: "debt: a benchmark that measures one thing after another",
-    },
-];
+pub const EXEMPTIONS: &[Exemption] = &[Exemption {
+    rule: "machine-path",
+    path: "node/src/config/checks_tests.rs",
+    reason: "a made-up home directory is the input of the rules for paths",
+}];
 
 /// Violations that no exemption covers, and exemptions that cover nothing any more.
 #[must_use]

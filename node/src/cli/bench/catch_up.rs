@@ -79,43 +79,7 @@ pub(super) async fn measure(
     };
     let race = runner.race(&mut cluster, &mut load).await?;
     let to = Meter::read(&cluster);
-    report.target(
-        "times_faster",
-        "speed of catching up by speed of the chain",
-        race.own_per_second() / race.chain_per_second(),
-        "times",
-        Target::AtLeast(TIMES_FASTER_MIN),
-    );
-    report.figure(
-        "caught_up_blocks_per_s",
-        "catching up",
-        race.own_per_second(),
-        "blocks/s",
-    );
-    report.figure(
-        "chain_blocks_per_s",
-        "the chain meanwhile",
-        race.chain_per_second(),
-        "blocks/s",
-    );
-    report.figure(
-        "blocks_behind",
-        "blocks behind at the start",
-        (race.chain_from.saturating_sub(race.own_from)) as f64,
-        "",
-    );
-    report.figure(
-        "answers_s",
-        "from start to first answer",
-        race.answers.as_secs_f64(),
-        "s",
-    );
-    report.figure(
-        "caught_up_s",
-        "from start to caught up",
-        race.total.as_secs_f64(),
-        "s",
-    );
+    race.add_to(&mut report);
     to.add_to(&mut report, &from);
     stage.end(&mut report, cluster, Some(load)).await?;
     Ok(report)
@@ -142,6 +106,46 @@ impl Race {
 
     fn chain_per_second(&self) -> f64 {
         (self.chain_to.saturating_sub(self.chain_from)) as f64 / self.total.as_secs_f64()
+    }
+
+    fn add_to(&self, report: &mut Report) {
+        report.target(
+            "times_faster",
+            "speed of catching up by speed of the chain",
+            self.own_per_second() / self.chain_per_second(),
+            "times",
+            Target::AtLeast(TIMES_FASTER_MIN),
+        );
+        report.figure(
+            "caught_up_blocks_per_s",
+            "catching up",
+            self.own_per_second(),
+            "blocks/s",
+        );
+        report.figure(
+            "chain_blocks_per_s",
+            "the chain meanwhile",
+            self.chain_per_second(),
+            "blocks/s",
+        );
+        report.figure(
+            "blocks_behind",
+            "blocks behind at the start",
+            (self.chain_from.saturating_sub(self.own_from)) as f64,
+            "",
+        );
+        report.figure(
+            "answers_s",
+            "from start to first answer",
+            self.answers.as_secs_f64(),
+            "s",
+        );
+        report.figure(
+            "caught_up_s",
+            "from start to caught up",
+            self.total.as_secs_f64(),
+            "s",
+        );
     }
 }
 

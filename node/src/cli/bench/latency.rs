@@ -4,7 +4,7 @@ use super::CommonArguments;
 use super::figures::{Report, Target};
 use super::stage::{Meter, Stage, flags};
 use crate::failure::Failure;
-use crate::load::Pace;
+use crate::load::{Latencies, Pace};
 use clap::Args;
 use std::time::Duration;
 
@@ -61,45 +61,61 @@ pub(super) async fn measure(
         .await?;
     let to = Meter::read(&cluster);
     let after = load.tracker().counts();
-    let latencies = load.tracker().latencies();
-
     let wall = to.at().duration_since(from.at()).as_secs_f64();
-    report.target(
-        "finality_ms_p50",
-        "submission to irreversible, p50",
-        latencies.p50_ms as f64,
-        "ms",
-        Target::AtMost(P50_MS_MAX),
-    );
-    report.target(
-        "finality_ms_p99",
-        "submission to irreversible, p99",
-        latencies.p99_ms as f64,
-        "ms",
-        Target::AtMost(P99_MS_MAX),
-    );
-    report.figure(
-        "finality_ms_max",
-        "submission to irreversible, longest",
-        latencies.max_ms as f64,
-        "ms",
-    );
-    let irreversible = (after.irreversible - before.irreversible) as f64 / wall;
-    report.figure(
-        "irreversible_per_s",
-        "transfers irreversible",
-        irreversible,
-        "/s",
-    );
-    let refused = after.rejected - before.rejected;
-    report.figure("refused", "transfers refused", refused as f64, "");
-    // Otherwise the latency would be that of a rate that nobody asked for.
-    let kept = irreversible >= f64::from(*tps) * 0.95;
-    report.require(
-        kept,
-        format!("the rate was {irreversible:.0}/s instead of {tps}/s"),
-    );
+    let measurement = Measurement {
+        latencies: load.tracker().latencies(),
+        irreversible_per_second: (after.irreversible - before.irreversible) as f64 / wall,
+        refused: after.rejected - before.rejected,
+    };
+    measurement.add_to(&mut report, *tps);
     to.add_to(&mut report, &from);
     stage.end(&mut report, cluster, Some(load)).await?;
     Ok(report)
+}
+
+/// What the load has seen while it was measured.
+struct Measurement {
+    latencies: Latencies,
+    irreversible_per_second: f64,
+    refused: u64,
+}
+
+impl Measurement {
+    /// Adds the figures; `tps` is the rate that was asked for.
+    fn add_to(&self, report: &mut Report, tps: u32) {
+        report.target(
+            "finality_ms_p50",
+            "submission to irreversible, p50",
+            self.latencies.p50_ms as f64,
+            "ms",
+            Target::AtMost(P50_MS_MAX),
+        );
+        report.target(
+            "finality_ms_p99",
+            "submission to irreversible, p99",
+            self.latencies.p99_ms as f64,
+            "ms",
+            Target::AtMost(P99_MS_MAX),
+        );
+        report.figure(
+            "finality_ms_max",
+            "submission to irreversible, longest",
+            self.latencies.max_ms as f64,
+            "ms",
+        );
+        let irreversible = self.irreversible_per_second;
+        report.figure(
+            "irreversible_per_s",
+            "transfers irreversible",
+            irreversible,
+            "/s",
+        );
+        report.figure("refused", "transfers refused", self.refused as f64, "");
+        // Otherwise the latency would be that of a rate that nobody asked for.
+        let kept = irreversible >= f64::from(tps) * 0.95;
+        report.require(
+            kept,
+            format!("the rate was {irreversible:.0}/s instead of {tps}/s"),
+        );
+    }
 }

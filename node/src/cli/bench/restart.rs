@@ -73,35 +73,46 @@ pub(super) async fn measure(
         ))?;
         one.push(restart_one(&mut cluster, last).await?);
     }
-    let worst = |figure: fn(&Times) -> Duration| {
-        let longest = one.iter().map(figure).max().unwrap_or_default();
-        longest.as_secs_f64()
-    };
     let height = cluster.status(OBSERVER).await?.head.height.get();
     report.figure("blocks", "length of the chain", height as f64, "blocks");
     if cluster.len() >= 4 {
-        report.target(
-            "ready_s",
-            "one killed: until it is ready, worst",
-            worst(|times| times.ready),
-            "s",
-            Target::AtMost(RESTART_SECONDS_MAX),
-        );
-        report.figure(
-            "answers_s",
-            "one killed: until it answers, worst",
-            worst(|times| times.answers),
-            "s",
-        );
-        report.figure(
-            "takes_part_s",
-            "one killed: until the chain orders its vertices, worst",
-            worst(|times| times.takes_part),
-            "s",
-        );
+        add_one_killed(&mut report, &one);
     }
     stage.say("kill -9 all")?;
     let all = restart_all(&mut cluster).await?;
+    add_all_killed(&mut report, &all);
+    stage.end(&mut report, cluster, None).await?;
+    Ok(report)
+}
+
+/// Adds the longest times of the restarts of one validator.
+fn add_one_killed(report: &mut Report, restarts: &[Times]) {
+    let worst = |figure: fn(&Times) -> Duration| {
+        let longest = restarts.iter().map(figure).max().unwrap_or_default();
+        longest.as_secs_f64()
+    };
+    report.target(
+        "ready_s",
+        "one killed: until it is ready, worst",
+        worst(|times| times.ready),
+        "s",
+        Target::AtMost(RESTART_SECONDS_MAX),
+    );
+    report.figure(
+        "answers_s",
+        "one killed: until it answers, worst",
+        worst(|times| times.answers),
+        "s",
+    );
+    report.figure(
+        "takes_part_s",
+        "one killed: until the chain orders its vertices, worst",
+        worst(|times| times.takes_part),
+        "s",
+    );
+}
+
+fn add_all_killed(report: &mut Report, all: &Times) {
     report.target(
         "all_ready_s",
         "all killed: until all are ready",
@@ -115,8 +126,6 @@ pub(super) async fn measure(
         all.takes_part.as_secs_f64(),
         "s",
     );
-    stage.end(&mut report, cluster, None).await?;
-    Ok(report)
 }
 
 /// Lets the chain grow to the length asked for; the load, if any, has ended when it has.

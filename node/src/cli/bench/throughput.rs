@@ -4,7 +4,7 @@ use super::CommonArguments;
 use super::figures::{Report, Target};
 use super::stage::{Meter, OBSERVER, Stage, flags};
 use crate::failure::Failure;
-use crate::load::Pace;
+use crate::load::{Latencies, Pace};
 use clap::Args;
 use std::time::Duration;
 
@@ -69,38 +69,61 @@ pub(super) async fn measure(
     let after = load.tracker().counts();
     let blocks = cluster.status(OBSERVER).await?.head.height.get() - height;
 
-    let wall = to.at().duration_since(from.at()).as_secs_f64();
-    let irreversible = (after.irreversible - before.irreversible) as f64;
-    report.target(
-        "irreversible_per_s",
-        "transfers irreversible",
-        irreversible / wall,
-        "/s",
-        Target::AtLeast(IRREVERSIBLE_PER_SECOND_MIN),
-    );
-    let latencies = load.tracker().latencies();
-    report.figure(
-        "finality_ms_p50",
-        "finality at this load, p50",
-        latencies.p50_ms as f64,
-        "ms",
-    );
-    report.figure(
-        "finality_ms_p99",
-        "finality at this load, p99",
-        latencies.p99_ms as f64,
-        "ms",
-    );
-    report.figure("blocks_per_s", "blocks", blocks as f64 / wall, "/s");
-    report.figure(
-        "transfers_per_block",
-        "transfers in a block",
-        irreversible / (blocks as f64).max(1.0),
-        "",
-    );
-    let refused = (after.rejected - before.rejected) as f64;
-    report.figure("refused_per_s", "transfers refused", refused / wall, "/s");
+    let measurement = Measurement {
+        seconds: to.at().duration_since(from.at()).as_secs_f64(),
+        irreversible: (after.irreversible - before.irreversible) as f64,
+        refused: (after.rejected - before.rejected) as f64,
+        blocks: blocks as f64,
+        latencies: load.tracker().latencies(),
+    };
+    measurement.add_to(&mut report);
     to.add_to(&mut report, &from);
     stage.end(&mut report, cluster, Some(load)).await?;
     Ok(report)
+}
+
+/// What the load has seen while it was measured.
+struct Measurement {
+    seconds: f64,
+    irreversible: f64,
+    refused: f64,
+    blocks: f64,
+    latencies: Latencies,
+}
+
+impl Measurement {
+    fn add_to(&self, report: &mut Report) {
+        report.target(
+            "irreversible_per_s",
+            "transfers irreversible",
+            self.irreversible / self.seconds,
+            "/s",
+            Target::AtLeast(IRREVERSIBLE_PER_SECOND_MIN),
+        );
+        report.figure(
+            "finality_ms_p50",
+            "finality at this load, p50",
+            self.latencies.p50_ms as f64,
+            "ms",
+        );
+        report.figure(
+            "finality_ms_p99",
+            "finality at this load, p99",
+            self.latencies.p99_ms as f64,
+            "ms",
+        );
+        report.figure("blocks_per_s", "blocks", self.blocks / self.seconds, "/s");
+        report.figure(
+            "transfers_per_block",
+            "transfers in a block",
+            self.irreversible / self.blocks.max(1.0),
+            "",
+        );
+        report.figure(
+            "refused_per_s",
+            "transfers refused",
+            self.refused / self.seconds,
+            "/s",
+        );
+    }
 }
