@@ -28,4 +28,4 @@ pub mod sync;
 pub mod traffic;
 pub mod verification;
 
-pub use start::{NodeParts, RunningNode, start};
+pub use start::{KeyPast, NodeParts, RunningNode, start};

@@ -14,7 +14,7 @@ mod slots;
 
 pub use error::GuardError;
 
-use holdfast_replica::SignGuardRecord;
+use holdfast_replica::{SignGuard, SignGuardRecord};
 use holdfast_types::{AttestationBody, Era, PublicKey, Round};
 use slots::SlotFile;
 use std::path::{Path, PathBuf};
@@ -33,13 +33,20 @@ impl SignGuardFile {
     /// Creates the guard of a key that has signed nothing. An explicit act of the operator; an existing file is left
     /// alone.
     pub fn create(path: &Path, key: PublicKey) -> Result<Self, GuardError> {
-        let record = SignGuardRecord {
-            key,
-            vertex: None,
-            attestation: None,
-        };
+        Self::create_with(path, SignGuard::empty(key).record().clone())
+    }
+
+    /// The same for a key that may have signed before: nothing is signed before other validators have shown what they
+    /// have (rule R12 of the replica).
+    pub fn create_for_used_key(path: &Path, key: PublicKey) -> Result<Self, GuardError> {
+        let mut guard = SignGuard::empty(key);
+        guard.forget_past();
+        Self::create_with(path, guard.record().clone())
+    }
+
+    fn create_with(path: &Path, record: SignGuardRecord) -> Result<Self, GuardError> {
         slots::create(path, &record)?;
-        Self::open(path, key)
+        Self::open(path, record.key)
     }
 
     /// Opens the guard of `key`. If the newest write was torn, the record before it counts: the signature that the
@@ -175,6 +182,7 @@ impl SignGuardFile {
             key: self.record.key,
             vertex: self.record.vertex.max(imported.vertex),
             attestation,
+            past_unknown: self.record.past_unknown || imported.past_unknown,
         };
         self.raise(&record)
     }

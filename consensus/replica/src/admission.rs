@@ -1,12 +1,13 @@
 //! What may come before the replica: decisions that need the state or the running era, and no I/O.
 
-use crate::io::Submission;
+use crate::io::{LastVertices, Submission};
 use crate::mempool::Origin;
 use holdfast_chain::ChainStore;
 use holdfast_ledger::{StateError, account, check_transaction};
+use holdfast_types::wire::{LastVertexRequest, LastVertexResponse};
 use holdfast_types::{
-    EraContext, FailureCode, Height, PublicKey, TimestampMs, TransactionId, VerifiedTransaction,
-    Vertex,
+    AuthorityIndex, ChainId, EraContext, FailureCode, Height, PublicKey, SignatureScheme,
+    SignedVertexHeader, TimestampMs, TransactionId, VerifiedTransaction, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -35,6 +36,44 @@ pub fn vertex_place(vertex: &Vertex, running: &EraContext) -> VertexPlace {
     } else {
         VertexPlace::OtherEra
     }
+}
+
+/// What a member's answer on last vertices says (rule R12 of the replica), if it is about `asked` and all its signatures
+/// are good; none otherwise.
+#[must_use]
+pub fn last_vertices(
+    asked: &LastVertexRequest,
+    from: AuthorityIndex,
+    answer: &LastVertexResponse,
+    chain: &ChainId,
+    era: &EraContext,
+    scheme: &dyn SignatureScheme,
+) -> Option<LastVertices> {
+    let reference = |signed: &Option<SignedVertexHeader>, author| {
+        let Some(signed) = signed else {
+            return Some(None);
+        };
+        let header = &signed.header;
+        let check = signed.signature_check(chain, &era.committee)?;
+        let good = header.author == author && header.era == asked.era && scheme.verify(&check);
+        good.then(|| {
+            Some(VertexRef {
+                round: header.round,
+                author,
+                digest: header.digest(chain),
+            })
+        })
+    };
+    if asked.era != era.era {
+        return None;
+    }
+    Some(LastVertices {
+        from,
+        era: asked.era,
+        running: answer.running,
+        own: reference(&answer.own, from)?,
+        of_asker: reference(&answer.of_author, asked.author)?,
+    })
 }
 
 /// Why a verified transaction does not come before the mempool.

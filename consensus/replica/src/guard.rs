@@ -45,6 +45,7 @@ impl SignGuard {
             key,
             vertex: None,
             attestation: None,
+            past_unknown: false,
         })
     }
 
@@ -68,7 +69,7 @@ impl SignGuard {
         self.record.vertex.is_some_and(|last| (era, round) <= last)
     }
 
-    /// Raises the guard to a vertex slot.
+    /// Raises the guard to a vertex slot. Whoever asks knows that nothing at or above it was signed before (rule R12).
     pub fn allow_vertex(&mut self, era: Era, round: Round) -> Result<(), GuardRefusal> {
         if let Some((last_era, last_round)) = self.record.vertex
             && (era, round) <= (last_era, last_round)
@@ -81,7 +82,13 @@ impl SignGuard {
             });
         }
         self.record.vertex = Some((era, round));
+        self.record.past_unknown = false;
         Ok(())
+    }
+
+    /// Something was signed that this guard does not know of; true if that is news.
+    pub fn forget_past(&mut self) -> bool {
+        !std::mem::replace(&mut self.record.past_unknown, true)
     }
 
     /// Raises the guard to a vertex that was signed and stored, and perhaps never sent; true if it was not covered.

@@ -7,7 +7,7 @@ use holdfast_dag::{AskRequest, FetchRequest, SubDag};
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence, Height,
-    Round, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex,
+    Round, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -34,6 +34,20 @@ pub struct Submission {
 /// The answer, in the order of the submissions.
 pub type SubmissionResult = Result<Admission, MempoolReject>;
 
+/// A member's answer to [`Message::AskLastVertices`]. Its signatures were verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastVertices {
+    pub from: AuthorityIndex,
+    /// The era that was asked about.
+    pub era: Era,
+    /// The era whose DAG runs there; none between eras.
+    pub running: Option<Era>,
+    /// The member's own last vertex of `era`.
+    pub own: Option<VertexRef>,
+    /// The last vertex of whoever asked that the member knows.
+    pub of_asker: Option<VertexRef>,
+}
+
 /// What happens to a replica. All signatures were verified outside.
 #[derive(Debug)]
 pub enum Input {
@@ -48,6 +62,8 @@ pub enum Input {
     /// A certificate that came from a peer.
     Certificate(Certificate),
     Evidence(Vec<Evidence>),
+    /// A member has answered [`Message::AskLastVertices`].
+    LastVertices(LastVertices),
     Transactions(Vec<Submission>),
     /// The execution half has applied and stored these blocks.
     Executed(Vec<ExecutedBlock>),
@@ -82,6 +98,13 @@ pub enum Message {
     Ask {
         era: Era,
         request: AskRequest,
+    },
+    /// Ask a member for its own last vertex and the last one of `author`, which is this node (rule R12). Only an answer
+    /// of the member itself counts.
+    AskLastVertices {
+        era: Era,
+        author: AuthorityIndex,
+        to: AuthorityIndex,
     },
     /// Ask peers for the certificate of the last block of an era, others with every turn ([`crate::asking`]).
     FetchCertificate {
@@ -136,6 +159,13 @@ pub enum Fact {
         era: Era,
         round: Round,
     },
+    /// Vertices under our key exist that the guard does not know: nothing is signed until rule R12 is satisfied.
+    PastUnknown {
+        era: Era,
+        round: Round,
+    },
+    /// Rule R12 is satisfied: this process signs from now on.
+    Listened,
     VertexParked {
         author: AuthorityIndex,
         ahead_ms: u64,

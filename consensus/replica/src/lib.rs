@@ -26,6 +26,9 @@
 //!   [`LAGGING_TRANSACTIONS_MAX`] transactions: the others wait in the mempool, which is bounded and says so to clients.
 //! * R10. Everything that waits is bounded, per author where peers can fill it.
 //! * R11. *Nonces.* A nonce that was read from the state counts with what the blocks since then did to it.
+//! * R12. *Listen before signing.* A process signs its first vertex only when the others have not seen more under its key
+//!   than its guard knows; a guard that proves nothing is good again from M + 2 on, M the highest round of q others
+//!   (DESIGN §3).
 
 #![cfg_attr(
     not(test),
@@ -53,10 +56,11 @@ pub mod serve;
 pub mod stored;
 
 pub use guard::{GuardRefusal, SignGuard};
-pub use io::{Fact, Input, Message, Now, Output, Submission, SubmissionResult};
+pub use io::{Fact, Input, LastVertices, Message, Now, Output, Submission, SubmissionResult};
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
 pub use replica::{
     EXECUTION_LAG_MAX, LAGGING_TRANSACTIONS_MAX, Replica, ReplicaConfig, Restored, SigningState,
+    listening::LISTEN_ROUNDS,
 };
 pub use stored::RecordStore;

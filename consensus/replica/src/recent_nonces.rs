@@ -30,10 +30,14 @@ impl RecentNonces {
     ) {
         let mut senders = Vec::new();
         for (sender, nonce) in used {
-            let before = self
-                .nonces
-                .insert(sender, (nonce.saturating_add(1), height));
-            if before.is_none_or(|(_, by)| by != height) {
+            let left = nonce.saturating_add(1);
+            let known = self.nonces.get(&sender).copied();
+            // A transaction that was executed before is in the block again: it leaves no lower nonce.
+            if known.is_some_and(|(known, _)| known > left) {
+                continue;
+            }
+            self.nonces.insert(sender, (left, height));
+            if known.is_none_or(|(_, by)| by != height) {
                 senders.push(sender);
             }
         }
@@ -99,8 +103,11 @@ mod tests {
         assert_eq!(recent.now(&name("alice"), 0, Height(0)), Some(2));
         assert_eq!(recent.now(&name("bob"), 7, Height(0)), Some(8));
         assert_eq!(recent.now(&name("carol"), 3, Height(0)), Some(3));
-        // The state of block 2 was read before the replica heard of that block.
-        assert_eq!(recent.now(&name("alice"), 3, Height(2)), Some(3));
+        // Bob's transaction comes again.
+        block(&mut recent, 2, &[("bob", 8), ("bob", 7)]);
+        assert_eq!(recent.now(&name("bob"), 7, Height(1)), Some(9));
+        // The state of block 3 was read before the replica heard of that block.
+        assert_eq!(recent.now(&name("alice"), 3, Height(3)), Some(3));
     }
 
     #[test]

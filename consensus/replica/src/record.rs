@@ -13,6 +13,9 @@ pub struct SignGuardRecord {
     pub vertex: Option<(Era, Round)>,
     /// The newest attestation; every older one is of a lower (era, height).
     pub attestation: Option<AttestationBody>,
+    /// More may have been signed than this says: the guard was made for a key with a past, or is older than what the
+    /// network has seen. Nothing is signed before rule R12 is satisfied.
+    pub past_unknown: bool,
 }
 
 /// One durable write; [`crate::durable`] has the order.

@@ -3,6 +3,7 @@
 mod branches;
 mod eras;
 mod forward;
+pub(crate) mod listening;
 mod propose;
 mod restore;
 mod vertices;
@@ -20,6 +21,7 @@ use holdfast_types::{
     AttestationBody, AuthorityIndex, Certificate, ChainId, Era, EraContext, Evidence, Height,
     Parameters, Round, Signer, VerifiedVertex,
 };
+use listening::Listening;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -41,6 +43,8 @@ pub struct ReplicaConfig {
     pub repeat_interval_ms: u64,
     /// How often a node that does not propose hands waiting transactions on again, in ms.
     pub forward_interval_ms: u64,
+    /// How long a process with a good guard waits for what others know of its key before it signs, in ms (rule R12).
+    pub listen_limit_ms: u64,
 }
 
 impl ReplicaConfig {
@@ -56,6 +60,7 @@ impl ReplicaConfig {
             vertex_bytes_max: holdfast_types::limits::VERTEX_BYTES_MAX / 2,
             repeat_interval_ms: 1000,
             forward_interval_ms: 5000,
+            listen_limit_ms: 2000,
         }
     }
 }
@@ -93,6 +98,8 @@ pub struct Replica {
     signer: Option<Arc<dyn Signer>>,
     guard: Option<SignGuard>,
     signing: SigningState,
+    /// Until rule R12 is satisfied; none: this process may sign.
+    listening: Option<Listening>,
     /// Era of the running or last DAG.
     context: Arc<EraContext>,
     /// The running DAG; none between eras.
@@ -155,6 +162,7 @@ impl Replica {
                 common_ancestor,
                 transactions,
             } => self.on_taken_back(common_ancestor, transactions, &mut out),
+            Input::LastVertices(answer) => self.on_last_vertices(answer, &mut out),
             Input::Synced { context, commits } => self.on_synced(now, context, &commits, &mut out),
         }
         self.advance(now, &mut out);
@@ -166,6 +174,7 @@ impl Replica {
         self.release_future(now, out);
         self.advance_era(now, out);
         self.commit(now, out);
+        self.listen(now, out);
         self.propose(now, out);
         self.forward_again(now, out);
         let era = self.context.era;
@@ -227,6 +236,7 @@ impl Replica {
         if let Some(dag) = &self.dag {
             consider(dag.next_fetch_ms());
             consider(Some(dag.next_ask_ms()));
+            consider(self.next_listen_ms());
             if let holdfast_dag::Pace::Until(at) = self.pace(dag, now) {
                 consider(Some(at));
             }
@@ -268,6 +278,12 @@ impl Replica {
     #[must_use]
     pub const fn signing(&self) -> &SigningState {
         &self.signing
+    }
+
+    /// True while nothing is signed because others have not yet shown what they have of this key (rule R12).
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.listening.is_some() && self.past_is_unknown()
     }
 
     #[must_use]

@@ -3,8 +3,11 @@
 use crate::stored::RecordStore;
 use holdfast_ledger::StateError;
 use holdfast_types::limits::{FETCH_REFERENCES_MAX, HELD_ROUNDS_MAX};
-use holdfast_types::wire::{MissingVerticesRequest, VerticesRequest, VerticesResponse};
-use holdfast_types::{Era, VertexRef, codec};
+use holdfast_types::wire::{
+    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, VerticesRequest,
+    VerticesResponse,
+};
+use holdfast_types::{Era, Round, VertexRef, codec};
 
 /// Why a request is not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +47,28 @@ pub fn missing_vertices<S: RecordStore + ?Sized>(
         .iter()
         .filter(|reference| request.wants(reference.round, reference.author));
     collect(store, request.era, wanted, bytes_max)
+}
+
+/// The last own vertex of an era and the last one of another author, as far as they are stored. `running` is the era whose
+/// DAG runs here.
+pub fn last_vertices<S: RecordStore + ?Sized>(
+    store: &S,
+    request: &LastVertexRequest,
+    running: Option<Era>,
+) -> Result<LastVertexResponse, Refusal> {
+    let LastVertexRequest { era, author } = *request;
+    let stored = store.vertex_references(era, Round::ZERO..Round::MAX)?;
+    let last = stored.iter().rfind(|reference| reference.author == author);
+    let of_author = match last {
+        Some(last) => store.vertex(era, last)?,
+        None => None,
+    };
+    let own = store.last_own_vertex(era)?;
+    Ok(LastVertexResponse {
+        running,
+        of_author: of_author.map(|vertex| vertex.vertex().signed.clone()),
+        own: own.map(|vertex| vertex.vertex().signed.clone()),
+    })
 }
 
 fn collect<'a, S: RecordStore + ?Sized>(

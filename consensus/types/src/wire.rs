@@ -109,6 +109,8 @@ pub struct LastVertexRequest {
 /// The last vertex of the asked author and of the answering validator itself, signed by their authors.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct LastVertexResponse {
+    /// The era whose DAG runs at the answering validator; none between eras.
+    pub running: Option<Era>,
     pub of_author: Option<SignedVertexHeader>,
     pub own: Option<SignedVertexHeader>,
 }

@@ -182,6 +182,9 @@ impl CoreThread {
         let certified_vertices = dag.map_or(0, |dag| dag.certified_vertices(complete.previous()));
         let signing_stopped = match replica.signing() {
             SigningState::Stopped(reason) => Some(reason.clone()),
+            SigningState::Active if replica.listens() => Some(
+                "the sign guard may not know all that this key has signed: waiting until a quorum of the other validators has shown what it has".to_owned(),
+            ),
             SigningState::NoKey | SigningState::Active => None,
         };
         self.board.update(|standing| {

@@ -104,6 +104,12 @@ impl FactsThread {
                 round = round.0,
                 "our key signs elsewhere: signing stopped"
             ),
+            Fact::PastUnknown { era, round } => tracing::warn!(
+                %era,
+                %round,
+                "SIGN GUARD TOO OLD: others hold vertices under this key that its guard does not know; nothing is signed until a quorum of validators has shown what it has"
+            ),
+            Fact::Listened => tracing::info!("this process signs from now on"),
             Fact::VertexParked { author, ahead_ms } => tracing::debug!(
                 authority = author.0,
                 ahead_ms,

@@ -121,7 +121,7 @@ pub fn of_open(error: &OpenError) -> Failure {
 pub fn of_guard(error: &GuardError) -> Failure {
     let next_step = match error {
         GuardError::Missing { .. } => {
-            "put the sign guard of this key back. Only if the key has never signed anything, create one: `holdfast run --init-sign-guard`"
+            "put the sign guard of this key back. If it is lost, create one with `holdfast run --init-sign-guard`: the node then signs only when a quorum of the other validators has shown what this key has signed"
         }
         GuardError::Locked { .. } => "stop the other process that uses this key",
         GuardError::ForeignKey { .. } => {

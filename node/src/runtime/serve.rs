@@ -7,12 +7,12 @@ use holdfast_chain::ChainStore;
 use holdfast_chain::serve::{blocks_asked, provable_prefix};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol, Responder};
 use holdfast_replica::admission::turn_ms;
-use holdfast_replica::serve::{Refusal, missing_vertices, vertices};
+use holdfast_replica::serve::{Refusal, last_vertices, missing_vertices, vertices};
 use holdfast_storage::Storage;
 use holdfast_types::limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 use holdfast_types::wire::{
-    BlocksRequest, CertificateRequest, CertificateResponse, MissingVerticesRequest, PeerStatus,
-    VerticesRequest,
+    BlocksRequest, CertificateRequest, CertificateResponse, LastVertexRequest,
+    MissingVerticesRequest, PeerStatus, VerticesRequest,
 };
 use holdfast_types::{EraContext, PublicKey, TimestampMs, TransactionId, codec};
 use libp2p::PeerId;
@@ -79,10 +79,9 @@ impl Server {
             RequestProtocol::Blocks => self.blocks(data),
             RequestProtocol::Certificates => self.certificates(data),
             RequestProtocol::Status => self.status().map(|status| codec::encode(&status)),
+            RequestProtocol::LastVertices => self.last_vertices(data),
             // Nothing is known of these protocols here; dropping the responder tells the peer so.
-            RequestProtocol::LastVertices
-            | RequestProtocol::HaltStatus
-            | RequestProtocol::Snapshot => return,
+            RequestProtocol::HaltStatus | RequestProtocol::Snapshot => return,
         };
         match answer {
             Ok(answer) => {
@@ -105,6 +104,15 @@ impl Server {
     fn missing_vertices(&self, data: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request: MissingVerticesRequest = decode(data)?;
         let response = missing_vertices(self.storage.as_ref(), &request, ITEMS_BYTES_MAX)?;
+        Ok(codec::encode(&response))
+    }
+
+    fn last_vertices(&self, data: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let request: LastVertexRequest = decode(data)?;
+        let standing = self.board.read();
+        let running = (!standing.between_eras).then_some(standing.context.era);
+        drop(standing);
+        let response = last_vertices(self.storage.as_ref(), &request, running)?;
         Ok(codec::encode(&response))
     }
 

@@ -2,14 +2,14 @@
 
 use super::backend::{BackendParts, NodeBackend};
 use super::board::{Board, Standing};
-use super::core_thread::{COMMANDS_MAX, CoreHandle, CoreThread, Outlets};
-use super::execution::ExecutionThread;
+use super::core_thread::{COMMANDS_MAX, CoreCommand, CoreHandle, CoreThread, Outlets, Reverify};
+use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
 use super::peers::Peers;
 use super::serve::Server;
 use super::sync::Sync;
 use super::traffic::{Traffic, reverify};
-use super::verification::{self, JobQueue, Verifier};
+use super::verification::{self, Job, JobQueue, Verifier};
 use super::{core_thread, failures};
 use crate::config::Config;
 use crate::exit_codes::ExitCode;
@@ -19,14 +19,18 @@ use holdfast_chain::{Chain, ChainStore};
 use holdfast_dag::DagCore;
 use holdfast_genesis::Genesis;
 use holdfast_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
-use holdfast_replica::{MempoolConfig, Output, Replica, ReplicaConfig, Restored};
+use holdfast_replica::{Fact, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored};
 use holdfast_rpc::{Metrics, RpcConfig, RpcHandle, RpcServer};
 use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{
-    CachingEd25519, Height, KeyPair, Parameters, PeerClaim, SignatureScheme, Signer, codec,
+    CachingEd25519, ChainId, EraContext, Height, KeyPair, Parameters, PeerClaim, PublicKey,
+    SignatureScheme, Signer, codec,
 };
-use std::sync::{Arc, RwLock, mpsc};
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, RwLock};
 use std::time::Instant;
+use tokio::sync::mpsc::UnboundedReceiver;
 use zeroize::Zeroizing;
 
 /// What a node is made of.
@@ -38,8 +42,17 @@ pub struct NodeParts {
     pub network_secret: Zeroizing<[u8; 32]>,
     /// The unlocked signing key, on a validator.
     pub signer: Option<Arc<KeyPair>>,
-    /// Create the sign guard if it is missing: the operator says that the key has never signed.
-    pub init_sign_guard: bool,
+    /// Create the sign guard if it is missing; the operator says what is known of the key.
+    pub init_sign_guard: Option<KeyPast>,
+}
+
+/// What an operator says of a key whose sign guard is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KeyPast {
+    /// It may have signed.
+    Unknown,
+    /// It has never signed anything.
+    NeverSigned,
 }
 
 /// A node that runs until its supervisor stops it.
@@ -77,172 +90,297 @@ const KEYS_KNOWN_MAX: usize = 65_536;
 pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningNode, Failure> {
     let started = Instant::now();
     let scheme: Arc<dyn SignatureScheme> = Arc::new(CachingEd25519::new(KEYS_KNOWN_MAX));
-    let chain_id = parts.genesis.chain_id();
     let parameters = Arc::new(parts.genesis.parameters().clone());
-    let storage = Arc::new(open_storage(&parts)?);
-    let guard = open_guard(&parts)?;
-    let chain = Chain::open(
-        storage.as_ref(),
-        chain_id,
-        Arc::clone(&parameters),
-        Arc::clone(&scheme),
-    )
-    .map_err(|error| failures::of_chain(&error))?;
-    let board = Board::new(first_standing(&storage, &chain)?);
-    let replica_config = ReplicaConfig::new(
-        chain_id,
-        &parameters,
-        mempool_config(&parts.config, &parameters),
-    );
-    let commits_needed = DagCore::commits_needed(&replica_config.dag);
-    let (replica, first) = restore_replica(
-        &parts,
-        &storage,
-        &chain,
-        guard.as_ref(),
-        replica_config,
-        started,
-    )?;
+    let resumed = Resumed::read(&parts, &parameters, &scheme, started)?;
     let (network, events) = start_network(&parts, &parameters).await?;
     let metrics = Metrics::new(holdfast_rpc::BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("HOLDFAST_COMMIT").unwrap_or("unknown"),
     });
 
-    let jobs = Arc::new(JobQueue::new(JOBS_MAX));
-    let era = Arc::new(RwLock::new(Arc::clone(replica.context())));
-    let peers = Peers::default();
-    let (command_sender, commands) = mpsc::sync_channel(COMMANDS_MAX);
-    let core = CoreHandle::new(command_sender);
+    let (core_sender, core_commands) = mpsc::sync_channel(COMMANDS_MAX);
     let (execution, execution_commands) = mpsc::channel();
     let (facts, facts_received) = mpsc::channel();
     let (reverify_sender, reverify_received) = mpsc::channel();
     let (messages, messages_received) = tokio::sync::mpsc::unbounded_channel();
-    let peer_arrived = Arc::new(tokio::sync::Notify::new());
-    let key = parts.signer.as_ref().map(|signer| signer.public_key());
-
-    let backend = Arc::new(NodeBackend::new(BackendParts {
-        chain_id,
-        chain_name: parts.genesis.chain_name().to_owned(),
-        parameters: Arc::clone(&parameters),
-        parameters_hash: parts.genesis.parameters_hash(),
-        storage: Arc::clone(&storage),
-        board: board.clone(),
-        jobs: Arc::clone(&jobs),
-        network: network.clone(),
-        peers: peers.clone(),
-        metrics: metrics.clone(),
-        validator_account: parts
-            .config
-            .validator()
-            .map(|validator| validator.account.clone()),
-        key,
-        moniker: parts.config.node().moniker.clone(),
-    }));
-    let rpc = start_rpc(&parts.config, Arc::clone(&backend), metrics.clone()).await?;
-
-    let verifier = Arc::new(Verifier {
-        chain: chain_id,
-        scheme: Arc::clone(&scheme),
-        era: Arc::clone(&era),
-        core: core.clone(),
-        network: network.clone(),
-        storage: Arc::clone(&storage),
-        server: Server::new(
-            Arc::clone(&storage),
-            board.clone(),
-            tokio::runtime::Handle::current(),
-            started,
-            key,
-        ),
-    });
-    let thread = |result: std::io::Result<()>| {
-        result.map_err(|error| {
-            Failure::new(
-                ExitCode::Internal,
-                "cannot start a thread",
-                error,
-                "raise the limit of processes and threads of this user",
-            )
-        })
+    let outlets = Outlets {
+        messages,
+        execution: execution.clone(),
+        verify: reverify_sender,
+        facts,
     };
-    let threads = parts.config.execution().verify_threads.get();
-    thread(verification::start(supervisor, &jobs, &verifier, threads))?;
-    let execution_thread = ExecutionThread {
-        chain_id,
-        chain,
-        storage: Arc::clone(&storage),
-        scheme: Arc::clone(&scheme),
-        commands: execution_commands,
-        core,
-        board: board.clone(),
-        observer: backend,
-        supervisor: supervisor.clone(),
-        commits_needed,
-        halt_height: parts
-            .config
-            .node()
-            .halt_height
-            .map(|height| Height(height.get())),
-    };
-    thread(supervisor.spawn_thread("execution", move || execution_thread.run()))?;
-    let core_thread = CoreThread {
-        replica,
-        writer: RecordWriter::new(Arc::clone(&storage), guard),
-        commands,
-        outlets: Outlets {
-            messages,
-            execution: execution.clone(),
-            verify: reverify_sender,
-            facts,
-        },
-        board: board.clone(),
-        verified_era: Arc::clone(&era),
-        supervisor: supervisor.clone(),
+    let shared = Shared {
+        supervisor,
         started,
-    };
-    thread(supervisor.spawn_thread("core", move || core_thread.run(first)))?;
-    let facts_thread = FactsThread {
-        facts: facts_received,
-        metrics,
-        board: board.clone(),
-        storage,
-        network: network.clone(),
-        stopping: supervisor.stopping(),
-    };
-    thread(supervisor.spawn_thread("facts", move || facts_thread.run()))?;
-    let stopping = supervisor.stopping();
-    let reverify_jobs = Arc::clone(&jobs);
-    thread(supervisor.spawn_thread("reverify", move || {
-        reverify(&reverify_received, &reverify_jobs, &stopping)
-    }))?;
-
-    let traffic = Traffic {
-        chain: chain_id,
+        chain_id: parts.genesis.chain_id(),
+        key: parts.signer.as_ref().map(|signer| signer.public_key()),
         scheme,
-        network: network.clone(),
-        peers: peers.clone(),
-        jobs,
-        era,
-        stopping: supervisor.stopping(),
-        peer_arrived: Arc::clone(&peer_arrived),
-    };
-    supervisor.spawn_task(
-        "network-outbound",
-        traffic.clone().outbound(messages_received),
-    );
-    supervisor.spawn_task("network-inbound", traffic.inbound(events));
-    let sync = Sync {
-        network: network.clone(),
-        peers,
-        board,
+        era: Arc::new(RwLock::new(Arc::clone(resumed.replica.context()))),
+        storage: resumed.storage,
+        board: Board::new(resumed.standing),
+        network,
+        peers: Peers::default(),
+        metrics,
+        jobs: Arc::new(JobQueue::new(JOBS_MAX)),
+        core: CoreHandle::new(core_sender),
         execution,
-        stopping: supervisor.stopping(),
-        peer_arrived,
     };
-    supervisor.spawn_task("sync", sync.run());
-    watch_network(supervisor, &network);
-    Ok(RunningNode { network, rpc })
+
+    let backend = Arc::new(shared.backend(&parts, parameters));
+    let rpc = start_rpc(&parts.config, Arc::clone(&backend), shared.metrics.clone()).await?;
+    shared.start_verification(parts.config.execution().verify_threads.get())?;
+    shared.start_execution(
+        &parts.config,
+        resumed.chain,
+        resumed.commits_needed,
+        execution_commands,
+        backend,
+    )?;
+    shared.start_core(
+        resumed.replica,
+        resumed.first,
+        resumed.guard,
+        core_commands,
+        outlets,
+    )?;
+    shared.start_facts(facts_received)?;
+    shared.start_reverify(reverify_received)?;
+    shared.start_network_tasks(events, messages_received);
+    Ok(RunningNode {
+        network: shared.network,
+        rpc,
+    })
+}
+
+/// What a node goes on with: its store, and what it has read from there.
+struct Resumed {
+    storage: Arc<Storage>,
+    /// The sign guard, on a validator.
+    guard: Option<SignGuardFile>,
+    chain: Chain,
+    standing: Standing,
+    replica: Replica,
+    /// Output of the restored replica.
+    first: Output,
+    /// Commits that the core thread needs to rebuild its DAG.
+    commits_needed: u64,
+}
+
+impl Resumed {
+    fn read(
+        parts: &NodeParts,
+        parameters: &Arc<Parameters>,
+        scheme: &Arc<dyn SignatureScheme>,
+        started: Instant,
+    ) -> Result<Self, Failure> {
+        let chain_id = parts.genesis.chain_id();
+        let storage = Arc::new(open_storage(parts)?);
+        let guard = open_guard(parts)?;
+        let chain = Chain::open(
+            storage.as_ref(),
+            chain_id,
+            Arc::clone(parameters),
+            Arc::clone(scheme),
+        )
+        .map_err(|error| failures::of_chain(&error))?;
+        let standing = first_standing(&storage, &chain)?;
+        let replica_config = ReplicaConfig::new(
+            chain_id,
+            parameters,
+            mempool_config(&parts.config, parameters),
+        );
+        let commits_needed = DagCore::commits_needed(&replica_config.dag);
+        let (replica, first) = restore_replica(
+            parts,
+            &storage,
+            &chain,
+            guard.as_ref(),
+            replica_config,
+            started,
+        )?;
+        Ok(Self {
+            storage,
+            guard,
+            chain,
+            standing,
+            replica,
+            first,
+            commits_needed,
+        })
+    }
+}
+
+/// What several parts hold; each start takes its own handles from here.
+struct Shared<'a> {
+    supervisor: &'a Supervisor,
+    started: Instant,
+    chain_id: ChainId,
+    /// The public half of the signing key, on a validator.
+    key: Option<PublicKey>,
+    scheme: Arc<dyn SignatureScheme>,
+    /// The era that vertices are verified against.
+    era: Arc<RwLock<Arc<EraContext>>>,
+    storage: Arc<Storage>,
+    board: Board,
+    network: NetworkHandle,
+    peers: Peers,
+    metrics: Metrics,
+    jobs: Arc<JobQueue<Job>>,
+    core: CoreHandle,
+    execution: Sender<ExecutionCommand>,
+}
+
+impl Shared<'_> {
+    fn backend(&self, parts: &NodeParts, parameters: Arc<Parameters>) -> NodeBackend {
+        NodeBackend::new(BackendParts {
+            chain_id: self.chain_id,
+            chain_name: parts.genesis.chain_name().to_owned(),
+            parameters,
+            parameters_hash: parts.genesis.parameters_hash(),
+            storage: Arc::clone(&self.storage),
+            board: self.board.clone(),
+            jobs: Arc::clone(&self.jobs),
+            network: self.network.clone(),
+            peers: self.peers.clone(),
+            metrics: self.metrics.clone(),
+            validator_account: parts
+                .config
+                .validator()
+                .map(|validator| validator.account.clone()),
+            key: self.key,
+            moniker: parts.config.node().moniker.clone(),
+        })
+    }
+
+    fn start_verification(&self, threads: usize) -> Result<(), Failure> {
+        let verifier = Arc::new(Verifier {
+            chain: self.chain_id,
+            scheme: Arc::clone(&self.scheme),
+            era: Arc::clone(&self.era),
+            core: self.core.clone(),
+            network: self.network.clone(),
+            storage: Arc::clone(&self.storage),
+            server: Server::new(
+                Arc::clone(&self.storage),
+                self.board.clone(),
+                tokio::runtime::Handle::current(),
+                self.started,
+                self.key,
+            ),
+        });
+        verification::start(self.supervisor, &self.jobs, &verifier, threads)
+            .map_err(|error| no_thread(&error))
+    }
+
+    fn start_execution(
+        &self,
+        config: &Config,
+        chain: Chain,
+        commits_needed: u64,
+        commands: Receiver<ExecutionCommand>,
+        observer: Arc<NodeBackend>,
+    ) -> Result<(), Failure> {
+        let execution_thread = ExecutionThread {
+            chain_id: self.chain_id,
+            chain,
+            storage: Arc::clone(&self.storage),
+            scheme: Arc::clone(&self.scheme),
+            commands,
+            core: self.core.clone(),
+            board: self.board.clone(),
+            observer,
+            supervisor: self.supervisor.clone(),
+            commits_needed,
+            halt_height: config.node().halt_height.map(|height| Height(height.get())),
+        };
+        self.start_thread("execution", move || execution_thread.run())
+    }
+
+    fn start_core(
+        &self,
+        replica: Replica,
+        first: Output,
+        guard: Option<SignGuardFile>,
+        commands: Receiver<CoreCommand>,
+        outlets: Outlets,
+    ) -> Result<(), Failure> {
+        let core_thread = CoreThread {
+            replica,
+            writer: RecordWriter::new(Arc::clone(&self.storage), guard),
+            commands,
+            outlets,
+            board: self.board.clone(),
+            verified_era: Arc::clone(&self.era),
+            supervisor: self.supervisor.clone(),
+            started: self.started,
+        };
+        self.start_thread("core", move || core_thread.run(first))
+    }
+
+    fn start_facts(&self, facts: Receiver<Fact>) -> Result<(), Failure> {
+        let facts_thread = FactsThread {
+            facts,
+            metrics: self.metrics.clone(),
+            board: self.board.clone(),
+            storage: Arc::clone(&self.storage),
+            network: self.network.clone(),
+            stopping: self.supervisor.stopping(),
+        };
+        self.start_thread("facts", move || facts_thread.run())
+    }
+
+    fn start_reverify(&self, requests: Receiver<Reverify>) -> Result<(), Failure> {
+        let jobs = Arc::clone(&self.jobs);
+        let stopping = self.supervisor.stopping();
+        self.start_thread("reverify", move || reverify(&requests, &jobs, &stopping))
+    }
+
+    fn start_network_tasks(&self, events: NetworkEvents, messages: UnboundedReceiver<Message>) {
+        let peer_arrived = Arc::new(tokio::sync::Notify::new());
+        let traffic = Traffic {
+            chain: self.chain_id,
+            scheme: Arc::clone(&self.scheme),
+            network: self.network.clone(),
+            peers: self.peers.clone(),
+            jobs: Arc::clone(&self.jobs),
+            era: Arc::clone(&self.era),
+            stopping: self.supervisor.stopping(),
+            peer_arrived: Arc::clone(&peer_arrived),
+        };
+        let outbound = traffic.clone().outbound(messages);
+        self.supervisor.spawn_task("network-outbound", outbound);
+        let inbound = traffic.inbound(events);
+        self.supervisor.spawn_task("network-inbound", inbound);
+        let sync = Sync {
+            network: self.network.clone(),
+            peers: self.peers.clone(),
+            board: self.board.clone(),
+            execution: self.execution.clone(),
+            stopping: self.supervisor.stopping(),
+            peer_arrived,
+        };
+        self.supervisor.spawn_task("sync", sync.run());
+        watch_network(self.supervisor, &self.network);
+    }
+
+    fn start_thread(
+        &self,
+        name: &str,
+        body: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) -> Result<(), Failure> {
+        self.supervisor
+            .spawn_thread(name, body)
+            .map_err(|error| no_thread(&error))
+    }
+}
+
+fn no_thread(error: &io::Error) -> Failure {
+    Failure::new(
+        ExitCode::Internal,
+        "cannot start a thread",
+        error,
+        "raise the limit of processes and threads of this user",
+    )
 }
 
 fn open_storage(parts: &NodeParts) -> Result<Storage, Failure> {
@@ -281,10 +419,10 @@ fn open_guard(parts: &NodeParts) -> Result<Option<SignGuardFile>, Failure> {
     };
     let path = &settings.sign_guard_file;
     let key = signer.public_key();
-    let guard = if parts.init_sign_guard && !path.exists() {
-        SignGuardFile::create(path, key)
-    } else {
-        SignGuardFile::open(path, key)
+    let guard = match parts.init_sign_guard.filter(|_| !path.exists()) {
+        Some(KeyPast::NeverSigned) => SignGuardFile::create(path, key),
+        Some(KeyPast::Unknown) => SignGuardFile::create_for_used_key(path, key),
+        None => SignGuardFile::open(path, key),
     };
     guard.map(Some).map_err(|error| failures::of_guard(&error))
 }

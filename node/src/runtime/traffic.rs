@@ -13,8 +13,8 @@ use holdfast_replica::Message;
 use holdfast_replica::asking::whose_turn;
 use holdfast_types::limits::CERTIFICATE_BYTES_MAX;
 use holdfast_types::wire::{
-    CertificateRequest, CertificateResponse, MissingVerticesRequest, TransactionBatch,
-    VerticesRequest,
+    CertificateRequest, CertificateResponse, LastVertexRequest, MissingVerticesRequest,
+    TransactionBatch, VerticesRequest,
 };
 use holdfast_types::{AuthorityIndex, ChainId, Era, EraContext, Height, SignatureScheme, codec};
 use libp2p::PeerId;
@@ -162,6 +162,9 @@ impl Traffic {
                 }
                 Message::Fetch { era, request } => self.fetch(era, request),
                 Message::Ask { era, request } => self.ask(era, request),
+                Message::AskLastVertices { era, author, to } => {
+                    self.ask_last_vertices(LastVertexRequest { era, author }, to);
+                }
                 Message::FetchCertificate { height, turn } => self.fetch_certificate(height, turn),
             }
         }
@@ -221,6 +224,33 @@ impl Traffic {
                 }
                 // The DAG asks somebody else when it is time.
                 Err(error) => tracing::debug!(%peer, %error, "fetching vertices failed"),
+            }
+        });
+    }
+
+    /// Asks a member itself; if there is no connection to it, the replica asks again when it is time.
+    fn ask_last_vertices(&self, request: LastVertexRequest, to: AuthorityIndex) {
+        let context = self.era();
+        let peer = context
+            .committee
+            .member(to)
+            .and_then(|member| self.peers.of_key(&member.signing_key));
+        let Some(peer) = peer else { return };
+        let this = self.clone();
+        tokio::spawn(async move {
+            let data = Bytes::from(codec::encode(&request));
+            let protocol = RequestProtocol::LastVertices;
+            match this.network.request(peer, protocol, data).await {
+                Ok(data) => {
+                    this.offer_waiting(Job::LastVertices {
+                        peer,
+                        request,
+                        from: to,
+                        data,
+                    })
+                    .await;
+                }
+                Err(error) => tracing::debug!(%peer, %error, "asking for last vertices failed"),
             }
         });
     }

@@ -7,13 +7,15 @@
 //!     {
 //!       "public_key": "<64 hexadecimal digits>",
 //!       "vertex": { "era": "3", "round": "1042" },
-//!       "attestation": { "era": "3", "height": "981", "block": "…", "commit": "…", "state_root": "…" }
+//!       "attestation": { "era": "3", "height": "981", "block": "…", "commit": "…", "state_root": "…" },
+//!       "past_unknown": false
 //!     }
 //!   ]
 //! }
 //! ```
 //!
-//! Numbers are decimal strings, so that no JSON library rounds them. `vertex` and `attestation` may be null.
+//! Numbers are decimal strings, so that no JSON library rounds them. `vertex` and `attestation` may be null,
+//! `past_unknown` may be missing: false.
 
 use super::error::GuardError;
 use holdfast_replica::SignGuardRecord;
@@ -45,6 +47,9 @@ struct Entry {
     public_key: PublicKey,
     vertex: Option<Slot>,
     attestation: Option<Attested>,
+    /// More may have been signed.
+    #[serde(default)]
+    past_unknown: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,6 +107,7 @@ pub(super) fn export(record: &SignGuardRecord) -> String {
                 commit: body.commit,
                 state_root: body.state_root,
             }),
+            past_unknown: record.past_unknown,
         }],
     };
     let mut text = serde_json::to_string_pretty(&document)
@@ -146,5 +152,6 @@ pub(super) fn parse(document: &str, key: PublicKey) -> Result<SignGuardRecord, G
             commit: attested.commit,
             state_root: attested.state_root,
         }),
+        past_unknown: entry.past_unknown,
     })
 }

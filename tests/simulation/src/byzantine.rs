@@ -1,18 +1,32 @@
 //! Byzantine nodes: the replica is the honest one, and what it sends passes through one of these.
 
 mod equivocator;
+mod future_flooder;
+mod height_liar;
+mod invalid;
+mod inventor;
+mod mute_answerer;
 mod silent;
+mod timestamp_pusher;
 mod withholder;
+mod wrong_root;
 
 pub use equivocator::Equivocator;
+pub use future_flooder::FutureFlooder;
+pub use height_liar::HeightLiar;
+pub use invalid::Invalid;
+pub use inventor::Inventor;
+pub use mute_answerer::MuteAnswerer;
 pub use silent::Silent;
+pub use timestamp_pusher::TimestampPusher;
 pub use withholder::Withholder;
+pub use wrong_root::WrongRoot;
 
 use crate::keys::FastKey;
-use crate::message::NodeId;
+use crate::message::{NodeId, Response};
 use crate::random::Random;
 use holdfast_replica::Replica;
-use holdfast_types::{ChainId, VerifiedVertex};
+use holdfast_types::{ChainId, VerifiedVertex, VertexDraft};
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +51,39 @@ pub struct Shown {
 pub trait Behaviour: fmt::Debug {
     /// What is sent in the place of an own vertex.
     fn send(&mut self, situation: Situation<'_>, vertex: &Arc<VerifiedVertex>) -> Vec<Shown>;
+
+    /// What a peer that asks is told in the place of the honest answer.
+    fn answer(&mut self, response: Response) -> Option<Response> {
+        Some(response)
+    }
+}
+
+impl Shown {
+    fn to_all(situation: &Situation<'_>, vertex: Arc<VerifiedVertex>) -> Self {
+        Self {
+            vertex,
+            to: situation.peers.to_vec(),
+        }
+    }
+}
+
+/// The vertex with a change, signed by its author.
+fn sign_again(
+    situation: &Situation<'_>,
+    vertex: &VerifiedVertex,
+    change: impl FnOnce(&mut VertexDraft),
+) -> Arc<VerifiedVertex> {
+    let header = vertex.header();
+    let mut draft = VertexDraft {
+        era: header.era,
+        round: header.round,
+        author: header.author,
+        timestamp: header.timestamp,
+        parents: vertex.parents().to_vec(),
+        payload: vertex.payload().clone(),
+    };
+    change(&mut draft);
+    Arc::new(draft.sign(situation.chain, situation.key))
 }
 
 /// The ways to misbehave, as data.
@@ -45,15 +92,42 @@ pub enum Fault {
     Equivocator,
     Silent,
     Withholder,
+    WrongRoot,
+    TimestampPusher,
+    FutureFlooder,
+    Inventor,
+    Invalid,
+    HeightLiar,
+    MuteAnswerer,
 }
 
 impl Fault {
+    pub const ALL: &'static [Self] = &[
+        Self::Equivocator,
+        Self::Silent,
+        Self::Withholder,
+        Self::WrongRoot,
+        Self::TimestampPusher,
+        Self::FutureFlooder,
+        Self::Inventor,
+        Self::Invalid,
+        Self::HeightLiar,
+        Self::MuteAnswerer,
+    ];
+
     #[must_use]
     pub fn behaviour(self) -> Box<dyn Behaviour> {
         match self {
             Self::Equivocator => Box::new(Equivocator),
             Self::Silent => Box::new(Silent),
             Self::Withholder => Box::new(Withholder),
+            Self::WrongRoot => Box::new(WrongRoot),
+            Self::TimestampPusher => Box::new(TimestampPusher),
+            Self::FutureFlooder => Box::new(FutureFlooder),
+            Self::Inventor => Box::new(Inventor),
+            Self::Invalid => Box::new(Invalid),
+            Self::HeightLiar => Box::new(HeightLiar),
+            Self::MuteAnswerer => Box::new(MuteAnswerer),
         }
     }
 }

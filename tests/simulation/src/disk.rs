@@ -76,6 +76,12 @@ impl Disk {
         self.guard.as_ref()
     }
 
+    /// The same data beside another guard.
+    #[must_use]
+    pub fn with_guard(self, guard: Option<SignGuardRecord>) -> Self {
+        Self { guard, ..self }
+    }
+
     pub fn write(&mut self, write: Write) {
         self.now.apply(&write);
         self.unsynced.push(write);

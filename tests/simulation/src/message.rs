@@ -2,7 +2,8 @@
 
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    MissingVerticesRequest, PeerStatus, VerticesRequest, VerticesResponse,
+    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, VerticesRequest,
+    VerticesResponse,
 };
 use holdfast_types::{Evidence, SignedTransaction, VerifiedVertex, VertexRef, codec};
 use std::collections::BTreeSet;
@@ -62,6 +63,7 @@ pub fn hash(bytes: &[u8]) -> u64 {
 pub enum Request {
     Vertices(VerticesRequest),
     Missing(MissingVerticesRequest),
+    LastVertices(LastVertexRequest),
     Blocks(BlocksRequest),
     Certificate(CertificateRequest),
     Status,
@@ -71,6 +73,7 @@ pub enum Request {
 #[derive(Clone, Debug)]
 pub enum Response {
     Vertices(VerticesResponse),
+    LastVertices(LastVertexResponse),
     Blocks(BlocksResponse),
     Certificate(CertificateResponse),
     Status(PeerStatus),

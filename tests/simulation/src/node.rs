@@ -8,8 +8,8 @@ use crate::message::{Asked, NodeId};
 use holdfast_chain::{Chain, ChainError};
 use holdfast_dag::SubDag;
 use holdfast_replica::{MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard};
-use holdfast_types::wire::{BlocksResponse, PeerStatus};
-use holdfast_types::{Certificate, EraContext, Height, Signer, TimestampMs};
+use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
+use holdfast_types::{AuthorityIndex, Certificate, EraContext, Height, Signer, TimestampMs};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -72,6 +72,10 @@ pub struct Pending {
 #[derive(Debug)]
 pub enum Purpose {
     Vertices(Asked),
+    LastVertices {
+        request: LastVertexRequest,
+        from: AuthorityIndex,
+    },
     Certificate,
     Status,
     Blocks,
@@ -146,8 +150,10 @@ pub struct Node {
     pub disk: Disk,
     pub clock: Clock,
     pub peers: Vec<NodeId>,
-    /// None: honest.
+    /// None: it obeys the rules.
     pub behaviour: Option<Box<dyn Behaviour>>,
+    /// Its key runs in another process too.
+    pub has_twin: bool,
     /// Counts the starts: what was meant for an earlier process does not reach a later one.
     pub incarnation: u32,
     pub running: Option<Box<Running>>,
@@ -164,6 +170,7 @@ impl Node {
             clock: Clock::default(),
             peers: Vec::new(),
             behaviour: None,
+            has_twin: false,
             incarnation: 0,
             running: None,
         }
@@ -171,7 +178,7 @@ impl Node {
 
     #[must_use]
     pub fn is_honest(&self) -> bool {
-        self.behaviour.is_none()
+        self.behaviour.is_none() && !self.has_twin
     }
 
     /// The time as the replica of this node wants it.

@@ -4,7 +4,7 @@ use crate::byzantine::Fault;
 use crate::chain::ChainPlan;
 use crate::network::{Latency, Links};
 use crate::random::Random;
-use crate::world::{Clocks, Crashes, Faults, Membership, Partitions, Plan};
+use crate::world::{Clocks, Crashes, Disks, Faults, Membership, Partitions, Plan};
 
 /// A kind of simulation. The seed chooses the rest.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +56,15 @@ const CALM: Profile = Profile {
         partitions: None,
         clocks: None,
         membership: None,
+        disks: None,
+        twins: None,
         byzantine: &[],
     },
     faults_ms: 10_000,
 };
 
 /// All profiles.
-pub const PROFILES: [Profile; 7] = [
+pub const PROFILES: [Profile; 10] = [
     CALM,
     Profile {
         name: "wan",
@@ -131,7 +133,7 @@ pub const PROFILES: [Profile; 7] = [
         validators: (4, 10),
         links: ROUGH,
         faults: Faults {
-            byzantine: &[Fault::Equivocator, Fault::Silent, Fault::Withholder],
+            byzantine: Fault::ALL,
             ..CALM.faults
         },
         faults_ms: 20_000,
@@ -163,12 +165,102 @@ pub const PROFILES: [Profile; 7] = [
         faults_ms: 40_000,
         ..CALM
     },
+    Profile {
+        name: "disk",
+        about: "disks of f validators that are lost or set back, with and without the sign guard",
+        validators: (4, 10),
+        faults: Faults {
+            disks: Some(Disks {
+                pause_ms: (3_000, 10_000),
+                copied_every_ms: (500, 8_000),
+            }),
+            ..CALM.faults
+        },
+        faults_ms: 40_000,
+        ..CALM
+    },
+    Profile {
+        name: "twins",
+        about: "a key that runs in two processes, through partitions",
+        links: ROUGH,
+        faults: Faults {
+            twins: Some((500, 10_000)),
+            partitions: Some(Partitions {
+                pause_ms: (500, 3_000),
+                lasts_ms: (500, 4_000),
+                one_way_per_mille: 300,
+            }),
+            ..CALM.faults
+        },
+        faults_ms: 30_000,
+        ..CALM
+    },
+    CHAOS,
 ];
+
+/// Everything at once; [`Profile::faults`] leaves some of it out.
+const CHAOS: Profile = Profile {
+    name: "chaos",
+    about: "a mix of all faults that is another one for every seed",
+    validators: (4, 10),
+    standby: 2,
+    links: ROUGH,
+    epoch_ms: 8_000,
+    faults: Faults {
+        crashes: Some(Crashes {
+            pause_ms: (500, 6_000),
+            down_ms: (10, 4_000),
+            all_per_mille: 100,
+        }),
+        partitions: Some(Partitions {
+            pause_ms: (1_000, 10_000),
+            lasts_ms: (500, 4_000),
+            one_way_per_mille: 300,
+        }),
+        clocks: Some(Clocks {
+            pause_ms: (1_000, 5_000),
+            skew_ms: 300,
+            wild_skew_ms: 3_000,
+        }),
+        membership: Some(Membership {
+            pause_ms: (1_000, 6_000),
+        }),
+        disks: None,
+        twins: Some((500, 10_000)),
+        byzantine: Fault::ALL,
+    },
+    faults_ms: 30_000,
+    ..CALM
+};
 
 impl Profile {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         PROFILES.iter().find(|profile| profile.name == name)
+    }
+
+    /// The faults of a seed: in chaos, some of all. What breaks rules is of one kind, so that it is no more than f.
+    #[must_use]
+    pub fn faults(&self, random: &mut Random) -> Faults {
+        if self.name != CHAOS.name {
+            return self.faults;
+        }
+        let byzantine = random.chance(500);
+        let mut some = |per_mille: u64| random.chance(per_mille);
+        Faults {
+            crashes: self.faults.crashes.filter(|_| some(600)),
+            partitions: self.faults.partitions.filter(|_| some(600)),
+            clocks: self.faults.clocks.filter(|_| some(500)),
+            // A committee that shrinks may have more than f of them.
+            membership: self.faults.membership.filter(|_| !byzantine && some(500)),
+            disks: None,
+            twins: self.faults.twins.filter(|_| !byzantine && some(300)),
+            byzantine: if byzantine {
+                self.faults.byzantine
+            } else {
+                &[]
+            },
+        }
     }
 
     /// The network of a seed.
@@ -186,7 +278,9 @@ impl Profile {
                 leader_timeout_ms: self.leader_timeout_ms,
             },
             followers: count(random.between(self.followers)),
+            twins: if self.faults.twins.is_some() { 1 } else { 0 },
             links: self.links,
+            verification_ms: *random.pick(&[(0, 1), (0, 30), (5, 300)]),
             execution_ms: *random.pick(&[(0, 2), (1, 20), (5, 80)]),
             client_pause_ms: Some(*random.pick(&[(20, 200), (200, 3_000)])),
         }

@@ -89,7 +89,8 @@ pub fn run(profile: &Profile, seed: u64, keep_lines: bool) -> Report {
     let mut random = Random::new(seed);
     let plan = profile.plan(&mut random);
     let mut world = World::traced(&plan, random.number(), keep_lines);
-    world.unleash(&profile.faults);
+    let faults = profile.faults(&mut random);
+    world.unleash(&faults);
     // A broken assertion of the product is a broken rule, with the trace up to it.
     let ended = catch_unwind(AssertUnwindSafe(|| drive(&mut world, profile)));
     let (verdict, settled_after_ms) = ended.unwrap_or_else(|panic| {

@@ -1,6 +1,7 @@
 //! A network of nodes in virtual time. One queue holds all that is to happen; everything follows from the seed.
 
 mod core;
+mod disks;
 mod execution;
 mod faults;
 mod load;
@@ -13,16 +14,19 @@ pub use outlook::Standing;
 
 use crate::chain::{ChainPlan, SimulatedChain, validator_key};
 use crate::client::Client;
+use crate::disk::Disk;
 use crate::message::{NodeId, Packet};
 use crate::network::{Links, Network};
 use crate::node::Node;
 use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::trace::Trace;
+use holdfast_replica::Submission;
 use holdfast_types::{BlockId, ChainId, VertexDigest};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
+pub use disks::{DiskFault, Disks};
 pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership, Partitions};
 
 /// What a world is built from.
@@ -30,7 +34,11 @@ pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership, Partitions};
 pub struct Plan {
     pub chain: ChainPlan,
     pub followers: usize,
+    /// Validators whose key may come to run a second time.
+    pub twins: usize,
     pub links: Links,
+    /// How long a transaction is verified before the replica sees it, in ms.
+    pub verification_ms: (u64, u64),
     /// How long the execution of a block takes, in ms.
     pub execution_ms: (u64, u64),
     /// How long a client waits between two transactions, in ms; none: no load.
@@ -62,6 +70,14 @@ enum Event {
         node: NodeId,
         incarnation: u32,
         ticket: u64,
+    },
+    /// Transactions that were verified.
+    Admit {
+        node: NodeId,
+        incarnation: u32,
+        submissions: Vec<Submission>,
+        /// Who waits for the answer, if a client does.
+        client: Option<usize>,
     },
     Client(usize),
     Fault(FaultEvent),
@@ -122,6 +138,10 @@ pub struct World {
     faults_end_ms: u64,
     /// Nodes that die come back after so long.
     restart_ms: Option<(u64, u64)>,
+    /// Validators whose disks may be lost.
+    unlucky: Vec<NodeId>,
+    /// Copies of disks that may be put back.
+    copies: BTreeMap<NodeId, Disk>,
     /// Whether a vertex verifies, by the anchor of the era and its digest.
     verdicts: BTreeMap<(BlockId, VertexDigest), bool>,
 }
@@ -139,18 +159,21 @@ impl World {
         let mut random = Random::new(seed);
         let chain = SimulatedChain::new(&plan.chain);
         let validators = plan.chain.validators + plan.chain.standby;
-        let size = validators + plan.followers;
+        let size = validators + plan.followers + plan.twins;
         let mut nodes: Vec<Node> = (0..size)
             .map(|id| {
+                // A twin has no key yet.
                 let key = (id < validators).then(|| validator_key(id));
                 Node::new(id, key, &chain)
             })
             .collect();
         for node in &mut nodes {
             node.peers = (0..size).filter(|peer| *peer != node.id).collect();
+            node.has_twin = node.id >= size - plan.twins;
         }
         let oracle = Oracle::new(nodes[0].disk.now());
-        let clients = (0..plan.chain.clients).map(|number| Client::new(number, number % size));
+        let homes = size - plan.twins;
+        let clients = (0..plan.chain.clients).map(|number| Client::new(number, number % homes));
         let mut world = Self {
             network: Network::new(plan.links, size, random.fork()),
             clients: clients.collect(),
@@ -167,9 +190,11 @@ impl World {
             tickets: 0,
             faults_end_ms: u64::MAX,
             restart_ms: None,
+            unlucky: Vec::new(),
+            copies: BTreeMap::new(),
             verdicts: BTreeMap::new(),
         };
-        for node in 0..size {
+        for node in 0..homes {
             world.start(node);
         }
         for client in 0..plan.chain.clients {
@@ -294,6 +319,16 @@ impl World {
             } => {
                 if self.is_up(node, incarnation) {
                     self.expire(node, ticket);
+                }
+            }
+            Event::Admit {
+                node,
+                incarnation,
+                submissions,
+                client,
+            } => {
+                if self.is_up(node, incarnation) {
+                    self.admit(node, submissions, client);
                 }
             }
             Event::Client(client) => self.client_turn(client),

@@ -92,7 +92,10 @@ mod tests {
             signer: Some((Arc::new(key), guard)),
             mempool: Vec::new(),
         };
-        let config = ReplicaConfig::new(CHAIN, &parameters(), mempool);
+        let config = ReplicaConfig {
+            listen_limit_ms: 0,
+            ..ReplicaConfig::new(CHAIN, &parameters(), mempool)
+        };
         Replica::restore(config, restored, NOW).0
     }
 

@@ -88,6 +88,10 @@ impl Replica {
         let me = self.authority_in(&self.context)?;
         let signer = self.signer.clone()?;
         let guard = self.guard.as_mut()?;
+        if guard.record().past_unknown {
+            // The others are enough; nothing is signed that may contradict what was signed before.
+            return None;
+        }
         if let Err(refusal) = guard.allow_attestation(anchor) {
             out.facts.push(Fact::SignRefused {
                 reason: refusal.to_string(),
@@ -135,6 +139,7 @@ impl Replica {
         out: &mut Output,
     ) {
         self.enter_context(Arc::clone(&context));
+        self.listen_anew(now);
         self.anchor_certificate = certificate;
         self.dag = Some(self.new_dag(now, &context, &[]));
         out.verify = self.early.take();
@@ -211,6 +216,7 @@ impl Replica {
         let old = self.dag.take();
         if !same_era {
             self.enter_context(Arc::clone(&context));
+            self.listen_anew(now);
             self.mempool.requeue_all();
             self.pending_era = None;
             self.anchor_certificate = None;

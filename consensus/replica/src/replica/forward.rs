@@ -72,7 +72,7 @@ impl Replica {
 
     /// Whether this node proposes vertices in the running era.
     pub(super) fn proposes(&self) -> bool {
-        self.authority().is_some()
+        self.authority().is_some() && !self.past_is_unknown()
     }
 }
 

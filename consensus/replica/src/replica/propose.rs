@@ -18,7 +18,7 @@ impl Replica {
 
     /// Signs and sends an own vertex if it is time.
     pub(super) fn propose(&mut self, now: Now, out: &mut Output) {
-        if self.signing != SigningState::Active {
+        if self.signing != SigningState::Active || self.listening.is_some() {
             return;
         }
         let (Some(dag), Some(signer)) = (&self.dag, self.signer.clone()) else {

@@ -11,6 +11,7 @@ use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
 use crate::record::{Record, SignGuardRecord};
+use crate::replica::listening::Listening;
 use holdfast_chain::CertificateCollector;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::{
@@ -59,6 +60,7 @@ impl Replica {
             drop(mempool.insert(transaction, account_nonce, Origin::Returning));
         }
         let mut replica = Self {
+            listening: signer.is_some().then(|| Listening::new(now)),
             signing: if signer.is_some() {
                 SigningState::Active
             } else {

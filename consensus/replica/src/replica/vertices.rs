@@ -1,6 +1,6 @@
 //! Vertices, attestations and commits (rules R3, R6).
 
-use super::{COLLECTOR_HEIGHTS_KEPT, Replica, SigningState};
+use super::{COLLECTOR_HEIGHTS_KEPT, Replica};
 use crate::io::{Fact, Now, Output};
 use crate::record::Record;
 use holdfast_chain::Collected;
@@ -92,10 +92,12 @@ impl Replica {
             }
             return;
         }
-        self.signing = SigningState::Stopped(format!(
-            "another process signed era {era} round {round} with this key"
-        ));
-        out.facts.push(Fact::Doppelganger { era, round });
+        self.own_slot_seen(era, round, out);
+        if let Some(dag) = &mut self.dag
+            && dag.own_last().is_none_or(|last| last.round < round)
+        {
+            dag.set_own_last(vertex);
+        }
     }
 
     /// Effects of vertices that entered the DAG.

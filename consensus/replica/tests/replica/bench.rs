@@ -46,6 +46,8 @@ pub(crate) fn config() -> ReplicaConfig {
         vertex_bytes_max: 500_000,
         repeat_interval_ms: 1_000,
         forward_interval_ms: 5_000,
+        // The peers of most tests say nothing.
+        listen_limit_ms: 0,
     }
 }
 
@@ -68,14 +70,23 @@ impl Bench {
     }
 
     pub(crate) fn with_guard(guard: SignGuardRecord) -> Self {
-        Self::start(Some((Arc::new(key_pair(0)), guard)))
+        Self::start(Some((Arc::new(key_pair(0)), guard)), config())
+    }
+
+    /// The replica listens before it signs, up to `limit_ms` where its guard is good.
+    pub(crate) fn listening(guard: SignGuardRecord, limit_ms: u64) -> Self {
+        let config = ReplicaConfig {
+            listen_limit_ms: limit_ms,
+            ..config()
+        };
+        Self::start(Some((Arc::new(key_pair(0)), guard)), config)
     }
 
     pub(crate) fn follower() -> Self {
-        Self::start(None)
+        Self::start(None, config())
     }
 
-    fn start(signer: Option<(Arc<dyn Signer>, SignGuardRecord)>) -> Self {
+    fn start(signer: Option<(Arc<dyn Signer>, SignGuardRecord)>, config: ReplicaConfig) -> Self {
         let context = Arc::new(era_context(4));
         let restored = Restored {
             context: Arc::clone(&context),
@@ -89,7 +100,7 @@ impl Bench {
             signer,
             mempool: Vec::new(),
         };
-        let (replica, first) = Replica::restore(config(), restored, now(0));
+        let (replica, first) = Replica::restore(config, restored, now(0));
         assert!(
             first.send.is_empty(),
             "nothing is sent before the first step"

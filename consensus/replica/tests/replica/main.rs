@@ -2,6 +2,7 @@
 
 mod bench;
 mod eras;
+mod listening;
 mod signing;
 mod transactions;
 mod vertices;

@@ -77,6 +77,7 @@ fn r2_no_vertex_in_a_slot_that_the_guard_has_seen() {
         key: key_pair(0).public_key(),
         vertex: Some(slot(5)),
         attestation: None,
+        past_unknown: false,
     });
     let outputs = bench.rounds(9);
     let rounds: Vec<u64> = outputs
@@ -93,6 +94,7 @@ fn r2_no_attestation_below_what_the_guard_has_seen() {
         key: key_pair(0).public_key(),
         vertex: None,
         attestation: Some(attestation(5, 7)),
+        past_unknown: false,
     });
     let is_refusal = |fact: &&Fact| matches!(fact, Fact::SignRefused { .. });
     let mut refused = 0;
@@ -150,10 +152,11 @@ fn r6_an_own_vertex_that_the_store_lost_is_ours() {
         key: key_pair(0).public_key(),
         vertex: Some(slot(1)),
         attestation: None,
+        past_unknown: false,
     });
     let lost = own_from_outside(&bench);
     let output = bench.step(lost);
-    assert_eq!(output.facts, []);
+    assert_eq!(output.facts, [Fact::Listened]);
     assert_eq!(*bench.replica.signing(), SigningState::Active);
     let own = bench
         .replica

@@ -132,7 +132,7 @@ sample_structs! {
     EraEnd { next_kind, committee }
     GossipedAttestation { attestation, repetition }
     LastVertexRequest { era, author }
-    LastVertexResponse { of_author, own }
+    LastVertexResponse { running, of_author, own }
     Member { account, signing_key }
     MissingVerticesRequest { era, from, held }
     PeerClaim { key, signature }

@@ -1,6 +1,6 @@
 //! Metrics from facts and from the board.
 
-use crate::runtime::board::Board;
+use crate::runtime::board::{Board, Standing};
 use holdfast_network::NetworkHandle;
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
@@ -41,6 +41,8 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
         | Fact::EraEnded { .. }
         | Fact::EraStarted { .. }
         | Fact::Behind { .. }
+        | Fact::PastUnknown { .. }
+        | Fact::Listened
         | Fact::VertexParked { .. }
         | Fact::VertexDropped { .. } => {}
     }
@@ -48,7 +50,16 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
 
 pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: &NetworkHandle) {
     let standing = board.read();
-    let committee = &standing.context.committee;
+    set_chain(metrics, &standing);
+    set_consensus(metrics, &standing);
+    set_halt(metrics, &standing);
+    set_mempool(metrics, &standing);
+    set_storage(metrics, storage);
+    set_peers(metrics, network);
+}
+
+/// How far the chain is, and how far it has to catch up.
+fn set_chain(metrics: &Metrics, standing: &Standing) {
     metrics.chain.head_height.set(gauge(standing.head.0));
     metrics.chain.lib_height.set(gauge(standing.lib.0));
     metrics
@@ -60,6 +71,14 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
         .fork_blocks
         .set(gauge(standing.fork_blocks as u64));
     metrics.chain.era.set(gauge(standing.context.era.0));
+    metrics
+        .sync
+        .target_height
+        .set(gauge(standing.sync_target.map_or(0, |target| target.0)));
+}
+
+fn set_consensus(metrics: &Metrics, standing: &Standing) {
+    let committee = &standing.context.committee;
     metrics.consensus.round.set(gauge(standing.round.0));
     metrics
         .consensus
@@ -69,6 +88,10 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
         .consensus
         .quorum
         .set(gauge(committee.quorum() as u64));
+}
+
+/// What tells early that the chain is about to stand still.
+fn set_halt(metrics: &Metrics, standing: &Standing) {
     metrics
         .halt
         .active_committee
@@ -85,6 +108,9 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
         .halt
         .seconds_since_lib
         .set(standing.lib_changed_at.elapsed().as_secs_f64());
+}
+
+fn set_mempool(metrics: &Metrics, standing: &Standing) {
     metrics
         .mempool
         .transactions
@@ -93,10 +119,9 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
         .mempool
         .bytes
         .set(gauge(standing.mempool_bytes as u64));
-    metrics
-        .sync
-        .target_height
-        .set(gauge(standing.sync_target.map_or(0, |target| target.0)));
+}
+
+fn set_storage(metrics: &Metrics, storage: &Storage) {
     if let Ok(space) = storage.disk_space() {
         metrics.storage.disk_free_bytes.set(gauge(space.available));
     }
@@ -112,6 +137,9 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
             figures.block_cache_bytes + figures.table_readers_bytes + figures.state_cache_bytes;
         metrics.storage.memory_bytes.set(gauge(memory));
     }
+}
+
+fn set_peers(metrics: &Metrics, network: &NetworkHandle) {
     let peers = network.counters().peers;
     for (name, count) in [
         ("committee", peers.committee),

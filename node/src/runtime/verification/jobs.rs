@@ -9,15 +9,16 @@ use holdfast_network::{
     MessageId, NetworkHandle, Penalty, RequestProtocol, Responder, Topic, Verdict,
 };
 use holdfast_replica::Input;
-use holdfast_replica::admission::{VertexPlace, vertex_place};
+use holdfast_replica::admission::{VertexPlace, last_vertices, vertex_place};
 use holdfast_storage::Storage;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
 use holdfast_types::wire::{
-    GossipedAttestation, MissingVerticesRequest, TransactionBatch, VerticesResponse,
+    GossipedAttestation, LastVertexRequest, LastVertexResponse, MissingVerticesRequest,
+    TransactionBatch, VerticesResponse,
 };
 use holdfast_types::{
-    Certificate, ChainId, EraContext, Evidence, SignatureScheme, VerifiedTransaction,
-    VerifiedVertex, Vertex, VertexRef, codec,
+    AuthorityIndex, Certificate, ChainId, EraContext, Evidence, SignatureScheme,
+    VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
 };
 use libp2p::PeerId;
 use std::collections::BTreeSet;
@@ -42,6 +43,13 @@ pub enum Job {
     FetchedCertificate {
         peer: PeerId,
         certificate: Box<Certificate>,
+    },
+    /// A member's answer on what it and this node have signed last.
+    LastVertices {
+        peer: PeerId,
+        request: LastVertexRequest,
+        from: AuthorityIndex,
+        data: Bytes,
     },
     Again(Reverify),
     /// A peer asks.
@@ -112,6 +120,16 @@ impl Verifier {
             Job::FetchedVertices { peer, asked, data } => self.fetched(peer, &asked, &data),
             Job::FetchedCertificate { peer, certificate } => {
                 if !self.certificate(*certificate) {
+                    self.network.penalize(peer, Penalty::InvalidResponse);
+                }
+            }
+            Job::LastVertices {
+                peer,
+                request,
+                from,
+                data,
+            } => {
+                if !self.last_vertices(&request, from, &data) {
                     self.network.penalize(peer, Penalty::InvalidResponse);
                 }
             }
@@ -256,6 +274,30 @@ impl Verifier {
             return Some(current);
         }
         self.storage.era(era).ok().flatten().map(Arc::new)
+    }
+
+    /// False if the answer is not what a member may say.
+    fn last_vertices(
+        &self,
+        request: &LastVertexRequest,
+        from: AuthorityIndex,
+        data: &[u8],
+    ) -> bool {
+        let limit = RequestProtocol::LastVertices.response_bytes_max();
+        let Ok(answer) = codec::decode::<LastVertexResponse>("last vertices", data, limit) else {
+            return false;
+        };
+        let era = self.era();
+        // Between request and answer the era may have changed: nobody's fault.
+        if request.era != era.era {
+            return true;
+        }
+        let scheme = self.scheme.as_ref();
+        let heard = last_vertices(request, from, &answer, &self.chain, &era, scheme);
+        if let Some(heard) = heard {
+            self.core.input(Input::LastVertices(heard));
+        }
+        heard.is_some()
     }
 
     fn fetched(&self, peer: PeerId, asked: &Asked, data: &[u8]) {

@@ -8,6 +8,7 @@ use crate::node::{CrashPoint, Execution};
 use holdfast_chain::ChainStore;
 use holdfast_replica::durable::make_durable;
 use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
+use holdfast_types::wire::LastVertexRequest;
 use holdfast_types::{Attestation, Certificate, Signer, VerifiedVertex, Vertex};
 use std::sync::Arc;
 
@@ -185,6 +186,8 @@ impl World {
             Fact::Behind { .. } => "behind",
             Fact::SignRefused { .. } => "refusals of the guard",
             Fact::Doppelganger { .. } => "doppelgangers",
+            Fact::PastUnknown { .. } => "guards found too old",
+            Fact::Listened => "processes that begin to sign",
             Fact::VertexParked { .. } => "vertices parked",
             Fact::VertexDropped { .. } => "vertices dropped",
         };
@@ -214,6 +217,9 @@ impl World {
             }
             Message::Fetch { era, request } => self.fetch(node, era, request),
             Message::Ask { era, request } => self.ask(node, era, request),
+            Message::AskLastVertices { era, author, to } => {
+                self.ask_last_vertices(node, LastVertexRequest { era, author }, to);
+            }
             Message::FetchCertificate { height, turn } => {
                 self.fetch_certificate(node, height, turn);
             }
@@ -225,8 +231,10 @@ impl World {
         self.trace.add(self.now_ms, node, digest, || {
             format!("sends {}", vertex.reference())
         });
-        if self.nodes[node].is_honest() {
-            self.check_vertex(node, vertex);
+        if self.nodes[node].behaviour.is_none() {
+            if self.nodes[node].is_honest() {
+                self.check_vertex(node, vertex);
+            }
             self.publish(node, Envelope::new(Gossip::Vertex(Arc::clone(vertex))));
         } else {
             self.misbehave(node, vertex);

@@ -1,6 +1,6 @@
 //! Faults: what goes wrong, when, and how it ends.
 
-use super::{Event, World};
+use super::{Disks, Event, World};
 use crate::byzantine;
 use crate::chain::{validator_account, validator_key};
 use crate::disk::Loss;
@@ -50,6 +50,9 @@ pub struct Faults {
     pub partitions: Option<Partitions>,
     pub clocks: Option<Clocks>,
     pub membership: Option<Membership>,
+    pub disks: Option<Disks>,
+    /// When the twins of the plan start, in ms.
+    pub twins: Option<(u64, u64)>,
     /// f nodes are Byzantine, each in one of these ways.
     pub byzantine: &'static [byzantine::Fault],
 }
@@ -63,6 +66,9 @@ pub enum FaultEvent {
     Mend,
     Clock(Clocks),
     Membership(Membership),
+    Disk(Disks),
+    Copy(Disks),
+    Twin(usize),
 }
 
 /// Below this, committees do not shrink.
@@ -90,23 +96,27 @@ impl World {
         if let Some(clocks) = faults.clocks {
             self.schedule_fault((0, 0), FaultEvent::Clock(clocks));
         }
+        if let Some(disks) = faults.disks {
+            self.restart_ms.get_or_insert((10, 4_000));
+            self.choose_unlucky();
+            self.schedule_fault(disks.copied_every_ms, FaultEvent::Copy(disks));
+            self.schedule_fault(disks.pause_ms, FaultEvent::Disk(disks));
+        }
+        if let Some(pause_ms) = faults.twins {
+            self.schedule_twins(pause_ms);
+        }
         if let Some(membership) = faults.membership {
             self.schedule_fault(membership.pause_ms, FaultEvent::Membership(membership));
         }
     }
 
-    /// From now on the node misbehaves. Its promises are worth nothing, so its clients go elsewhere.
+    /// From now on the node misbehaves.
     pub fn make_byzantine(&mut self, node: NodeId, fault: byzantine::Fault) {
         self.nodes[node].behaviour = Some(fault.behaviour());
-        let honest: Vec<NodeId> = self.honest().collect();
-        for client in &mut self.clients {
-            if client.home == node {
-                client.home = *self.random.pick(&honest);
-            }
-        }
+        self.move_clients();
     }
 
-    fn schedule_fault(&mut self, pause_ms: (u64, u64), fault: FaultEvent) {
+    pub(super) fn schedule_fault(&mut self, pause_ms: (u64, u64), fault: FaultEvent) {
         let after_ms = self.random.between(pause_ms);
         self.schedule(after_ms, Event::Fault(fault));
     }
@@ -139,6 +149,9 @@ impl World {
                 self.set_clocks(&clocks);
                 self.schedule_fault(clocks.pause_ms, fault);
             }
+            FaultEvent::Disk(disks) => self.damage_one(&disks),
+            FaultEvent::Copy(disks) => self.copy_one(&disks),
+            FaultEvent::Twin(number) => self.start_one_twin(number),
             FaultEvent::Membership(membership) => {
                 self.change_membership();
                 self.schedule_fault(membership.pause_ms, fault);
@@ -244,13 +257,12 @@ impl World {
             },
         };
         let transaction = body.sign(&self.chain.id, &key);
-        if self.submit(through, transaction) {
-            self.count(if joins {
-                "validators join"
-            } else {
-                "validators leave"
-            });
-        }
+        self.submit(through, transaction);
+        self.count(if joins {
+            "validators asked to join"
+        } else {
+            "validators asked to leave"
+        });
     }
 
     /// Ends all faults but the Byzantine nodes: links are whole, clocks are right, all nodes are up.
@@ -263,7 +275,9 @@ impl World {
             if let Some(running) = &mut self.nodes[node].running {
                 running.crash_at = None;
             }
-            self.start(node);
+            if self.nodes[node].incarnation > 0 {
+                self.start(node);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::keys::FastScheme;
 use crate::message::NodeId;
 use holdfast_ledger::account;
 use holdfast_replica::admission::{NotSubmitted, submission};
-use holdfast_replica::{Input, Origin};
+use holdfast_replica::{Input, Origin, Submission};
 use holdfast_types::{SignedTransaction, TransactionId, VerifiedTransaction};
 
 /// In so many of a thousand cases a client sends a transaction through a second node as well.
@@ -32,45 +32,32 @@ impl World {
             .open
             .retain(|_, open| oracle.executed_at(&open.id).is_none());
         let chosen = if let Some(open) = self.clients[number].to_repeat() {
-            Some((open.transaction.clone(), open.id))
+            Some(open.transaction.clone())
         } else if !self.faults_are_over() && self.clients[number].has_room() {
             let to = client_account(self.random.position(self.clients.len()));
             let amount = self.random.between((1, 1000));
             let open = self.clients[number].transfer(&self.chain.id, to, amount);
-            Some((open.transaction.clone(), open.id))
+            Some(open.transaction.clone())
         } else {
             None
         };
-        if let Some((transaction, id)) = chosen {
+        if let Some(transaction) = chosen {
             let home = self.clients[number].home;
-            self.submit_as(number, home, &transaction, id);
+            self.submit_as(number, home, &transaction);
             if self.random.chance(TWICE_PER_MILLE) {
                 let honest: Vec<NodeId> = self.honest().collect();
                 let other = *self.random.pick(&honest);
-                self.submit_as(number, other, &transaction, id);
+                self.submit_as(number, other, &transaction);
             }
         }
         self.schedule_client(number);
     }
 
-    fn submit_as(
-        &mut self,
-        client: usize,
-        node: NodeId,
-        transaction: &SignedTransaction,
-        id: TransactionId,
-    ) {
+    fn submit_as(&mut self, client: usize, node: NodeId, transaction: &SignedTransaction) {
         if !self.expects(node, client, transaction.body.nonce) {
             return;
         }
-        // What only another node has leaves a gap at home, and no node keeps what lies above a gap for long (rule M6).
-        let is_kept = self.submit(node, transaction.clone());
-        if is_kept && node == self.clients[client].home {
-            let mut open = self.clients[client].open.values_mut();
-            if let Some(open) = open.find(|open| open.id == id) {
-                open.acknowledged = true;
-            }
-        }
+        self.verify(node, transaction.clone(), Some(client));
     }
 
     /// A wallet asks its node for the next nonce. A node that is behind names a lower one, and would not keep for long what
@@ -85,34 +72,104 @@ impl World {
         queued.max(state.map(|account| account.nonce)) >= Some(nonce)
     }
 
-    /// A client sends a transaction to a node; true if the node promises to keep it.
-    pub fn submit(&mut self, node: NodeId, transaction: SignedTransaction) -> bool {
+    /// A client sends a transaction to a node, which verifies it before its replica sees it.
+    pub fn submit(&mut self, node: NodeId, transaction: SignedTransaction) {
+        self.verify(node, transaction, None);
+    }
+
+    fn verify(&mut self, node: NodeId, transaction: SignedTransaction, client: Option<usize>) {
         if self.nodes[node].running.is_none() {
-            return false;
+            return;
         }
         let verified = VerifiedTransaction::verify(transaction, &self.chain.id, &FastScheme);
         let transaction = verified.expect("clients sign what they send");
         let id = transaction.id();
         let wall = self.nodes[node].now(self.now_ms).wall;
         let tables = self.nodes[node].disk.now();
-        let submission = match submission(tables, transaction, wall, Origin::Local) {
-            Ok(submission) => submission,
-            Err(NotSubmitted::Executed(_)) => return true,
-            Err(NotSubmitted::Failing(_) | NotSubmitted::Store(_)) => return false,
-        };
-        let answers = self.step(node, Input::Transactions(vec![submission]));
-        let admitted = answers.is_some_and(|answers| matches!(answers[..], [Ok(_)]));
-        if admitted {
-            self.trace
-                .add(self.now_ms, node, 0, || format!("acknowledges {id:?}"));
-            let tables = self.nodes[node].disk.synced();
-            if !tables.queues(&id) && self.oracle.executed_at(&id).is_none() {
-                self.oracle.violated(format!(
-                    "durability: node {node} acknowledges {id} too early"
-                ));
-            }
-            self.oracle.acknowledged(id, self.now_ms);
+        match submission(tables, transaction, wall, Origin::Local) {
+            Ok(submission) => self.admit_later(node, vec![submission], client),
+            Err(NotSubmitted::Executed(_)) => self.tell(node, id, client),
+            Err(NotSubmitted::Failing(_) | NotSubmitted::Store(_)) => {}
         }
-        admitted
+    }
+
+    /// The core thread takes verified transactions when it comes to it: the state may have changed meanwhile.
+    pub(super) fn admit_later(
+        &mut self,
+        node: NodeId,
+        submissions: Vec<Submission>,
+        client: Option<usize>,
+    ) {
+        let incarnation = self.nodes[node].incarnation;
+        let after_ms = self.random.between(self.plan.verification_ms);
+        self.schedule(
+            after_ms,
+            Event::Admit {
+                node,
+                incarnation,
+                submissions,
+                client,
+            },
+        );
+    }
+
+    pub(super) fn admit(
+        &mut self,
+        node: NodeId,
+        submissions: Vec<Submission>,
+        client: Option<usize>,
+    ) {
+        let locals: Vec<_> = submissions
+            .iter()
+            .map(|one| (one.origin == Origin::Local).then(|| one.transaction.id()))
+            .collect();
+        for one in &submissions {
+            self.trace.add(self.now_ms, node, 0, || {
+                let body = one.transaction.body();
+                format!(
+                    "takes {:?}: nonce {} of {}, which was at {} after block {}",
+                    one.transaction.id(),
+                    body.nonce,
+                    body.sender,
+                    one.account_nonce,
+                    one.as_of
+                )
+            });
+        }
+        let answers = self.step(node, Input::Transactions(submissions));
+        for (id, answer) in locals.into_iter().zip(answers.unwrap_or_default()) {
+            if let (Some(id), Ok(_)) = (id, answer) {
+                self.acknowledge(node, id);
+                self.tell(node, id, client);
+            }
+        }
+    }
+
+    /// The node promises to keep a transaction.
+    fn acknowledge(&mut self, node: NodeId, id: TransactionId) {
+        self.trace
+            .add(self.now_ms, node, 0, || format!("acknowledges {id:?}"));
+        if !self.nodes[node].is_honest() || !self.keeps(node) {
+            return;
+        }
+        let tables = self.nodes[node].disk.synced();
+        if !tables.queues(&id) && self.oracle.executed_at(&id).is_none() {
+            self.oracle.violated(format!(
+                "durability: node {node} acknowledges {id} too early"
+            ));
+        }
+        self.oracle.acknowledged(id, self.now_ms);
+    }
+
+    /// What only another node than its home has leaves a gap there, and no node keeps what lies above a gap for long (rule
+    /// M6): so only the word of the home counts.
+    fn tell(&mut self, node: NodeId, id: TransactionId, client: Option<usize>) {
+        let Some(client) = client.filter(|client| self.clients[*client].home == node) else {
+            return;
+        };
+        let mut open = self.clients[client].open.values_mut();
+        if let Some(open) = open.find(|open| open.id == id) {
+            open.acknowledged = true;
+        }
     }
 }

@@ -8,12 +8,13 @@ use crate::node::{Pending, Purpose};
 use holdfast_chain::ChainStore;
 use holdfast_chain::serve::{blocks_asked, provable_prefix};
 use holdfast_dag::{AskRequest, FetchRequest};
-use holdfast_replica::admission::{VertexPlace, submission, turn_ms, vertex_place};
+use holdfast_replica::admission::{self, VertexPlace, submission, turn_ms, vertex_place};
 use holdfast_replica::asking::whose_turn;
-use holdfast_replica::serve::{missing_vertices, vertices};
+use holdfast_replica::serve::{last_vertices, missing_vertices, vertices};
 use holdfast_replica::{Input, Origin};
 use holdfast_types::wire::{
-    CertificateRequest, CertificateResponse, MissingVerticesRequest, PeerStatus, VerticesRequest,
+    CertificateRequest, CertificateResponse, LastVertexRequest, MissingVerticesRequest, PeerStatus,
+    VerticesRequest,
 };
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, SignatureScheme,
@@ -117,7 +118,12 @@ impl World {
                 }
             }
             Packet::Request { ticket, request } => {
-                if let Some(response) = self.answer(node, &request) {
+                let honest = self.answer(node, &request);
+                let said = match &mut self.nodes[node].behaviour {
+                    Some(behaviour) => honest.and_then(|honest| behaviour.answer(honest)),
+                    None => honest,
+                };
+                if let Some(response) = said {
                     let response = Arc::new(response);
                     self.put(node, from, &Packet::Response { ticket, response });
                 }
@@ -176,14 +182,26 @@ impl World {
         let valid = match verified {
             Ok(_) => true,
             Err(reject) => {
-                let author = vertex.author();
-                self.oracle
-                    .violated(format!("a vertex of {author} does not verify: {reject}"));
+                if !self.sends_invalid(vertex, era) {
+                    let author = vertex.author();
+                    self.oracle
+                        .violated(format!("a vertex of {author} does not verify: {reject}"));
+                }
+                self.count("invalid vertices refused");
                 false
             }
         };
         self.verdicts.insert(key, valid);
         valid
+    }
+
+    /// Whether the author of a vertex is one that breaks rules.
+    fn sends_invalid(&self, vertex: &VerifiedVertex, era: &EraContext) -> bool {
+        let member = era.committee.member(vertex.author());
+        let key = member.map(|member| member.signing_key);
+        self.nodes
+            .iter()
+            .any(|node| !node.is_honest() && node.key.map(|key| key.public_key()) == key)
     }
 
     pub(super) fn verify_vertex(
@@ -252,7 +270,7 @@ impl World {
         }
         self.count("transactions handed on");
         if !submissions.is_empty() {
-            self.step(node, Input::Transactions(submissions));
+            self.admit_later(node, submissions, None);
         }
         true
     }
@@ -315,18 +333,34 @@ impl World {
         request: Request,
         asked: Asked,
     ) {
+        let author = self.up_peer_of(node, from);
         let up = self.up_peers(node);
-        let member = self
-            .era_of(node)
-            .and_then(|era| Some(era.committee.member(from)?.signing_key));
-        let author = up.iter().copied().find(|peer| {
-            let key = self.nodes[*peer].key.map(|key| key.public_key());
-            member.is_some() && key == member
-        });
         let any = || up.get(usize::from(from.0) % up.len().max(1)).copied();
         if let Some(peer) = author.or_else(any) {
             self.request(node, peer, request, Purpose::Vertices(asked));
         }
+    }
+
+    pub(super) fn ask_last_vertices(
+        &mut self,
+        node: NodeId,
+        request: LastVertexRequest,
+        to: AuthorityIndex,
+    ) {
+        let Some(peer) = self.up_peer_of(node, to) else {
+            return;
+        };
+        let purpose = Purpose::LastVertices { request, from: to };
+        self.request(node, peer, Request::LastVertices(request), purpose);
+    }
+
+    /// The peer that is this member of the committee, if there is a connection to it.
+    fn up_peer_of(&self, node: NodeId, member: AuthorityIndex) -> Option<NodeId> {
+        let era = self.era_of(node)?;
+        let key = era.committee.member(member)?.signing_key;
+        self.up_peers(node)
+            .into_iter()
+            .find(|peer| self.nodes[*peer].key.map(|key| key.public_key()) == Some(key))
     }
 
     /// Peers to which there is a connection.
@@ -353,6 +387,12 @@ impl World {
             }
             Request::Missing(request) => {
                 Response::Vertices(missing_vertices(tables, request, ANSWER_BYTES_MAX).ok()?)
+            }
+            Request::LastVertices(request) => {
+                let running = self.nodes[node].running.as_ref()?;
+                let era = running.replica.context().era;
+                let era = (!running.replica.is_between_eras()).then_some(era);
+                Response::LastVertices(last_vertices(tables, request, era).ok()?)
             }
             Request::Blocks(request) => {
                 let blocks = tables.blocks_from(request.from, blocks_asked(request));
@@ -397,6 +437,21 @@ impl World {
                     .collect();
                 verified.sort_by_key(|vertex| vertex.reference());
                 self.step(node, Input::Vertices(verified));
+            }
+            (Purpose::LastVertices { request, from }, Response::LastVertices(answer)) => {
+                let heard = self.era_of(node).and_then(|era| {
+                    admission::last_vertices(
+                        &request,
+                        from,
+                        answer,
+                        &self.chain.id,
+                        &era,
+                        &FastScheme,
+                    )
+                });
+                if let Some(heard) = heard {
+                    self.step(node, Input::LastVertices(heard));
+                }
             }
             (Purpose::Certificate, Response::Certificate(response)) => {
                 if let Some(certificate) = response.certificate.clone() {

@@ -67,8 +67,8 @@ fn churn() {
     let reached = [
         "era starts",
         "early vertices",
-        "validators join",
-        "validators leave",
+        "validators asked to join",
+        "validators asked to leave",
         "certificates fetched",
     ];
     pass_all("churn", 0..6, &reached);

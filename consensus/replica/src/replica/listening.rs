@@ -1,0 +1,205 @@
+//! Before the first signature of a process: is the guard as new as what the network has seen? (Rule R12.)
+//!
+//! A guard can be missing or old: a new disk, a backup, a key that was moved. What was signed under it meanwhile, others
+//! know. So a validator listens before it signs:
+//!
+//! * With a guard that is there, it asks the other members for the last vertex under its key. When as many have answered as
+//!   the DAG needs to move at all, or after `listen_limit_ms`, it signs, unless somebody showed a vertex above the guard.
+//! * With a guard that proves nothing ([`SignGuardRecord::past_unknown`], or one that is older than what somebody
+//!   showed), the others' own last vertices count. An old vertex of ours at round r had a quorum of parents at r - 1, and
+//!   of any q other members one honest one is among their authors. So with the last rounds of q others, M the highest of
+//!   them, r is at most M + 1, and nothing at M + 2 or above was signed before. Only vertices that our DAG has accepted
+//!   count: nobody can invent a round.
+//!
+//! Own vertices at M + 2 or above that we did not sign come from a process that lives (rule R6). To hear it, this one waits
+//! until the DAG is [`LISTEN_ROUNDS`] beyond.
+//!
+//! [`SignGuardRecord::past_unknown`]: crate::record::SignGuardRecord::past_unknown
+
+use super::{Replica, SigningState};
+use crate::io::{Fact, LastVertices, Message, Now, Output};
+use crate::record::Record;
+use holdfast_types::{AuthorityIndex, Era, Round, VertexRef};
+use std::collections::BTreeMap;
+
+/// Rounds in which a living process with the same key would show itself.
+pub const LISTEN_ROUNDS: u64 = 10;
+/// How often the members are asked again, in ms.
+const ASK_AGAIN_MS: u64 = 250;
+/// The same while only a quorum's answers help.
+const ASK_AGAIN_FOR_PROOF_MS: u64 = 1_000;
+
+/// What is known before the first signature.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listening {
+    since_ms: u64,
+    asked_at_ms: Option<u64>,
+    answers: BTreeMap<AuthorityIndex, Answer>,
+    /// First round that nobody signed under this key before (M + 2).
+    floor: Option<Round>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    /// The era that runs there.
+    running: Option<Era>,
+    /// The last vertex of the member itself.
+    own: Option<VertexRef>,
+}
+
+impl Listening {
+    pub(crate) fn new(now: Now) -> Self {
+        Self {
+            since_ms: now.monotonic_ms,
+            ..Self::default()
+        }
+    }
+}
+
+impl Replica {
+    /// True while the guard proves nothing.
+    pub(super) fn past_is_unknown(&self) -> bool {
+        self.guard
+            .as_ref()
+            .is_some_and(|guard| guard.record().past_unknown)
+    }
+
+    /// Another era runs: what was heard was about the one before.
+    pub(super) fn listen_anew(&mut self, now: Now) {
+        if let Some(listening) = &mut self.listening {
+            *listening = Listening::new(now);
+        }
+    }
+
+    /// Asks who has not answered, and begins to sign when enough is known.
+    pub(super) fn listen(&mut self, now: Now, out: &mut Output) {
+        if self.listening.is_none() || self.dag.is_none() {
+            return;
+        }
+        let Some(me) = self.authority() else { return };
+        if self.has_heard_enough(now) {
+            self.listening = None;
+            out.facts.push(Fact::Listened);
+            return;
+        }
+        if self
+            .next_listen_ms()
+            .is_some_and(|at_ms| now.monotonic_ms < at_ms)
+        {
+            return;
+        }
+        let era = self.context.era;
+        let committee = &self.context.committee;
+        let Some(listening) = &mut self.listening else {
+            return;
+        };
+        listening.asked_at_ms = Some(now.monotonic_ms);
+        for to in committee.authorities().filter(|to| *to != me) {
+            if listening.floor.is_none() {
+                out.send.push(Message::AskLastVertices {
+                    era,
+                    author: me,
+                    to,
+                });
+            }
+        }
+    }
+
+    /// When members are to be asked again, in ms.
+    pub(super) fn next_listen_ms(&self) -> Option<u64> {
+        let listening = self.listening.as_ref()?;
+        self.dag.as_ref()?;
+        let asked_at_ms = listening.asked_at_ms?;
+        let pause_ms = if self.past_is_unknown() {
+            ASK_AGAIN_FOR_PROOF_MS
+        } else {
+            ASK_AGAIN_MS
+        };
+        Some(asked_at_ms.saturating_add(pause_ms))
+    }
+
+    fn has_heard_enough(&mut self, now: Now) -> bool {
+        let quorum = self.context.committee.quorum();
+        let needs_proof = self.past_is_unknown();
+        let (Some(listening), Some(dag)) = (&mut self.listening, &mut self.dag) else {
+            return false;
+        };
+        let era = self.context.era;
+        let ahead = |answer: &&Answer| answer.running.is_some_and(|running| running > era);
+        if listening.answers.values().filter(ahead).count()
+            >= self.context.committee.validity_threshold()
+        {
+            // This era is over: nothing is signed in it any more.
+            return false;
+        }
+        let here = listening
+            .answers
+            .values()
+            .filter(|answer| answer.running == Some(era));
+        if !needs_proof {
+            let waited_ms = now.monotonic_ms.saturating_sub(listening.since_ms);
+            return here.count() >= quorum.saturating_sub(1)
+                || waited_ms >= self.config.listen_limit_ms;
+        }
+        let held = here.filter_map(|answer| match answer.own {
+            None => Some(Round::ZERO),
+            Some(own) if own.round <= dag.gc_round() || dag.vertices().contains(&own) => {
+                Some(own.round)
+            }
+            Some(_) => None,
+        });
+        let rounds: Vec<Round> = held.collect();
+        if listening.floor.is_none() && rounds.len() >= quorum {
+            let highest = rounds.into_iter().max().unwrap_or_default();
+            let floor = highest.plus(2);
+            listening.floor = Some(floor);
+            dag.raise_proposal_floor(floor);
+        }
+        listening
+            .floor
+            .is_some_and(|floor| dag.round() >= floor.plus(LISTEN_ROUNDS))
+    }
+
+    /// A member has answered.
+    pub(super) fn on_last_vertices(&mut self, answer: LastVertices, out: &mut Output) {
+        let LastVertices {
+            from,
+            era,
+            running,
+            own,
+            of_asker,
+        } = answer;
+        if era != self.context.era {
+            return;
+        }
+        if let Some(listening) = &mut self.listening {
+            listening.answers.insert(from, Answer { running, own });
+        }
+        if let Some(vertex) = of_asker {
+            self.own_slot_seen(era, vertex.round, out);
+        }
+    }
+
+    /// Somebody showed a vertex under our key that this process did not sign.
+    pub(super) fn own_slot_seen(&mut self, era: Era, round: Round, out: &mut Output) {
+        let Some(guard) = &mut self.guard else { return };
+        if guard.covers(era, round) {
+            return;
+        }
+        match &self.listening {
+            // Signed before, under a guard that is lost.
+            Some(listening) if listening.floor.is_none_or(|floor| round < floor) => {
+                if guard.forget_past() {
+                    out.persist.push(Record::SignGuard(guard.record().clone()));
+                    out.facts.push(Fact::PastUnknown { era, round });
+                }
+            }
+            Some(_) | None => {
+                self.signing = SigningState::Stopped(format!(
+                    "another process signed era {era} round {round} with this key"
+                ));
+                out.facts.push(Fact::Doppelganger { era, round });
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! R12: what a process hears before it signs its first vertex.
+
+use crate::bench::{Bench, slot};
+use holdfast_replica::{
+    Fact, Input, LISTEN_ROUNDS, LastVertices, Message, Output, SignGuard, SignGuardRecord,
+    SigningState,
+};
+use holdfast_types::test_util::{CHAIN, key_pair};
+use holdfast_types::{
+    AuthorityIndex, Era, Round, Signer, TimestampMs, VertexDraft, VertexPayload, VertexRef,
+};
+use std::sync::Arc;
+
+const LIMIT_MS: u64 = 2_000;
+
+fn guard() -> SignGuardRecord {
+    SignGuard::empty(key_pair(0).public_key()).record().clone()
+}
+
+fn without_past() -> SignGuardRecord {
+    SignGuardRecord {
+        past_unknown: true,
+        ..guard()
+    }
+}
+
+fn listening(guard: SignGuardRecord) -> Bench {
+    Bench::listening(guard, LIMIT_MS)
+}
+
+fn answer(bench: &Bench, from: u16, own: Option<VertexRef>, of_asker: Option<VertexRef>) -> Input {
+    Input::LastVertices(LastVertices {
+        from: AuthorityIndex(from),
+        era: bench.context.era,
+        running: Some(bench.context.era),
+        own,
+        of_asker,
+    })
+}
+
+/// The last vertex of a peer.
+fn last_of(bench: &Bench, author: u16) -> VertexRef {
+    let last = bench.previous.iter().find(|one| one.author.0 == author);
+    *last.expect("peers have a vertex in every round")
+}
+
+fn asked(output: &Output) -> Vec<u16> {
+    let to = output.send.iter().filter_map(|message| match message {
+        Message::AskLastVertices { to, .. } => Some(to.0),
+        _ => None,
+    });
+    to.collect()
+}
+
+fn own_vertex(bench: &Bench, round: u64) -> Input {
+    let draft = VertexDraft {
+        era: bench.context.era,
+        round: Round(round),
+        author: AuthorityIndex(0),
+        timestamp: TimestampMs(crate::bench::WALL),
+        parents: {
+            let mut parents = bench.previous.clone();
+            parents.sort();
+            parents
+        },
+        payload: VertexPayload::default(),
+    };
+    Input::Vertices(vec![Arc::new(draft.sign(&CHAIN, &key_pair(0)))])
+}
+
+fn is_doppelganger(output: &Output) -> bool {
+    let facts = output.facts.iter();
+    facts
+        .into_iter()
+        .any(|fact| matches!(fact, Fact::Doppelganger { .. }))
+}
+
+#[test]
+fn a_good_guard_signs_when_those_have_answered_that_the_dag_needs() {
+    let mut bench = listening(guard());
+    assert_eq!(asked(&bench.tick(1)), [1, 2, 3]);
+    assert_eq!(asked(&bench.tick(100)), [0_u16; 0], "not so soon again");
+    let _one = bench.step(answer(&bench, 1, None, None));
+    let _tick = bench.tick(100);
+    assert_eq!(bench.sent.len(), 0, "one of two answers");
+    let _two = bench.step(answer(&bench, 2, None, None));
+    let _tick = bench.tick(100);
+    assert_eq!(bench.sent.len(), 1);
+}
+
+#[test]
+fn a_good_guard_signs_after_a_while_though_nobody_answers() {
+    let mut bench = listening(guard());
+    let _first = bench.tick(LIMIT_MS - 1);
+    assert_eq!(bench.sent.len(), 0);
+    let _late = bench.tick(2);
+    assert_eq!(bench.sent.len(), 1);
+}
+
+#[test]
+fn an_era_that_is_over_elsewhere_is_not_signed_in() {
+    let mut bench = listening(guard());
+    for from in [1, 2] {
+        let ahead = LastVertices {
+            from: AuthorityIndex(from),
+            era: bench.context.era,
+            running: Some(bench.context.era.next()),
+            own: None,
+            of_asker: None,
+        };
+        let _answered = bench.step(Input::LastVertices(ahead));
+    }
+    let _late = bench.tick(10 * LIMIT_MS);
+    assert_eq!(bench.sent.len(), 0);
+}
+
+#[test]
+fn without_a_past_the_first_vertex_is_beyond_all_that_q_others_have_signed() {
+    let mut bench = listening(without_past());
+    bench.rounds(7);
+    let _late = bench.tick(10 * LIMIT_MS);
+    for from in [1, 2] {
+        let last = Some(last_of(&bench, from));
+        let _answered = bench.step(answer(&bench, from, last, None));
+    }
+    bench.rounds(LISTEN_ROUNDS as usize + 9);
+    assert_eq!(bench.sent.len(), 0, "two others are no quorum");
+    let last = last_of(&bench, 3);
+    let _answered = bench.step(answer(&bench, 3, Some(last), None));
+    bench.rounds(2 * LISTEN_ROUNDS as usize);
+    let first = bench.sent.first().expect("it signs again");
+    assert!(first.round() >= last.round.plus(2 + LISTEN_ROUNDS));
+    let guards = bench.persisted.iter().filter_map(|record| match record {
+        holdfast_replica::Record::SignGuard(guard) => Some(guard),
+        _ => None,
+    });
+    let last = guards.last().expect("a signature raises the guard");
+    assert!(!last.past_unknown, "from now on the guard is good");
+}
+
+#[test]
+fn a_round_that_nobody_has_seen_counts_for_nothing() {
+    let mut bench = listening(without_past());
+    bench.rounds(3);
+    for from in [1, 2] {
+        let last = Some(last_of(&bench, from));
+        let _answered = bench.step(answer(&bench, from, last, None));
+    }
+    let invented = VertexRef {
+        round: Round(1_000_000),
+        ..last_of(&bench, 3)
+    };
+    let _lie = bench.step(answer(&bench, 3, Some(invented), None));
+    bench.rounds(3 * LISTEN_ROUNDS as usize);
+    assert_eq!(bench.sent.len(), 0);
+    let last = Some(last_of(&bench, 3));
+    let _truth = bench.step(answer(&bench, 3, last, None));
+    bench.rounds(2 * LISTEN_ROUNDS as usize);
+    assert!(!bench.sent.is_empty());
+}
+
+#[test]
+fn a_guard_older_than_what_others_show_is_durable_as_such_and_listens() {
+    for by_answer in [true, false] {
+        let mut bench = listening(SignGuardRecord {
+            vertex: Some(slot(1)),
+            ..guard()
+        });
+        bench.rounds(4);
+        let Input::Vertices(lost) = own_vertex(&bench, 5) else {
+            unreachable!("it makes vertices");
+        };
+        let output = if by_answer {
+            let reference = lost[0].reference();
+            bench.step(answer(&bench, 1, None, Some(reference)))
+        } else {
+            bench.step(Input::Vertices(lost))
+        };
+        let is_news = |fact: &Fact| matches!(fact, Fact::PastUnknown { era, round } if (*era, *round) == (Era(1), Round(5)));
+        assert!(output.facts.iter().any(is_news));
+        assert!(output.persist.iter().any(|record| matches!(
+            record,
+            holdfast_replica::Record::SignGuard(guard) if guard.past_unknown
+        )));
+        let _late = bench.tick(10 * LIMIT_MS);
+        bench.rounds(30);
+        assert_eq!(bench.sent.len(), 0, "nobody has answered");
+        assert_eq!(*bench.replica.signing(), SigningState::Active);
+    }
+}
+
+#[test]
+fn who_lives_elsewhere_with_the_same_key_is_heard() {
+    let mut bench = listening(without_past());
+    bench.rounds(3);
+    for from in [1, 2, 3] {
+        let last = Some(last_of(&bench, from));
+        let _answered = bench.step(answer(&bench, from, last, None));
+    }
+    bench.rounds(1);
+    // M is 3: the other process may have signed round 4 before it died, not round 5.
+    let old = own_vertex(&bench, 5);
+    assert!(!is_doppelganger(&bench.tick(1)));
+    let output = bench.step(old);
+    assert!(is_doppelganger(&output));
+    bench.rounds(3 * LISTEN_ROUNDS as usize);
+    assert_eq!(bench.sent.len(), 0);
+}
