@@ -4,7 +4,9 @@
 //! know. So a validator listens before it signs:
 //!
 //! * With a guard that is there, it asks the other members for the last vertex under its key. When as many have answered as
-//!   the DAG needs to move at all, or after `listen_limit_ms`, it signs, unless somebody showed a vertex above the guard.
+//!   the DAG needs to move at all, it signs, at or above the highest round that these have signed themselves: what others
+//!   hold of old rounds may be deleted. If so many do not answer within `listen_limit_ms`, it signs all the same. If
+//!   somebody showed a vertex above the guard, the guard proves nothing.
 //! * With a guard that proves nothing ([`SignGuardRecord::past_unknown`], or one that is older than what somebody
 //!   showed), the others' own last vertices count. An old vertex of ours at round r had a quorum of parents at r - 1, and
 //!   of any q other members one honest one is among their authors. So with the last rounds of q others, M the highest of
@@ -29,13 +31,34 @@ const ASK_AGAIN_MS: u64 = 250;
 /// The same while only a quorum's answers help.
 const ASK_AGAIN_FOR_PROOF_MS: u64 = 1_000;
 
+/// When enough is heard.
+struct Rule {
+    /// So many members fewer than a quorum have to answer.
+    fewer: usize,
+    /// The first vertex is so many rounds above the highest that they have signed.
+    above: u64,
+    /// For so many rounds more nothing is signed.
+    heard: u64,
+}
+
+const GUARDED: Rule = Rule {
+    fewer: 1,
+    above: 0,
+    heard: 0,
+};
+const PROVEN: Rule = Rule {
+    fewer: 0,
+    above: 2,
+    heard: LISTEN_ROUNDS,
+};
+
 /// What is known before the first signature.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listening {
     since_ms: u64,
     asked_at_ms: Option<u64>,
     answers: BTreeMap<AuthorityIndex, Answer>,
-    /// First round that nobody signed under this key before (M + 2).
+    /// First round in which may be signed.
     floor: Option<Round>,
 }
 
@@ -132,16 +155,17 @@ impl Replica {
             // This era is over: nothing is signed in it any more.
             return false;
         }
-        let here = listening
-            .answers
-            .values()
-            .filter(|answer| answer.running == Some(era));
-        if !needs_proof {
-            let waited_ms = now.monotonic_ms.saturating_sub(listening.since_ms);
-            return here.count() >= quorum.saturating_sub(1)
-                || waited_ms >= self.config.listen_limit_ms;
+        let here = || {
+            let answers = listening.answers.values();
+            answers.filter(|answer| answer.running == Some(era))
+        };
+        let rule = if needs_proof { PROVEN } else { GUARDED };
+        let needed = quorum.saturating_sub(rule.fewer);
+        let waited_ms = now.monotonic_ms.saturating_sub(listening.since_ms);
+        if !needs_proof && here().count() < needed && waited_ms >= self.config.listen_limit_ms {
+            return true;
         }
-        let held = here.filter_map(|answer| match answer.own {
+        let held = here().filter_map(|answer| match answer.own {
             None => Some(Round::ZERO),
             Some(own) if own.round <= dag.gc_round() || dag.vertices().contains(&own) => {
                 Some(own.round)
@@ -149,15 +173,15 @@ impl Replica {
             Some(_) => None,
         });
         let rounds: Vec<Round> = held.collect();
-        if listening.floor.is_none() && rounds.len() >= quorum {
+        if listening.floor.is_none() && rounds.len() >= needed {
             let highest = rounds.into_iter().max().unwrap_or_default();
-            let floor = highest.plus(2);
+            let floor = highest.plus(rule.above);
             listening.floor = Some(floor);
             dag.raise_proposal_floor(floor);
         }
         listening
             .floor
-            .is_some_and(|floor| dag.round() >= floor.plus(LISTEN_ROUNDS))
+            .is_some_and(|floor| rule.heard == 0 || dag.round() >= floor.plus(rule.heard))
     }
 
     /// A member has answered.
@@ -188,8 +212,15 @@ impl Replica {
         }
         match &self.listening {
             // Signed before, under a guard that is lost.
-            Some(listening) if listening.floor.is_none_or(|floor| round < floor) => {
+            Some(listening)
+                if !guard.record().past_unknown
+                    || listening.floor.is_none_or(|floor| round < floor) =>
+            {
                 if guard.forget_past() {
+                    // What was enough to hear before is not any more.
+                    if let Some(listening) = &mut self.listening {
+                        listening.floor = None;
+                    }
                     out.persist.push(Record::SignGuard(guard.record().clone()));
                     out.facts.push(Fact::PastUnknown { era, round });
                 }
