@@ -32,6 +32,7 @@ fn record(round: u64, height: u64) -> SignGuardRecord {
         key: key(),
         vertex: Some((Era(1), Round(round))),
         attestation: Some(attestation(1, height, 1)),
+        past_unknown: false,
     }
 }
 
@@ -128,6 +129,7 @@ fn it_never_lowers() {
         key: key(),
         vertex: Some((Era(3), Round(10))),
         attestation: Some(attestation(3, 50, 1)),
+        past_unknown: false,
     };
     guard.raise(&current).unwrap();
     let with_vertex = |vertex| SignGuardRecord {
@@ -160,6 +162,7 @@ fn it_never_lowers() {
             vertex: Some((Era(4), Round(1))),
             attestation: Some(attestation(4, 40, 9)),
             key: key(),
+            past_unknown: false,
         },
     ] {
         assert_eq!(guard.raise(&same_or_higher), Ok(()));
@@ -345,4 +348,23 @@ fn a_document_that_is_not_understood_is_refused_whole() {
         );
         assert_eq!(guard.record().vertex, None, "{bad}");
     }
+}
+
+#[test]
+fn the_guard_of_a_used_key_says_so_until_something_is_signed_under_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sign-guard");
+    let guard = SignGuardFile::create_for_used_key(&path, key()).unwrap();
+    assert!(guard.record().past_unknown);
+    assert!(guard.export().contains("\"past_unknown\": true"));
+    assert!(reopened_after(guard, &path).past_unknown);
+    let mut guard = SignGuardFile::open(&path, key()).unwrap();
+    // What another guard of the key knows is not all that there may be.
+    let mut other = new_guard().2;
+    other.raise(&record(7, 7)).unwrap();
+    guard.import(&other.export()).unwrap();
+    assert!(guard.record().past_unknown);
+    assert_eq!(guard.record().vertex, Some((Era(1), Round(7))));
+    guard.raise(&record(9, 7)).unwrap();
+    assert!(!reopened_after(guard, &path).past_unknown);
 }

@@ -9,8 +9,9 @@ mod tables;
 pub use tables::Tables;
 
 use crate::random::Random;
-use holdfast_chain::ChainBatch;
+use holdfast_chain::{ChainBatch, ChainStore};
 use holdfast_replica::{Record, SignGuardRecord};
+use holdfast_types::{BlockId, Era, Height, TransactionId, VertexRef};
 use std::sync::Arc;
 
 /// One atomic write.
@@ -40,10 +41,15 @@ impl Loss {
 #[derive(Clone, Debug)]
 pub struct Disk {
     now: Tables,
-    synced: Tables,
+    /// What was durable at some time, and the durable writes since then: only a crash puts them together.
+    base: Tables,
+    synced: Vec<Write>,
     unsynced: Vec<Write>,
     guard: Option<SignGuardRecord>,
 }
+
+/// Durable writes that are kept apart.
+const SYNCED_MAX: usize = 20_000;
 
 impl Disk {
     /// A new disk, with the guard of a key that has signed nothing.
@@ -53,7 +59,8 @@ impl Disk {
         tables.apply(&Write::Chain(Arc::new(genesis)));
         Self {
             now: tables.clone(),
-            synced: tables,
+            base: tables,
+            synced: Vec::new(),
             unsynced: Vec::new(),
             guard,
         }
@@ -65,10 +72,43 @@ impl Disk {
         &self.now
     }
 
-    /// What no crash can take.
+    /// True if no crash can take this vertex.
     #[must_use]
-    pub const fn synced(&self) -> &Tables {
-        &self.synced
+    pub fn keeps_vertex(&self, era: Era, reference: VertexRef) -> bool {
+        let is_new = self.records().any(|record| match record {
+            Record::OwnVertex(vertex) | Record::PeerVertex(vertex) => {
+                vertex.header().era == era && vertex.reference() == reference
+            }
+            _ => false,
+        });
+        self.now.holds(era, reference) && !is_new
+    }
+
+    /// True if no crash can take this block.
+    #[must_use]
+    pub fn keeps_block(&self, height: Height, id: BlockId) -> bool {
+        let is_new = self.unsynced.iter().any(|write| match write {
+            Write::Chain(batch) => batch.apply.iter().any(|applied| applied.id == id),
+            Write::Records(_) => false,
+        });
+        self.now.block_id_at(height) == Ok(Some(id)) && !is_new
+    }
+
+    /// True if no crash can take this transaction from the mempool.
+    #[must_use]
+    pub fn keeps_transaction(&self, id: &TransactionId) -> bool {
+        let is_new = self.records().any(
+            |record| matches!(record, Record::MempoolInsert(transaction) if transaction.id() == *id),
+        );
+        self.now.queues(id) && !is_new
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        let writes = self.unsynced.iter().filter_map(|write| match write {
+            Write::Records(records) => Some(records.iter()),
+            Write::Chain(_) => None,
+        });
+        writes.flatten()
     }
 
     #[must_use]
@@ -88,8 +128,15 @@ impl Disk {
     }
 
     pub fn sync(&mut self) {
-        for write in self.unsynced.drain(..) {
-            self.synced.apply(&write);
+        self.synced.append(&mut self.unsynced);
+        if self.synced.len() > SYNCED_MAX {
+            self.rebase();
+        }
+    }
+
+    fn rebase(&mut self) {
+        for write in self.synced.drain(..) {
+            self.base.apply(&write);
         }
     }
 
@@ -117,8 +164,13 @@ impl Disk {
             Loss::Suffix => random.position(self.unsynced.len() + 1),
             Loss::Nothing => self.unsynced.len(),
         };
-        self.unsynced.truncate(kept);
-        self.sync();
-        self.now = self.synced.clone();
+        if kept < self.unsynced.len() {
+            self.unsynced.truncate(kept);
+            self.synced.append(&mut self.unsynced);
+            self.rebase();
+            self.now = self.base.clone();
+        } else {
+            self.sync();
+        }
     }
 }

@@ -6,7 +6,9 @@ use holdfast_types::wire::{
     VerticesResponse,
 };
 use holdfast_types::{Evidence, SignedTransaction, VerifiedVertex, VertexRef, codec};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Position of a node in its world.
@@ -22,10 +24,13 @@ pub enum Gossip {
 }
 
 /// A gossiped message with the hash of its content, by which it is passed on once only.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Envelope {
     pub id: u64,
     pub gossip: Gossip,
+    /// By node: the process that gets it and when, as far as that is decided. A copy that comes later has no effect, so it
+    /// is not sent.
+    earliest: RefCell<Vec<Option<(u32, u64)>>>,
 }
 
 impl Envelope {
@@ -37,7 +42,25 @@ impl Envelope {
             Gossip::Evidence(evidence) => hash(&codec::encode(evidence.as_ref())),
             Gossip::Transactions(transactions) => hash(&codec::encode(transactions.as_ref())),
         };
-        Self { id, gossip }
+        Self {
+            id,
+            gossip,
+            earliest: RefCell::default(),
+        }
+    }
+
+    /// True if a copy that arrives at `at_ms` is the first for this process of the node, as far as is decided.
+    pub fn is_first(&self, node: NodeId, incarnation: u32, at_ms: u64) -> bool {
+        let mut earliest = self.earliest.borrow_mut();
+        if earliest.len() <= node {
+            earliest.resize(node + 1, None);
+        }
+        let first =
+            earliest[node].is_none_or(|(of, known_ms)| of != incarnation || at_ms < known_ms);
+        if first {
+            earliest[node] = Some((incarnation, at_ms));
+        }
+        first
     }
 
     /// How long the network of a node remembers the message, in ms of its duplicate cache.
@@ -99,7 +122,7 @@ impl Asked {
 /// What one link carries.
 #[derive(Clone, Debug)]
 pub enum Packet {
-    Gossip(Arc<Envelope>),
+    Gossip(Rc<Envelope>),
     Request {
         ticket: u64,
         request: Arc<Request>,

@@ -130,11 +130,11 @@ fn without_a_past_the_first_vertex_is_beyond_all_that_q_others_have_signed() {
     bench.rounds(2 * LISTEN_ROUNDS as usize);
     let first = bench.sent.first().expect("it signs again");
     assert!(first.round() >= last.round.plus(2 + LISTEN_ROUNDS));
-    let guards = bench.persisted.iter().filter_map(|record| match record {
+    let mut guards = bench.persisted.iter().filter_map(|record| match record {
         holdfast_replica::Record::SignGuard(guard) => Some(guard),
         _ => None,
     });
-    let last = guards.last().expect("a signature raises the guard");
+    let last = guards.next_back().expect("a signature raises the guard");
     assert!(!last.past_unknown, "from now on the guard is good");
 }
 

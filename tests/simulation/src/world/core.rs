@@ -5,7 +5,6 @@ use super::{Event, World};
 use crate::disk::Loss;
 use crate::message::{Envelope, Gossip, NodeId};
 use crate::node::{CrashPoint, Execution};
-use holdfast_chain::ChainStore;
 use holdfast_replica::durable::make_durable;
 use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
 use holdfast_types::wire::LastVertexRequest;
@@ -250,7 +249,7 @@ impl World {
         };
         let header = vertex.header();
         let disk = &self.nodes[node].disk;
-        let is_stored = disk.synced().holds(header.era, vertex.reference());
+        let is_stored = disk.keeps_vertex(header.era, vertex.reference());
         let is_guarded = disk
             .guard()
             .is_some_and(|guard| Some((header.era, header.round)) <= guard.vertex);
@@ -274,8 +273,7 @@ impl World {
         };
         let body = &attestation.body;
         let disk = &self.nodes[node].disk;
-        let stored = disk.synced().block_id_at(body.height);
-        let is_stored = stored.is_ok_and(|id| id == Some(body.block));
+        let is_stored = disk.keeps_block(body.height, body.block);
         let is_guarded = disk.guard().and_then(|guard| guard.attestation);
         let is_guarded =
             is_guarded.is_some_and(|last| (body.era, body.height) <= (last.era, last.height));

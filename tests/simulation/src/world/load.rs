@@ -152,8 +152,7 @@ impl World {
         if !self.nodes[node].is_honest() || !self.keeps(node) {
             return;
         }
-        let tables = self.nodes[node].disk.synced();
-        if !tables.queues(&id) && self.oracle.executed_at(&id).is_none() {
+        if !self.nodes[node].disk.keeps_transaction(&id) && self.oracle.executed_at(&id).is_none() {
             self.oracle.violated(format!(
                 "durability: node {node} acknowledges {id} too early"
             ));

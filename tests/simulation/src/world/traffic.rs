@@ -20,6 +20,7 @@ use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, SignatureScheme,
     SignedTransaction, Signer, VerifiedTransaction, VerifiedVertex, Vertex,
 };
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// An answer that has not come by then does not come, in ms.
@@ -37,6 +38,11 @@ impl World {
         }
         let incarnation = self.nodes[to].incarnation;
         for after_ms in self.network.copies(from, to) {
+            if let Packet::Gossip(envelope) = packet
+                && !envelope.is_first(to, incarnation, self.now_ms + after_ms)
+            {
+                continue;
+            }
             let packet = packet.clone();
             self.schedule(
                 after_ms,
@@ -60,13 +66,13 @@ impl World {
             self.count("duplicates not published");
             return;
         }
-        self.flood(node, None, &Arc::new(envelope));
+        self.flood(node, None, &Rc::new(envelope));
     }
 
-    fn flood(&mut self, node: NodeId, except: Option<NodeId>, envelope: &Arc<Envelope>) {
+    fn flood(&mut self, node: NodeId, except: Option<NodeId>, envelope: &Rc<Envelope>) {
         for to in 0..self.nodes.len() {
             if to != node && Some(to) != except {
-                self.put(node, to, &Packet::Gossip(Arc::clone(envelope)));
+                self.put(node, to, &Packet::Gossip(Rc::clone(envelope)));
             }
         }
     }
@@ -99,9 +105,9 @@ impl World {
         self.nodes[node].behaviour = Some(behaviour);
         self.count("vertices of Byzantine nodes");
         for shown in shown {
-            let envelope = Arc::new(Envelope::new(Gossip::Vertex(shown.vertex)));
+            let envelope = Rc::new(Envelope::new(Gossip::Vertex(shown.vertex)));
             for to in shown.to {
-                self.put(node, to, &Packet::Gossip(Arc::clone(&envelope)));
+                self.put(node, to, &Packet::Gossip(Rc::clone(&envelope)));
             }
         }
     }

@@ -1,4 +1,5 @@
 //! Simulations: seeds of every profile, seeds that once found a bug, and scenarios by name.
 
 mod profiles;
+mod restart_safety;
 mod scenarios;

@@ -74,12 +74,49 @@ fn churn() {
     pass_all("churn", 0..6, &reached);
 }
 
+#[test]
+fn disk() {
+    let reached = [
+        "data lost, guard kept",
+        "disks lost with the guard",
+        "disks set back with the guard",
+        "data set back, guard kept",
+        "guards found too old",
+    ];
+    pass_all("disk", 0..8, &reached);
+}
+
+#[test]
+fn twins() {
+    let reached = ["keys that run twice", "doppelgangers", "partitions"];
+    pass_all("twins", 0..8, &reached);
+}
+
+#[test]
+fn chaos() {
+    let reached = [
+        "crashes",
+        "partitions",
+        "clock steps",
+        "invalid vertices refused",
+    ];
+    pass_all("chaos", 0..12, &reached);
+}
+
 /// What each of these broke stands in the log of its fix. A later change may have moved what happens under a seed, so
 /// the rules have tests of their own as well.
 #[test]
 fn seeds_that_once_broke_a_rule() {
     for (profile, seed) in [
+        ("partition", 1),
         ("partition", 4),
+        ("crash", 1),
+        ("churn", 5),
+        ("disk", 1),
+        ("disk", 5),
+        ("disk", 12),
+        ("chaos", 15),
+        ("twins", 1),
         ("crash", 0),
         ("crash", 117),
         ("crash", 137),

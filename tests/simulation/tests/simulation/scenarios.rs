@@ -8,7 +8,7 @@ use holdfast_simulation::node::CrashPoint;
 use holdfast_simulation::{Plan, World};
 use holdfast_types::{Height, TransactionId};
 
-fn plan(validators: usize, followers: usize) -> Plan {
+pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
     Plan {
         chain: ChainPlan {
             validators,
@@ -37,7 +37,7 @@ fn world(validators: usize, followers: usize) -> World {
 }
 
 /// Nothing was broken so far.
-fn sound(world: &World) {
+pub(crate) fn sound(world: &World) {
     assert_eq!(world.oracle().violation(), None);
 }
 
