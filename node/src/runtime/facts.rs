@@ -98,18 +98,10 @@ impl FactsThread {
                 network_round = network_round.0,
                 "this node is behind the network"
             ),
-            Fact::SignRefused { reason } => tracing::warn!(reason, "the sign guard refused"),
-            Fact::Doppelganger { era, round } => tracing::error!(
-                era = era.0,
-                round = round.0,
-                "our key signs elsewhere: signing stopped"
-            ),
-            Fact::PastUnknown { era, round } => tracing::warn!(
-                %era,
-                %round,
-                "SIGN GUARD TOO OLD: others hold vertices under this key that its guard does not know; nothing is signed until a quorum of validators has shown what it has"
-            ),
-            Fact::Listened => tracing::info!("this process signs from now on"),
+            Fact::SignRefused { .. }
+            | Fact::Doppelganger { .. }
+            | Fact::PastUnknown { .. }
+            | Fact::Listened => log_signing(fact),
             Fact::VertexParked { author, ahead_ms } => tracing::debug!(
                 authority = author.0,
                 ahead_ms,
@@ -119,5 +111,24 @@ impl FactsThread {
                 tracing::debug!(authority = author.0, reason, "a vertex was dropped");
             }
         }
+    }
+}
+
+/// What decides whether this node signs.
+fn log_signing(fact: &Fact) {
+    match fact {
+        Fact::SignRefused { reason } => tracing::warn!(reason, "the sign guard refused"),
+        Fact::Doppelganger { era, round } => tracing::error!(
+            era = era.0,
+            round = round.0,
+            "our key signs elsewhere: signing stopped"
+        ),
+        Fact::PastUnknown { era, round } => tracing::warn!(
+            %era,
+            %round,
+            "SIGN GUARD TOO OLD: others hold vertices under this key that its guard does not know; nothing is signed until a quorum of validators has shown what it has"
+        ),
+        Fact::Listened => tracing::info!("this process signs from now on"),
+        _ => {}
     }
 }

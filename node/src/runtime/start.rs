@@ -424,7 +424,14 @@ fn open_guard(parts: &NodeParts) -> Result<Option<SignGuardFile>, Failure> {
         Some(KeyPast::Unknown) => SignGuardFile::create_for_used_key(path, key),
         None => SignGuardFile::open(path, key),
     };
-    guard.map(Some).map_err(|error| failures::of_guard(&error))
+    let guard = guard.map_err(|error| failures::of_guard(&error))?;
+    if guard.record().past_unknown {
+        tracing::warn!(
+            path = %path.display(),
+            "the sign guard does not know what its key has signed: nothing is signed until a quorum of the other validators has shown what it has"
+        );
+    }
+    Ok(Some(guard))
 }
 
 fn first_standing(storage: &Storage, chain: &Chain) -> Result<Standing, Failure> {

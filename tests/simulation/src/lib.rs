@@ -5,7 +5,7 @@
 //! a failure replays.
 //!
 //! * [`world`]: nodes and what is to happen; [`disk`]: what a crash leaves; [`network`]: what a link does.
-//! * [`oracle`]: what must hold after every event. [`mod@run`]: what must hold in the end.
+//! * [`latency`]: how long it takes. [`oracle`]: what must hold after every event. [`mod@run`]: what must hold in the end.
 //! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave.
 
 pub mod byzantine;
@@ -13,6 +13,7 @@ pub mod chain;
 pub mod client;
 pub mod disk;
 pub mod keys;
+pub mod latency;
 pub mod message;
 pub mod network;
 pub mod node;

@@ -28,6 +28,7 @@ pub enum Gossip {
 pub struct Envelope {
     pub id: u64,
     pub gossip: Gossip,
+    pub bytes: u64,
     /// By node: the process that gets it and when, as far as that is decided. A copy that comes later has no effect, so it
     /// is not sent.
     earliest: RefCell<Vec<Option<(u32, u64)>>>,
@@ -36,15 +37,21 @@ pub struct Envelope {
 impl Envelope {
     #[must_use]
     pub fn new(gossip: Gossip) -> Self {
-        let id = match &gossip {
-            Gossip::Vertex(vertex) => hash(vertex.reference().digest.as_bytes()),
-            Gossip::Attestation(attestation) => hash(&codec::encode(attestation.as_ref())),
-            Gossip::Evidence(evidence) => hash(&codec::encode(evidence.as_ref())),
-            Gossip::Transactions(transactions) => hash(&codec::encode(transactions.as_ref())),
+        let of_bytes = |bytes: Vec<u8>| (hash(&bytes), bytes.len());
+        let (id, length) = match &gossip {
+            Gossip::Vertex(vertex) => (
+                hash(vertex.reference().digest.as_bytes()),
+                codec::encoded_len(vertex.vertex()),
+            ),
+            Gossip::Attestation(attestation) => of_bytes(codec::encode(attestation.as_ref())),
+            Gossip::Evidence(evidence) => of_bytes(codec::encode(evidence.as_ref())),
+            Gossip::Transactions(transactions) => of_bytes(codec::encode(transactions.as_ref())),
         };
+        let bytes = length as u64;
         Self {
             id,
             gossip,
+            bytes,
             earliest: RefCell::default(),
         }
     }

@@ -1,5 +1,7 @@
 //! The links between nodes: latency, loss, duplication, reordering and partitions.
 
+pub mod regions;
+
 use crate::message::NodeId;
 use crate::random::Random;
 
@@ -37,12 +39,21 @@ impl Latency {
     }
 }
 
+/// What a link adds to every message, the same way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distance {
+    /// A constant of its own up to this, in ms: some nodes are far apart.
+    Random(u64),
+    /// Nodes are in ten regions of the world ([`regions`]).
+    World,
+}
+
 /// What all links of a network have in common. Each message draws its own latency, so they overtake each other.
 #[derive(Clone, Copy, Debug)]
 pub struct Links {
     pub latency: Latency,
-    /// Each link adds a constant of its own up to this, in ms: some nodes are far apart.
-    pub distance_ms: u64,
+    /// What each link adds.
+    pub distance: Distance,
     pub loss_per_mille: u64,
     pub duplicate_per_mille: u64,
 }
@@ -65,9 +76,15 @@ impl Network {
         let mut distances = vec![0; size * size];
         for a in 0..size {
             for b in 0..a {
-                let distance = random.between((0, links.distance_ms));
-                distances[a * size + b] = distance;
-                distances[b * size + a] = distance;
+                let (there, back) = match links.distance {
+                    Distance::Random(most_ms) => {
+                        let distance = random.between((0, most_ms));
+                        (distance, distance)
+                    }
+                    Distance::World => (regions::one_way_ms(a, b), regions::one_way_ms(b, a)),
+                };
+                distances[a * size + b] = there;
+                distances[b * size + a] = back;
             }
         }
         Self {

@@ -2,7 +2,7 @@
 
 use crate::byzantine::Fault;
 use crate::chain::ChainPlan;
-use crate::network::{Latency, Links};
+use crate::network::{Distance, Latency, Links};
 use crate::random::Random;
 use crate::world::{Clocks, Crashes, Disks, Faults, Membership, Partitions, Plan};
 
@@ -24,7 +24,7 @@ pub struct Profile {
 
 const LAN: Links = Links {
     latency: Latency::Uniform(1, 10),
-    distance_ms: 0,
+    distance: Distance::Random(0),
     loss_per_mille: 0,
     duplicate_per_mille: 0,
 };
@@ -35,7 +35,7 @@ const ROUGH: Links = Links {
         slow: (100, 800),
         slow_per_mille: 20,
     },
-    distance_ms: 0,
+    distance: Distance::Random(0),
     loss_per_mille: 20,
     duplicate_per_mille: 20,
 };
@@ -64,18 +64,18 @@ const CALM: Profile = Profile {
 };
 
 /// All profiles.
-pub const PROFILES: [Profile; 10] = [
+pub const PROFILES: [Profile; 11] = [
     CALM,
     Profile {
         name: "wan",
-        about: "continents apart: long, uneven ways, losses and copies",
+        about: "ten regions of the world: long, uneven ways, losses and copies",
         links: Links {
             latency: Latency::Bimodal {
-                usual: (5, 30),
+                usual: (1, 20),
                 slow: (300, 1500),
                 slow_per_mille: 10,
             },
-            distance_ms: 120,
+            distance: Distance::World,
             loss_per_mille: 10,
             duplicate_per_mille: 10,
         },
@@ -196,7 +196,29 @@ pub const PROFILES: [Profile; 10] = [
         ..CALM
     },
     CHAOS,
+    Profile {
+        name: "committee128",
+        about: "128 validators in ten regions of the world, up to f of them silent",
+        validators: (128, 128),
+        followers: (0, 0),
+        links: WORLD,
+        leader_timeout_ms: 1_000,
+        faults: Faults {
+            byzantine: &[Fault::Silent],
+            ..CALM.faults
+        },
+        faults_ms: 3_000,
+        ..CALM
+    },
 ];
+
+/// Ten regions of the world, without losses.
+pub const WORLD: Links = Links {
+    latency: Latency::Uniform(0, 5),
+    distance: Distance::World,
+    loss_per_mille: 0,
+    duplicate_per_mille: 0,
+};
 
 /// Everything at once; [`Profile::faults`] leaves some of it out.
 const CHAOS: Profile = Profile {

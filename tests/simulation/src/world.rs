@@ -15,6 +15,7 @@ pub use outlook::Standing;
 use crate::chain::{ChainPlan, SimulatedChain, validator_key};
 use crate::client::Client;
 use crate::disk::Disk;
+use crate::latency::Stopwatch;
 use crate::message::{NodeId, Packet};
 use crate::network::{Links, Network};
 use crate::node::Node;
@@ -128,6 +129,7 @@ pub struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) oracle: Oracle,
     pub(crate) trace: Trace,
+    pub(crate) stopwatch: Stopwatch,
     /// How often each thing was reached: a fault that never happens tests nothing.
     pub(crate) reached: BTreeMap<&'static str, u64>,
     random: Random,
@@ -182,6 +184,7 @@ impl World {
             nodes,
             oracle,
             trace: Trace::new(keep_lines),
+            stopwatch: Stopwatch::default(),
             reached: BTreeMap::new(),
             random,
             now_ms: 0,
@@ -226,6 +229,11 @@ impl World {
     #[must_use]
     pub const fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// What takes how long.
+    pub const fn stopwatch(&mut self) -> &mut Stopwatch {
+        &mut self.stopwatch
     }
 
     /// How often each thing was reached.

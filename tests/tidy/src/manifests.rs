@@ -39,11 +39,13 @@ const HOUSE: [(&str, &[&str]); 11] = [
 ];
 
 /// Everything from outside that consensus crates may use, tests aside: pure computation.
-const CONSENSUS_DEPENDENCIES: [&str; 10] = [
+const CONSENSUS_DEPENDENCIES: [&str; 12] = [
     "blake3",
     "borsh",
     "ed25519-dalek",
+    "curve25519-dalek",
     "ed25519-zebra",
+    "sha2",
     "hex",
     // Seeded, for the coefficients of batch verification; no other source of randomness.
     "rand_chacha",

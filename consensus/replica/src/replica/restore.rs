@@ -61,11 +61,9 @@ impl Replica {
         }
         let mut replica = Self {
             listening: signer.is_some().then(|| Listening::new(now)),
-            signing: if signer.is_some() {
-                SigningState::Active
-            } else {
-                SigningState::NoKey
-            },
+            signing: signer
+                .as_ref()
+                .map_or(SigningState::NoKey, |_| SigningState::Active),
             signer,
             guard,
             collector: CertificateCollector::new(

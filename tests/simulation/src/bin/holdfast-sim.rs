@@ -1,7 +1,9 @@
 //! Runs simulations from the command line.
 
 use clap::{Parser, Subcommand};
+use holdfast_simulation::disk::Loss;
 use holdfast_simulation::network::Latency;
+use holdfast_simulation::network::regions::{REGIONS, reaches_ms};
 use holdfast_simulation::random::Random;
 use holdfast_simulation::{PROFILES, Profile, Report, Verdict, World, run};
 use std::ops::Range;
@@ -51,6 +53,20 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// How long commits and certificates take between ten regions of the world, and what is sent for them.
+    Latency {
+        #[arg(long, default_value_t = 128)]
+        validators: usize,
+        /// Validators that are down, spread over the regions.
+        #[arg(long, default_value_t = 0)]
+        crashed: usize,
+        /// Virtual seconds, after 5 to warm up.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the profiles.
     List,
 }
@@ -91,6 +107,12 @@ fn main() -> ExitCode {
             validators,
             seconds,
         } => speed(validators, seconds),
+        Command::Latency {
+            validators,
+            crashed,
+            seconds,
+            json,
+        } => latency(validators, crashed, seconds, json),
         Command::List => {
             for profile in &PROFILES {
                 println!("{:<10} {}", profile.name, profile.about);
@@ -145,6 +167,59 @@ fn speed(validators: usize, seconds: u64) -> ExitCode {
         world.oracle().transactions().1,
         u128::from(seconds) * 1000 / wall_ms
     );
+    code(world.oracle().violation().is_none())
+}
+
+fn latency(validators: usize, crashed: usize, seconds: u64, json: bool) -> ExitCode {
+    const WARM_UP_MS: u64 = 5_000;
+    let world_wide = Profile::named("committee128").expect("the profile exists");
+    let mut plan = world_wide.plan(&mut Random::new(0));
+    plan.chain.validators = validators;
+    plan.execution_ms = (1, 5);
+    plan.client_pause_ms = Some((100, 300));
+    let mut world = World::new(&plan, 0);
+    // Neighbours in number are in other regions.
+    for node in validators - crashed..validators {
+        world.crash(node, Loss::Nothing);
+    }
+    world.run(WARM_UP_MS);
+    world.stopwatch().start();
+    let height = world.certified_by_any().0;
+    world.run(seconds * 1_000);
+    let blocks = world.certified_by_any().0 - height;
+    let quorum = validators - (validators - 1) / 3;
+    let mut reach: Vec<u64> = (0..validators)
+        .map(|node| reaches_ms(node, quorum, validators))
+        .collect();
+    reach.sort_unstable();
+    let watch = world.stopwatch();
+    let (commits, certificates) = (watch.commits(), watch.certificates());
+    let sent_kb = watch.sent_bytes_max() / 1_000 / seconds;
+    let three_delays_ms = 3 * reach[reach.len() / 2];
+    if json {
+        let line = serde_json::json!({
+            "validators": validators, "crashed": crashed, "seconds": seconds, "blocks": blocks,
+            "commit": commits, "certificate": certificates,
+            "three_delays_of_a_quorum_ms": three_delays_ms, "sent_kb_per_s_max": sent_kb,
+        });
+        println!("{line}");
+    } else {
+        println!(
+            "{validators} validators in {} regions, {crashed} down: {blocks} blocks in {seconds} virtual s",
+            REGIONS.len()
+        );
+        println!("  from the leader's vertex to     p50      p99");
+        println!(
+            "  its commit                 {:>5} ms {:>5} ms",
+            commits.p50_ms, commits.p99_ms
+        );
+        println!(
+            "  its block's certificate    {:>5} ms {:>5} ms",
+            certificates.p50_ms, certificates.p99_ms
+        );
+        println!("  for scale, three times the way to a quorum: {three_delays_ms} ms");
+        println!("  sent by the busiest validator, every vertex to every peer: {sent_kb} kB/s");
+    }
     code(world.oracle().violation().is_none())
 }
 

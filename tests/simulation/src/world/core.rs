@@ -139,6 +139,10 @@ impl World {
             self.send(node, message);
         }
         for sub_dag in output.execute {
+            let record = &sub_dag.record;
+            let leader = record.leader;
+            self.stopwatch
+                .committed(record.era, leader.round, leader.author, self.now_ms);
             self.queue_execution(node, Execution::Commit(sub_dag));
         }
         for certificate in output.certificates {
@@ -191,6 +195,9 @@ impl World {
             Fact::VertexDropped { .. } => "vertices dropped",
         };
         self.count(what);
+        if let Fact::Certified { height } = fact {
+            self.stopwatch.certified(node, *height, self.now_ms);
+        }
         self.trace
             .add(self.now_ms, node, what.len() as u64, || format!("{fact:?}"));
         if matches!(fact, Fact::Doppelganger { .. }) && self.nodes[node].is_honest() {
@@ -230,6 +237,9 @@ impl World {
         self.trace.add(self.now_ms, node, digest, || {
             format!("sends {}", vertex.reference())
         });
+        let header = vertex.header();
+        self.stopwatch
+            .sent(header.era, header.round, header.author, self.now_ms);
         if self.nodes[node].behaviour.is_none() {
             if self.nodes[node].is_honest() {
                 self.check_vertex(node, vertex);

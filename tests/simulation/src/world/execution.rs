@@ -9,7 +9,7 @@ use holdfast_dag::{DagConfig, DagCore};
 use holdfast_ledger::account;
 use holdfast_replica::Input;
 use holdfast_types::wire::BlocksResponse;
-use holdfast_types::{Certificate, SignedTransaction, VerifiedTransaction};
+use holdfast_types::{BlockOrigin, Certificate, SignedTransaction, VerifiedTransaction};
 use std::sync::Arc;
 
 impl World {
@@ -88,6 +88,15 @@ impl World {
             .write(Write::Chain(Arc::clone(&batch)));
         for applied in &batch.apply {
             let height = applied.block.header.height;
+            if let BlockOrigin::Dag {
+                leader_round,
+                leader,
+                ..
+            } = applied.block.header.origin
+            {
+                let slot = (applied.block.header.era, leader_round, leader);
+                self.stopwatch.applied(node, height, slot);
+            }
             let id = crate::message::hash(applied.id.as_bytes());
             self.trace.add(self.now_ms, node, id, || {
                 let receipts = applied.receipts.iter().map(|receipt| receipt.status);

@@ -43,6 +43,9 @@ impl World {
             {
                 continue;
             }
+            if let Packet::Gossip(envelope) = packet {
+                self.stopwatch.sends(from, envelope.bytes);
+            }
             let packet = packet.clone();
             self.schedule(
                 after_ms,

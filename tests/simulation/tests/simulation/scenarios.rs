@@ -3,7 +3,7 @@
 use holdfast_simulation::chain::{ChainPlan, client_account};
 use holdfast_simulation::client::Client;
 use holdfast_simulation::disk::Loss;
-use holdfast_simulation::network::{Latency, Links};
+use holdfast_simulation::network::{Distance, Latency, Links};
 use holdfast_simulation::node::CrashPoint;
 use holdfast_simulation::{Plan, World};
 use holdfast_types::{Height, TransactionId};
@@ -22,7 +22,7 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
         twins: 0,
         links: Links {
             latency: Latency::Uniform(2, 12),
-            distance_ms: 0,
+            distance: Distance::Random(0),
             loss_per_mille: 0,
             duplicate_per_mille: 0,
         },
