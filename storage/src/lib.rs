@@ -30,8 +30,6 @@ mod writer;
 
 #[cfg(test)]
 mod conformance;
-#[cfg(feature = "test-utils")]
-pub mod contract;
 
 pub use check::CheckReport;
 pub use error::{OpenError, StorageError};

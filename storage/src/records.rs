@@ -323,6 +323,10 @@ impl RecordStore for Storage {
         Ok(Self::last_own_vertex(self, era)?)
     }
 
+    fn last_own_header(&self, era: Era) -> Result<Option<SignedVertexHeader>, StateError> {
+        Ok(Self::last_own_header(self, era)?)
+    }
+
     fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError> {
         Ok(Self::mempool(self)?)
     }

@@ -63,11 +63,10 @@ pub fn last_vertices<S: RecordStore + ?Sized>(
         Some(last) => store.vertex(era, last)?,
         None => None,
     };
-    let own = store.last_own_vertex(era)?;
     Ok(LastVertexResponse {
         running,
         of_author: of_author.map(|vertex| vertex.vertex().signed.clone()),
-        own: own.map(|vertex| vertex.vertex().signed.clone()),
+        own: store.last_own_header(era)?,
     })
 }
 

@@ -8,7 +8,7 @@ use holdfast_ledger::{StateError, account};
 use holdfast_types::limits::VERTEX_ATTESTATIONS_MAX;
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
-    Height, Round, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
+    Height, Round, SignedVertexHeader, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub trait RecordStore {
 
     /// The last own vertex of `era`; none if there is none, or if it was pruned.
     fn last_own_vertex(&self, era: Era) -> Result<Option<VerifiedVertex>, StateError>;
+
+    /// Header of the last own vertex of `era`; kept when the vertex is pruned.
+    fn last_own_header(&self, era: Era) -> Result<Option<SignedVertexHeader>, StateError>;
 
     /// The mempool in the order of arrival.
     fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError>;

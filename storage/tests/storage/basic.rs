@@ -5,8 +5,8 @@ use crate::script::{advance, assert_history, builder_at, next_block, own_key, re
 use holdfast_chain::{ChainBatch, ChainStore};
 use holdfast_ledger::StateStore;
 use holdfast_replica::Record;
-use holdfast_storage::contract::{key_of, transaction};
 use holdfast_storage::{RecordWriter, SignGuardFile, Storage, StorageError};
+use holdfast_store_contract::{key_of, transaction};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::{Era, Height, Round};
 use std::sync::Arc;

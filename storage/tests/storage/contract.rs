@@ -1,7 +1,7 @@
 //! The contract of a store, kept by RocksDB.
 
 use crate::harness::RocksHarness;
-use holdfast_storage::contract;
+use holdfast_store_contract as contract;
 
 macro_rules! contract_tests {
     ($($scenario:ident),* $(,)?) => {

@@ -3,8 +3,8 @@
 use holdfast_chain::{ChainBatch, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_replica::Record;
-use holdfast_storage::contract::{ContractStore, Harness};
 use holdfast_storage::{CreateMode, Storage, StorageOptions};
+use holdfast_store_contract::{ContractStore, Harness};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::{
     Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, Round,

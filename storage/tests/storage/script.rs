@@ -4,8 +4,8 @@ use crate::harness::assert_sound;
 use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
 use holdfast_ledger::StateStore;
 use holdfast_replica::{Record, SignGuardRecord};
-use holdfast_storage::contract::{Builder, key_of, transaction};
 use holdfast_storage::{RecordWriter, SignGuardFile, Storage};
+use holdfast_store_contract::{Builder, key_of, transaction};
 use holdfast_types::test_util::{era_context, genesis_refs, key_pair, vertex};
 use holdfast_types::{
     AuthorityIndex, Era, Height, PublicKey, Round, Signer, TransactionId, VertexPayload,

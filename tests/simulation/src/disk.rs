@@ -55,15 +55,28 @@ impl Disk {
     /// A new disk, with the guard of a key that has signed nothing.
     #[must_use]
     pub fn new(genesis: ChainBatch, guard: Option<SignGuardRecord>) -> Self {
-        let mut tables = Tables::default();
-        tables.apply(&Write::Chain(Arc::new(genesis)));
+        let mut disk = Self::empty().with_guard(guard);
+        disk.write(Write::Chain(Arc::new(genesis)));
+        disk.sync();
+        disk
+    }
+
+    /// A disk without a chain.
+    #[must_use]
+    pub fn empty() -> Self {
         Self {
-            now: tables.clone(),
-            base: tables,
+            now: Tables::default(),
+            base: Tables::default(),
             synced: Vec::new(),
             unsynced: Vec::new(),
-            guard,
+            guard: None,
         }
+    }
+
+    /// Reads again what is durable.
+    pub fn rebuild(&mut self) {
+        self.rebase();
+        self.now = self.base.clone();
     }
 
     /// What a reader sees.
@@ -167,8 +180,7 @@ impl Disk {
         if kept < self.unsynced.len() {
             self.unsynced.truncate(kept);
             self.synced.append(&mut self.unsynced);
-            self.rebase();
-            self.now = self.base.clone();
+            self.rebuild();
         } else {
             self.sync();
         }

@@ -6,8 +6,8 @@ use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
     AuthorityIndex, Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
-    Height, Receipt, Round, TransactionId, VerifiedTransaction, VerifiedVertex, VertexDigest,
-    VertexRef,
+    Height, Receipt, Round, SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex,
+    VertexDigest, VertexRef,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +19,8 @@ struct Row {
     block: Arc<Block>,
     ids: Arc<[TransactionId]>,
     receipts: Arc<[Receipt]>,
-    undo: Arc<UndoRecord>,
+    /// None: pruned.
+    undo: Option<Arc<UndoRecord>>,
 }
 
 /// All that a node stores, the sign guard apart.
@@ -36,7 +37,8 @@ pub struct Tables {
     eras: BTreeMap<Era, EraContext>,
     places: BTreeMap<TransactionId, (Height, u32)>,
     vertices: BTreeMap<(Era, VertexRef), Arc<VerifiedVertex>>,
-    own_last: BTreeMap<Era, VertexRef>,
+    /// Kept when the vertices are pruned.
+    own_last: BTreeMap<Era, (VertexRef, SignedVertexHeader)>,
     mempool: BTreeMap<u64, Arc<VerifiedTransaction>>,
     sequences: BTreeMap<TransactionId, u64>,
     sequence_next: u64,
@@ -65,6 +67,9 @@ impl Tables {
             let key = (block.header.height, *id);
             self.forks.insert(key, Arc::new(block.clone()));
         }
+        if let Some(height) = batch.prune_undo_below {
+            self.prune_undo(height);
+        }
         for key in &batch.remove_forks {
             self.forks.remove(key);
         }
@@ -89,6 +94,8 @@ impl Tables {
             self.rows.len() as u64,
             "a block continues the head"
         );
+        // Among the rows it counts as one of the fork database already.
+        self.forks.remove(&(height, applied.id));
         self.change(&applied.changes);
         for (index, id) in (0u32..).zip(&applied.transaction_ids) {
             self.places.entry(*id).or_insert((height, index));
@@ -98,14 +105,15 @@ impl Tables {
             block: Arc::new(applied.block.clone()),
             ids: applied.transaction_ids.clone().into(),
             receipts: applied.receipts.clone().into(),
-            undo: Arc::new(applied.undo.clone()),
+            undo: Some(Arc::new(applied.undo.clone())),
         });
     }
 
     fn pop(&mut self) {
         let row = self.rows.pop().expect("a popped block is the head");
         let height = row.block.header.height;
-        let undo = UndoRecord::clone(&row.undo);
+        let undo = row.undo.expect("a block that is popped can be undone");
+        let undo = UndoRecord::clone(&undo);
         let changes = undo.changes(self).expect("memory reads");
         self.change(&changes);
         for id in row.ids.iter() {
@@ -115,6 +123,17 @@ impl Tables {
         }
         self.irreversible = self.irreversible.min(height.previous());
         self.forks.insert((height, row.id), row.block);
+    }
+
+    fn prune_undo(&mut self, below: Height) {
+        // What is below the pruned ones was pruned before.
+        let below = usize::try_from(below.0).expect("a simulation is short");
+        // The head can always be undone.
+        let below = below.min(self.rows.len().saturating_sub(1));
+        let rows = self.rows.iter_mut().take(below).rev();
+        for row in rows.take_while(|row| row.undo.is_some()) {
+            row.undo = None;
+        }
     }
 
     fn change(&mut self, changes: &StateChanges) {
@@ -134,9 +153,12 @@ impl Tables {
         match record {
             Record::SignGuard(_) => unreachable!("the guard is a file of its own"),
             Record::OwnVertex(vertex) => {
-                let last = self.own_last.entry(vertex.header().era);
-                let last = last.or_insert_with(|| vertex.reference());
-                *last = vertex.reference().max(*last);
+                let (era, reference) = (vertex.header().era, vertex.reference());
+                let last = self.own_last.get(&era);
+                if last.is_none_or(|(last, _)| *last < reference) {
+                    let header = vertex.vertex().signed.clone();
+                    self.own_last.insert(era, (reference, header));
+                }
                 self.put_vertex(vertex);
             }
             Record::PeerVertex(vertex) => self.put_vertex(vertex),
@@ -262,7 +284,8 @@ impl ChainStore for Tables {
     }
 
     fn undo(&self, height: Height) -> Result<Option<UndoRecord>, StateError> {
-        Ok(self.row(height).map(|row| UndoRecord::clone(&row.undo)))
+        let undo = self.row(height).and_then(|row| row.undo.as_ref());
+        Ok(undo.map(|undo| UndoRecord::clone(undo)))
     }
 
     fn certificate(&self, height: Height) -> Result<Option<Certificate>, StateError> {
@@ -346,8 +369,12 @@ impl RecordStore for Tables {
 
     fn last_own_vertex(&self, era: Era) -> Result<Option<VerifiedVertex>, StateError> {
         let last = self.own_last.get(&era);
-        let stored = last.and_then(|last| self.vertices.get(&(era, *last)));
+        let stored = last.and_then(|(last, _)| self.vertices.get(&(era, *last)));
         Ok(stored.map(|vertex| VerifiedVertex::clone(vertex)))
+    }
+
+    fn last_own_header(&self, era: Era) -> Result<Option<SignedVertexHeader>, StateError> {
+        Ok(self.own_last.get(&era).map(|(_, header)| header.clone()))
     }
 
     fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError> {

@@ -3,3 +3,4 @@
 mod profiles;
 mod restart_safety;
 mod scenarios;
+mod store;

@@ -149,6 +149,8 @@ fn a_follower_hands_on_what_it_kept_over_its_own_restart() {
         world.crash(validator, Loss::Nothing);
     }
     let ids = submit(&mut world, 4, 3);
+    // It has verified and stored them.
+    world.run(20);
     world.crash(4, Loss::Everything);
     for node in 0..5 {
         world.start(node);

@@ -1,0 +1,138 @@
+//! The simulated disk keeps the contract of the node's store: what a restart makes of it is what it made durable.
+
+use holdfast_chain::{ChainBatch, ChainStore};
+use holdfast_ledger::{StateError, StateStore, UndoRecord};
+use holdfast_replica::{Record, RecordStore};
+use holdfast_simulation::disk::{Disk, Loss, Write};
+use holdfast_simulation::random::Random;
+use holdfast_store_contract::{self as contract, ContractStore, Harness};
+use holdfast_types::{
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, Round,
+    SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex, VertexRef,
+};
+use std::ops::Range;
+use std::sync::Arc;
+
+struct SimulatedHarness;
+
+struct SimulatedStore(Disk);
+
+impl Harness for SimulatedHarness {
+    type Store = SimulatedStore;
+
+    /// The double never prunes.
+    fn create(&self, _: Option<u64>) -> SimulatedStore {
+        SimulatedStore(Disk::empty())
+    }
+
+    fn restart(&self, mut store: SimulatedStore) -> SimulatedStore {
+        store.0.sync();
+        store.0.crash(Loss::Everything, &mut Random::new(0));
+        store.0.rebuild();
+        store
+    }
+}
+
+impl ContractStore for SimulatedStore {
+    fn apply(&mut self, batch: ChainBatch) -> Result<(), String> {
+        self.0.write(Write::Chain(Arc::new(batch)));
+        Ok(())
+    }
+
+    fn commit_records(&mut self, records: &[Record]) -> Result<(), String> {
+        self.0.write(Write::Records(records.into()));
+        Ok(())
+    }
+
+    fn vertex_references(&self, era: Era, rounds: Range<Round>) -> Vec<VertexRef> {
+        self.0.now().vertex_references(era, rounds).unwrap()
+    }
+
+    fn vertices_above(&self, era: Era, round: Round) -> Vec<VerifiedVertex> {
+        self.0.now().vertices_above(era, round).unwrap()
+    }
+
+    fn vertex(&self, era: Era, reference: &VertexRef) -> Option<VerifiedVertex> {
+        self.0.now().vertex(era, reference).unwrap()
+    }
+
+    fn last_own_vertex(&self, era: Era) -> Option<VerifiedVertex> {
+        self.0.now().last_own_vertex(era).unwrap()
+    }
+
+    fn last_own_header(&self, era: Era) -> Option<SignedVertexHeader> {
+        self.0.now().last_own_header(era).unwrap()
+    }
+
+    fn mempool(&self) -> Vec<VerifiedTransaction> {
+        self.0.now().mempool().unwrap()
+    }
+}
+
+macro_rules! delegate {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(fn $method(&self, $($argument: $type),*) -> Result<$result, StateError> {
+            self.0.now().$method($($argument),*)
+        })*
+    };
+}
+
+impl StateStore for SimulatedStore {
+    delegate! {
+        value(key: &[u8]) -> Option<Vec<u8>>;
+        values(keys: &[Vec<u8>]) -> Vec<Option<Vec<u8>>>;
+        tree_node(key: &[u8]) -> Option<Vec<u8>>;
+    }
+}
+
+impl ChainStore for SimulatedStore {
+    delegate! {
+        head() -> Option<(Height, BlockId)>;
+        irreversible_height() -> Height;
+        certified_height() -> Height;
+        block_at(height: Height) -> Option<Block>;
+        block_id_at(height: Height) -> Option<BlockId>;
+        block(id: &BlockId) -> Option<Block>;
+        fork_blocks() -> Vec<(BlockId, Block)>;
+        undo(height: Height) -> Option<UndoRecord>;
+        certificate(height: Height) -> Option<Certificate>;
+        certificate_at_or_above(height: Height) -> Option<Certificate>;
+        certificates_above(height: Height) -> Vec<Certificate>;
+        era(era: Era) -> Option<EraContext>;
+        latest_era() -> Option<EraContext>;
+        commit_digest_at(height: Height) -> Option<CommitDigest>;
+        transaction_place(id: &TransactionId) -> Option<(Height, u32)>;
+        receipts_at(height: Height) -> Option<Vec<Receipt>>;
+    }
+}
+
+macro_rules! contract_tests {
+    ($($scenario:ident),* $(,)?) => {
+        $(#[test]
+        fn $scenario() {
+            contract::$scenario(&SimulatedHarness);
+        })*
+    };
+}
+
+// Not those on pruning, which the double does not do, and on batches that do not fit, which end a simulation.
+contract_tests!(
+    growth_survives_restarts,
+    many_blocks_in_one_step,
+    undo_restores_every_step,
+    branch_switch_is_one_step,
+    irreversible_blocks_move_to_the_log,
+    rollback_below_the_last_irreversible_block,
+    certificates_follow_the_branch,
+    eras_follow_their_anchor,
+    the_first_inclusion_counts,
+    vertices_come_back,
+    the_mempool_keeps_its_order,
+);
+
+#[test]
+fn random_walks() {
+    for seed in 0..8 {
+        contract::random_walk(&SimulatedHarness, seed, 100);
+    }
+}
