@@ -5,13 +5,14 @@ use holdfast::devnet::process::NodeProcess;
 use holdfast::devnet::session::command;
 use holdfast::load::{LoadPlan, Pace, Tracker};
 use holdfast_genesis::{GenesisTime, Template};
-use holdfast_rpc::dto::{BlockSelector, Receipt, Status};
+use holdfast_rpc::dto::{BlockSelector, Receipt, SigningState, SigningStatus, Status};
 use holdfast_rpc::methods::{
-    GetHeader, GetReceipt, GetStatus, HeaderParams, NoParams, TransactionIdParams,
+    GetHeader, GetInfo, GetReceipt, GetStatus, HeaderParams, NoParams, TransactionIdParams,
 };
 use holdfast_rpc::{Client, ClientConfig};
 use holdfast_types::{ChainId, TimestampMs};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
@@ -70,10 +71,46 @@ impl Cluster {
 
     /// Starts the process of a node that does not run.
     pub(crate) fn spawn(&mut self, number: usize) {
+        self.spawn_with(number, &[]);
+    }
+
+    /// The same with more flags.
+    pub(crate) fn spawn_with(&mut self, number: usize, flags: &[&str]) {
         assert!(self.processes[number].is_none(), "the node runs already");
         let executable = Path::new(env!("CARGO_BIN_EXE_holdfast"));
-        let process = NodeProcess::spawn(command(&self.nodes[number], executable)).unwrap();
-        self.processes[number] = Some(process);
+        let mut command = command(&self.nodes[number], executable);
+        command.arguments.extend(flags.iter().map(OsString::from));
+        self.processes[number] = Some(NodeProcess::spawn(command).unwrap());
+    }
+
+    /// Deletes what a node that does not run has on its disk, but its configuration and its keys.
+    pub(crate) fn lose_disk(&self, number: usize) {
+        let home = &self.nodes[number].home;
+        std::fs::remove_dir_all(home.join("data")).unwrap();
+        std::fs::remove_file(home.join("keys/validator.guard")).unwrap();
+    }
+
+    /// Waits until a node says this of its signing.
+    pub(crate) async fn wait_for_signing(
+        &self,
+        number: usize,
+        state: SigningState,
+    ) -> SigningStatus {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let answer = self.clients[number].call::<GetInfo>(NoParams {}).await;
+            if let Ok(info) = &answer
+                && info.signing.state == state
+            {
+                return info.signing.clone();
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "node {number} is not {state:?}: {answer:?}\n{}",
+                self.log_tail(number)
+            );
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Waits until the node is caught up and the chain moves.

@@ -3,4 +3,5 @@
 mod harness;
 mod kill_all;
 mod kill_one;
+mod lost_guard;
 mod membership;
