@@ -4,7 +4,7 @@
 //! verification disagrees with plain single verification. Two nodes that disagree on one signature fork the chain,
 //! so both ways follow ZIP-215 here: any point encoding that decompresses, canonical `s`, cofactored equation.
 //! Signing is `ed25519-dalek`, the verdict on one signature `ed25519-zebra`, the equation of a batch our own
-//! ([`verify`]), all on the same curve library.
+//! (`verify`), all on the same curve library.
 
 mod verify;
 
