@@ -1,18 +1,9 @@
 //! The contract of a store, kept by RocksDB.
 
 use crate::harness::RocksHarness;
-use holdfast_store_contract as contract;
+use holdfast_store_contract::contract_tests;
 
-macro_rules! contract_tests {
-    ($($scenario:ident),* $(,)?) => {
-        $(#[test]
-        fn $scenario() {
-            contract::$scenario(&RocksHarness);
-        })*
-    };
-}
-
-contract_tests!(
+contract_tests!(RocksHarness =>
     growth_survives_restarts,
     many_blocks_in_one_step,
     undo_restores_every_step,
@@ -28,10 +19,3 @@ contract_tests!(
     vertices_come_back,
     the_mempool_keeps_its_order,
 );
-
-#[test]
-fn random_walks() {
-    for seed in 0..8 {
-        contract::random_walk(&RocksHarness, seed, 100);
-    }
-}

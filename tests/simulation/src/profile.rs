@@ -4,6 +4,7 @@ use crate::byzantine::Fault;
 use crate::chain::ChainPlan;
 use crate::network::{Distance, Latency, Links};
 use crate::random::Random;
+use crate::run::Report;
 use crate::world::{Clocks, Crashes, Disks, Faults, Membership, Partitions, Plan};
 
 /// A kind of simulation. The seed chooses the rest.
@@ -18,6 +19,8 @@ pub struct Profile {
     pub leader_timeout_ms: u64,
     pub epoch_ms: u64,
     pub faults: Faults,
+    /// What many seeds together reach: a fault that never happens tests nothing.
+    pub reaches: &'static [&'static str],
     /// How long faults last, in ms.
     pub faults_ms: u64,
 }
@@ -60,6 +63,7 @@ const CALM: Profile = Profile {
         twins: None,
         byzantine: &[],
     },
+    reaches: &["commits", "transactions handed on"],
     faults_ms: 10_000,
 };
 
@@ -80,6 +84,7 @@ pub const PROFILES: [Profile; 11] = [
             duplicate_per_mille: 10,
         },
         leader_timeout_ms: 1_000,
+        reaches: &["vertices fetched", "certificates"],
         faults_ms: 20_000,
         ..CALM
     },
@@ -95,6 +100,7 @@ pub const PROFILES: [Profile; 11] = [
             }),
             ..CALM.faults
         },
+        reaches: &["partitions", "one-way cuts", "members asked what they have"],
         faults_ms: 40_000,
         ..CALM
     },
@@ -109,6 +115,15 @@ pub const PROFILES: [Profile; 11] = [
             }),
             ..CALM.faults
         },
+        reaches: &[
+            "crashes of all nodes at once",
+            "crashes before a write",
+            "crashes before a sync",
+            "crashes before the guard",
+            "crashes before sending",
+            "crashes after a block",
+            "ranges synced",
+        ],
         faults_ms: 30_000,
         ..CALM
     },
@@ -124,6 +139,7 @@ pub const PROFILES: [Profile; 11] = [
             }),
             ..CALM.faults
         },
+        reaches: &["clock steps", "vertices parked"],
         faults_ms: 30_000,
         ..CALM
     },
@@ -136,6 +152,11 @@ pub const PROFILES: [Profile; 11] = [
             byzantine: Fault::ALL,
             ..CALM.faults
         },
+        reaches: &[
+            "vertices of Byzantine nodes",
+            "equivocations seen",
+            "invalid vertices refused",
+        ],
         faults_ms: 20_000,
         ..CALM
     },
@@ -162,6 +183,13 @@ pub const PROFILES: [Profile; 11] = [
             }),
             ..CALM.faults
         },
+        reaches: &[
+            "era starts",
+            "early vertices",
+            "validators asked to join",
+            "validators asked to leave",
+            "certificates fetched",
+        ],
         faults_ms: 40_000,
         ..CALM
     },
@@ -176,6 +204,13 @@ pub const PROFILES: [Profile; 11] = [
             }),
             ..CALM.faults
         },
+        reaches: &[
+            "data lost, guard kept",
+            "disks lost with the guard",
+            "disks set back with the guard",
+            "data set back, guard kept",
+            "guards found too old",
+        ],
         faults_ms: 40_000,
         ..CALM
     },
@@ -192,6 +227,7 @@ pub const PROFILES: [Profile; 11] = [
             }),
             ..CALM.faults
         },
+        reaches: &["keys that run twice", "doppelgangers", "partitions"],
         faults_ms: 30_000,
         ..CALM
     },
@@ -207,6 +243,7 @@ pub const PROFILES: [Profile; 11] = [
             byzantine: &[Fault::Silent],
             ..CALM.faults
         },
+        reaches: &["commits", "vertices of Byzantine nodes"],
         faults_ms: 3_000,
         ..CALM
     },
@@ -251,6 +288,13 @@ const CHAOS: Profile = Profile {
         twins: Some((500, 10_000)),
         byzantine: Fault::ALL,
     },
+    reaches: &[
+        "crashes",
+        "partitions",
+        "clock steps",
+        "vertices of Byzantine nodes",
+        "keys that run twice",
+    ],
     faults_ms: 30_000,
     ..CALM
 };
@@ -259,6 +303,17 @@ impl Profile {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         PROFILES.iter().find(|profile| profile.name == name)
+    }
+
+    /// What these runs together have not reached.
+    #[must_use]
+    pub fn unreached(&self, reports: &[Report]) -> Vec<&'static str> {
+        let reached = |what: &str| {
+            let mut counts = reports.iter().map(|report| report.reached.get(what));
+            counts.any(|count| count.is_some_and(|count| *count > 0))
+        };
+        let missed = self.reaches.iter().filter(|what| !reached(what));
+        missed.copied().collect()
     }
 
     /// The faults of a seed: in chaos, some of all. What breaks rules is of one kind, so that it is no more than f.

@@ -24,6 +24,24 @@ use holdfast_types::{
 };
 use std::ops::Range;
 
+/// A test of each scenario with a harness: `contract_tests!(MyHarness => growth_survives_restarts, …);`
+#[macro_export]
+macro_rules! contract_tests {
+    ($harness:expr => $($scenario:ident),* $(,)?) => {
+        $(#[test]
+        fn $scenario() {
+            $crate::$scenario(&$harness);
+        })*
+
+        #[test]
+        fn random_walks() {
+            for seed in 0..8 {
+                $crate::random_walk(&$harness, seed, 100);
+            }
+        }
+    };
+}
+
 /// A store under test.
 pub trait ContractStore: ChainStore {
     /// Applies one step, all of it or nothing.

@@ -153,6 +153,26 @@ impl Bench {
         Arc::new(draft.sign(&CHAIN, &key_pair(author)))
     }
 
+    /// The round after the last one.
+    pub(crate) fn next_round(&self) -> Round {
+        self.previous[0].round.next()
+    }
+
+    /// A vertex under the replica's key that it did not sign, on all vertices of the last round.
+    pub(crate) fn own_vertex(&self, round: Round) -> Arc<VerifiedVertex> {
+        let mut parents = self.previous.clone();
+        parents.sort();
+        let draft = VertexDraft {
+            era: self.context.era,
+            round,
+            author: AuthorityIndex(0),
+            timestamp: TimestampMs(WALL),
+            parents,
+            payload: VertexPayload::default(),
+        };
+        Arc::new(draft.sign(&CHAIN, &key_pair(0)))
+    }
+
     /// One round: the replica proposes, if it does, and its peers do; the outputs of the two steps. The peers' vertices
     /// carry `payloads`, as far as there are any.
     pub(crate) fn round(&mut self, payloads: [VertexPayload; 3]) -> [Output; 2] {

@@ -5,11 +5,8 @@ use holdfast_replica::{
     Fact, Input, LISTEN_ROUNDS, LastVertices, Message, Output, SignGuard, SignGuardRecord,
     SigningState,
 };
-use holdfast_types::test_util::{CHAIN, key_pair};
-use holdfast_types::{
-    AuthorityIndex, Era, Round, Signer, TimestampMs, VertexDraft, VertexPayload, VertexRef,
-};
-use std::sync::Arc;
+use holdfast_types::test_util::key_pair;
+use holdfast_types::{AuthorityIndex, Era, Round, Signer, VertexRef};
 
 const LIMIT_MS: u64 = 2_000;
 
@@ -50,22 +47,6 @@ fn asked(output: &Output) -> Vec<u16> {
         _ => None,
     });
     to.collect()
-}
-
-fn own_vertex(bench: &Bench, round: u64) -> Input {
-    let draft = VertexDraft {
-        era: bench.context.era,
-        round: Round(round),
-        author: AuthorityIndex(0),
-        timestamp: TimestampMs(crate::bench::WALL),
-        parents: {
-            let mut parents = bench.previous.clone();
-            parents.sort();
-            parents
-        },
-        payload: VertexPayload::default(),
-    };
-    Input::Vertices(vec![Arc::new(draft.sign(&CHAIN, &key_pair(0)))])
 }
 
 fn is_doppelganger(output: &Output) -> bool {
@@ -167,14 +148,11 @@ fn a_guard_older_than_what_others_show_is_durable_as_such_and_listens() {
             ..guard()
         });
         bench.rounds(4);
-        let Input::Vertices(lost) = own_vertex(&bench, 5) else {
-            unreachable!("it makes vertices");
-        };
+        let lost = bench.own_vertex(Round(5));
         let output = if by_answer {
-            let reference = lost[0].reference();
-            bench.step(answer(&bench, 1, None, Some(reference)))
+            bench.step(answer(&bench, 1, None, Some(lost.reference())))
         } else {
-            bench.step(Input::Vertices(lost))
+            bench.step(Input::Vertices(vec![lost]))
         };
         let is_news = |fact: &Fact| matches!(fact, Fact::PastUnknown { era, round } if (*era, *round) == (Era(1), Round(5)));
         assert!(output.facts.iter().any(is_news));
@@ -199,7 +177,7 @@ fn who_lives_elsewhere_with_the_same_key_is_heard() {
     }
     bench.rounds(1);
     // M is 3: the other process may have signed round 4 before it died, not round 5.
-    let old = own_vertex(&bench, 5);
+    let old = Input::Vertices(vec![bench.own_vertex(Round(5))]);
     assert!(!is_doppelganger(&bench.tick(1)));
     let output = bench.step(old);
     assert!(is_doppelganger(&output));

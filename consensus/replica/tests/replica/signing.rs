@@ -6,9 +6,7 @@ use holdfast_replica::{
     Fact, Input, Message, Output, Record, SignGuard, SignGuardRecord, SigningState,
 };
 use holdfast_types::Signer;
-use holdfast_types::test_util::{CHAIN, key_pair};
-use holdfast_types::{AuthorityIndex, VertexDraft, VertexPayload};
-use std::sync::Arc;
+use holdfast_types::test_util::key_pair;
 
 fn guard_of(output: &Output) -> Option<&SignGuardRecord> {
     output.persist.iter().find_map(|record| match record {
@@ -114,27 +112,11 @@ fn r2_no_attestation_below_what_the_guard_has_seen() {
     assert_eq!((attested, refused), (vec![5, 6, 7], 1));
 }
 
-fn own_from_outside(bench: &Bench) -> Input {
-    let draft = VertexDraft {
-        era: bench.context.era,
-        round: bench.previous[0].round.next(),
-        author: AuthorityIndex(0),
-        timestamp: holdfast_types::TimestampMs(crate::bench::WALL),
-        parents: {
-            let mut parents = bench.previous.clone();
-            parents.sort();
-            parents
-        },
-        payload: VertexPayload::default(),
-    };
-    Input::Vertices(vec![Arc::new(draft.sign(&CHAIN, &key_pair(0)))])
-}
-
 #[test]
 fn r6_a_foreign_vertex_under_our_key_ends_signing() {
     let mut bench = Bench::new();
     bench.rounds(3);
-    let foreign = own_from_outside(&bench);
+    let foreign = Input::Vertices(vec![bench.own_vertex(bench.next_round())]);
     let output = bench.step(foreign);
     let is_doppelganger = |fact: &Fact| matches!(fact, Fact::Doppelganger { .. });
     assert!(output.facts.iter().any(is_doppelganger));
@@ -154,7 +136,7 @@ fn r6_an_own_vertex_that_the_store_lost_is_ours() {
         attestation: None,
         past_unknown: false,
     });
-    let lost = own_from_outside(&bench);
+    let lost = Input::Vertices(vec![bench.own_vertex(bench.next_round())]);
     let output = bench.step(lost);
     assert_eq!(output.facts, [Fact::Listened]);
     assert_eq!(*bench.replica.signing(), SigningState::Active);

@@ -68,10 +68,68 @@ fn refusal(error: &SubmitError) -> BackendError {
     }
 }
 
-fn reason(error: &BackendError) -> &str {
-    match error {
-        BackendError::TransactionRejected { reason, .. } => reason,
-        BackendError::MempoolFull { .. } => "full",
-        _ => "internal",
+/// The metric label of a refusal: few of them, where the reply names the rule.
+fn reason(error: &BackendError) -> &'static str {
+    let reason = match error {
+        BackendError::TransactionRejected { reason, .. } => reason.as_str(),
+        BackendError::MempoolFull { .. } => return "full",
+        _ => return "other",
+    };
+    match reason {
+        "bad_signature" | "wrong_key" | "unknown_sender" => "bad_signature",
+        "malformed" => "malformed",
+        "nonce_too_low" | "nonce_too_high" | "gap_full" => "nonce",
+        "nonce_taken" => "duplicate",
+        "sender_full" => "full",
+        "expired" => "expired",
+        "fee_above_maximum" => "fee",
+        "insufficient_balance" | "insufficient_stake" => "balance",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_types::{FailureCode, TimestampMs};
+
+    #[test]
+    fn refusals_are_counted_by_their_kind() {
+        let rejects = [
+            (MempoolReject::NonceTaken { nonce: 1 }, "duplicate"),
+            (MempoolReject::Outdated, "full"),
+            (
+                MempoolReject::SenderFull {
+                    transactions: 1,
+                    transactions_max: 1,
+                },
+                "full",
+            ),
+            (
+                MempoolReject::GapFull {
+                    nonce: 2,
+                    expected: 1,
+                },
+                "nonce",
+            ),
+            (
+                MempoolReject::Expired {
+                    expires_at: TimestampMs(1),
+                    block_timestamp: TimestampMs(2),
+                },
+                "expired",
+            ),
+        ];
+        for (reject, label) in rejects {
+            assert_eq!(reason(&refusal(&SubmitError::Refused(reject))), label);
+        }
+        for (code, label) in [
+            (FailureCode::NonceTooLow, "nonce"),
+            (FailureCode::InsufficientBalance, "balance"),
+            (FailureCode::FeeAboveMaximum, "fee"),
+            (FailureCode::UnknownRecipient, "other"),
+        ] {
+            assert_eq!(reason(&refusal(&SubmitError::Failing(code))), label);
+        }
     }
 }

@@ -122,6 +122,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// So many seeds of a profile are enough to reach everything that it is for.
+const SEEDS_THAT_REACH_ALL: usize = 20;
+
 fn run_many(only: Option<&'static Profile>, seeds: &Range<u64>, json: bool) -> ExitCode {
     let started = Instant::now();
     let mut virtual_ms = 0;
@@ -131,12 +134,19 @@ fn run_many(only: Option<&'static Profile>, seeds: &Range<u64>, json: bool) -> E
         .iter()
         .filter(|profile| only.is_none_or(|only| only.name == profile.name));
     for profile in chosen {
+        let mut reports = Vec::new();
         for seed in seeds.clone() {
             let report = run(profile, seed, false);
             virtual_ms += report.virtual_ms;
             count += 1;
             failed += u64::from(report.verdict != Verdict::Pass);
             print(&report, json);
+            reports.push(report);
+        }
+        let unreached = profile.unreached(&reports);
+        if reports.len() >= SEEDS_THAT_REACH_ALL && !unreached.is_empty() {
+            eprintln!("{}: never reached {}", profile.name, unreached.join(", "));
+            failed += 1;
         }
     }
     let wall_ms = started.elapsed().as_millis().max(1);

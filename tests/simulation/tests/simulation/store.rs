@@ -5,7 +5,7 @@ use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
 use holdfast_simulation::disk::{Disk, Loss, Write};
 use holdfast_simulation::random::Random;
-use holdfast_store_contract::{self as contract, ContractStore, Harness};
+use holdfast_store_contract::{ContractStore, Harness, contract_tests};
 use holdfast_types::{
     Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, Round,
     SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex, VertexRef,
@@ -106,17 +106,8 @@ impl ChainStore for SimulatedStore {
     }
 }
 
-macro_rules! contract_tests {
-    ($($scenario:ident),* $(,)?) => {
-        $(#[test]
-        fn $scenario() {
-            contract::$scenario(&SimulatedHarness);
-        })*
-    };
-}
-
-// Not those on pruning, which the double does not do, and on batches that do not fit, which end a simulation.
-contract_tests!(
+// Not those on pruned blocks, which the double keeps, and on batches that it cannot apply, which end a simulation.
+contract_tests!(SimulatedHarness =>
     growth_survives_restarts,
     many_blocks_in_one_step,
     undo_restores_every_step,
@@ -129,10 +120,3 @@ contract_tests!(
     vertices_come_back,
     the_mempool_keeps_its_order,
 );
-
-#[test]
-fn random_walks() {
-    for seed in 0..8 {
-        contract::random_walk(&SimulatedHarness, seed, 100);
-    }
-}
