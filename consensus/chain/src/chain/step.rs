@@ -119,6 +119,8 @@ pub(super) fn executed_transactions(applied: &AppliedBlock) -> Vec<ExecutedTrans
             nonce_consumed: match receipt.status {
                 // A nonce that is too low was used before.
                 ReceiptStatus::Success | ReceiptStatus::Failed(FailureCode::NonceTooLow) => true,
+                // It did nothing, though a later transaction of the block may have used the same nonce.
+                ReceiptStatus::Failed(FailureCode::NonceTooHigh) => false,
                 ReceiptStatus::Failed(_) => nonce_after(&applied.changes, &transaction.body.sender)
                     .is_some_and(|nonce| nonce > transaction.body.nonce),
             },
