@@ -55,7 +55,7 @@ impl Stopwatch {
         self.sent_ms.entry((era, round, author)).or_insert(now_ms);
     }
 
-    /// The leader in this slot was committed by a node, and becomes block `height`.
+    /// The leader in this slot was committed by a node.
     pub(crate) fn committed(
         &mut self,
         era: Era,

@@ -117,15 +117,16 @@ impl Replica {
             return;
         };
         listening.asked_at_ms = Some(now.monotonic_ms);
-        for to in committee.authorities().filter(|to| *to != me) {
-            if listening.floor.is_none() {
-                out.send.push(Message::AskLastVertices {
-                    era,
-                    author: me,
-                    to,
-                });
-            }
+        if listening.floor.is_some() {
+            // Nothing more is to be known; what counts now is who else signs.
+            return;
         }
+        let others = committee.authorities().filter(|to| *to != me);
+        out.send.extend(others.map(|to| Message::AskLastVertices {
+            era,
+            author: me,
+            to,
+        }));
     }
 
     /// When members are to be asked again, in ms.

@@ -6,7 +6,7 @@
 //! 8 (sum(z s) B - sum(z R) - sum(z k A)) = 0.
 //!
 //! This is the equation of ZIP-215 summed up, cofactor included; with 128-bit coefficients that nobody can choose, a
-//! batch with an invalid signature passes with a probability of 2^-128. Half of the work is to decompress the points.
+//! batch with an invalid signature passes with a probability of 2^-128. Decompressing the points is much of the work.
 //! The keys of a chain come again and again, so [`CachingEd25519`] keeps theirs; `ed25519-zebra`, which has the same
 //! equation, does not take decompressed ones.
 
@@ -114,11 +114,11 @@ fn verify_together(
     batch_equation(checks, point) == Some(true)
 }
 
+/// Whether the equation of the batch holds. None if a part of a signature or key is no point or no scalar.
 #[allow(
     clippy::arithmetic_side_effects,
     reason = "scalars are integers modulo a prime: nothing overflows"
 )]
-/// Whether the equation of the batch holds. None if a part of a signature or key is no point or no scalar.
 fn batch_equation(
     checks: &[SignatureCheck],
     point: impl Fn(&PublicKey) -> Option<EdwardsPoint>,

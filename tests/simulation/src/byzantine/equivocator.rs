@@ -1,7 +1,7 @@
 //! Signs two vertices in every slot and shows each to one half of its peers.
 
-use super::{Behaviour, Shown, Situation};
-use holdfast_types::{VerifiedVertex, VertexDraft, VertexPayload};
+use super::{Behaviour, Shown, Situation, sign_again};
+use holdfast_types::VerifiedVertex;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug)]
@@ -9,19 +9,10 @@ pub struct Equivocator;
 
 impl Behaviour for Equivocator {
     fn send(&mut self, situation: Situation<'_>, vertex: &Arc<VerifiedVertex>) -> Vec<Shown> {
-        let header = vertex.header();
-        let twin = VertexDraft {
-            era: header.era,
-            round: header.round,
-            author: header.author,
-            timestamp: header.timestamp.plus(1),
-            parents: vertex.parents().to_vec(),
-            payload: VertexPayload {
-                transactions: Vec::new(),
-                ..vertex.payload().clone()
-            },
-        };
-        let twin = Arc::new(twin.sign(situation.chain, situation.key));
+        let twin = sign_again(&situation, vertex, |draft| {
+            draft.timestamp = draft.timestamp.plus(1);
+            draft.payload.transactions.clear();
+        });
         let (left, right) = situation
             .peers
             .iter()

@@ -28,12 +28,7 @@ impl Behaviour for FutureFlooder {
 }
 
 /// References to vertices of all members in a round, none of which exists.
-pub(super) fn invented(
-    own: AuthorityIndex,
-    round: Round,
-    members: usize,
-    seed: u64,
-) -> Vec<VertexRef> {
+fn invented(own: AuthorityIndex, round: Round, members: usize, seed: u64) -> Vec<VertexRef> {
     let mut parents: Vec<VertexRef> = (0..=members)
         .filter_map(|author| u16::try_from(author).ok())
         .map(|author| {

@@ -1,7 +1,7 @@
 //! Attests other state roots than it has.
 
 use super::{Behaviour, Shown, Situation, sign_again};
-use holdfast_types::{AttestationBody, StateRoot, VerifiedVertex, VertexPayload};
+use holdfast_types::{AttestationBody, StateRoot, VerifiedVertex};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +16,10 @@ impl Behaviour for WrongRoot {
             };
             body.sign(attestation.author, situation.chain, situation.key)
         });
-        let payload = VertexPayload {
-            attestations: attestations.collect(),
-            ..vertex.payload().clone()
-        };
-        let vertex = sign_again(&situation, vertex, |draft| draft.payload = payload);
+        let attestations = attestations.collect();
+        let vertex = sign_again(&situation, vertex, |draft| {
+            draft.payload.attestations = attestations;
+        });
         vec![Shown::to_all(&situation, vertex)]
     }
 }
