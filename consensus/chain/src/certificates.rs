@@ -1,5 +1,6 @@
 //! From attestations to certificates (rule C6).
 
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, Certificate, Committee, Evidence, Height,
     Signature,
@@ -62,7 +63,9 @@ impl CertificateCollector {
         votes.insert(attestation.author, (body, attestation.signature));
         let signatures: Vec<_> = votes
             .iter()
-            .filter(|(_, (voted, _))| *voted == body)
+            .filter(|(_, (voted, _))| {
+                *voted == body || mutant::is_on(Mutant::VotesOfAllBlocksCount)
+            })
             .map(|(author, (_, signature))| (*author, *signature))
             .collect();
         if signatures.len() == self.quorum {

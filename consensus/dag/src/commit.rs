@@ -6,6 +6,7 @@
 
 use crate::leaders::LeaderSchedule;
 use crate::vertices::{Versions, VertexStore};
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -217,7 +218,9 @@ impl Committer {
         };
         let place = (slot.round, slot.authority);
         for (candidate, version) in vertices.slot(slot.round, slot.authority).iter().zip(0..) {
-            if vertices.is_certified_by(reached, place, version, self.quorum) {
+            if vertices.is_certified_by(reached, place, version, self.quorum)
+                && !mutant::is_on(Mutant::AnchorsIgnoreCertificates)
+            {
                 return Decision::Commit(Arc::clone(candidate));
             }
         }

@@ -1,6 +1,7 @@
 //! Leader election (rule D5) and reputation (rule D10).
 
 use holdfast_types::hash::{Hash32, Purpose};
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{AuthorityIndex, CommitRecord, Round};
 
 /// Who leads which round: a deterministic function of the era's seed and of its commits.
@@ -74,10 +75,9 @@ impl LeaderSchedule {
 
     /// Counts a commit; true if the schedule changed for the rounds above its leader.
     pub fn observe(&mut self, commit: &CommitRecord) -> bool {
-        for committed in &commit.vertices {
-            let author = committed.reference.author;
-            if let Some(score) = self.scores.get_mut(author.as_usize()) {
-                *score = score.saturating_add(1);
+        if !mutant::is_on(Mutant::ReputationByArrival) {
+            for committed in &commit.vertices {
+                self.count(committed.reference.author);
             }
         }
         if !commit.index.is_multiple_of(self.window) {
@@ -95,6 +95,13 @@ impl LeaderSchedule {
             self.weights_before = before;
         }
         true
+    }
+
+    /// Counts a vertex of `author`.
+    pub(crate) fn count(&mut self, author: AuthorityIndex) {
+        if let Some(score) = self.scores.get_mut(author.as_usize()) {
+            *score = score.saturating_add(1);
+        }
     }
 
     /// Of the last commits of an era, those that [`Self::observe`] needs to come to the present state again: what is left of

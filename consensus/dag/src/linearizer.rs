@@ -1,6 +1,7 @@
 //! From committed leaders to ordered sub-DAGs (rule D9).
 
 use crate::vertices::VertexStore;
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AuthorityIndex, BlockId, ChainId, CommitDigest, CommitRecord, CommittedVertex, Era, EraContext,
     Round, TimestampMs, VerifiedVertex, VertexRef,
@@ -98,8 +99,16 @@ impl Linearizer {
 
     /// Orders the history of `leader`, which the commit rule has just decided to commit.
     pub fn commit(&mut self, leader: &Arc<VerifiedVertex>, vertices: &VertexStore) -> SubDag {
-        let floor = gc_round(leader.round(), self.gc_depth);
-        let ordered = self.uncommitted_history(leader, vertices, floor);
+        let floor = if mutant::is_on(Mutant::GarbageBoundOfTheMoment) {
+            gc_round(vertices.highest_round(), self.gc_depth)
+        } else {
+            gc_round(leader.round(), self.gc_depth)
+        };
+        let mut ordered = self.uncommitted_history(leader, vertices, floor);
+        if mutant::is_on(Mutant::SortedByRoundOnly) && vertices.highest_round().0 % 2 == 1 {
+            ordered.reverse();
+            ordered.sort_by_key(|vertex| vertex.round());
+        }
         let record = CommitRecord {
             era: self.era,
             index: self.last_index.saturating_add(1),
@@ -117,7 +126,7 @@ impl Linearizer {
         let mut executing = Vec::with_capacity(ordered.len());
         let mut equivocations = Vec::new();
         for (vertex, committed) in ordered.into_iter().zip(&record.vertices) {
-            if self.mark(committed) {
+            if self.mark(committed) || mutant::is_on(Mutant::BothVersionsExecute) {
                 executing.push(vertex);
             } else {
                 equivocations.push(vertex);
@@ -197,6 +206,9 @@ impl Linearizer {
             })
             .collect();
         timestamps.sort_unstable();
+        if mutant::is_on(Mutant::TimestampByMaximum) {
+            timestamps = timestamps.split_off(timestamps.len().saturating_sub(1));
+        }
         timestamps
             .get(timestamps.len() / 2)
             .copied()

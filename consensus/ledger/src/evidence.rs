@@ -12,6 +12,7 @@ use crate::objects::{PunishedSlot, Validator};
 use crate::overlay::Overlay;
 use crate::state::StateStore;
 use crate::validator::store_validator;
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::parameters::SlashingParameters;
 use holdfast_types::{Amount, Era, Event, Evidence, TimestampMs};
 
@@ -23,7 +24,7 @@ pub(crate) fn punish<S: StateStore + ?Sized>(
 ) -> Result<(), LedgerError> {
     for (evidence, offender) in context.input.evidence {
         let key = PunishedSlotKey(evidence.slot_key());
-        if overlay.contains(&key)? {
+        if overlay.contains(&key)? && !mutant::is_on(Mutant::PunishedPerEvidence) {
             continue;
         }
         let Some(validator) = overlay.validator(*offender)? else {
@@ -143,6 +144,9 @@ fn distribute<S: StateStore + ?Sized>(
         .treasury
         .checked_add(kept)
         .ok_or_else(|| overlay.broken("the treasury is below the total supply"))?;
+    if mutant::is_on(Mutant::BurnedIsStillThere) {
+        return Ok(burned);
+    }
     overlay.properties.total_supply = overlay
         .properties
         .total_supply

@@ -11,6 +11,7 @@ use crate::keys::{ReversibleTimestampsKey, SupportsKey};
 use crate::objects::ReversibleTimestamps;
 use crate::overlay::Overlay;
 use crate::state::StateStore;
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{Event, Height};
 
 /// LIB after the block at `head`, where `supports` are the highest supported heights of all members in any order and
@@ -26,6 +27,9 @@ pub fn lib_height(supports: &[Height], quorum: usize, head: Height, previous: He
         .map_or(previous, |position| {
             *heights.select_nth_unstable(position).1
         });
+    if mutant::is_on(Mutant::LibIsHead) {
+        return head;
+    }
     reached.min(head.previous()).max(previous)
 }
 

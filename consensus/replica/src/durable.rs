@@ -6,6 +6,7 @@
 //! more. What the guard does not cover was never sent; a restart raises the guard to it.
 
 use crate::record::{Record, SignGuardRecord};
+use holdfast_types::mutant::{self, Mutant};
 
 /// What records are written to.
 pub trait Durable {
@@ -35,11 +36,15 @@ pub fn make_durable<D: Durable>(records: &[Record], to: &mut D) -> Result<(), D:
         }
     }
     to.check_guard(&guards)?;
+    if mutant::is_on(Mutant::GuardBeforeVertex) && !guards.is_empty() {
+        to.raise_guard(&guards)?;
+    }
     if !others.is_empty() {
         to.write(&others)?;
     }
     // What is signed may speak of blocks that were written, not synced.
-    if !guards.is_empty() || others.iter().any(Record::is_synced) {
+    let is_synced = !mutant::is_on(Mutant::SendBeforeSync);
+    if is_synced && (!guards.is_empty() || others.iter().any(Record::is_synced)) {
         to.sync()?;
     }
     if !guards.is_empty() {

@@ -1,6 +1,7 @@
 //! What the consensus half wants durable before anything is sent.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{AttestationBody, Era, PublicKey, Round, VerifiedTransaction, VerifiedVertex};
 use std::sync::Arc;
 
@@ -38,9 +39,10 @@ pub enum Record {
 impl Record {
     /// True if a batch with this record is synced when it is written, and with it all that was written before.
     #[must_use]
-    pub const fn is_synced(&self) -> bool {
+    pub fn is_synced(&self) -> bool {
         match self {
-            Self::OwnVertex(_) | Self::MempoolInsert(_) => true,
+            Self::MempoolInsert(_) => !mutant::is_on(Mutant::AcknowledgedTooEarly),
+            Self::OwnVertex(_) => true,
             Self::SignGuard(_)
             | Self::PeerVertex(_)
             | Self::PruneVertices { .. }

@@ -5,6 +5,7 @@ use crate::crypto::PublicKey;
 use crate::hash::{Hash32, Purpose};
 use crate::ids::{AuthorityIndex, BlockId, ChainId, Era, Height, TimestampMs};
 use crate::limits::COMMITTEE_MEMBERS_MAX;
+use crate::mutant::{self, Mutant};
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::io;
 
@@ -74,7 +75,11 @@ impl Committee {
     /// q = n − f: what commits, certifies and resumes.
     #[must_use]
     pub fn quorum(&self) -> usize {
-        self.size().saturating_sub(self.max_faulty())
+        let quorum = self.size().saturating_sub(self.max_faulty());
+        if mutant::is_on(Mutant::QuorumOneLess) {
+            return quorum.saturating_sub(1);
+        }
+        quorum
     }
 
     /// 2f + 1: how many references make a vertex "certified" in the sense of the stall detector.

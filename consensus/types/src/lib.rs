@@ -30,6 +30,7 @@ pub mod hash;
 pub mod ids;
 pub mod limits;
 pub mod merkle;
+pub mod mutant;
 pub mod parameters;
 pub mod peer_claim;
 pub mod receipt;

@@ -5,6 +5,7 @@ use crate::store::{AppliedBlock, ChainBatch};
 use holdfast_ledger::keys::{AccountKey, StateKey};
 use holdfast_ledger::objects::StateObject;
 use holdfast_ledger::{Account, StateChanges};
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, Block, BlockId, CommitRecord, EraContext,
     FailureCode, Height, ReceiptStatus, SignedTransaction, TimestampMs, TransactionId,
@@ -120,7 +121,9 @@ pub(super) fn executed_transactions(applied: &AppliedBlock) -> Vec<ExecutedTrans
                 // A nonce that is too low was used before.
                 ReceiptStatus::Success | ReceiptStatus::Failed(FailureCode::NonceTooLow) => true,
                 // It did nothing, though a later transaction of the block may have used the same nonce.
-                ReceiptStatus::Failed(FailureCode::NonceTooHigh) => false,
+                ReceiptStatus::Failed(FailureCode::NonceTooHigh) => {
+                    mutant::is_on(Mutant::NonceTooHighIsUsed)
+                }
                 ReceiptStatus::Failed(_) => nonce_after(&applied.changes, &transaction.body.sender)
                     .is_some_and(|nonce| nonce > transaction.body.nonce),
             },

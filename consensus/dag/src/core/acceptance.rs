@@ -1,6 +1,7 @@
 //! How vertices enter the DAG (rule D1).
 
 use super::{AddOutcome, Added, DagCore, VERSIONS_UNASKED_MAX};
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{Evidence, Round, VerifiedVertex, VertexRef};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -94,6 +95,7 @@ impl DagCore {
         self.vertices.contains(parent)
             || parent.round <= self.gc_round()
             || self.linearizer.is_committed(parent)
+            || mutant::is_on(Mutant::GarbageBoundOffByOne) && parent.round <= self.gc_round().next()
     }
 
     /// Takes in vertices whose parents are settled, and all that waited for them alone; returns them, ancestors first.
@@ -114,6 +116,9 @@ impl DagCore {
             }
             if !vertex.payload().is_empty() {
                 self.last_payload_round = self.last_payload_round.max(Some(reference.round));
+            }
+            if mutant::is_on(Mutant::ReputationByArrival) {
+                self.schedule.count(reference.author);
             }
             self.clock.observe(&self.vertices, reference.round, now_ms);
             ready.extend(self.suspended.resolve(&reference));

@@ -3,6 +3,7 @@
 use super::DagCore;
 use crate::suspended::{FetchRequest, FetchRules};
 use holdfast_types::limits::{FETCH_REFERENCES_MAX, HELD_ROUNDS_MAX};
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{AuthorityIndex, Round};
 
 /// Ask `to` for the vertices of the rounds from `from` on that are not held here.
@@ -36,7 +37,7 @@ impl DagCore {
 
     /// Whom to ask what they have, if it is time (rule D11).
     pub fn asks(&mut self, now_ms: u64) -> Vec<AskRequest> {
-        if self.next_ask_ms() > now_ms {
+        if self.next_ask_ms() > now_ms || mutant::is_on(Mutant::NeverAsksAgain) {
             return Vec::new();
         }
         self.asked_at_ms = now_ms;

@@ -14,6 +14,7 @@ use crate::record::{Record, SignGuardRecord};
 use crate::replica::listening::Listening;
 use holdfast_chain::CertificateCollector;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AttestationBody, Certificate, CommitRecord, EraContext, Height, Round, Signer,
     VerifiedTransaction, VerifiedVertex,
@@ -50,6 +51,9 @@ impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
         let (signer, guard) = match restored.signer {
+            Some((signer, record)) if mutant::is_on(Mutant::GuardReset) => {
+                (Some(signer), Some(SignGuard::empty(record.key)))
+            }
             Some((signer, record)) => (Some(signer), Some(SignGuard::new(record))),
             None => (None, None),
         };
@@ -60,7 +64,8 @@ impl Replica {
             drop(mempool.insert(transaction, account_nonce, Origin::Returning));
         }
         let mut replica = Self {
-            listening: signer.is_some().then(|| Listening::new(now)),
+            listening: (signer.is_some() && !mutant::is_on(Mutant::NoListening))
+                .then(|| Listening::new(now)),
             signing: signer
                 .as_ref()
                 .map_or(SigningState::NoKey, |_| SigningState::Active),
