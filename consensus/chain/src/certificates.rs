@@ -61,6 +61,9 @@ impl CertificateCollector {
             return Collected::Contradiction(Box::new(contradiction(earlier, *attestation)));
         }
         votes.insert(attestation.author, (body, attestation.signature));
+        if votes.len() < self.quorum {
+            return Collected::Counted;
+        }
         let signatures: Vec<_> = votes
             .iter()
             .filter(|(_, (voted, _))| {

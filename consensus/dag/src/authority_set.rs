@@ -1,27 +1,27 @@
 //! A set of authorities of one committee, as bits.
 
 use holdfast_types::AuthorityIndex;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AuthoritySet {
-    words: Vec<u64>,
-}
+use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 
 const WORD_BITS: usize = u64::BITS as usize;
 
-impl AuthoritySet {
-    pub(crate) fn new(committee_size: usize) -> Self {
-        Self {
-            words: vec![0; committee_size.div_ceil(WORD_BITS)],
-        }
-    }
+/// As large for every committee: a cache line, and nothing to allocate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AuthoritySet {
+    words: [u64; COMMITTEE_MEMBERS_MAX.div_ceil(WORD_BITS)],
+}
 
-    /// Adds a member of the committee; others are left out.
-    pub(crate) fn insert(&mut self, authority: AuthorityIndex) {
+impl AuthoritySet {
+    /// Adds an authority; one that no committee can have is left out.
+    /// True if it was not in the set before.
+    pub(crate) fn insert(&mut self, authority: AuthorityIndex) -> bool {
         let (word, bit) = place(authority);
-        if let Some(word) = self.words.get_mut(word) {
-            *word |= bit;
-        }
+        let Some(word) = self.words.get_mut(word) else {
+            return false;
+        };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 
     pub(crate) fn contains(&self, authority: AuthorityIndex) -> bool {
@@ -74,8 +74,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn set_of(size: usize, members: &BTreeSet<u16>) -> AuthoritySet {
-        let mut set = AuthoritySet::new(size);
+    fn set_of(members: &BTreeSet<u16>) -> AuthoritySet {
+        let mut set = AuthoritySet::default();
         for member in members {
             set.insert(AuthorityIndex(*member));
         }
@@ -85,15 +85,10 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_as_a_set(
-            size in 1usize..=512,
             a in prop::collection::btree_set(0u16..512, 0..200),
             b in prop::collection::btree_set(0u16..512, 0..200),
         ) {
-            let within = |set: &BTreeSet<u16>| -> BTreeSet<u16> {
-                set.iter().copied().filter(|m| usize::from(*m) < size).collect()
-            };
-            let (a, b) = (within(&a), within(&b));
-            let (mut first, second) = (set_of(size, &a), set_of(size, &b));
+            let (mut first, second) = (set_of(&a), set_of(&b));
             prop_assert_eq!(first.common(&second), a.intersection(&b).count());
             prop_assert!((0..512).all(|m| first.contains(AuthorityIndex(m)) == a.contains(&m)));
             first.add_all(&second);
@@ -104,8 +99,8 @@ mod tests {
 
     #[test]
     fn strangers_are_left_out() {
-        let mut set = AuthoritySet::new(4);
-        set.insert(AuthorityIndex(64));
+        let mut set = AuthoritySet::default();
+        set.insert(AuthorityIndex(512));
         assert_eq!(set.iter().count(), 0);
     }
 }

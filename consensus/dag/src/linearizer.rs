@@ -1,12 +1,12 @@
 //! From committed leaders to ordered sub-DAGs (rule D9).
 
-use crate::vertices::VertexStore;
+use crate::vertices::{Versions, VertexStore, version_mut};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AuthorityIndex, BlockId, ChainId, CommitDigest, CommitRecord, CommittedVertex, Era, EraContext,
-    Round, TimestampMs, VerifiedVertex, VertexRef,
+    Round, TimestampMs, VerifiedVertex, VertexDigest, VertexRef,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The garbage-collection round after a commit: vertices at or below it that are not committed never will be.
@@ -40,8 +40,46 @@ pub struct Linearizer {
     last_index: u64,
     last_digest: CommitDigest,
     last_leader_round: Round,
-    committed: BTreeMap<VertexRef, TimestampMs>,
-    slots: BTreeSet<(Round, AuthorityIndex)>,
+    committed: BTreeMap<Round, CommittedRound>,
+}
+
+/// What has been committed of one round.
+#[derive(Clone, Debug, Default)]
+struct CommittedRound {
+    /// By author: the first vertex in commit order, side by side, as most questions are about these.
+    first: Vec<Option<(VertexDigest, TimestampMs)>>,
+    /// Further vertices of the same slots.
+    others: BTreeMap<(AuthorityIndex, VertexDigest), TimestampMs>,
+}
+
+impl CommittedRound {
+    fn timestamp(&self, author: AuthorityIndex, digest: &VertexDigest) -> Option<TimestampMs> {
+        let (first, timestamp) = self.first.get(author.as_usize())?.as_ref()?;
+        if first == digest {
+            return Some(*timestamp);
+        }
+        self.others.get(&(author, *digest)).copied()
+    }
+
+    /// True if the vertex is the first of its slot.
+    fn mark(&mut self, vertex: &CommittedVertex) -> bool {
+        let reference = vertex.reference;
+        let author = reference.author.as_usize();
+        if self.first.len() <= author {
+            self.first.resize(author.saturating_add(1), None);
+        }
+        match self.first.get_mut(author) {
+            Some(first) if first.is_none() => {
+                *first = Some((reference.digest, vertex.timestamp));
+                true
+            }
+            _ => {
+                let place = (reference.author, reference.digest);
+                self.others.insert(place, vertex.timestamp);
+                false
+            }
+        }
+    }
 }
 
 impl Linearizer {
@@ -57,7 +95,6 @@ impl Linearizer {
             last_digest: CommitDigest::default(),
             last_leader_round: Round::ZERO,
             committed: BTreeMap::new(),
-            slots: BTreeSet::new(),
         }
     }
 
@@ -73,13 +110,18 @@ impl Linearizer {
     }
 
     fn mark(&mut self, vertex: &CommittedVertex) -> bool {
-        self.committed.insert(vertex.reference, vertex.timestamp);
-        self.slots.insert(vertex.reference.slot())
+        let round = self.committed.entry(vertex.reference.round).or_default();
+        round.mark(vertex)
+    }
+
+    fn timestamp(&self, reference: &VertexRef) -> Option<TimestampMs> {
+        let round = self.committed.get(&reference.round)?;
+        round.timestamp(reference.author, &reference.digest)
     }
 
     #[must_use]
     pub fn is_committed(&self, reference: &VertexRef) -> bool {
-        self.committed.contains_key(reference)
+        self.timestamp(reference).is_some()
     }
 
     #[must_use]
@@ -153,33 +195,33 @@ impl Linearizer {
         vertices: &VertexStore,
         floor: Round,
     ) -> Vec<Arc<VerifiedVertex>> {
-        let mut history: BTreeMap<VertexRef, Arc<VerifiedVertex>> = BTreeMap::new();
+        let mut seen: BTreeMap<Round, Versions> = BTreeMap::new();
+        let mut history = Vec::new();
         let mut open = vec![Arc::clone(leader)];
         while let Some(vertex) = open.pop() {
-            if history
-                .insert(vertex.reference(), Arc::clone(&vertex))
-                .is_some()
-            {
-                continue;
-            }
             for parent in vertex.parents() {
                 // Membership is tested before the vertex is looked up: what is committed may be gone.
-                if parent.round <= floor
-                    || self.committed.contains_key(parent)
-                    || history.contains_key(parent)
-                {
+                if parent.round <= floor || self.is_committed(parent) {
                     continue;
                 }
-                let ancestor = vertices.get(parent);
+                let version = vertices.version(parent);
                 assert!(
-                    ancestor.is_some(),
+                    version.is_some(),
                     "rule D1: accepted vertex {} lacks its ancestor {parent}",
                     vertex.reference()
                 );
-                open.extend(ancestor.cloned());
+                let seen = seen.entry(parent.round).or_default();
+                if version
+                    .and_then(|version| version_mut(seen, version))
+                    .is_some_and(|authors| authors.insert(parent.author))
+                {
+                    open.extend(vertices.get(parent).cloned());
+                }
             }
+            history.push(vertex);
         }
-        history.into_values().collect()
+        history.sort_unstable_by_key(|vertex| vertex.reference());
+        history
     }
 
     /// Median of the timestamps of the leader's parents of the previous round: at least q of them, so it lies between
@@ -195,7 +237,7 @@ impl Linearizer {
             .filter(|parent| parent.round == previous)
             .filter_map(|parent| {
                 let accepted = vertices.get(parent).map(|vertex| vertex.header().timestamp);
-                let known = accepted.or_else(|| self.committed.get(parent).copied());
+                let known = accepted.or_else(|| self.timestamp(parent));
                 // A missing timestamp would give another block time than other nodes compute.
                 assert!(
                     known.is_some(),
@@ -216,13 +258,6 @@ impl Linearizer {
     }
 
     fn collect_garbage(&mut self) {
-        let keep = self.gc_round().next();
-        let first = VertexRef {
-            round: keep,
-            author: AuthorityIndex::ZERO,
-            digest: holdfast_types::VertexDigest::default(),
-        };
-        self.committed = self.committed.split_off(&first);
-        self.slots = self.slots.split_off(&(keep, AuthorityIndex::ZERO));
+        self.committed = self.committed.split_off(&self.gc_round().next());
     }
 }

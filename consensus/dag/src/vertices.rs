@@ -1,11 +1,11 @@
 //! The accepted vertices of an era above the garbage-collection round, by layer.
 //!
-//! With each vertex stand, as sets of authorities, the parents that it names in the round before and the children that
-//! name it in the round after. So the questions of the commit rule cost a few words per vertex, and not a search through
-//! lists of parents for each pair of vertices.
+//! With each vertex stand, as a set of authorities, the parents that it names in the round before. So the questions of the
+//! commit rule cost a few words per vertex, and not a search through lists of parents for each pair of vertices. Who names
+//! a vertex is not kept: it is asked of leaders only.
 
 use crate::authority_set::AuthoritySet;
-use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexRef};
+use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexDigest, VertexRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,40 +13,44 @@ use std::sync::Arc;
 /// version is meant. Without equivocation there is one version.
 pub(crate) type Versions = Vec<AuthoritySet>;
 
-pub(crate) fn add_version(
-    versions: &mut Versions,
-    committee_size: usize,
-    version: usize,
-    author: AuthorityIndex,
-) {
-    while versions.len() <= version {
-        versions.push(AuthoritySet::new(committee_size));
+/// The authorities of a version, to be changed.
+pub(crate) fn version_mut(versions: &mut Versions, version: usize) -> Option<&mut AuthoritySet> {
+    if versions.len() <= version {
+        versions.resize(version.saturating_add(1), AuthoritySet::default());
     }
-    if let Some(authors) = versions.get_mut(version) {
+    versions.get_mut(version)
+}
+
+fn add_version(versions: &mut Versions, version: usize, author: AuthorityIndex) {
+    if let Some(authors) = version_mut(versions, version) {
         authors.insert(author);
     }
 }
 
 /// What stands next to a vertex.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Links {
     /// Authors of the previous round of which it names a vertex, whether that is held here or not.
     named: AuthoritySet,
     /// The vertices of the previous round that it names and that are held here.
     parents: Versions,
-    /// The vertices of the next round that name it.
-    children: Versions,
 }
 
 impl Links {
-    /// How many of the vertices that this one names in the previous round vote for `leader`, two rounds below this one. A
-    /// vertex has one parent per slot, so they are of distinct authors.
-    fn votes(&self, leader: &Self) -> usize {
+    /// True if it names this version of the author's slot in the previous round.
+    fn names(&self, author: AuthorityIndex, version: usize) -> bool {
+        let parents = self.parents.get(version);
+        parents.is_some_and(|parents| parents.contains(author))
+    }
+
+    /// How many of the vertices that this one names in the previous round are among `voters`. A vertex has one parent per
+    /// slot, so they are of distinct authors.
+    fn votes(&self, voters: &Versions) -> usize {
         self.parents
             .iter()
-            .zip(&leader.children)
-            .fold(0, |votes, (parents, children)| {
-                votes.saturating_add(parents.common(children))
+            .zip(voters)
+            .fold(0, |votes, (parents, voters)| {
+                votes.saturating_add(parents.common(voters))
             })
     }
 }
@@ -58,19 +62,34 @@ struct Slot {
     links: Vec<Links>,
 }
 
-impl Slot {
-    fn version(&self, reference: &VertexRef) -> Option<usize> {
-        self.vertices
-            .iter()
-            .position(|vertex| vertex.reference() == *reference)
-    }
-}
-
 #[derive(Clone, Debug)]
 struct Layer {
     slots: Vec<Slot>,
+    /// Of each slot the first vertex, side by side: what most questions are about is found without looking at vertices.
+    first: Vec<Option<VertexDigest>>,
     /// Authorities with at least one vertex.
     authors: usize,
+}
+
+impl Layer {
+    fn new(committee_size: usize) -> Self {
+        Self {
+            slots: vec![Slot::default(); committee_size],
+            first: vec![None; committee_size],
+            authors: 0,
+        }
+    }
+
+    /// Which version of its slot the vertex is; none if it is not held.
+    fn version(&self, vertex: &VertexRef) -> Option<usize> {
+        let author = vertex.author.as_usize();
+        let first = self.first.get(author)?.as_ref()?;
+        if *first == vertex.digest {
+            return Some(0);
+        }
+        let vertices = &self.slots.get(author)?.vertices;
+        vertices.iter().position(|held| held.reference() == *vertex)
+    }
 }
 
 /// Accepted vertices.
@@ -93,60 +112,69 @@ impl VertexStore {
     pub(crate) fn insert(&mut self, vertex: Arc<VerifiedVertex>) {
         let links = self.link(&vertex);
         let size = self.committee_size;
-        let layer = self.layers.entry(vertex.round()).or_insert_with(|| Layer {
-            slots: vec![Slot::default(); size],
-            authors: 0,
-        });
-        let Some(slot) = layer.slots.get_mut(vertex.author().as_usize()) else {
+        let layer = self
+            .layers
+            .entry(vertex.round())
+            .or_insert_with(|| Layer::new(size));
+        let author = vertex.author().as_usize();
+        let Some((slot, first)) = layer.slots.get_mut(author).zip(layer.first.get_mut(author))
+        else {
             return;
         };
-        if slot.vertices.is_empty() {
+        if first.is_none() {
+            *first = Some(vertex.reference().digest);
             layer.authors = layer.authors.saturating_add(1);
         }
         slot.vertices.push(vertex);
         slot.links.push(links);
     }
 
-    /// Links of a vertex that comes next in its slot, known to its parents from now on.
-    fn link(&mut self, vertex: &VerifiedVertex) -> Links {
-        let size = self.committee_size;
-        let version = self.slot(vertex.round(), vertex.author()).len();
-        let mut links = Links {
-            named: AuthoritySet::new(size),
-            parents: Versions::new(),
-            children: Versions::new(),
-        };
+    fn link(&self, vertex: &VerifiedVertex) -> Links {
+        let mut links = Links::default();
         let previous = vertex.round().previous();
-        let mut below = self.layers.get_mut(&previous);
+        let below = self.layers.get(&previous);
         for parent in vertex.parents() {
             if parent.round != previous {
                 continue;
             }
             links.named.insert(parent.author);
-            let slot = below
-                .as_mut()
-                .and_then(|layer| layer.slots.get_mut(parent.author.as_usize()));
-            if let Some(slot) = slot
-                && let Some(parent_version) = slot.version(parent)
-                && let Some(parent_links) = slot.links.get_mut(parent_version)
-            {
-                add_version(&mut links.parents, size, parent_version, parent.author);
-                add_version(&mut parent_links.children, size, version, vertex.author());
+            if let Some(version) = below.and_then(|below| below.version(parent)) {
+                add_version(&mut links.parents, version, parent.author);
             }
         }
         links
     }
 
+    /// Which version of its slot the vertex is; none if it is not held.
+    pub(crate) fn version(&self, vertex: &VertexRef) -> Option<usize> {
+        self.layers.get(&vertex.round)?.version(vertex)
+    }
+
     #[must_use]
     pub fn get(&self, reference: &VertexRef) -> Option<&Arc<VerifiedVertex>> {
-        self.slot(reference.round, reference.author)
-            .iter()
-            .find(|vertex| vertex.reference() == *reference)
+        let version = self.version(reference)?;
+        self.slot(reference.round, reference.author).get(version)
     }
 
     #[must_use]
     pub fn contains(&self, reference: &VertexRef) -> bool {
-        self.get(reference).is_some()
+        self.version(reference).is_some()
+    }
+
+    /// Those of `references` that are not held.
+    pub(crate) fn not_held<'a>(
+        &'a self,
+        references: &'a [VertexRef],
+    ) -> impl Iterator<Item = &'a VertexRef> {
+        // Nearly all parents of a vertex are of one round.
+        let mut looked_up: (Round, Option<&Layer>) = (Round::ZERO, self.layers.get(&Round::ZERO));
+        references.iter().filter(move |reference| {
+            if looked_up.0 != reference.round {
+                looked_up = (reference.round, self.layers.get(&reference.round));
+            }
+            let layer = looked_up.1;
+            layer.is_none_or(|layer| layer.version(reference).is_none())
+        })
     }
 
     /// Vertices of one slot in order of acceptance.
@@ -214,19 +242,33 @@ impl VertexStore {
         self.layers.is_empty()
     }
 
+    /// The vertices of the next round that name the slot's vertex `version`.
+    fn children(&self, (round, author): (Round, AuthorityIndex), version: usize) -> Versions {
+        let mut children = Versions::new();
+        for (slot, child) in self.slots(round.next()).zip((0..).map(AuthorityIndex)) {
+            for (links, child_version) in slot.links.iter().zip(0..) {
+                if links.names(author, version) {
+                    add_version(&mut children, child_version, child);
+                }
+            }
+        }
+        children
+    }
+
     /// Authors with a vertex two rounds above the slot that certifies the slot's vertex `version`: it names `quorum` votes
     /// for it (rule D6).
     pub(crate) fn certifiers(
         &self,
-        (round, author): (Round, AuthorityIndex),
+        slot: (Round, AuthorityIndex),
         version: usize,
         quorum: usize,
     ) -> usize {
-        let Some(leader) = self.links(round, author, version) else {
-            return 0;
-        };
-        self.slots(round.plus(2))
-            .filter(|slot| slot.links.iter().any(|links| links.votes(leader) >= quorum))
+        let voters = self.children(slot, version);
+        self.slots(slot.0.plus(2))
+            .filter(|slot| {
+                let mut links = slot.links.iter();
+                links.any(|links| links.votes(&voters) >= quorum)
+            })
             .count()
     }
 
@@ -234,18 +276,16 @@ impl VertexStore {
     pub(crate) fn is_certified_by(
         &self,
         vertices: &Versions,
-        (round, author): (Round, AuthorityIndex),
+        slot: (Round, AuthorityIndex),
         version: usize,
         quorum: usize,
     ) -> bool {
-        let Some(leader) = self.links(round, author, version) else {
-            return false;
-        };
-        let certify_round = round.plus(2);
+        let voters = self.children(slot, version);
+        let certify_round = slot.0.plus(2);
         vertices.iter().zip(0..).any(|(authors, version)| {
             authors.iter().any(|author| {
                 self.links(certify_round, author, version)
-                    .is_some_and(|links| links.votes(leader) >= quorum)
+                    .is_some_and(|links| links.votes(&voters) >= quorum)
             })
         })
     }
@@ -259,12 +299,12 @@ impl VertexStore {
 
     /// How many authors of the next round name the vertex.
     pub(crate) fn supporters(&self, vertex: &VertexRef) -> usize {
-        let mut supporters = AuthoritySet::new(self.committee_size);
-        let slot = self.slot(vertex.round, vertex.author);
-        let version = slot.iter().position(|v| v.reference() == *vertex);
-        let links = version.and_then(|version| self.links(vertex.round, vertex.author, version));
-        for children in links.into_iter().flat_map(|links| &links.children) {
-            supporters.add_all(children);
+        let Some(version) = self.version(vertex) else {
+            return 0;
+        };
+        let mut supporters = AuthoritySet::default();
+        for children in self.children((vertex.round, vertex.author), version) {
+            supporters.add_all(&children);
         }
         supporters.iter().count()
     }
@@ -286,10 +326,7 @@ impl VertexStore {
                 if previous >= lowest {
                     let below = open.entry(previous).or_default();
                     for (parents, version) in links.parents.iter().zip(0..) {
-                        while below.len() <= version {
-                            below.push(AuthoritySet::new(self.committee_size));
-                        }
-                        if let Some(authors) = below.get_mut(version) {
+                        if let Some(authors) = version_mut(below, version) {
                             authors.add_all(parents);
                         }
                     }
@@ -305,19 +342,20 @@ impl VertexStore {
     }
 
     fn open_straggler(&self, parent: &VertexRef, open: &mut BTreeMap<Round, Versions>) {
-        let slot = self.slot(parent.round, parent.author);
-        if let Some(version) = slot.iter().position(|vertex| vertex.reference() == *parent) {
-            let versions = open.entry(parent.round).or_default();
-            add_version(versions, self.committee_size, version, parent.author);
+        if let Some(version) = self.version(parent) {
+            add_version(
+                open.entry(parent.round).or_default(),
+                version,
+                parent.author,
+            );
         }
     }
 
     /// The vertex as a set of vertices of its round; empty if it is not held.
     pub(crate) fn only(&self, vertex: &VertexRef) -> Versions {
-        let slot = self.slot(vertex.round, vertex.author);
         let mut versions = Versions::new();
-        if let Some(version) = slot.iter().position(|v| v.reference() == *vertex) {
-            add_version(&mut versions, self.committee_size, version, vertex.author);
+        if let Some(version) = self.version(vertex) {
+            add_version(&mut versions, version, vertex.author);
         }
         versions
     }

@@ -43,9 +43,9 @@ impl DagCore {
     }
 
     fn accept_or_suspend(&mut self, vertex: Arc<VerifiedVertex>, now_ms: u64) -> Added {
-        let missing: BTreeSet<VertexRef> = vertex
-            .parents()
-            .iter()
+        let missing: BTreeSet<VertexRef> = self
+            .vertices
+            .not_held(vertex.parents())
             .filter(|parent| !self.is_settled(parent))
             .copied()
             .collect();
@@ -91,9 +91,8 @@ impl DagCore {
 
     /// True if a parent reference needs nothing any more (rule D1).
     pub(super) fn is_settled(&self, parent: &VertexRef) -> bool {
-        // What is held is found fastest, and mostly it is.
-        self.vertices.contains(parent)
-            || parent.round <= self.gc_round()
+        parent.round <= self.gc_round()
+            || self.vertices.contains(parent)
             || self.linearizer.is_committed(parent)
             || mutant::is_on(Mutant::GarbageBoundOffByOne) && parent.round <= self.gc_round().next()
     }
