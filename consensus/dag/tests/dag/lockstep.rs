@@ -1,0 +1,293 @@
+//! Cores in lock-step, of which several may run with one key (Twins: Bano et al., arXiv 2004.10617): in each step every
+//! process proposes if its core allows it, and what it signs reaches its group of this step. A process is the honest core
+//! and knows nothing of its twin, so that twins equivocate in every way that lost and late messages can bring about.
+
+use crate::harness::{core_of, unsigned};
+use holdfast_dag::{AddOutcome, DagConfig, DagCore, Pace, SubDag};
+use holdfast_types::test_util::era_context;
+use holdfast_types::{
+    AuthorityIndex, CommitDigest, EraContext, Evidence, Round, TimestampMs, VerifiedVertex,
+    VertexPayload, VertexRef,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+type Slot = (Round, AuthorityIndex);
+
+/// What the processes of a group tell each other in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// What they sign in the step, and of its history what the receiver has to fetch.
+    New,
+    /// All that they hold, as if asked (rule D11).
+    All,
+}
+
+/// Longer than any pause of the configuration: in each step, time holds nobody back.
+const STEP_MS: u64 = 10_000;
+
+#[derive(Clone)]
+struct Process {
+    authority: AuthorityIndex,
+    core: DagCore,
+    /// Accepted vertices, those that garbage collection has passed too: what it can tell others.
+    stored: BTreeMap<VertexRef, Arc<VerifiedVertex>>,
+    commits: Vec<CommitDigest>,
+    /// By slot of a twin, the first vertex that its core did not refuse as too old.
+    taken: BTreeMap<Slot, VertexRef>,
+    /// Slots of which it was offered two vertices, neither of them too old.
+    doubled: BTreeSet<Slot>,
+    /// Slots whose equivocation its core has reported.
+    reported: BTreeSet<Slot>,
+}
+
+/// What happened in a run, or in all runs together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) runs: usize,
+    /// Slots of which an honest process saw two vertices.
+    pub(crate) doubled: usize,
+    /// Of these, with a leader of a scripted round.
+    pub(crate) doubled_leaders: usize,
+    /// Vertices of twins that came to an honest process below its garbage-collection round, where it had another.
+    pub(crate) doubled_too_late: usize,
+    /// Second vertices of a slot that were ordered, and do not execute.
+    pub(crate) ordered_twice: usize,
+    /// Runs in which somebody had committed before the network healed.
+    pub(crate) committed_early: usize,
+    /// Of these, with honest processes that had committed less than others.
+    pub(crate) uneven: usize,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.doubled += other.doubled;
+        self.doubled_leaders += other.doubled_leaders;
+        self.doubled_too_late += other.doubled_too_late;
+        self.ordered_twice += other.ordered_twice;
+        self.committed_early += other.committed_early;
+        self.uneven += other.uneven;
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Lockstep {
+    context: Arc<EraContext>,
+    processes: Vec<Process>,
+    /// Authorities that run twice.
+    twins: Vec<AuthorityIndex>,
+    /// All that was ever signed, ancestors first.
+    signed: Vec<Arc<VerifiedVertex>>,
+    now_ms: u64,
+    tally: Tally,
+}
+
+impl Lockstep {
+    /// One process for each of `size` validators, and behind them one more for each of `twins`.
+    pub(crate) fn new(size: u16, twins: &[AuthorityIndex], config: &DagConfig) -> Self {
+        let context = Arc::new(era_context(size));
+        let authorities = context.committee.authorities().chain(twins.iter().copied());
+        let processes = authorities
+            .map(|authority| Process {
+                authority,
+                core: core_of(&context, config, Some(authority)),
+                stored: BTreeMap::new(),
+                commits: Vec::new(),
+                taken: BTreeMap::new(),
+                doubled: BTreeSet::new(),
+                reported: BTreeSet::new(),
+            })
+            .collect();
+        Self {
+            context,
+            processes,
+            twins: twins.to_vec(),
+            signed: Vec::new(),
+            now_ms: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Everybody proposes who may; then all hear of it who are in one group. `groups` has one entry per process.
+    pub(crate) fn step(&mut self, groups: &[usize], telling: Telling) {
+        self.now_ms += STEP_MS;
+        let proposed: Vec<Option<Arc<VerifiedVertex>>> =
+            (0..self.len()).map(|at| self.propose(at)).collect();
+        for to in 0..self.len() {
+            // Each hears the others in an order of its own, so that it need not see the same twin first.
+            for distance in 1..self.len() {
+                let from = (to + distance) % self.len();
+                if groups[from] != groups[to] {
+                    continue;
+                }
+                match (telling, &proposed[from]) {
+                    (Telling::New, Some(vertex)) => self.tell_history(from, to, vertex),
+                    (Telling::New, None) => {}
+                    (Telling::All, _) => self.tell_all(from, to),
+                }
+            }
+        }
+        for at in 0..self.len() {
+            self.commit(at);
+        }
+    }
+
+    fn propose(&mut self, at: usize) -> Option<Arc<VerifiedVertex>> {
+        let process = &mut self.processes[at];
+        let Pace::Propose(plan) = process.core.pace(self.now_ms, true) else {
+            return None;
+        };
+        // No two processes sign the same vertex.
+        let time = self.context.anchor_timestamp.0 + self.now_ms + at as u64;
+        let vertex = unsigned(
+            &self.context,
+            (plan.round, process.authority),
+            plan.parents,
+            TimestampMs(time),
+            VertexPayload::default(),
+        );
+        self.signed.push(Arc::clone(&vertex));
+        self.offer(at, &vertex);
+        let process = &mut self.processes[at];
+        assert!(process.stored.contains_key(&vertex.reference()));
+        process.core.proposed(&vertex, self.now_ms);
+        Some(vertex)
+    }
+
+    /// The vertex first, then backwards what it stands on: as the receiver fetches it.
+    fn tell_history(&mut self, from: usize, to: usize, vertex: &Arc<VerifiedVertex>) {
+        let (teller, listener) = (&self.processes[from].stored, &self.processes[to].stored);
+        let mut unknown = BTreeMap::new();
+        let mut open = vec![vertex];
+        while let Some(vertex) = open.pop() {
+            if listener.contains_key(&vertex.reference()) {
+                continue;
+            }
+            if unknown
+                .insert(vertex.reference(), Arc::clone(vertex))
+                .is_none()
+            {
+                open.extend(vertex.parents().iter().filter_map(|p| teller.get(p)));
+            }
+        }
+        for vertex in unknown.values().rev() {
+            self.offer(to, vertex);
+        }
+    }
+
+    fn tell_all(&mut self, from: usize, to: usize) {
+        let (teller, listener) = (&self.processes[from].stored, &self.processes[to].stored);
+        let unknown: Vec<Arc<VerifiedVertex>> = teller
+            .iter()
+            .filter(|(reference, _)| !listener.contains_key(reference))
+            .map(|(_, vertex)| Arc::clone(vertex))
+            .collect();
+        for vertex in &unknown {
+            self.offer(to, vertex);
+        }
+    }
+
+    fn offer(&mut self, to: usize, vertex: &Arc<VerifiedVertex>) {
+        let process = &mut self.processes[to];
+        let added = process.core.add(Arc::clone(vertex), self.now_ms);
+        let reference = vertex.reference();
+        if self.twins.contains(&reference.author) {
+            let is_double = |first: &VertexRef| *first != reference;
+            let slot = reference.slot();
+            if added.outcome == AddOutcome::TooOld {
+                let is_late = process.taken.get(&slot).is_some_and(is_double);
+                let is_honest = !self.twins.contains(&process.authority);
+                self.tally.doubled_too_late += usize::from(is_late && is_honest);
+            } else if is_double(process.taken.entry(slot).or_insert(reference)) {
+                process.doubled.insert(slot);
+            }
+        }
+        for accepted in added.accepted {
+            process.stored.insert(accepted.reference(), accepted);
+        }
+        for evidence in added.evidence {
+            let Evidence::Equivocation { first, second } = evidence else {
+                panic!("no equivocation: {evidence:?}");
+            };
+            assert_ne!(first, second);
+            let slot = (first.header.round, first.header.author);
+            assert_eq!(slot, (second.header.round, second.header.author));
+            assert!(process.reported.insert(slot), "{slot:?} is reported once");
+        }
+    }
+
+    fn commit(&mut self, at: usize) {
+        let process = &mut self.processes[at];
+        let (sub_dags, freed) = process.core.try_commit(self.now_ms);
+        let freed = freed.into_iter().map(|v| (v.reference(), v));
+        process.stored.extend(freed);
+        process.commits.extend(sub_dags.iter().map(|s| s.digest));
+        let doubled = |sub_dag: &SubDag| sub_dag.equivocations.len();
+        self.tally.ordered_twice += sub_dags.iter().map(doubled).fold(0, |a, b| a + b);
+    }
+
+    /// The network is whole again: everybody hears of everything, then everybody takes part for `rounds` more. Checks that
+    /// the honest have committed one sequence and go on (O1, O6), and have reported the twins and nobody else (O14).
+    pub(crate) fn heal(mut self, rounds: usize) -> Tally {
+        let scripted = self.signed.iter().map(|vertex| vertex.round()).max();
+        self.count_early_commits();
+        let signed = self.signed.clone();
+        for to in 0..self.len() {
+            if to.is_multiple_of(2) {
+                signed.iter().for_each(|vertex| self.offer(to, vertex));
+            } else {
+                signed.iter().rev().for_each(|v| self.offer(to, v));
+            }
+            self.commit(to);
+        }
+        let whole = vec![0; self.len()];
+        for _ in 0..rounds {
+            self.step(&whole, Telling::New);
+        }
+        self.check(scripted.unwrap_or_default());
+        self.tally.runs = 1;
+        self.tally
+    }
+
+    fn honest(&self) -> impl Iterator<Item = &Process> {
+        let is_honest = |process: &&Process| !self.twins.contains(&process.authority);
+        self.processes.iter().filter(is_honest)
+    }
+
+    fn count_early_commits(&mut self) {
+        let commits = || self.honest().map(|process| process.commits.len());
+        let (least, most) = (commits().min(), commits().max());
+        self.tally.committed_early = usize::from(most > Some(0));
+        self.tally.uneven = usize::from(most > least);
+    }
+
+    fn check(&mut self, scripted: Round) {
+        let longest = self.honest().max_by_key(|process| process.commits.len());
+        let longest = longest.expect("most are honest").commits.clone();
+        let (mut doubled, mut doubled_leaders) = (0, 0);
+        for process in self.honest() {
+            let Process { core, commits, .. } = process;
+            let authority = process.authority;
+            assert!(longest.starts_with(commits), "{authority} is divided");
+            assert!(
+                core.last_leader_round() > scripted,
+                "{authority} goes on behind {scripted}: {}",
+                core.last_leader_round()
+            );
+            assert_eq!(core.waiting(), (0, 0), "{authority} has all");
+            assert_eq!(process.reported, process.doubled, "of {authority}");
+            doubled += process.doubled.len();
+            let leads = |slot: &&Slot| {
+                slot.0 <= scripted && core.schedule().leaders(slot.0).contains(&slot.1)
+            };
+            doubled_leaders += process.doubled.iter().filter(leads).count();
+        }
+        self.tally.doubled += doubled;
+        self.tally.doubled_leaders += doubled_leaders;
+    }
+}
