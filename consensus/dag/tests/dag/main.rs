@@ -16,3 +16,4 @@ mod random_dag;
 mod restore;
 mod scenarios;
 mod twins;
+mod twins_sampled;
