@@ -1,4 +1,5 @@
-//! Measures a long life of one DAG core of four validators: `long_run [rounds] [undecided rounds]`.
+//! Measures a long life of one DAG core of four validators:
+//! `long_run [rounds] [undecided rounds] [partly undecided rounds]`.
 //!
 //! First a DAG in which every leader is committed: the rounds per second, and the resident memory of the process, which
 //! is to stay what it is. Then DAGs in which nothing can be committed for many rounds, as one slot at the bottom of them
@@ -217,5 +218,5 @@ fn argument(position: usize, default: u64) -> u64 {
 fn main() {
     committed_rounds(argument(1, 1_000_000));
     undecided_rounds(argument(2, 100_000), 1);
-    undecided_rounds(argument(2, 100_000), 3);
+    undecided_rounds(argument(3, 10_000), 3);
 }
