@@ -177,7 +177,7 @@ fn undecided_rounds(rounds: u64, split_each: u64) {
         let mut times: Vec<f64> = Vec::new();
         for _ in 0..part {
             let start = Instant::now();
-            run.advance(if run.round.0 % split_each == 0 {
+            run.advance(if run.round.0.is_multiple_of(split_each) {
                 Treatment::Split
             } else {
                 Treatment::LeftOut

@@ -108,11 +108,7 @@ impl Contents {
         let references = dag.vertices.iter().map(|vertex| vertex.reference());
         Self {
             skipped: kinds.direct_skips + kinds.indirect_skips,
-            weak_links: dag
-                .vertices
-                .iter()
-                .map(|v| weak_links(v))
-                .fold(0, |a, b| a + b),
+            weak_links: dag.vertices.iter().flat_map(|v| weak_links(v)).count(),
             equivocations: dag.vertices.windows(2).filter(is_one_slot).count(),
             dropped: references.filter(is_dropped).count(),
             commits: commits.len(),
@@ -129,11 +125,10 @@ impl Contents {
 }
 
 /// Parents of others than the author, older than the round before.
-fn weak_links(vertex: &VerifiedVertex) -> usize {
-    let is_weak = |parent: &&VertexRef| {
+fn weak_links(vertex: &VerifiedVertex) -> impl Iterator<Item = &VertexRef> {
+    vertex.parents().iter().filter(|parent| {
         parent.author != vertex.author() && parent.round < vertex.round().previous()
-    };
-    vertex.parents().iter().filter(is_weak).count()
+    })
 }
 
 const ORDERS: usize = 1_000;

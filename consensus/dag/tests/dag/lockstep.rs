@@ -3,7 +3,7 @@
 //! and knows nothing of its twin, so that twins equivocate in every way that lost and late messages can bring about.
 
 use crate::harness::{core_of, unsigned};
-use holdfast_dag::{AddOutcome, DagConfig, DagCore, Pace, SubDag};
+use holdfast_dag::{AddOutcome, DagConfig, DagCore, Pace};
 use holdfast_types::hash::Hash32;
 use holdfast_types::test_util::era_context;
 use holdfast_types::{
@@ -259,8 +259,8 @@ impl Lockstep {
         let (sub_dags, freed) = process.core.try_commit(self.now_ms);
         process.store(freed);
         process.commits.extend(sub_dags.iter().map(|s| s.digest));
-        let doubled = |sub_dag: &SubDag| sub_dag.equivocations.len();
-        self.tally.ordered_twice += sub_dags.iter().map(doubled).fold(0, |a, b| a + b);
+        let ordered_twice = sub_dags.iter().flat_map(|s| &s.equivocations);
+        self.tally.ordered_twice += ordered_twice.count();
     }
 
     /// The network is whole again: everybody hears of everything, then everybody takes part until the honest have
@@ -270,14 +270,14 @@ impl Lockstep {
         let scripted = self.signed.iter().map(|vertex| vertex.round()).max();
         let scripted = scripted.unwrap_or_default();
         self.count_differences();
-        let signed = self.signed.clone();
+        let mut signed = self.signed.clone();
         for to in 0..self.len() {
-            if to.is_multiple_of(2) {
-                signed.iter().for_each(|vertex| self.offer(to, vertex));
-            } else {
-                signed.iter().rev().for_each(|v| self.offer(to, v));
+            for vertex in &signed {
+                self.offer(to, vertex);
             }
             self.commit(to);
+            // The next one hears of the last first.
+            signed.reverse();
         }
         let whole = vec![0; self.len()];
         while self

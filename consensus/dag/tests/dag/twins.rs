@@ -65,17 +65,22 @@ impl Scripts {
         if let Some(tally) = self.known.get(&state) {
             return *tally;
         }
-        let mut tally = Tally::default();
-        if rounds == 0 {
-            tally = world.heal();
+        let tally = if rounds == 0 {
+            world.heal()
         } else {
-            for at in 0..self.partitions.len() {
-                let mut next = world.clone();
-                next.step(&self.partitions[at], self.telling);
-                tally.add(&self.run(next, rounds - 1));
-            }
-        }
+            self.go_on(&world, rounds)
+        };
         self.known.insert(state, tally);
+        tally
+    }
+
+    fn go_on(&mut self, world: &Lockstep, rounds: usize) -> Tally {
+        let mut tally = Tally::default();
+        for at in 0..self.partitions.len() {
+            let mut next = world.clone();
+            next.step(&self.partitions[at], self.telling);
+            tally.add(&self.run(next, rounds - 1));
+        }
         tally
     }
 }
