@@ -31,7 +31,15 @@ pub(crate) fn config(leaders_per_round: u16) -> DagConfig {
 }
 
 pub(crate) fn core(context: &Arc<EraContext>, config: &DagConfig) -> DagCore {
-    DagCore::new(CHAIN, Arc::clone(context), config.clone(), None, 0)
+    core_of(context, config, None)
+}
+
+pub(crate) fn core_of(
+    context: &Arc<EraContext>,
+    config: &DagConfig,
+    me: Option<AuthorityIndex>,
+) -> DagCore {
+    DagCore::new(CHAIN, Arc::clone(context), config.clone(), me, 0)
 }
 
 /// Signs nothing: the core never looks at a signature.

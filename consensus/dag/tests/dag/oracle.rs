@@ -106,6 +106,13 @@ impl Oracle {
         statuses
     }
 
+    /// True if the last slot of the first schedule before an undecided one is skipped.
+    pub(crate) fn ends_in_skip(&self) -> bool {
+        let statuses = self.statuses(&[]);
+        let decided = statuses.values().take_while(|s| **s != Status::Undecided);
+        decided.last() == Some(&Status::Skip)
+    }
+
     /// How the slots of the first schedule are decided, for a tally of what a set of DAGs reaches.
     pub(crate) fn decision_kinds(&self) -> Reached {
         let mut reached = Reached::default();
