@@ -2,7 +2,8 @@
 //!
 //! A function of the DAG and the cursor, whoever asks and however often. What it keeps between two questions is only what
 //! the same DAG would give again: direct decisions never change, so each is made once, and where none is new there is
-//! nothing to decide. A DAG in which thousands of rounds wait for a leader then costs no more per vertex than any other.
+//! nothing to decide. A DAG in which thousands of rounds wait for a leader then costs no more per vertex than any other; one
+//! in which some of them are committed and the first is not decided costs a walk over all for each new decision.
 
 use crate::leaders::LeaderSchedule;
 use crate::vertices::{Versions, VertexStore};
@@ -48,6 +49,8 @@ pub struct Committer {
     direct: BTreeMap<Round, Vec<Decided>>,
     /// A slot may have a decision that the last question did not find.
     is_fresh: bool,
+    /// No leader above this round is committed directly, so none is an anchor. None: not known.
+    highest_commit: Option<Round>,
 }
 
 impl Committer {
@@ -57,6 +60,7 @@ impl Committer {
             quorum,
             direct: BTreeMap::new(),
             is_fresh: true,
+            highest_commit: None,
         }
     }
 
@@ -74,6 +78,7 @@ impl Committer {
     pub fn schedule_changed(&mut self) {
         self.direct.clear();
         self.is_fresh = true;
+        self.highest_commit = None;
     }
 
     /// Decided slots after `cursor`, in order: the next ones if there are any, though perhaps not all. To be called again
@@ -85,7 +90,8 @@ impl Committer {
         schedule: &LeaderSchedule,
         cursor: Option<(Round, usize)>,
     ) -> Vec<Decided> {
-        if !self.is_fresh {
+        if !self.is_fresh || self.is_stuck(vertices, schedule, cursor) {
+            self.is_fresh = false;
             return Vec::new();
         }
         let mut slots = self.window(vertices, schedule, cursor);
@@ -97,6 +103,30 @@ impl Committer {
         slots.truncate(decided);
         self.is_fresh = !slots.is_empty();
         slots
+    }
+
+    /// True if the first slot after `cursor` has no decision and no anchor can have made one: then what lies behind it
+    /// does not matter yet, however much that is.
+    fn is_stuck(
+        &mut self,
+        vertices: &VertexStore,
+        schedule: &LeaderSchedule,
+        cursor: Option<(Round, usize)>,
+    ) -> bool {
+        let round = cursor.map_or(Round(1), |(round, _)| round);
+        for round in [round, round.next()] {
+            if !self.direct.contains_key(&round) {
+                self.decide_round(vertices, schedule, round);
+            }
+        }
+        let mut slots = self.direct.range(round..=round.next()).flat_map(|s| s.1);
+        slots
+            .find(|(slot, _)| cursor.is_none_or(|last| (slot.round, slot.position) > last))
+            .is_some_and(|(slot, decision)| {
+                let lowest_anchor = slot.round.plus(WAVE_LENGTH);
+                let highest_anchor = self.highest_commit;
+                !decision.is_made() && highest_anchor.is_some_and(|highest| highest < lowest_anchor)
+            })
     }
 
     /// The slots after `cursor` with their direct decisions: up to where no slot of the window can need one beyond it, or
@@ -133,10 +163,17 @@ impl Committer {
             };
             // Undecided slots lie a wave below, so their anchors are at or below the leader that is committed here.
             if decided_rounds >= WAVE_LENGTH && one_committed {
-                break;
+                return window;
             }
             round = round.next();
         }
+        // All that could have a decision was looked at.
+        let committed = window
+            .iter()
+            .rev()
+            .find(|(_, decision)| matches!(decision, Decision::Commit(_)));
+        let highest = committed.map_or(Round::ZERO, |(slot, _)| slot.round);
+        self.highest_commit = self.highest_commit.max(Some(highest));
         window
     }
 
@@ -155,6 +192,9 @@ impl Committer {
             if !decision.is_made() {
                 *decision = decide_directly(vertices, self.quorum, *slot);
                 self.is_fresh |= decision.is_made();
+                if matches!(decision, Decision::Commit(_)) {
+                    self.highest_commit = self.highest_commit.map(|highest| highest.max(round));
+                }
             }
         }
     }
