@@ -54,7 +54,10 @@ const WORST: Links = Links {
     loss_per_mille: 300,
     duplicate_per_mille: 500,
     corrupt_per_mille: 20,
-    slow_uplinks: Some(Bandwidth::MEGABIT),
+    // What a simulation sends is little: this much is often too little for it.
+    slow_uplinks: Some(Bandwidth {
+        bytes_per_s: 15_000,
+    }),
     ..ROUGH
 };
 
@@ -155,6 +158,7 @@ pub const PROFILES: [Profile; 12] = [
             "corrupted vertices verified",
             "corrupted answers verified",
             "messages that waited for bandwidth",
+            "messages dropped at slow uplinks",
             "links flapped",
             "vertices fetched",
         ],
@@ -421,7 +425,10 @@ impl Profile {
             loss_per_mille: random.between((0, most.loss_per_mille)),
             duplicate_per_mille: random.between((0, most.duplicate_per_mille)),
             corrupt_per_mille: random.between((0, most.corrupt_per_mille)),
-            slow_uplinks: most.slow_uplinks.filter(|_| random.chance(500)),
+            slow_uplinks: most
+                .slow_uplinks
+                .filter(|_| random.chance(500))
+                .map(|slowest| *random.pick(&[Bandwidth::MEGABIT, slowest])),
         }
     }
 

@@ -23,10 +23,9 @@ impl Topology {
                 [one, other].contains(bridge) || groups[one] == groups[other]
             }
             Self::Ring(order) => {
-                let place = |node| order.iter().position(|in_order| *in_order == node);
-                place(one).zip(place(other)).is_some_and(|(one, other)| {
-                    one.abs_diff(other) <= 1 || one.abs_diff(other) == order.len() - 1
-                })
+                let mut neighbours = order.iter().zip(order.iter().cycle().skip(1));
+                one == other
+                    || neighbours.any(|(a, b)| [(*a, *b), (*b, *a)].contains(&(one, other)))
             }
         }
     }

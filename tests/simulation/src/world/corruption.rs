@@ -115,15 +115,15 @@ impl World {
         self.count("corrupted answers verified");
         let outcome = match (&changed, sent) {
             (Response::Vertices(changed), Response::Vertices(sent)) => {
-                self.on_corrupted_vertices(node, changed, sent)
+                self.judge_vertices(node, changed, sent)
             }
             (Response::LastVertices(changed), Response::LastVertices(sent)) => {
-                self.on_corrupted_last_vertices(node, changed, sent)
+                self.judge_last_vertices(node, changed, sent)
             }
             (Response::Blocks(changed), Response::Blocks(sent)) => {
-                self.on_corrupted_blocks(node, changed, sent)
+                self.judge_blocks(node, changed, sent)
             }
-            (Response::Certificate(changed), _) => self.on_corrupted_certificate(node, changed),
+            (Response::Certificate(changed), _) => self.judge_certificate(node, changed),
             // Where a peer stands is a claim that decides whom to ask.
             _ => Outcome::Harmless,
         };
@@ -131,7 +131,7 @@ impl World {
         outcome
     }
 
-    fn on_corrupted_vertices(
+    fn judge_vertices(
         &self,
         node: NodeId,
         changed: &VerticesResponse,
@@ -142,7 +142,7 @@ impl World {
         believed_if(changed.any(|vertex| self.verify_vertex(node, vertex.clone()).is_some()))
     }
 
-    fn on_corrupted_last_vertices(
+    fn judge_last_vertices(
         &self,
         node: NodeId,
         changed: &LastVertexResponse,
@@ -152,9 +152,11 @@ impl World {
         if (&changed.own, &changed.of_author) == (&sent.own, &sent.of_author) {
             return Outcome::Harmless;
         }
+        let Some(era) = self.era_of(node) else {
+            return Outcome::Refused;
+        };
         let verifies = |signed: &SignedVertexHeader| {
-            let committee = self.era_of(node).map(|era| era.committee.clone());
-            let check = committee.and_then(|known| signed.signature_check(&self.chain.id, &known));
+            let check = signed.signature_check(&self.chain.id, &era.committee);
             check.is_some_and(|check| FastScheme.verify(&check))
         };
         let pairs = [
@@ -165,8 +167,8 @@ impl World {
         believed_if(differing.any(|(changed, _)| changed.as_ref().is_some_and(verifies)))
     }
 
-    fn on_corrupted_blocks(
-        &self,
+    fn judge_blocks(
+        &mut self,
         node: NodeId,
         changed: &BlocksResponse,
         sent: &BlocksResponse,
@@ -181,13 +183,14 @@ impl World {
         }
         // A block is known by the ids of its transactions, and they do not cover the signatures.
         if *sent == with_signatures_of(changed.clone(), sent) {
+            self.count("blocks taken with changed signatures");
             Outcome::Harmless
         } else {
             Outcome::Believed
         }
     }
 
-    fn on_corrupted_certificate(&self, node: NodeId, changed: &CertificateResponse) -> Outcome {
+    fn judge_certificate(&self, node: NodeId, changed: &CertificateResponse) -> Outcome {
         let verified = changed.certificate.as_ref().is_some_and(|certificate| {
             self.context_of(node, certificate.body.era)
                 .is_some_and(|context| {
