@@ -1,5 +1,6 @@
 //! What travels between simulated nodes.
 
+use holdfast_types::limits::RESPONSE_BYTES_MAX;
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
     LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, VerticesRequest,
@@ -23,6 +24,20 @@ pub enum Gossip {
     Transactions(Arc<[SignedTransaction]>),
 }
 
+impl Gossip {
+    /// As it is on the wire.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Vertex(vertex) => codec::encode(vertex.vertex()),
+            Self::Attestation(attestation) => codec::encode(attestation.as_ref()),
+            Self::Evidence(evidence) => codec::encode(evidence.as_ref()),
+            // A batch is nothing but the list.
+            Self::Transactions(transactions) => codec::encode(transactions.as_ref()),
+        }
+    }
+}
+
 /// A gossiped message with the hash of its content, by which it is passed on once only.
 #[derive(Debug)]
 pub struct Envelope {
@@ -37,15 +52,14 @@ pub struct Envelope {
 impl Envelope {
     #[must_use]
     pub fn new(gossip: Gossip) -> Self {
-        let of_bytes = |bytes: Vec<u8>| (hash(&bytes), bytes.len());
-        let (id, length) = match &gossip {
-            Gossip::Vertex(vertex) => (
+        let (id, length) = if let Gossip::Vertex(vertex) = &gossip {
+            (
                 hash(vertex.reference().digest.as_bytes()),
                 codec::encoded_len(vertex.vertex()),
-            ),
-            Gossip::Attestation(attestation) => of_bytes(codec::encode(attestation.as_ref())),
-            Gossip::Evidence(evidence) => of_bytes(codec::encode(evidence.as_ref())),
-            Gossip::Transactions(transactions) => of_bytes(codec::encode(transactions.as_ref())),
+            )
+        } else {
+            let bytes = gossip.encode();
+            (hash(&bytes), bytes.len())
         };
         let bytes = length as u64;
         Self {
@@ -99,6 +113,19 @@ pub enum Request {
     Status,
 }
 
+impl Request {
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Vertices(request) => codec::encoded_len(request),
+            Self::Missing(request) => codec::encoded_len(request),
+            Self::LastVertices(request) => codec::encoded_len(request),
+            Self::Blocks(request) => codec::encoded_len(request),
+            Self::Certificate(request) => codec::encoded_len(request),
+            Self::Status => 0,
+        }
+    }
+}
+
 /// Its answer.
 #[derive(Clone, Debug)]
 pub enum Response {
@@ -107,6 +134,48 @@ pub enum Response {
     Blocks(BlocksResponse),
     Certificate(CertificateResponse),
     Status(PeerStatus),
+}
+
+impl Response {
+    /// As it is on the wire.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Vertices(response) => codec::encode(response),
+            Self::LastVertices(response) => codec::encode(response),
+            Self::Blocks(response) => codec::encode(response),
+            Self::Certificate(response) => codec::encode(response),
+            Self::Status(status) => codec::encode(status),
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Vertices(response) => codec::encoded_len(response),
+            Self::LastVertices(response) => codec::encoded_len(response),
+            Self::Blocks(response) => codec::encoded_len(response),
+            Self::Certificate(response) => codec::encoded_len(response),
+            Self::Status(status) => codec::encoded_len(status),
+        }
+    }
+
+    /// What one who waits for an answer of this kind reads in `bytes`, if they are one.
+    #[must_use]
+    pub fn decode_as_this(&self, bytes: &[u8]) -> Option<Self> {
+        const MAX: usize = RESPONSE_BYTES_MAX;
+        match self {
+            Self::Vertices(_) => codec::decode("vertices", bytes, MAX).map(Self::Vertices),
+            Self::LastVertices(_) => {
+                codec::decode("last vertices", bytes, MAX).map(Self::LastVertices)
+            }
+            Self::Blocks(_) => codec::decode("blocks", bytes, MAX).map(Self::Blocks),
+            Self::Certificate(_) => {
+                codec::decode("a certificate", bytes, MAX).map(Self::Certificate)
+            }
+            Self::Status(_) => codec::decode("a peer status", bytes, MAX).map(Self::Status),
+        }
+        .ok()
+    }
 }
 
 /// What an answer with vertices may hold.
@@ -138,4 +207,63 @@ pub enum Packet {
         ticket: u64,
         response: Arc<Response>,
     },
+    Corrupted(Box<Corrupted>),
+}
+
+/// A message that comes other than it was sent.
+#[derive(Clone, Debug)]
+pub enum Corrupted {
+    Gossip {
+        bytes: Vec<u8>,
+        sent: Rc<Envelope>,
+    },
+    Response {
+        bytes: Vec<u8>,
+        ticket: u64,
+        sent: Arc<Response>,
+    },
+}
+
+impl Packet {
+    /// The packet with its bytes changed. A question is left alone: garbage would harm nobody but the one who asks.
+    #[must_use]
+    pub fn corrupted(&self, change: impl FnOnce(&mut [u8])) -> Self {
+        let changed = |mut bytes: Vec<u8>| {
+            change(&mut bytes);
+            bytes
+        };
+        let corrupted = match self {
+            Self::Gossip(sent) => Corrupted::Gossip {
+                bytes: changed(sent.gossip.encode()),
+                sent: Rc::clone(sent),
+            },
+            Self::Response { ticket, response } => Corrupted::Response {
+                bytes: changed(response.encode()),
+                ticket: *ticket,
+                sent: Arc::clone(response),
+            },
+            Self::Request { .. } | Self::Corrupted(_) => return self.clone(),
+        };
+        Self::Corrupted(Box::new(corrupted))
+    }
+
+    /// Length on the wire.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let length = match self {
+            Self::Gossip(envelope) => return envelope.bytes,
+            Self::Request { request, .. } => request.encoded_len(),
+            Self::Response { response, .. } => response.encoded_len(),
+            Self::Corrupted(corrupted) => match corrupted.as_ref() {
+                Corrupted::Gossip { bytes, .. } | Corrupted::Response { bytes, .. } => bytes.len(),
+            },
+        };
+        length as u64
+    }
+
+    /// True for what a busy sender drops first.
+    #[must_use]
+    pub fn is_transactions(&self) -> bool {
+        matches!(self, Self::Gossip(envelope) if matches!(envelope.gossip, Gossip::Transactions(_)))
+    }
 }

@@ -1,9 +1,17 @@
-//! The links between nodes: latency, loss, duplication, reordering and partitions.
+//! The links between nodes: latency, loss, duplication, reordering, corruption, slow uplinks and partitions.
 
 pub mod regions;
+#[cfg(test)]
+mod tests;
+mod topology;
+mod uplink;
+
+pub use topology::Topology;
+pub use uplink::{Bandwidth, Uplink};
 
 use crate::message::NodeId;
 use crate::random::Random;
+use std::collections::BTreeSet;
 
 /// How long a message travels, in ms.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +64,16 @@ pub struct Links {
     pub distance: Distance,
     pub loss_per_mille: u64,
     pub duplicate_per_mille: u64,
+    pub corrupt_per_mille: u64,
+    /// What f validators are limited to, if they are.
+    pub slow_uplinks: Option<Bandwidth>,
+}
+
+/// A copy of a message that arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub after_ms: u64,
+    pub is_corrupted: bool,
 }
 
 /// The links.
@@ -67,6 +85,10 @@ pub struct Network {
     distances: Vec<u64>,
     /// By sender and receiver: nothing gets through.
     cut: Vec<bool>,
+    /// The same for links that go down by themselves, whoever else is cut off.
+    down: Vec<bool>,
+    /// By sender.
+    uplinks: Vec<Option<Uplink>>,
     healed: bool,
 }
 
@@ -93,23 +115,52 @@ impl Network {
             size,
             distances,
             cut: vec![false; size * size],
+            down: vec![false; size * size],
+            uplinks: vec![None; size],
             healed: false,
         }
     }
 
-    /// Delays after which copies of a message arrive: none if it is lost.
-    pub fn copies(&mut self, from: NodeId, to: NodeId) -> impl Iterator<Item = u64> + use<> {
-        let link = from * self.size + to;
-        let mut delays = [None, None];
+    /// The copies of a message that arrive: none if it is lost.
+    pub fn copies(&mut self, from: NodeId, to: NodeId) -> impl Iterator<Item = Delivery> + use<> {
+        let mut copies = [None, None];
         let lost = !self.healed && self.random.chance(self.links.loss_per_mille);
-        if !self.cut[link] && !lost {
-            let distance = self.distances[link];
-            delays[0] = Some(distance + self.links.latency.draw(&mut self.random));
+        if !self.is_cut(from, to) && !lost {
+            copies[0] = Some(self.delivery(from, to));
             if !self.healed && self.random.chance(self.links.duplicate_per_mille) {
-                delays[1] = Some(distance + self.links.latency.draw(&mut self.random));
+                copies[1] = Some(self.delivery(from, to));
             }
         }
-        delays.into_iter().flatten()
+        copies.into_iter().flatten()
+    }
+
+    fn delivery(&mut self, from: NodeId, to: NodeId) -> Delivery {
+        let distance = self.distances[from * self.size + to];
+        Delivery {
+            after_ms: distance + self.links.latency.draw(&mut self.random),
+            is_corrupted: !self.healed && self.random.chance(self.links.corrupt_per_mille),
+        }
+    }
+
+    /// Turns one to three bits over.
+    pub fn corrupt(&mut self, bytes: &mut [u8]) {
+        // A bit that is drawn again stays turned over, so that there is a change.
+        let bits: BTreeSet<usize> = (0..self.random.between((1, 3)))
+            .map(|_| self.random.position(bytes.len() * 8))
+            .collect();
+        for bit in bits {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    /// From now on a node sends no faster.
+    pub fn limit_uplink(&mut self, node: NodeId, bandwidth: Bandwidth) {
+        self.uplinks[node] = Some(Uplink::new(bandwidth));
+    }
+
+    /// The uplink of a node, if it is a slow one.
+    pub fn uplink(&mut self, node: NodeId) -> Option<&mut Uplink> {
+        self.uplinks[node].as_mut()
     }
 
     /// Cuts or mends the way from one node to another; the way back is another one.
@@ -117,28 +168,37 @@ impl Network {
         self.cut[from * self.size + to] = cut;
     }
 
-    /// Only nodes of the same group hear each other.
-    pub fn partition(&mut self, groups: &[usize]) {
+    /// A link goes down, or comes up again, in both directions.
+    pub fn set_down(&mut self, (one, other): (NodeId, NodeId), down: bool) {
+        self.down[one * self.size + other] = down;
+        self.down[other * self.size + one] = down;
+    }
+
+    /// Only those hear each other whom the topology connects.
+    pub fn shape(&mut self, topology: &Topology) {
         for from in 0..self.size {
             for to in 0..self.size {
-                self.set_cut(from, to, groups[from] != groups[to]);
+                self.set_cut(from, to, !topology.connects(from, to));
             }
         }
     }
 
-    /// Mends all ways.
+    /// Mends all that was cut.
     pub fn mend(&mut self) {
         self.cut.fill(false);
     }
 
-    /// Mends all ways and loses nothing from now on.
+    /// Mends all ways; from now on they are fast and lose and change nothing.
     pub fn heal(&mut self) {
         self.mend();
+        self.down.fill(false);
+        self.uplinks.fill(None);
         self.healed = true;
     }
 
     #[must_use]
     pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        self.cut[from * self.size + to]
+        let link = from * self.size + to;
+        self.cut[link] || self.down[link]
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::byzantine::Fault;
 use crate::chain::ChainPlan;
-use crate::network::{Distance, Latency, Links};
+use crate::network::{Bandwidth, Distance, Latency, Links};
 use crate::random::Random;
 use crate::run::Report;
-use crate::world::{Clocks, Crashes, Disks, Faults, Membership, Partitions, Plan};
+use crate::world::{Clocks, Crashes, Disks, Faults, Flapping, Membership, Partitions, Plan};
 
 /// A kind of simulation. The seed chooses the rest.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub struct Profile {
     pub standby: usize,
     pub followers: (u64, u64),
     pub links: Links,
+    /// Every seed draws its links, up to these.
+    pub links_vary: bool,
     pub leader_timeout_ms: u64,
     pub epoch_ms: u64,
     pub faults: Faults,
@@ -30,6 +32,8 @@ const LAN: Links = Links {
     distance: Distance::Random(0),
     loss_per_mille: 0,
     duplicate_per_mille: 0,
+    corrupt_per_mille: 0,
+    slow_uplinks: None,
 };
 
 const ROUGH: Links = Links {
@@ -41,6 +45,27 @@ const ROUGH: Links = Links {
     distance: Distance::Random(0),
     loss_per_mille: 20,
     duplicate_per_mille: 20,
+    corrupt_per_mille: 0,
+    slow_uplinks: None,
+};
+
+/// The worst of what [`Profile::links`] draws.
+const WORST: Links = Links {
+    loss_per_mille: 300,
+    duplicate_per_mille: 500,
+    corrupt_per_mille: 20,
+    // What a simulation sends is little: this much is often too little for it.
+    slow_uplinks: Some(Bandwidth {
+        bytes_per_s: 15_000,
+    }),
+    ..ROUGH
+};
+
+const FLAPPING: Flapping = Flapping {
+    pause_ms: (1_000, 8_000),
+    up_ms: (1_000, 3_000),
+    down_ms: (1_000, 3_000),
+    flaps: (2, 6),
 };
 
 const LONG_MS: u64 = 24 * 3_600_000;
@@ -52,11 +77,13 @@ const CALM: Profile = Profile {
     standby: 0,
     followers: (0, 2),
     links: LAN,
+    links_vary: false,
     leader_timeout_ms: 250,
     epoch_ms: LONG_MS,
     faults: Faults {
         crashes: None,
         partitions: None,
+        flapping: None,
         clocks: None,
         membership: None,
         disks: None,
@@ -68,7 +95,7 @@ const CALM: Profile = Profile {
 };
 
 /// All profiles.
-pub const PROFILES: [Profile; 11] = [
+pub const PROFILES: [Profile; 12] = [
     CALM,
     Profile {
         name: "wan",
@@ -82,6 +109,7 @@ pub const PROFILES: [Profile; 11] = [
             distance: Distance::World,
             loss_per_mille: 10,
             duplicate_per_mille: 10,
+            ..LAN
         },
         leader_timeout_ms: 1_000,
         reaches: &["vertices fetched", "certificates"],
@@ -90,18 +118,51 @@ pub const PROFILES: [Profile; 11] = [
     },
     Profile {
         name: "partition",
-        about: "halves that do not hear each other, and nodes that hear or speak one way only",
+        about: "halves and thirds that do not hear each other, bridges, rings, flapping links, nodes that are deaf or mute",
         links: ROUGH,
         faults: Faults {
             partitions: Some(Partitions {
                 pause_ms: (500, 3_000),
                 lasts_ms: (500, 8_000),
-                one_way_per_mille: 400,
+                one_way_per_mille: 200,
             }),
+            flapping: Some(FLAPPING),
             ..CALM.faults
         },
-        reaches: &["partitions", "one-way cuts", "members asked what they have"],
+        reaches: &[
+            "partitions",
+            "splits in three",
+            "splits without a quorum",
+            "bridges",
+            "rings",
+            "one-way cuts",
+            "links flapped",
+            "members asked what they have",
+        ],
         faults_ms: 40_000,
+        ..CALM
+    },
+    Profile {
+        name: "rough",
+        about: "losses of up to 30 %, copies, corruption, slow uplinks and flapping links",
+        validators: (4, 10),
+        links: WORST,
+        links_vary: true,
+        faults: Faults {
+            flapping: Some(FLAPPING),
+            ..CALM.faults
+        },
+        reaches: &[
+            "messages corrupted",
+            "corrupted messages refused",
+            "corrupted vertices verified",
+            "corrupted answers verified",
+            "messages that waited for bandwidth",
+            "messages dropped at slow uplinks",
+            "links flapped",
+            "vertices fetched",
+        ],
+        faults_ms: 20_000,
         ..CALM
     },
     Profile {
@@ -255,6 +316,8 @@ pub const WORLD: Links = Links {
     distance: Distance::World,
     loss_per_mille: 0,
     duplicate_per_mille: 0,
+    corrupt_per_mille: 0,
+    slow_uplinks: None,
 };
 
 /// Everything at once; [`Profile::faults`] leaves some of it out.
@@ -263,7 +326,8 @@ const CHAOS: Profile = Profile {
     about: "a mix of all faults that is another one for every seed",
     validators: (4, 10),
     standby: 2,
-    links: ROUGH,
+    links: WORST,
+    links_vary: true,
     epoch_ms: 8_000,
     faults: Faults {
         crashes: Some(Crashes {
@@ -276,6 +340,7 @@ const CHAOS: Profile = Profile {
             lasts_ms: (500, 4_000),
             one_way_per_mille: 300,
         }),
+        flapping: Some(FLAPPING),
         clocks: Some(Clocks {
             pause_ms: (1_000, 5_000),
             skew_ms: 300,
@@ -291,6 +356,9 @@ const CHAOS: Profile = Profile {
     reaches: &[
         "crashes",
         "partitions",
+        "links flapped",
+        "corrupted messages refused",
+        "messages that waited for bandwidth",
         "clock steps",
         "vertices of Byzantine nodes",
         "keys that run twice",
@@ -327,6 +395,7 @@ impl Profile {
         Faults {
             crashes: self.faults.crashes.filter(|_| some(600)),
             partitions: self.faults.partitions.filter(|_| some(600)),
+            flapping: self.faults.flapping.filter(|_| some(300)),
             clocks: self.faults.clocks.filter(|_| some(500)),
             // A committee that shrinks may have more than f of them.
             membership: self.faults.membership.filter(|_| !byzantine && some(500)),
@@ -337,6 +406,29 @@ impl Profile {
             } else {
                 &[]
             },
+        }
+    }
+
+    /// The links of a seed.
+    fn links(&self, random: &mut Random) -> Links {
+        let most = self.links;
+        if !self.links_vary {
+            return most;
+        }
+        Links {
+            latency: *random.pick(&[
+                Latency::Constant(40),
+                Latency::Uniform(1, 100),
+                most.latency,
+            ]),
+            distance: most.distance,
+            loss_per_mille: random.between((0, most.loss_per_mille)),
+            duplicate_per_mille: random.between((0, most.duplicate_per_mille)),
+            corrupt_per_mille: random.between((0, most.corrupt_per_mille)),
+            slow_uplinks: most
+                .slow_uplinks
+                .filter(|_| random.chance(500))
+                .map(|slowest| *random.pick(&[Bandwidth::MEGABIT, slowest])),
         }
     }
 
@@ -356,7 +448,7 @@ impl Profile {
             },
             followers: count(random.between(self.followers)),
             twins: if self.faults.twins.is_some() { 1 } else { 0 },
-            links: self.links,
+            links: self.links(random),
             verification_ms: *random.pick(&[(0, 1), (0, 30), (5, 300)]),
             execution_ms: *random.pick(&[(0, 2), (1, 20), (5, 80)]),
             client_pause_ms: Some(*random.pick(&[(20, 200), (200, 3_000)])),

@@ -1,6 +1,8 @@
 //! A network of nodes in virtual time. One queue holds all that is to happen; everything follows from the seed.
 
 mod core;
+mod corruption;
+mod cuts;
 mod disks;
 mod execution;
 mod faults;
@@ -27,8 +29,9 @@ use holdfast_types::{BlockId, ChainId, VertexDigest};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
+pub use cuts::{Flapping, Partitions};
 pub use disks::{DiskFault, Disks};
-pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership, Partitions};
+pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership};
 
 /// What a world is built from.
 #[derive(Clone, Copy, Debug)]
@@ -197,6 +200,7 @@ impl World {
             copies: BTreeMap::new(),
             verdicts: BTreeMap::new(),
         };
+        world.slow_some_uplinks();
         for node in 0..homes {
             world.start(node);
         }

@@ -1,6 +1,7 @@
 //! Faults: what goes wrong, when, and how it ends.
 
-use super::{Disks, Event, World};
+use super::cuts::FlappingLink;
+use super::{Disks, Event, Flapping, Partitions, World};
 use crate::byzantine;
 use crate::chain::{validator_account, validator_key};
 use crate::disk::Loss;
@@ -16,15 +17,6 @@ pub struct Crashes {
     pub down_ms: (u64, u64),
     /// In so many of a thousand cases all nodes die at once.
     pub all_per_mille: u64,
-}
-
-/// Links that are cut and mended.
-#[derive(Clone, Copy, Debug)]
-pub struct Partitions {
-    pub pause_ms: (u64, u64),
-    pub lasts_ms: (u64, u64),
-    /// In so many of a thousand cases one node only does not hear the others, or is not heard.
-    pub one_way_per_mille: u64,
 }
 
 /// Wall clocks that are wrong, and jump.
@@ -48,6 +40,7 @@ pub struct Membership {
 pub struct Faults {
     pub crashes: Option<Crashes>,
     pub partitions: Option<Partitions>,
+    pub flapping: Option<Flapping>,
     pub clocks: Option<Clocks>,
     pub membership: Option<Membership>,
     pub disks: Option<Disks>,
@@ -64,6 +57,9 @@ pub enum FaultEvent {
     Start(NodeId),
     Cut(Partitions),
     Mend,
+    Flap(Flapping),
+    LinkDown(FlappingLink),
+    LinkUp(FlappingLink),
     Clock(Clocks),
     Membership(Membership),
     Disk(Disks),
@@ -92,6 +88,9 @@ impl World {
         }
         if let Some(partitions) = faults.partitions {
             self.schedule_fault(partitions.pause_ms, FaultEvent::Cut(partitions));
+        }
+        if let Some(flapping) = faults.flapping {
+            self.schedule_fault(flapping.pause_ms, FaultEvent::Flap(flapping));
         }
         if let Some(clocks) = faults.clocks {
             self.schedule_fault((0, 0), FaultEvent::Clock(clocks));
@@ -145,6 +144,9 @@ impl World {
                 self.schedule_fault(pause_ms, fault);
             }
             FaultEvent::Mend => self.network.mend(),
+            FaultEvent::Flap(flapping) => self.let_one_flap(flapping),
+            FaultEvent::LinkDown(link) => self.link_goes_down(link),
+            FaultEvent::LinkUp(link) => self.link_comes_up(link),
             FaultEvent::Clock(clocks) => {
                 self.set_clocks(&clocks);
                 self.schedule_fault(clocks.pause_ms, fault);
@@ -186,23 +188,6 @@ impl World {
                 self.crash(node, loss);
             }
         }
-    }
-
-    fn cut_some(&mut self, partitions: &Partitions) {
-        let size = self.nodes.len();
-        if self.random.chance(partitions.one_way_per_mille) {
-            self.count("one-way cuts");
-            let deaf = self.random.position(size);
-            let hears = self.random.chance(500);
-            for other in (0..size).filter(|other| *other != deaf) {
-                let (from, to) = if hears { (deaf, other) } else { (other, deaf) };
-                self.network.set_cut(from, to, true);
-            }
-            return;
-        }
-        self.count("partitions");
-        let groups: Vec<usize> = (0..size).map(|_| self.random.position(2)).collect();
-        self.network.partition(&groups);
     }
 
     fn set_clocks(&mut self, clocks: &Clocks) {

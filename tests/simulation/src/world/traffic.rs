@@ -4,6 +4,7 @@ use super::{Event, World};
 use crate::byzantine::Situation;
 use crate::keys::FastScheme;
 use crate::message::{Asked, Envelope, Gossip, NodeId, Packet, Request, Response};
+use crate::network::Delivery;
 use crate::node::{Pending, Purpose};
 use holdfast_chain::ChainStore;
 use holdfast_chain::serve::{blocks_asked, provable_prefix};
@@ -36,27 +37,39 @@ impl World {
         if self.nodes[to].running.is_none() {
             return;
         }
-        let incarnation = self.nodes[to].incarnation;
-        for after_ms in self.network.copies(from, to) {
-            if let Packet::Gossip(envelope) = packet
-                && !envelope.is_first(to, incarnation, self.now_ms + after_ms)
-            {
-                continue;
-            }
-            if let Packet::Gossip(envelope) = packet {
-                self.stopwatch.sends(from, envelope.bytes);
-            }
-            let packet = packet.clone();
-            self.schedule(
-                after_ms,
-                Event::Arrive {
-                    from,
-                    to,
-                    incarnation,
-                    packet,
-                },
-            );
+        let Some(wait_ms) = self.wait_for_uplink(from, packet) else {
+            return;
+        };
+        for mut copy in self.network.copies(from, to) {
+            copy.after_ms += wait_ms;
+            self.put_copy(from, to, packet, copy);
         }
+    }
+
+    fn put_copy(&mut self, from: NodeId, to: NodeId, packet: &Packet, copy: Delivery) {
+        let incarnation = self.nodes[to].incarnation;
+        let packet = if copy.is_corrupted {
+            self.count("messages corrupted");
+            packet.corrupted(|bytes| self.network.corrupt(bytes))
+        } else {
+            packet.clone()
+        };
+        if let Packet::Gossip(envelope) = &packet {
+            if !envelope.is_first(to, incarnation, self.now_ms + copy.after_ms) {
+                return;
+            }
+            self.stopwatch.sends(from, envelope.bytes);
+        }
+        self.take_uplink(from, &packet);
+        self.schedule(
+            copy.after_ms,
+            Event::Arrive {
+                from,
+                to,
+                incarnation,
+                packet,
+            },
+        );
     }
 
     /// Gossips an own message. The network takes the same content once only.
@@ -138,10 +151,11 @@ impl World {
                 }
             }
             Packet::Response { ticket, response } => self.answered(node, ticket, &response),
+            Packet::Corrupted(corrupted) => self.arrive_corrupted(node, &corrupted),
         }
     }
 
-    fn era_of(&self, node: NodeId) -> Option<Arc<EraContext>> {
+    pub(super) fn era_of(&self, node: NodeId) -> Option<Arc<EraContext>> {
         let running = self.nodes[node].running.as_ref()?;
         Some(Arc::clone(&running.era))
     }
@@ -157,27 +171,32 @@ impl World {
     }
 
     fn take_vertex(&mut self, node: NodeId, vertex: &Arc<VerifiedVertex>) -> bool {
-        let Some(era) = self.era_of(node) else {
+        let Some(era) = self.verifiable_in(node, vertex.vertex()) else {
             return false;
         };
-        match vertex_place(vertex.vertex(), &era) {
-            VertexPlace::Running => {}
-            VertexPlace::NextEra => {
-                self.count("early vertices");
-                let early = Box::new(vertex.vertex().clone());
-                self.step(node, Input::EarlyVertex(early));
-                return false;
-            }
-            VertexPlace::OtherEra => {
-                self.count("vertices of another era");
-                return false;
-            }
-        }
         let valid = self.is_valid(vertex, &era);
         if valid {
             self.step(node, Input::Vertices(vec![Arc::clone(vertex)]));
         }
         valid
+    }
+
+    /// The era in which a node can verify a vertex now; one of the next era is put aside.
+    pub(super) fn verifiable_in(
+        &mut self,
+        node: NodeId,
+        vertex: &Vertex,
+    ) -> Option<Arc<EraContext>> {
+        let era = self.era_of(node)?;
+        match vertex_place(vertex, &era) {
+            VertexPlace::Running => return Some(era),
+            VertexPlace::NextEra => {
+                self.count("early vertices");
+                self.step(node, Input::EarlyVertex(Box::new(vertex.clone())));
+            }
+            VertexPlace::OtherEra => self.count("vertices of another era"),
+        }
+        None
     }
 
     /// Whether a vertex verifies in an era. It does or does not for everybody, so it is computed once.
@@ -224,7 +243,7 @@ impl World {
             .map(Arc::new)
     }
 
-    fn take_attestation(&mut self, node: NodeId, attestation: &Attestation) -> bool {
+    pub(super) fn take_attestation(&mut self, node: NodeId, attestation: &Attestation) -> bool {
         let Some(era) = self
             .era_of(node)
             .filter(|era| era.era == attestation.body.era)
@@ -239,7 +258,7 @@ impl World {
         true
     }
 
-    fn take_evidence(&mut self, node: NodeId, evidence: &Evidence) -> bool {
+    pub(super) fn take_evidence(&mut self, node: NodeId, evidence: &Evidence) -> bool {
         let Some(context) = self.context_of(node, evidence.era()) else {
             return false;
         };
@@ -251,7 +270,7 @@ impl World {
         true
     }
 
-    fn context_of(&self, node: NodeId, era: Era) -> Option<Arc<EraContext>> {
+    pub(super) fn context_of(&self, node: NodeId, era: Era) -> Option<Arc<EraContext>> {
         if let Some(running) = self.era_of(node).filter(|running| running.era == era) {
             return Some(running);
         }
@@ -259,7 +278,11 @@ impl World {
         stored.map(Arc::new)
     }
 
-    fn take_transactions(&mut self, node: NodeId, transactions: &[SignedTransaction]) -> bool {
+    pub(super) fn take_transactions(
+        &mut self,
+        node: NodeId,
+        transactions: &[SignedTransaction],
+    ) -> bool {
         let Some(era) = self.era_of(node) else {
             return false;
         };
@@ -267,11 +290,13 @@ impl World {
         let key = self.nodes[node].key.map(|key| key.public_key());
         let tables = self.nodes[node].disk.now();
         let mut submissions = Vec::new();
+        let mut all_valid = true;
         for transaction in transactions {
             let verified =
                 VerifiedTransaction::verify(transaction.clone(), &self.chain.id, &FastScheme);
             let Ok(transaction) = verified else {
-                return false;
+                all_valid = false;
+                continue;
             };
             let eligible_at_ms = turn_ms(now.monotonic_ms, &transaction.id(), &era, key.as_ref());
             let origin = Origin::Foreign { eligible_at_ms };
@@ -281,7 +306,7 @@ impl World {
         if !submissions.is_empty() {
             self.admit_later(node, submissions, None);
         }
-        true
+        all_valid
     }
 
     pub(super) fn take_certificate(&mut self, node: NodeId, certificate: Certificate) {
@@ -429,7 +454,7 @@ impl World {
         })
     }
 
-    fn answered(&mut self, node: NodeId, ticket: u64, response: &Response) {
+    pub(super) fn answered(&mut self, node: NodeId, ticket: u64, response: &Response) {
         let pending = self.nodes[node]
             .running
             .as_mut()

@@ -4,3 +4,4 @@ mod profiles;
 mod restart_safety;
 mod scenarios;
 mod store;
+mod topologies;

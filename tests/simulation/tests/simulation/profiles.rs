@@ -28,7 +28,8 @@ macro_rules! profile_tests {
 profile_tests!(
     calm: 0..10;
     wan: 0..4;
-    partition: 0..6;
+    partition: 0..10;
+    rough: 0..8;
     crash: 0..12;
     clock: 0..6;
     byzantine: 0..12;

@@ -25,6 +25,8 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
             distance: Distance::Random(0),
             loss_per_mille: 0,
             duplicate_per_mille: 0,
+            corrupt_per_mille: 0,
+            slow_uplinks: None,
         },
         verification_ms: (0, 3),
         execution_ms: (1, 5),
