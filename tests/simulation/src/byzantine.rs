@@ -22,7 +22,7 @@ pub use timestamp_pusher::TimestampPusher;
 pub use withholder::Withholder;
 pub use wrong_root::WrongRoot;
 
-use crate::keys::FastKey;
+use crate::keys::SimulatedKey;
 use crate::message::{NodeId, Response};
 use crate::random::Random;
 use holdfast_replica::Replica;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Situation<'a> {
     pub chain: &'a ChainId,
-    pub key: &'a FastKey,
+    pub key: &'a SimulatedKey,
     pub peers: &'a [NodeId],
     pub replica: &'a Replica,
     pub random: &'a mut Random,

@@ -3,13 +3,15 @@
 use crate::byzantine::Behaviour;
 use crate::chain::{START, SimulatedChain};
 use crate::disk::{Disk, Loss};
-use crate::keys::{FastKey, FastScheme};
+use crate::keys::SimulatedKey;
 use crate::message::{Asked, NodeId};
 use holdfast_chain::{Chain, ChainError};
 use holdfast_dag::SubDag;
 use holdfast_replica::{MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard};
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
-use holdfast_types::{AuthorityIndex, Certificate, EraContext, Height, Signer, TimestampMs};
+use holdfast_types::{
+    AuthorityIndex, Certificate, EraContext, Height, PublicKey, Signer, TimestampMs,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -146,7 +148,7 @@ impl Running {
 pub struct Node {
     pub id: NodeId,
     /// None: a follower.
-    pub key: Option<FastKey>,
+    pub key: Option<Arc<SimulatedKey>>,
     pub disk: Disk,
     pub clock: Clock,
     pub peers: Vec<NodeId>,
@@ -161,11 +163,13 @@ pub struct Node {
 
 impl Node {
     #[must_use]
-    pub fn new(id: NodeId, key: Option<FastKey>, chain: &SimulatedChain) -> Self {
-        let guard = key.map(|key| SignGuard::empty(key.public_key()).record().clone());
+    pub fn new(id: NodeId, key: Option<SimulatedKey>, chain: &SimulatedChain) -> Self {
+        let guard = key
+            .as_ref()
+            .map(|key| SignGuard::empty(key.public_key()).record().clone());
         Self {
             id,
-            key,
+            key: key.map(Arc::new),
             disk: Disk::new(chain.genesis.clone(), guard),
             clock: Clock::default(),
             peers: Vec::new(),
@@ -179,6 +183,11 @@ impl Node {
     #[must_use]
     pub fn is_honest(&self) -> bool {
         self.behaviour.is_none() && !self.has_twin
+    }
+
+    #[must_use]
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.key.as_ref().map(|key| key.public_key())
     }
 
     /// The time as the replica of this node wants it.
@@ -200,11 +209,11 @@ impl Node {
             self.disk.now(),
             chain.id,
             Arc::clone(&chain.parameters),
-            Arc::new(FastScheme),
+            Arc::new(chain.scheme),
         )?;
         let config = ReplicaConfig::new(chain.id, &chain.parameters, mempool_config(chain));
-        let signer = self.key.zip(self.disk.guard().cloned());
-        let signer = signer.map(|(key, guard)| (Arc::new(key) as Arc<dyn Signer>, guard));
+        let signer = self.key.clone().zip(self.disk.guard().cloned());
+        let signer = signer.map(|(key, guard)| (key as Arc<dyn Signer>, guard));
         let restored = Restored::read(self.disk.now(), &opened, &config.dag, signer)?;
         self.running = None;
         let (replica, first) = Replica::restore(config, restored, self.now(now_ms));

@@ -2,6 +2,7 @@
 
 use crate::byzantine::Fault;
 use crate::chain::ChainPlan;
+use crate::keys::Scheme;
 use crate::network::{Distance, Latency, Links};
 use crate::random::Random;
 use crate::run::Report;
@@ -353,6 +354,7 @@ impl Profile {
                 // Small, so that what is garbage-collected matters.
                 gc_depth: *random.pick(&[10, 20, 60]),
                 leader_timeout_ms: self.leader_timeout_ms,
+                signatures: Scheme::Fast,
             },
             followers: count(random.between(self.followers)),
             twins: if self.faults.twins.is_some() { 1 } else { 0 },

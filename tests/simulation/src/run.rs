@@ -1,5 +1,6 @@
 //! One simulation from its seed to its verdict.
 
+use crate::keys::Scheme;
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::world::World;
@@ -29,11 +30,20 @@ pub enum Verdict {
     },
 }
 
+/// What a run has beside profile and seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    pub signatures: Scheme,
+    /// Also keep the text of the trace.
+    pub keep_lines: bool,
+}
+
 /// What came of a seed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub profile: &'static str,
     pub seed: u64,
+    pub signatures: &'static str,
     #[serde(flatten)]
     pub verdict: Verdict,
     pub trace: String,
@@ -53,8 +63,8 @@ impl Report {
     #[must_use]
     pub fn replay(&self) -> String {
         format!(
-            "cargo run --release -p holdfast-simulation -- replay --profile {} --seed {} --trace",
-            self.profile, self.seed
+            "cargo run --release -p holdfast-simulation -- replay --profile {} --seed {} --signatures {} --trace",
+            self.profile, self.seed, self.signatures
         )
     }
 }
@@ -83,12 +93,23 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs one seed of a profile.
+/// Runs one seed of a profile with fast signatures.
 #[must_use]
 pub fn run(profile: &Profile, seed: u64, keep_lines: bool) -> Report {
+    let options = Options {
+        keep_lines,
+        ..Options::default()
+    };
+    run_with(profile, seed, options)
+}
+
+/// Runs one seed of a profile.
+#[must_use]
+pub fn run_with(profile: &Profile, seed: u64, options: Options) -> Report {
     let mut random = Random::new(seed);
-    let plan = profile.plan(&mut random);
-    let mut world = World::traced(&plan, random.number(), keep_lines);
+    let mut plan = profile.plan(&mut random);
+    plan.chain.signatures = options.signatures;
+    let mut world = World::traced(&plan, random.number(), options.keep_lines);
     let faults = profile.faults(&mut random);
     world.unleash(&faults);
     // A broken assertion of the product is a broken rule, with the trace up to it.
@@ -105,6 +126,7 @@ pub fn run(profile: &Profile, seed: u64, keep_lines: bool) -> Report {
     Report {
         profile: profile.name,
         seed,
+        signatures: options.signatures.name(),
         verdict,
         trace: world.trace().to_string(),
         events: world.trace().events(),

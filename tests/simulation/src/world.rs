@@ -165,7 +165,7 @@ impl World {
         let mut nodes: Vec<Node> = (0..size)
             .map(|id| {
                 // A twin has no key yet.
-                let key = (id < validators).then(|| validator_key(id));
+                let key = (id < validators).then(|| validator_key(chain.scheme, id));
                 Node::new(id, key, &chain)
             })
             .collect();
@@ -175,7 +175,8 @@ impl World {
         }
         let oracle = Oracle::new(nodes[0].disk.now());
         let homes = size - plan.twins;
-        let clients = (0..plan.chain.clients).map(|number| Client::new(number, number % homes));
+        let clients = (0..plan.chain.clients)
+            .map(|number| Client::new(number, number % homes, plan.chain.signatures));
         let mut world = Self {
             network: Network::new(plan.links, size, random.fork()),
             clients: clients.collect(),

@@ -8,7 +8,7 @@ use crate::node::{CrashPoint, Execution};
 use holdfast_replica::durable::make_durable;
 use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
 use holdfast_types::wire::LastVertexRequest;
-use holdfast_types::{Attestation, Certificate, Signer, VerifiedVertex, Vertex};
+use holdfast_types::{Attestation, Certificate, VerifiedVertex, Vertex};
 use std::sync::Arc;
 
 impl World {
@@ -252,7 +252,7 @@ impl World {
 
     /// What leaves is durable, and no contradiction to what left before.
     fn check_vertex(&mut self, node: NodeId, vertex: &VerifiedVertex) {
-        let Some(key) = self.nodes[node].key else {
+        let Some(key) = self.nodes[node].public_key() else {
             self.oracle
                 .violated(format!("node {node} signs without a key"));
             return;
@@ -269,7 +269,7 @@ impl World {
                 vertex.reference()
             ));
         }
-        if let Err(wrong) = self.oracle.wire.vertex(key.public_key(), vertex) {
+        if let Err(wrong) = self.oracle.wire.vertex(key, vertex) {
             self.oracle.violated(wrong);
         }
         for attestation in &vertex.payload().attestations {
@@ -278,7 +278,8 @@ impl World {
     }
 
     fn check_attestation(&mut self, node: NodeId, attestation: &Attestation) {
-        let (Some(key), true) = (self.nodes[node].key, self.nodes[node].is_honest()) else {
+        let (Some(key), true) = (self.nodes[node].public_key(), self.nodes[node].is_honest())
+        else {
             return;
         };
         let body = &attestation.body;
@@ -293,7 +294,7 @@ impl World {
                 body.height
             ));
         }
-        if let Err(wrong) = self.oracle.wire.attestation(key.public_key(), attestation) {
+        if let Err(wrong) = self.oracle.wire.attestation(key, attestation) {
             self.oracle.violated(wrong);
         }
     }

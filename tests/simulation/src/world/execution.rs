@@ -135,8 +135,8 @@ impl World {
         node: NodeId,
         returned: Vec<SignedTransaction>,
     ) -> Vec<(Arc<VerifiedTransaction>, u64)> {
-        let scheme = crate::keys::FastScheme;
-        let verified = VerifiedTransaction::verify_many(returned, &self.chain.id, &scheme);
+        let verified =
+            VerifiedTransaction::verify_many(returned, &self.chain.id, &self.chain.scheme);
         let tables = self.nodes[node].disk.now();
         let with_nonce = |transaction: VerifiedTransaction| {
             let sender = account(tables, &transaction.body().sender).ok()??;

@@ -244,7 +244,7 @@ impl World {
         }
         let owner = account(tables, &name).expect("the state reads");
         let nonce = owner.map_or(0, |owner| owner.nonce);
-        let key = validator_key(number);
+        let key = validator_key(self.chain.scheme, number);
         let body = TransactionBody {
             sender: name,
             public_key: key.public_key(),

@@ -2,7 +2,6 @@
 
 use super::{Event, World};
 use crate::chain::client_account;
-use crate::keys::FastScheme;
 use crate::message::NodeId;
 use holdfast_ledger::account;
 use holdfast_replica::admission::{NotSubmitted, submission};
@@ -81,7 +80,7 @@ impl World {
         if self.nodes[node].running.is_none() {
             return;
         }
-        let verified = VerifiedTransaction::verify(transaction, &self.chain.id, &FastScheme);
+        let verified = VerifiedTransaction::verify(transaction, &self.chain.id, &self.chain.scheme);
         let transaction = verified.expect("clients sign what they send");
         let id = transaction.id();
         let wall = self.nodes[node].now(self.now_ms).wall;

@@ -2,7 +2,6 @@
 
 use super::{Event, World};
 use crate::byzantine::Situation;
-use crate::keys::FastScheme;
 use crate::message::{Asked, Envelope, Gossip, NodeId, Packet, Request, Response};
 use crate::node::{Pending, Purpose};
 use holdfast_chain::ChainStore;
@@ -18,7 +17,7 @@ use holdfast_types::wire::{
 };
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, SignatureScheme,
-    SignedTransaction, Signer, VerifiedTransaction, VerifiedVertex, Vertex,
+    SignedTransaction, VerifiedTransaction, VerifiedVertex, Vertex,
 };
 use std::rc::Rc;
 use std::sync::Arc;
@@ -186,8 +185,12 @@ impl World {
         if let Some(valid) = self.verdicts.get(&key) {
             return *valid;
         }
-        let verified =
-            VerifiedVertex::verify(vertex.vertex().clone(), &self.chain.id, era, &FastScheme);
+        let verified = VerifiedVertex::verify(
+            vertex.vertex().clone(),
+            &self.chain.id,
+            era,
+            &self.chain.scheme,
+        );
         let valid = match verified {
             Ok(_) => true,
             Err(reject) => {
@@ -210,7 +213,7 @@ impl World {
         let key = member.map(|member| member.signing_key);
         self.nodes
             .iter()
-            .any(|node| !node.is_honest() && node.key.map(|key| key.public_key()) == key)
+            .any(|node| !node.is_honest() && node.public_key() == key)
     }
 
     pub(super) fn verify_vertex(
@@ -219,7 +222,7 @@ impl World {
         vertex: Vertex,
     ) -> Option<Arc<VerifiedVertex>> {
         let era = self.era_of(node)?;
-        VerifiedVertex::verify(vertex, &self.chain.id, &era, &FastScheme)
+        VerifiedVertex::verify(vertex, &self.chain.id, &era, &self.chain.scheme)
             .ok()
             .map(Arc::new)
     }
@@ -232,7 +235,7 @@ impl World {
             return false;
         };
         let check = attestation.signature_check(&self.chain.id, &era.committee);
-        if !check.is_some_and(|check| FastScheme.verify(&check)) {
+        if !check.is_some_and(|check| self.chain.scheme.verify(&check)) {
             return false;
         }
         self.step(node, Input::Attestations(vec![*attestation]));
@@ -243,7 +246,7 @@ impl World {
         let Some(context) = self.context_of(node, evidence.era()) else {
             return false;
         };
-        let verified = evidence.verify(&self.chain.id, &context.committee, &FastScheme);
+        let verified = evidence.verify(&self.chain.id, &context.committee, &self.chain.scheme);
         if verified.is_err() {
             return false;
         }
@@ -264,12 +267,15 @@ impl World {
             return false;
         };
         let now = self.nodes[node].now(self.now_ms);
-        let key = self.nodes[node].key.map(|key| key.public_key());
+        let key = self.nodes[node].public_key();
         let tables = self.nodes[node].disk.now();
         let mut submissions = Vec::new();
         for transaction in transactions {
-            let verified =
-                VerifiedTransaction::verify(transaction.clone(), &self.chain.id, &FastScheme);
+            let verified = VerifiedTransaction::verify(
+                transaction.clone(),
+                &self.chain.id,
+                &self.chain.scheme,
+            );
             let Ok(transaction) = verified else {
                 return false;
             };
@@ -288,7 +294,7 @@ impl World {
         let Some(context) = self.context_of(node, certificate.body.era) else {
             return;
         };
-        let verified = certificate.verify(&self.chain.id, &context.committee, &FastScheme);
+        let verified = certificate.verify(&self.chain.id, &context.committee, &self.chain.scheme);
         if verified.is_ok() {
             self.step(node, Input::Certificate(certificate));
         }
@@ -369,7 +375,7 @@ impl World {
         let key = era.committee.member(member)?.signing_key;
         self.up_peers(node)
             .into_iter()
-            .find(|peer| self.nodes[*peer].key.map(|key| key.public_key()) == Some(key))
+            .find(|peer| self.nodes[*peer].public_key() == Some(key))
     }
 
     /// Peers to which there is a connection.
@@ -455,7 +461,7 @@ impl World {
                         answer,
                         &self.chain.id,
                         &era,
-                        &FastScheme,
+                        &self.chain.scheme,
                     )
                 });
                 if let Some(heard) = heard {

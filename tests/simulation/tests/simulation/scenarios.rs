@@ -3,6 +3,7 @@
 use holdfast_simulation::chain::{ChainPlan, client_account};
 use holdfast_simulation::client::Client;
 use holdfast_simulation::disk::Loss;
+use holdfast_simulation::keys::Scheme;
 use holdfast_simulation::network::{Distance, Latency, Links};
 use holdfast_simulation::node::CrashPoint;
 use holdfast_simulation::{Plan, World};
@@ -17,6 +18,7 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
             epoch_ms: 3_600_000,
             gc_depth: 20,
             leader_timeout_ms: 250,
+            signatures: Scheme::Fast,
         },
         followers,
         twins: 0,
@@ -54,7 +56,7 @@ fn ordered(world: &World, node: usize, id: &TransactionId) -> usize {
 /// A client's transfers through a node: their ids.
 fn submit(world: &mut World, node: usize, count: usize) -> Vec<TransactionId> {
     let chain = world.chain_id();
-    let mut client = Client::new(0, node);
+    let mut client = Client::new(0, node, Scheme::Fast);
     (0..count)
         .map(|_| {
             let open = client.transfer(&chain, client_account(1), 5).clone();
