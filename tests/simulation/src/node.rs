@@ -15,6 +15,11 @@ use holdfast_types::{
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// Transactions in the mempool of a node.
+pub const MEMPOOL_TRANSACTIONS_MAX: usize = 10_000;
+/// Their bytes.
+pub const MEMPOOL_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Where in the writing of an output a node dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CrashPoint {
@@ -241,8 +246,8 @@ impl Node {
 /// As the node's shell makes it, with room for what a simulation submits.
 fn mempool_config(chain: &SimulatedChain) -> MempoolConfig {
     MempoolConfig {
-        transactions_max: 10_000,
-        bytes_max: 4 * 1024 * 1024,
+        transactions_max: MEMPOOL_TRANSACTIONS_MAX,
+        bytes_max: MEMPOOL_BYTES_MAX,
         per_sender_max: 64,
         nonce_gap_max: 64,
         gap_lifetime_blocks: chain.parameters.dag.gc_depth * 4,

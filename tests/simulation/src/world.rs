@@ -5,8 +5,10 @@ mod disks;
 mod execution;
 mod faults;
 mod load;
+mod misbehaviour;
 mod node_disk;
 mod outlook;
+mod quorum;
 mod sync;
 mod traffic;
 
@@ -19,7 +21,8 @@ use crate::latency::Stopwatch;
 use crate::message::{NodeId, Packet};
 use crate::network::{Links, Network};
 use crate::node::Node;
-use crate::oracle::Oracle;
+use crate::oracle::bounds::gauges;
+use crate::oracle::{Oracle, Rule};
 use crate::random::Random;
 use crate::trace::Trace;
 use holdfast_replica::Submission;
@@ -29,6 +32,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 pub use disks::{DiskFault, Disks};
 pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership, Partitions};
+
+/// How often it is looked at what nodes hold, in ms.
+const LOOK_MS: u64 = 1_000;
 
 /// What a world is built from.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +87,8 @@ enum Event {
         client: Option<usize>,
     },
     Client(usize),
+    /// Looks at what nodes hold.
+    Look,
     Fault(FaultEvent),
 }
 
@@ -132,6 +140,8 @@ pub struct World {
     pub(crate) stopwatch: Stopwatch,
     /// How often each thing was reached: a fault that never happens tests nothing.
     pub(crate) reached: BTreeMap<&'static str, u64>,
+    /// The most that any honest node held of each thing that is bounded.
+    pub(crate) held: BTreeMap<&'static str, usize>,
     random: Random,
     now_ms: u64,
     queue: BinaryHeap<Scheduled>,
@@ -187,6 +197,7 @@ impl World {
             trace: Trace::new(keep_lines),
             stopwatch: Stopwatch::default(),
             reached: BTreeMap::new(),
+            held: BTreeMap::new(),
             random,
             now_ms: 0,
             queue: BinaryHeap::new(),
@@ -204,6 +215,7 @@ impl World {
         for client in 0..plan.chain.clients {
             world.schedule_client(client);
         }
+        world.schedule(LOOK_MS, Event::Look);
         world
     }
 
@@ -275,11 +287,11 @@ impl World {
     }
 
     fn run_until(&mut self, end_ms: u64, done: impl Fn(&Self) -> bool) {
-        const LOOK_MS: u64 = 50;
+        const DONE_EVERY_MS: u64 = 50;
         let mut look_at_ms = self.now_ms;
         while self.oracle.violation().is_none() {
             if self.now_ms >= look_at_ms {
-                look_at_ms = self.now_ms + LOOK_MS;
+                look_at_ms = self.now_ms + DONE_EVERY_MS;
                 if done(self) {
                     return;
                 }
@@ -341,8 +353,28 @@ impl World {
                 }
             }
             Event::Client(client) => self.client_turn(client),
+            Event::Look => self.look(),
             Event::Fault(fault) => self.fault(fault),
         }
+    }
+
+    /// What honest nodes hold is below its caps (rule O7).
+    fn look(&mut self) {
+        let honest: Vec<NodeId> = self.honest().collect();
+        for node in honest {
+            let Some(running) = &self.nodes[node].running else {
+                continue;
+            };
+            for gauge in gauges(&self.plan.chain, running) {
+                let most = self.held.entry(gauge.what).or_default();
+                *most = gauge.held.max(*most);
+                if gauge.held > gauge.most {
+                    let what = format!("node {node}: {gauge:?}");
+                    self.oracle.violated(Rule::Bounds, what);
+                }
+            }
+        }
+        self.schedule(LOOK_MS, Event::Look);
     }
 
     fn is_up(&self, node: NodeId, incarnation: u32) -> bool {

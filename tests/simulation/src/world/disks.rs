@@ -1,6 +1,7 @@
 //! Disks that are lost, and replaced: by new ones, or by copies of what they once held.
 
 use super::{Event, FaultEvent, World};
+use crate::chain::validator_account;
 use crate::disk::{Disk, Loss};
 use crate::message::NodeId;
 use holdfast_replica::{SignGuard, SignGuardRecord};
@@ -119,6 +120,7 @@ impl World {
         for one in [node, twin] {
             self.nodes[one].has_twin = true;
         }
+        self.oracle.is_guilty(validator_account(node));
         self.move_clients();
         let guard = guard_without_past(&self.nodes[node]);
         self.nodes[twin].key = self.nodes[node].key.clone();

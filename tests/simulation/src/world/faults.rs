@@ -72,7 +72,7 @@ pub enum FaultEvent {
 }
 
 /// Below this, committees do not shrink.
-const MEMBERS_MIN: usize = 4;
+pub(super) const MEMBERS_MIN: usize = 4;
 
 impl World {
     /// Lets faults happen from now on.
@@ -113,6 +113,7 @@ impl World {
     /// From now on the node misbehaves.
     pub fn make_byzantine(&mut self, node: NodeId, fault: byzantine::Fault) {
         self.nodes[node].behaviour = Some(fault.behaviour());
+        self.oracle.is_guilty(validator_account(node));
         self.move_clients();
     }
 

@@ -3,6 +3,7 @@
 use super::{Event, World};
 use crate::chain::client_account;
 use crate::message::NodeId;
+use crate::oracle::Rule;
 use holdfast_ledger::account;
 use holdfast_replica::admission::{NotSubmitted, submission};
 use holdfast_replica::{Input, Origin, Submission};
@@ -152,9 +153,10 @@ impl World {
             return;
         }
         if !self.nodes[node].disk.keeps_transaction(&id) && self.oracle.executed_at(&id).is_none() {
-            self.oracle.violated(format!(
-                "durability: node {node} acknowledges {id} too early"
-            ));
+            self.oracle.violated(
+                Rule::Durability,
+                format!("node {node} acknowledges {id} too early"),
+            );
         }
         self.oracle.acknowledged(id, self.now_ms);
     }

@@ -1,9 +1,9 @@
 //! The network side of a node: gossip, questions and answers.
 
 use super::{Event, World};
-use crate::byzantine::Situation;
 use crate::message::{Asked, Envelope, Gossip, NodeId, Packet, Request, Response};
 use crate::node::{Pending, Purpose};
+use crate::oracle::Rule;
 use holdfast_chain::ChainStore;
 use holdfast_chain::serve::{blocks_asked, provable_prefix};
 use holdfast_dag::{AskRequest, FetchRequest};
@@ -27,11 +27,11 @@ const REQUEST_TIMEOUT_MS: u64 = 5_000;
 /// Peers that are asked for a certificate at once.
 const CERTIFICATE_PEERS: usize = 2;
 /// Bytes of vertices in one answer.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl World {
     /// Puts a packet on the link from one node to another.
-    fn put(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
+    pub(super) fn put(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
         if self.nodes[to].running.is_none() {
             return;
         }
@@ -79,41 +79,6 @@ impl World {
         }
     }
 
-    /// A Byzantine node sends something else than its replica wants.
-    pub(super) fn misbehave(&mut self, node: NodeId, vertex: &Arc<VerifiedVertex>) {
-        let Some(mut behaviour) = self.nodes[node].behaviour.take() else {
-            return;
-        };
-        let shown = {
-            let Self {
-                nodes,
-                random,
-                chain,
-                ..
-            } = self;
-            let Some((running, key)) = nodes[node].running.as_ref().zip(nodes[node].key.as_ref())
-            else {
-                return;
-            };
-            let situation = Situation {
-                chain: &chain.id,
-                key,
-                peers: &nodes[node].peers,
-                replica: &running.replica,
-                random,
-            };
-            behaviour.send(situation, vertex)
-        };
-        self.nodes[node].behaviour = Some(behaviour);
-        self.count("vertices of Byzantine nodes");
-        for shown in shown {
-            let envelope = Rc::new(Envelope::new(Gossip::Vertex(shown.vertex)));
-            for to in shown.to {
-                self.put(node, to, &Packet::Gossip(Rc::clone(&envelope)));
-            }
-        }
-    }
-
     pub(super) fn arrive(&mut self, from: NodeId, node: NodeId, packet: Packet) {
         match packet {
             Packet::Gossip(envelope) => {
@@ -127,6 +92,7 @@ impl World {
             }
             Packet::Request { ticket, request } => {
                 let honest = self.answer(node, &request);
+                self.check_answer(node, from, &request, honest.as_ref());
                 let said = match &mut self.nodes[node].behaviour {
                     Some(behaviour) => honest.and_then(|honest| behaviour.answer(honest)),
                     None => honest,
@@ -196,8 +162,8 @@ impl World {
             Err(reject) => {
                 if !self.sends_invalid(vertex, era) {
                     let author = vertex.author();
-                    self.oracle
-                        .violated(format!("a vertex of {author} does not verify: {reject}"));
+                    let what = format!("a vertex of {author} does not verify: {reject}");
+                    self.oracle.violated(Rule::Soundness, what);
                 }
                 self.count("invalid vertices refused");
                 false
@@ -479,9 +445,10 @@ impl World {
             (Purpose::Blocks, Response::Blocks(response)) => {
                 self.blocks_came(node, to, response.clone());
             }
-            (purpose, response) => self
-                .oracle
-                .violated(format!("{response:?} is no answer for {purpose:?}")),
+            (purpose, response) => {
+                let what = format!("{response:?} is no answer for {purpose:?}");
+                self.oracle.violated(Rule::Soundness, what);
+            }
         }
     }
 
