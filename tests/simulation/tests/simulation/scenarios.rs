@@ -1,13 +1,17 @@
 //! Scenarios by name, on small networks.
 
+use holdfast_replica::RecordStore;
+use holdfast_replica::serve::vertices;
 use holdfast_simulation::chain::{ChainPlan, client_account};
 use holdfast_simulation::client::Client;
 use holdfast_simulation::disk::Loss;
 use holdfast_simulation::keys::Scheme;
 use holdfast_simulation::network::{Distance, Latency, Links};
 use holdfast_simulation::node::CrashPoint;
-use holdfast_simulation::{Plan, World};
-use holdfast_types::{Height, TransactionId};
+use holdfast_simulation::random::Random;
+use holdfast_simulation::{Plan, Profile, World};
+use holdfast_types::wire::VerticesRequest;
+use holdfast_types::{Height, Round, TransactionId};
 
 pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
     Plan {
@@ -203,4 +207,37 @@ fn a_node_that_was_away_for_long_catches_up_by_blocks() {
             .is_some_and(|count| *count > 0)
     );
     sound(&world);
+}
+
+#[test]
+fn no_commit_with_43_of_128_down() {
+    let profile = Profile::named("committee128").expect("the profile exists");
+    let mut world = World::new(&profile.plan(&mut Random::new(0)), 7);
+    for node in 0..43 {
+        world.crash(3 * node % 128, Loss::Nothing);
+    }
+    world.run(20_000);
+    assert_eq!(world.reached().get("commits"), None);
+    assert_eq!(world.oracle().height(), Height::ZERO);
+    // With 42 it goes on.
+    world.start(0);
+    assert!(world.run_until_done(20_000, |world| world.certified_by_any() > Height::ZERO));
+    sound(&world);
+}
+
+#[test]
+fn a_vertex_asked_for_twice_is_answered_once() {
+    let mut world = world(4, 0);
+    world.run(1_000);
+    let tables = world.node(0).disk.now();
+    let era = world.standing(0).expect("the node is up").era;
+    let held = tables
+        .vertex_references(era, Round(1)..Round(2))
+        .expect("the store reads");
+    let request = VerticesRequest {
+        era,
+        references: held.repeat(10),
+    };
+    let answer = vertices(tables, &request, usize::MAX).expect("a good request");
+    assert_eq!((held.len(), answer.vertices.len()), (4, 4));
 }
