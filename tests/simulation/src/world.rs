@@ -28,7 +28,7 @@ use crate::trace::Trace;
 use holdfast_replica::Submission;
 use holdfast_types::{BlockId, ChainId, VertexDigest};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 pub use disks::{DiskFault, Disks};
 pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership, Partitions};
@@ -150,6 +150,8 @@ pub struct World {
     faults_end_ms: u64,
     /// Nodes that die come back after so long.
     restart_ms: Option<(u64, u64)>,
+    /// Numbers of validators that asked to leave the committee and not to come back since.
+    leaving: BTreeSet<usize>,
     /// Validators whose disks may be lost.
     unlucky: Vec<NodeId>,
     /// Copies of disks that may be put back.
@@ -205,6 +207,7 @@ impl World {
             tickets: 0,
             faults_end_ms: u64::MAX,
             restart_ms: None,
+            leaving: BTreeSet::new(),
             unlucky: Vec::new(),
             copies: BTreeMap::new(),
             verdicts: BTreeMap::new(),
