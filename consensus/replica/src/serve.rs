@@ -20,7 +20,8 @@ pub enum Refusal {
     Store(#[from] StateError),
 }
 
-/// Those of the vertices asked for by reference that are stored, each once however often it was asked for, at most `bytes_max` of them.
+/// Those of the vertices asked for by reference that are stored, each once however often it was asked for; at most
+/// `bytes_max` of them.
 pub fn vertices<S: RecordStore + ?Sized>(
     store: &S,
     request: &VerticesRequest,
