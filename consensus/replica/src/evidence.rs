@@ -38,6 +38,11 @@ impl EvidencePool {
     }
 
     #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -60,7 +60,8 @@ pub use io::{Fact, Input, LastVertices, Message, Now, Output, Submission, Submis
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
 pub use replica::{
-    EXECUTION_LAG_MAX, LAGGING_TRANSACTIONS_MAX, Replica, ReplicaConfig, Restored, SigningState,
+    EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, EXECUTION_LAG_MAX, FUTURE_PER_AUTHOR_MAX,
+    LAGGING_TRANSACTIONS_MAX, Replica, ReplicaConfig, Restored, SigningState,
     listening::LISTEN_ROUNDS,
 };
 pub use stored::RecordStore;

@@ -46,6 +46,18 @@ impl FutureVertices {
         released
     }
 
+    /// Number of vertices kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let places = self.by_author.values();
+        places.fold(0, |sum, kept| sum.saturating_add(kept.len()))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The earliest date among them.
     #[must_use]
     pub fn earliest(&self) -> Option<TimestampMs> {
@@ -93,6 +105,18 @@ impl EarlyVertices {
             places.pop_front();
         }
         places.push_back(vertex);
+    }
+
+    /// Number of vertices kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let places = self.by_author.values();
+        places.fold(0, |sum, kept| sum.saturating_add(kept.len()))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     pub fn take(&mut self) -> Vec<Vertex> {

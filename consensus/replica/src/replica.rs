@@ -80,14 +80,17 @@ pub enum SigningState {
 const COLLECTOR_HEIGHTS_MAX: usize = 4096;
 /// Attestations of blocks this far below the certified one still make certificates.
 const COLLECTOR_HEIGHTS_KEPT: u64 = 64;
-const EVIDENCE_WAITING_MAX: usize = 1024;
+/// Offences whose evidence waits to be ordered.
+pub const EVIDENCE_WAITING_MAX: usize = 1024;
 /// Commits that may wait to be executed before own vertices carry few transactions (rule R9).
 pub const EXECUTION_LAG_MAX: u64 = 8;
 /// Transactions of an own vertex while execution lags. Not none: where execution never catches up, for whatever reason,
 /// clients of this node would wait for ever.
 pub const LAGGING_TRANSACTIONS_MAX: usize = 64;
-const FUTURE_PER_AUTHOR_MAX: usize = 8;
-const EARLY_PER_AUTHOR_MAX: usize = 4;
+/// Vertices of one author that are dated ahead and wait for their time.
+pub const FUTURE_PER_AUTHOR_MAX: usize = 8;
+/// Vertices of one claimed author that wait for the next era.
+pub const EARLY_PER_AUTHOR_MAX: usize = 4;
 /// Rounds by which the network may be ahead before it counts as behind.
 const BEHIND_ROUNDS: u64 = 20;
 
@@ -299,6 +302,18 @@ impl Replica {
     #[must_use]
     pub const fn mempool(&self) -> &Mempool {
         &self.mempool
+    }
+
+    /// Vertices that wait for their time and vertices that wait for the next era: gauges.
+    #[must_use]
+    pub fn parked(&self) -> (usize, usize) {
+        (self.future.len(), self.early.len())
+    }
+
+    /// Offences whose evidence waits to be ordered: a gauge.
+    #[must_use]
+    pub fn evidence_waiting(&self) -> usize {
+        self.evidence.len()
     }
 
     #[must_use]

@@ -8,6 +8,7 @@ use holdfast_types::wire::{
     VerticesResponse,
 };
 use holdfast_types::{Era, Round, VertexRef, codec};
+use std::collections::BTreeSet;
 
 /// Why a request is not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +20,8 @@ pub enum Refusal {
     Store(#[from] StateError),
 }
 
-/// Those of the vertices asked for by reference that are stored, at most `bytes_max` of them.
+/// Those of the vertices asked for by reference that are stored, each once however often it was asked for; at most
+/// `bytes_max` of them.
 pub fn vertices<S: RecordStore + ?Sized>(
     store: &S,
     request: &VerticesRequest,
@@ -28,7 +30,8 @@ pub fn vertices<S: RecordStore + ?Sized>(
     if request.references.len() > FETCH_REFERENCES_MAX {
         return Err(Refusal::Malformed);
     }
-    collect(store, request.era, request.references.iter(), bytes_max)
+    let wanted: BTreeSet<&VertexRef> = request.references.iter().collect();
+    collect(store, request.era, wanted.into_iter(), bytes_max)
 }
 
 /// Stored vertices of slots of which the asker holds nothing, at most `bytes_max` of them.

@@ -1,6 +1,7 @@
 //! Byzantine nodes: the replica is the honest one, and what it sends passes through one of these.
 
 mod equivocator;
+mod fetch_abuser;
 mod future_flooder;
 mod height_liar;
 mod invalid;
@@ -12,6 +13,7 @@ mod withholder;
 mod wrong_root;
 
 pub use equivocator::Equivocator;
+pub use fetch_abuser::FetchAbuser;
 pub use future_flooder::FutureFlooder;
 pub use height_liar::HeightLiar;
 pub use invalid::Invalid;
@@ -22,8 +24,8 @@ pub use timestamp_pusher::TimestampPusher;
 pub use withholder::Withholder;
 pub use wrong_root::WrongRoot;
 
-use crate::keys::FastKey;
-use crate::message::{NodeId, Response};
+use crate::keys::SimulatedKey;
+use crate::message::{NodeId, Request, Response};
 use crate::random::Random;
 use holdfast_replica::Replica;
 use holdfast_types::{ChainId, VerifiedVertex, VertexDraft};
@@ -34,7 +36,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Situation<'a> {
     pub chain: &'a ChainId,
-    pub key: &'a FastKey,
+    pub key: &'a SimulatedKey,
     pub peers: &'a [NodeId],
     pub replica: &'a Replica,
     pub random: &'a mut Random,
@@ -55,6 +57,11 @@ pub trait Behaviour: fmt::Debug {
     /// What a peer that asks is told in the place of the honest answer.
     fn answer(&mut self, response: Response) -> Option<Response> {
         Some(response)
+    }
+
+    /// What it asks its peers beside what its replica wants to know, about once a second.
+    fn ask(&mut self, _: Situation<'_>) -> Vec<(NodeId, Request)> {
+        Vec::new()
     }
 }
 
@@ -99,6 +106,7 @@ pub enum Fault {
     Invalid,
     HeightLiar,
     MuteAnswerer,
+    FetchAbuser,
 }
 
 impl Fault {
@@ -113,6 +121,7 @@ impl Fault {
         Self::Invalid,
         Self::HeightLiar,
         Self::MuteAnswerer,
+        Self::FetchAbuser,
     ];
 
     #[must_use]
@@ -128,6 +137,7 @@ impl Fault {
             Self::Invalid => Box::new(Invalid),
             Self::HeightLiar => Box::new(HeightLiar),
             Self::MuteAnswerer => Box::new(MuteAnswerer),
+            Self::FetchAbuser => Box::new(FetchAbuser::default()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The chain of a simulation: its accounts, validators and block 0.
 
-use crate::keys::FastKey;
+use crate::keys::{Scheme, SimulatedKey};
 use holdfast_chain::{ChainBatch, genesis_batch};
 use holdfast_genesis::{GenesisTime, NewChain, Template, block_of_state};
 use holdfast_ledger::{GenesisAccount, GenesisState, GenesisValidator};
@@ -25,12 +25,14 @@ pub struct ChainPlan {
     pub epoch_ms: u64,
     pub gc_depth: u64,
     pub leader_timeout_ms: u64,
+    pub signatures: Scheme,
 }
 
 /// A chain that nodes can start from.
 #[derive(Clone, Debug)]
 pub struct SimulatedChain {
     pub id: ChainId,
+    pub scheme: Scheme,
     pub parameters: Arc<Parameters>,
     pub era: EraContext,
     pub genesis: ChainBatch,
@@ -54,14 +56,14 @@ fn account(name: &str) -> AccountName {
 
 /// The signing key of validator number `number`, also the key of its account: in a simulation nobody steals it.
 #[must_use]
-pub fn validator_key(number: usize) -> FastKey {
-    FastKey::new(number as u64 + 1)
+pub fn validator_key(scheme: Scheme, number: usize) -> SimulatedKey {
+    scheme.key(number as u64 + 1)
 }
 
 /// The key of a client's account.
 #[must_use]
-pub fn client_key(number: usize) -> FastKey {
-    FastKey::new(FIRST_CLIENT_KEY + number as u64)
+pub fn client_key(scheme: Scheme, number: usize) -> SimulatedKey {
+    scheme.key(FIRST_CLIENT_KEY + number as u64)
 }
 
 impl SimulatedChain {
@@ -74,6 +76,7 @@ impl SimulatedChain {
         let block = block_of_state(&state).expect("the plan makes a valid chain");
         Self {
             id: CHAIN,
+            scheme: plan.signatures,
             parameters,
             era: block.era.clone(),
             genesis: genesis_batch(block.id, block.block, block.changes, block.era),
@@ -82,12 +85,13 @@ impl SimulatedChain {
 }
 
 fn parameters(plan: &ChainPlan) -> Parameters {
+    let emergency_key = |number| plan.signatures.key(number).public_key();
     let document = Template::Devnet.document(NewChain {
         chain_name: "simulation".to_owned(),
         genesis_time: GenesisTime(START),
         notes: String::new(),
-        emergency_key: FastKey::new(EMERGENCY_KEY).public_key(),
-        governance_keys: vec![FastKey::new(EMERGENCY_KEY + 1).public_key()],
+        emergency_key: emergency_key(EMERGENCY_KEY),
+        governance_keys: vec![emergency_key(EMERGENCY_KEY + 1)],
         governance_threshold: None,
         accounts: Vec::new(),
         validators: Vec::new(),
@@ -105,8 +109,11 @@ fn parameters(plan: &ChainPlan) -> Parameters {
 fn state(plan: &ChainPlan) -> GenesisState {
     let parameters = parameters(plan);
     let registered = plan.validators + plan.standby;
-    let clients = (0..plan.clients).map(|number| (client_account(number), client_key(number)));
-    let owners = (0..registered).map(|number| (validator_account(number), validator_key(number)));
+    let scheme = plan.signatures;
+    let client = |number| (client_account(number), client_key(scheme, number));
+    let owner = |number| (validator_account(number), validator_key(scheme, number));
+    let clients = (0..plan.clients).map(client);
+    let owners = (0..registered).map(owner);
     let accounts = clients.chain(owners).map(|(name, key)| GenesisAccount {
         name,
         key: key.public_key(),
@@ -114,7 +121,7 @@ fn state(plan: &ChainPlan) -> GenesisState {
     });
     let validators = (0..registered).map(|number| GenesisValidator {
         account: validator_account(number),
-        signing_key: (number < plan.validators).then(|| validator_key(number).public_key()),
+        signing_key: (number < plan.validators).then(|| validator_key(scheme, number).public_key()),
         stake: 2 * parameters.staking.min_validator_stake,
         url: b"https://validator.example".to_vec(),
     });

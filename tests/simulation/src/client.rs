@@ -1,6 +1,7 @@
 //! A client: an account that sends transfers, one nonce after the other.
 
 use crate::chain::{client_account, client_key};
+use crate::keys::{Scheme, SimulatedKey};
 use crate::message::NodeId;
 use holdfast_types::{
     AccountName, Action, ChainId, SignedTransaction, Signer, TransactionBody, TransactionId,
@@ -23,6 +24,7 @@ pub struct Open {
 #[derive(Clone, Debug)]
 pub struct Client {
     number: usize,
+    key: SimulatedKey,
     pub home: NodeId,
     next_nonce: u64,
     /// By nonce.
@@ -31,9 +33,10 @@ pub struct Client {
 
 impl Client {
     #[must_use]
-    pub const fn new(number: usize, home: NodeId) -> Self {
+    pub fn new(number: usize, home: NodeId, scheme: Scheme) -> Self {
         Self {
             number,
+            key: client_key(scheme, number),
             home,
             next_nonce: 0,
             open: BTreeMap::new(),
@@ -59,12 +62,11 @@ impl Client {
 
     /// Signs the next transfer.
     pub fn transfer(&mut self, chain: &ChainId, to: AccountName, amount: u64) -> &Open {
-        let key = client_key(self.number);
         let nonce = self.next_nonce;
         self.next_nonce += 1;
         let body = TransactionBody {
             sender: client_account(self.number),
-            public_key: key.public_key(),
+            public_key: self.key.public_key(),
             nonce,
             fee_max: u64::MAX,
             expires_at: None,
@@ -76,7 +78,7 @@ impl Client {
         };
         let open = Open {
             id: body.id(chain),
-            transaction: body.sign(chain, &key),
+            transaction: body.sign(chain, &self.key),
             acknowledged: false,
         };
         self.open.entry(nonce).or_insert(open)

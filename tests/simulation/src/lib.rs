@@ -6,9 +6,11 @@
 //!
 //! * [`world`]: nodes and what is to happen; [`disk`]: what a crash leaves; [`network`]: what a link does.
 //! * [`latency`]: how long it takes. [`oracle`]: what must hold after every event. [`mod@run`]: what must hold in the end.
-//! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave.
+//!   [`campaign`]: many runs.
+//! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave. [`keys`]: how all of them sign.
 
 pub mod byzantine;
+pub mod campaign;
 pub mod chain;
 pub mod client;
 pub mod disk;
@@ -25,5 +27,5 @@ pub mod trace;
 pub mod world;
 
 pub use profile::{PROFILES, Profile};
-pub use run::{Report, Verdict, run};
+pub use run::{Options, Report, Verdict, run, run_with};
 pub use world::{Plan, World};

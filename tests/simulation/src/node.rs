@@ -3,15 +3,22 @@
 use crate::byzantine::Behaviour;
 use crate::chain::{START, SimulatedChain};
 use crate::disk::{Disk, Loss};
-use crate::keys::{FastKey, FastScheme};
+use crate::keys::SimulatedKey;
 use crate::message::{Asked, NodeId};
 use holdfast_chain::{Chain, ChainError};
 use holdfast_dag::SubDag;
 use holdfast_replica::{MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard};
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
-use holdfast_types::{AuthorityIndex, Certificate, EraContext, Height, Signer, TimestampMs};
+use holdfast_types::{
+    AuthorityIndex, Certificate, EraContext, Height, PublicKey, Signer, TimestampMs,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// Transactions in the mempool of a node.
+pub const MEMPOOL_TRANSACTIONS_MAX: usize = 10_000;
+/// Their bytes.
+pub const MEMPOOL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Where in the writing of an output a node dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,7 +153,7 @@ impl Running {
 pub struct Node {
     pub id: NodeId,
     /// None: a follower.
-    pub key: Option<FastKey>,
+    pub key: Option<Arc<SimulatedKey>>,
     pub disk: Disk,
     pub clock: Clock,
     pub peers: Vec<NodeId>,
@@ -161,11 +168,13 @@ pub struct Node {
 
 impl Node {
     #[must_use]
-    pub fn new(id: NodeId, key: Option<FastKey>, chain: &SimulatedChain) -> Self {
-        let guard = key.map(|key| SignGuard::empty(key.public_key()).record().clone());
+    pub fn new(id: NodeId, key: Option<SimulatedKey>, chain: &SimulatedChain) -> Self {
+        let guard = key
+            .as_ref()
+            .map(|key| SignGuard::empty(key.public_key()).record().clone());
         Self {
             id,
-            key,
+            key: key.map(Arc::new),
             disk: Disk::new(chain.genesis.clone(), guard),
             clock: Clock::default(),
             peers: Vec::new(),
@@ -179,6 +188,11 @@ impl Node {
     #[must_use]
     pub fn is_honest(&self) -> bool {
         self.behaviour.is_none() && !self.has_twin
+    }
+
+    #[must_use]
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.key.as_ref().map(|key| key.public_key())
     }
 
     /// The time as the replica of this node wants it.
@@ -200,11 +214,11 @@ impl Node {
             self.disk.now(),
             chain.id,
             Arc::clone(&chain.parameters),
-            Arc::new(FastScheme),
+            Arc::new(chain.scheme),
         )?;
         let config = ReplicaConfig::new(chain.id, &chain.parameters, mempool_config(chain));
-        let signer = self.key.zip(self.disk.guard().cloned());
-        let signer = signer.map(|(key, guard)| (Arc::new(key) as Arc<dyn Signer>, guard));
+        let signer = self.key.clone().zip(self.disk.guard().cloned());
+        let signer = signer.map(|(key, guard)| (key as Arc<dyn Signer>, guard));
         let restored = Restored::read(self.disk.now(), &opened, &config.dag, signer)?;
         self.running = None;
         let (replica, first) = Replica::restore(config, restored, self.now(now_ms));
@@ -232,8 +246,8 @@ impl Node {
 /// As the node's shell makes it, with room for what a simulation submits.
 fn mempool_config(chain: &SimulatedChain) -> MempoolConfig {
     MempoolConfig {
-        transactions_max: 10_000,
-        bytes_max: 4 * 1024 * 1024,
+        transactions_max: MEMPOOL_TRANSACTIONS_MAX,
+        bytes_max: MEMPOOL_BYTES_MAX,
         per_sender_max: 64,
         nonce_gap_max: 64,
         gap_lifetime_blocks: chain.parameters.dag.gc_depth * 4,

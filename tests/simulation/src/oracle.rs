@@ -1,15 +1,39 @@
 //! What must hold after every event, whatever the faults were.
+//!
+//! | rule | what must hold | looked at |
+//! |---|---|---|
+//! | O1 agreement | honest nodes commit the same sub-DAG under an index of an era, and have the same block at a height | with every commit and block |
+//! | O2 state roots | at a height honest nodes have the same state root | with every block |
+//! | O3 finality | no height is certified as two blocks or beside the applied one; what a process calls certified never falls | with every certificate and every step of the chain |
+//! | O4 one signature per slot | an honest key signs one vertex per round and one attestation per height, over all restarts | with everything that leaves a node |
+//! | O5 durability | signatures that leave a node and promises to clients are on its disk where no crash takes them; so is the guard | with everything that leaves a node |
+//! | O6 progress | in the end all honest nodes certify more, and before, if the profile says so, a quorum alone ([`mod@crate::run`]) | at the end of a run |
+//! | O7 bounds | what a node holds for others, and what it answers, stays below its caps ([`bounds`]) | every virtual second, with every answer |
+//! | O8 | the same seed gives the same trace | by tests, and between builds by `scripts/sim-nightly` |
+//! | O9 transactions and supply | a transaction takes effect once; all money is somewhere; what was promised to clients took effect | with every block; the last at the end of a run |
+//! | O14 slashing | an offence is punished once, an honest validator never | with every block, at the end of a run |
+//! | O16 recovery | after all faults, all honest nodes have settled within [`crate::run::SETTLE_MS`] | at the end of a run |
+//! | soundness | no honest node panics, stops, or refuses what honest nodes sent | with every event |
+//!
+//! O13, that no honest peer is banned for long, is about the network crate, which is not in the simulation.
 
+pub mod bounds;
+mod rule;
+mod slashing;
 mod supply;
 mod wire;
 
+pub use rule::{Rule, Violation};
 pub use wire::Wire;
 
 use crate::disk::Tables;
 use holdfast_chain::AppliedBlock;
+use holdfast_dag::SubDag;
 use holdfast_types::{
-    BlockId, Certificate, FailureCode, Height, ReceiptStatus, StateRoot, TransactionId,
+    AccountName, BlockId, Certificate, CommitDigest, Era, FailureCode, Height, ReceiptStatus,
+    StateRoot, TransactionId,
 };
+use slashing::Slashing;
 use std::collections::BTreeMap;
 use supply::Supply;
 
@@ -24,14 +48,17 @@ struct Agreed {
 #[derive(Debug)]
 pub struct Oracle {
     agreed: Vec<Agreed>,
+    /// By era, the block on which it stands, and index.
+    commits: BTreeMap<(Era, BlockId, u64), CommitDigest>,
     certified: BTreeMap<Height, BlockId>,
     /// Where a transaction took effect.
     executed: BTreeMap<TransactionId, Height>,
     /// Transactions that a node has promised to keep.
     acknowledged: BTreeMap<TransactionId, u64>,
     supply: Supply,
+    slashing: Slashing,
     pub wire: Wire,
-    violation: Option<String>,
+    violation: Option<Violation>,
 }
 
 impl Oracle {
@@ -39,23 +66,47 @@ impl Oracle {
     pub fn new(genesis: &Tables) -> Self {
         Self {
             agreed: Vec::new(),
+            commits: BTreeMap::new(),
             certified: BTreeMap::new(),
             executed: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             supply: Supply::new(genesis),
+            slashing: Slashing::default(),
             wire: Wire::default(),
             violation: None,
         }
     }
 
     /// Something that must not be; the first counts.
-    pub fn violated(&mut self, what: impl Into<String>) {
-        self.violation.get_or_insert_with(|| what.into());
+    pub fn violated(&mut self, rule: Rule, what: impl Into<String>) {
+        self.violation.get_or_insert_with(|| Violation {
+            rule,
+            what: what.into(),
+        });
     }
 
     #[must_use]
-    pub fn violation(&self) -> Option<&str> {
-        self.violation.as_deref()
+    pub const fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// From now on this validator may be punished.
+    pub fn is_guilty(&mut self, validator: AccountName) {
+        self.slashing.is_guilty(validator);
+    }
+
+    /// An honest node has committed a sub-DAG.
+    pub fn committed(&mut self, node: usize, sub_dag: &SubDag) {
+        let (era, index) = (sub_dag.record.era, sub_dag.record.index);
+        let place = |index| (era, sub_dag.anchor, index);
+        let first = *self.commits.entry(place(index)).or_insert(sub_dag.digest);
+        let before = self.commits.get(&place(index - 1));
+        if first != sub_dag.digest
+            || before.is_some_and(|before| *before != sub_dag.record.previous)
+        {
+            let what = format!("node {node} has another commit {index} in era {era} than others");
+            self.violated(Rule::Agreement, what);
+        }
     }
 
     /// An honest node has applied a block; `tables` are those of the node.
@@ -69,19 +120,24 @@ impl Oracle {
         };
         if let Some(first) = self.agreed.get(position) {
             if first.id != now.id {
-                self.violated(format!(
-                    "agreement: node {node} has block {} at height {height}, another has {}",
-                    now.id, first.id
-                ));
+                self.violated(
+                    Rule::Agreement,
+                    format!(
+                        "node {node} has block {} at height {height}, another has {}",
+                        now.id, first.id
+                    ),
+                );
             } else if first.state_root != now.state_root {
-                self.violated(format!(
-                    "node {node} has another state root at height {height}"
-                ));
+                self.violated(
+                    Rule::StateRoots,
+                    format!("node {node} has another state root at height {height}"),
+                );
             }
             return;
         }
         if position > self.agreed.len() {
-            self.violated(format!("node {node} has applied {height} over a gap"));
+            let what = format!("node {node} has applied {height} over a gap");
+            self.violated(Rule::Agreement, what);
             return;
         }
         self.agreed.push(now);
@@ -90,13 +146,17 @@ impl Oracle {
             .get(&height)
             .is_some_and(|certified| *certified != now.id)
         {
-            self.violated(format!(
-                "node {node} has applied {height} beside its certificate"
-            ));
+            self.violated(
+                Rule::Finality,
+                format!("node {node} has applied {height} beside its certificate"),
+            );
         }
         self.count_executions(applied);
         if let Err(wrong) = self.supply.check(tables) {
-            self.violated(format!("at height {height}: {wrong}"));
+            self.violated(Rule::Accounts, format!("at height {height}: {wrong}"));
+        }
+        if let Err(wrong) = self.slashing.check(applied) {
+            self.violated(Rule::Slashing, format!("at height {height}: {wrong}"));
         }
     }
 
@@ -111,9 +171,10 @@ impl Oracle {
                 continue;
             }
             if let Some(first) = self.executed.insert(*id, height) {
-                self.violated(format!(
-                    "transaction {id} took effect at {first} and at {height}"
-                ));
+                self.violated(
+                    Rule::Accounts,
+                    format!("transaction {id} took effect at {first} and at {height}"),
+                );
             }
         }
     }
@@ -127,10 +188,13 @@ impl Oracle {
             .and_then(|height| self.agreed.get(height.checked_sub(1)?))
             .map_or(known, |agreed| agreed.id);
         if known != body.block || applied != body.block {
-            self.violated(format!(
-                "finality: height {} is certified as {} and is {known} or {applied} elsewhere",
-                body.height, body.block
-            ));
+            self.violated(
+                Rule::Finality,
+                format!(
+                    "height {} is certified as {} and is {known} or {applied} elsewhere",
+                    body.height, body.block
+                ),
+            );
         }
     }
 
@@ -150,6 +214,12 @@ impl Oracle {
     pub fn outstanding(&self, height: Height) -> Vec<TransactionId> {
         let open = |id: &&TransactionId| self.executed.get(id).is_none_or(|at| *at > height);
         self.acknowledged.keys().filter(open).copied().collect()
+    }
+
+    /// Offences that were punished.
+    #[must_use]
+    pub fn punished(&self) -> usize {
+        self.slashing.punished()
     }
 
     /// Number of blocks above genesis.

@@ -2,10 +2,20 @@
 
 use crate::byzantine::Fault;
 use crate::chain::ChainPlan;
+use crate::keys::Scheme;
 use crate::network::{Bandwidth, Distance, Latency, Links};
 use crate::random::Random;
 use crate::run::Report;
 use crate::world::{Clocks, Crashes, Disks, Faults, Flapping, Membership, Partitions, Plan};
+
+/// What a run has to show on its way from the faults to the end, where all must settle whatever the profile is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expects {
+    /// In so many of a thousand seeds more than f validators are down for a while, and nothing new may be certified.
+    pub halt_per_mille: u64,
+    /// In so many of a thousand seeds a quorum alone is healed at first, and has to certify more.
+    pub core_per_mille: u64,
+}
 
 /// A kind of simulation. The seed chooses the rest.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +31,7 @@ pub struct Profile {
     pub leader_timeout_ms: u64,
     pub epoch_ms: u64,
     pub faults: Faults,
+    pub expects: Expects,
     /// What many seeds together reach: a fault that never happens tests nothing.
     pub reaches: &'static [&'static str],
     /// How long faults last, in ms.
@@ -90,7 +101,16 @@ const CALM: Profile = Profile {
         twins: None,
         byzantine: &[],
     },
-    reaches: &["commits", "transactions handed on"],
+    expects: Expects {
+        halt_per_mille: 400,
+        core_per_mille: 400,
+    },
+    reaches: &[
+        "commits",
+        "transactions handed on",
+        "halts without a quorum",
+        "quorums healed first",
+    ],
     faults_ms: 10_000,
 };
 
@@ -217,6 +237,9 @@ pub const PROFILES: [Profile; 12] = [
             "vertices of Byzantine nodes",
             "equivocations seen",
             "invalid vertices refused",
+            "vertices asked for without need",
+            "questions of Byzantine nodes refused",
+            "offences punished",
         ],
         faults_ms: 20_000,
         ..CALM
@@ -303,6 +326,11 @@ pub const PROFILES: [Profile; 12] = [
         faults: Faults {
             byzantine: &[Fault::Silent],
             ..CALM.faults
+        },
+        // f are faulty already, and a scenario by name has one more.
+        expects: Expects {
+            halt_per_mille: 0,
+            core_per_mille: 0,
         },
         reaches: &["commits", "vertices of Byzantine nodes"],
         faults_ms: 3_000,
@@ -445,6 +473,7 @@ impl Profile {
                 // Small, so that what is garbage-collected matters.
                 gc_depth: *random.pick(&[10, 20, 60]),
                 leader_timeout_ms: self.leader_timeout_ms,
+                signatures: Scheme::Fast,
             },
             followers: count(random.between(self.followers)),
             twins: if self.faults.twins.is_some() { 1 } else { 0 },

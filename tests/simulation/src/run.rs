@@ -1,5 +1,7 @@
 //! One simulation from its seed to its verdict.
 
+use crate::keys::Scheme;
+use crate::oracle::Rule;
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::world::World;
@@ -10,9 +12,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// After faults end, this long may pass until all honest nodes have settled, in virtual ms.
-const SETTLE_MS: u64 = 120_000;
+pub const SETTLE_MS: u64 = 120_000;
 /// Blocks that must be certified after faults end.
 const SETTLE_BLOCKS: u64 = 20;
+/// How long a halt without a quorum lasts, in virtual ms.
+const HALT_MS: u64 = 10_000;
 
 /// How a simulation ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,10 +27,23 @@ pub enum Verdict {
     NoProgress {
         what: String,
     },
-    /// A rule was broken.
-    Diverged {
+    /// Something was certified while there was no quorum.
+    ProgressWithoutQuorum {
         what: String,
     },
+    /// A rule was broken.
+    Diverged {
+        rule: Rule,
+        what: String,
+    },
+}
+
+/// What a run has beside profile and seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    pub signatures: Scheme,
+    /// Also keep the text of the trace.
+    pub keep_lines: bool,
 }
 
 /// What came of a seed.
@@ -34,6 +51,7 @@ pub enum Verdict {
 pub struct Report {
     pub profile: &'static str,
     pub seed: u64,
+    pub signatures: &'static str,
     #[serde(flatten)]
     pub verdict: Verdict,
     pub trace: String,
@@ -44,6 +62,8 @@ pub struct Report {
     pub blocks: u64,
     pub transactions: usize,
     pub reached: BTreeMap<&'static str, u64>,
+    /// The most that any honest node held of what is bounded (rule O7).
+    pub held: BTreeMap<&'static str, usize>,
     #[serde(skip)]
     pub lines: Vec<String>,
 }
@@ -53,8 +73,8 @@ impl Report {
     #[must_use]
     pub fn replay(&self) -> String {
         format!(
-            "cargo run --release -p holdfast-simulation -- replay --profile {} --seed {} --trace",
-            self.profile, self.seed
+            "cargo run --release -p holdfast-simulation -- replay --profile {} --seed {} --signatures {} --trace",
+            self.profile, self.seed, self.signatures
         )
     }
 }
@@ -74,7 +94,10 @@ impl fmt::Display for Report {
         match &self.verdict {
             Verdict::Pass => write!(formatter, ": pass"),
             Verdict::NoProgress { what } => write!(formatter, ": NO PROGRESS: {what}"),
-            Verdict::Diverged { what } => write!(formatter, ": DIVERGED: {what}"),
+            Verdict::ProgressWithoutQuorum { what } => {
+                write!(formatter, ": PROGRESS WITHOUT A QUORUM: {what}")
+            }
+            Verdict::Diverged { rule, what } => write!(formatter, ": DIVERGED: {rule}: {what}"),
         }?;
         if self.verdict == Verdict::Pass {
             return Ok(());
@@ -83,16 +106,27 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs one seed of a profile.
+/// Runs one seed of a profile with fast signatures.
 #[must_use]
 pub fn run(profile: &Profile, seed: u64, keep_lines: bool) -> Report {
+    let options = Options {
+        keep_lines,
+        ..Options::default()
+    };
+    run_with(profile, seed, options)
+}
+
+/// Runs one seed of a profile.
+#[must_use]
+pub fn run_with(profile: &Profile, seed: u64, options: Options) -> Report {
     let mut random = Random::new(seed);
-    let plan = profile.plan(&mut random);
-    let mut world = World::traced(&plan, random.number(), keep_lines);
+    let mut plan = profile.plan(&mut random);
+    plan.chain.signatures = options.signatures;
+    let mut world = World::traced(&plan, random.number(), options.keep_lines);
     let faults = profile.faults(&mut random);
     world.unleash(&faults);
     // A broken assertion of the product is a broken rule, with the trace up to it.
-    let ended = catch_unwind(AssertUnwindSafe(|| drive(&mut world, profile)));
+    let ended = catch_unwind(AssertUnwindSafe(|| drive(&mut world, profile, &mut random)));
     let (verdict, settled_after_ms) = ended.unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<String>()
@@ -100,11 +134,16 @@ pub fn run(profile: &Profile, seed: u64, keep_lines: bool) -> Report {
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_else(|| "a panic without a message".to_owned());
         let what = format!("at {} ms the code panicked: {what}", world.now_ms());
-        (Verdict::Diverged { what }, 0)
+        let rule = Rule::Soundness;
+        (Verdict::Diverged { rule, what }, 0)
     });
+    let punished = world.oracle().punished() as u64;
+    let mut reached = world.reached().clone();
+    reached.extend((punished > 0).then_some(("offences punished", punished)));
     Report {
         profile: profile.name,
         seed,
+        signatures: options.signatures.name(),
         verdict,
         trace: world.trace().to_string(),
         events: world.trace().events(),
@@ -112,32 +151,74 @@ pub fn run(profile: &Profile, seed: u64, keep_lines: bool) -> Report {
         settled_after_ms,
         blocks: world.oracle().height().0,
         transactions: world.oracle().transactions().1,
-        reached: world.reached().clone(),
+        reached,
+        held: world.held.clone(),
         lines: world.trace().lines().to_vec(),
     }
 }
 
-fn drive(world: &mut World, profile: &Profile) -> (Verdict, u64) {
+fn drive(world: &mut World, profile: &Profile, random: &mut Random) -> (Verdict, u64) {
     world.run(profile.faults_ms);
+    let halts = random.chance(profile.expects.halt_per_mille);
+    let core_first = random.chance(profile.expects.core_per_mille);
+    let failed = halts.then(|| halt(world, random)).flatten();
+    let failed = failed.or_else(|| core_first.then(|| heal_core(world, random)).flatten());
     world.heal();
     let healed_at_ms = world.now_ms();
+    if let Some(failed) = failed {
+        return (broken(world).unwrap_or(failed), 0);
+    }
     let target = world.certified_by_any().plus(SETTLE_BLOCKS);
     let settled = world.run_until_done(SETTLE_MS, |world| world.is_settled_at(target));
-    let after_ms = world.now_ms() - healed_at_ms;
-    let verdict = if let Some(what) = world.oracle().violation() {
-        let what = format!("at {} ms: {what}", world.now_ms());
-        Verdict::Diverged { what }
-    } else if let Some(node) = world.slashed_though_honest() {
-        let what = format!("the honest node {node} is held guilty of an offence");
-        Verdict::Diverged { what }
-    } else if settled {
-        Verdict::Pass
-    } else {
+    let verdict = broken(world).unwrap_or_else(|| {
+        if settled {
+            return Verdict::Pass;
+        }
         Verdict::NoProgress {
             what: describe(world, target),
         }
-    };
-    (verdict, after_ms)
+    });
+    (verdict, world.now_ms() - healed_at_ms)
+}
+
+/// A rule that was broken so far.
+fn broken(world: &World) -> Option<Verdict> {
+    if let Some(broken) = world.oracle().violation() {
+        let what = format!("at {} ms: {}", world.now_ms(), broken.what);
+        let rule = broken.rule;
+        return Some(Verdict::Diverged { rule, what });
+    }
+    let node = world.slashed_though_honest()?;
+    let what = format!("the honest node {node} is held guilty of an offence");
+    let rule = Rule::Slashing;
+    Some(Verdict::Diverged { rule, what })
+}
+
+/// More than f validators are down: nothing is certified but what one of them had attested.
+fn halt(world: &mut World, random: &mut Random) -> Option<Verdict> {
+    world.heal();
+    let attested = world.stop_quorum(random);
+    let highest = world.certified_by_any().max(attested);
+    world.run(HALT_MS);
+    let certified = world.certified_by_any();
+    (certified > highest).then(|| Verdict::ProgressWithoutQuorum {
+        what: format!("{certified} is certified, and at most {highest} was under way"),
+    })
+}
+
+/// Some validators stay away, so few that the others are a quorum: these have to certify more.
+fn heal_core(world: &mut World, random: &mut Random) -> Option<Verdict> {
+    let away = world.heal_but_some(random);
+    if away.is_empty() {
+        return None;
+    }
+    let target = world.certified_by_any().plus(SETTLE_BLOCKS);
+    let progressed = world.run_until_done(SETTLE_MS, |world| {
+        world.certified_by_all_but(&away) >= target
+    });
+    (!progressed).then(|| Verdict::NoProgress {
+        what: format!("without {away:?}: {}", describe(world, target)),
+    })
 }
 
 fn describe(world: &World, target: Height) -> String {

@@ -7,8 +7,10 @@ mod disks;
 mod execution;
 mod faults;
 mod load;
+mod misbehaviour;
 mod node_disk;
 mod outlook;
+mod quorum;
 mod sync;
 mod traffic;
 
@@ -21,17 +23,21 @@ use crate::latency::Stopwatch;
 use crate::message::{NodeId, Packet};
 use crate::network::{Links, Network};
 use crate::node::Node;
-use crate::oracle::Oracle;
+use crate::oracle::bounds::gauges;
+use crate::oracle::{Oracle, Rule};
 use crate::random::Random;
 use crate::trace::Trace;
 use holdfast_replica::Submission;
 use holdfast_types::{BlockId, ChainId, VertexDigest};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 pub use cuts::{Flapping, Partitions};
 pub use disks::{DiskFault, Disks};
 pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership};
+
+/// How often it is looked at what nodes hold, in ms.
+const LOOK_MS: u64 = 1_000;
 
 /// What a world is built from.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +90,8 @@ enum Event {
         client: Option<usize>,
     },
     Client(usize),
+    /// Looks at what nodes hold.
+    Look,
     Fault(FaultEvent),
 }
 
@@ -135,6 +143,8 @@ pub struct World {
     pub(crate) stopwatch: Stopwatch,
     /// How often each thing was reached: a fault that never happens tests nothing.
     pub(crate) reached: BTreeMap<&'static str, u64>,
+    /// The most that any honest node held of each thing that is bounded.
+    pub(crate) held: BTreeMap<&'static str, usize>,
     random: Random,
     now_ms: u64,
     queue: BinaryHeap<Scheduled>,
@@ -143,6 +153,8 @@ pub struct World {
     faults_end_ms: u64,
     /// Nodes that die come back after so long.
     restart_ms: Option<(u64, u64)>,
+    /// Numbers of validators that asked to leave the committee and not to come back since.
+    leaving: BTreeSet<usize>,
     /// Validators whose disks may be lost.
     unlucky: Vec<NodeId>,
     /// Copies of disks that may be put back.
@@ -168,7 +180,7 @@ impl World {
         let mut nodes: Vec<Node> = (0..size)
             .map(|id| {
                 // A twin has no key yet.
-                let key = (id < validators).then(|| validator_key(id));
+                let key = (id < validators).then(|| validator_key(chain.scheme, id));
                 Node::new(id, key, &chain)
             })
             .collect();
@@ -178,7 +190,8 @@ impl World {
         }
         let oracle = Oracle::new(nodes[0].disk.now());
         let homes = size - plan.twins;
-        let clients = (0..plan.chain.clients).map(|number| Client::new(number, number % homes));
+        let clients = (0..plan.chain.clients)
+            .map(|number| Client::new(number, number % homes, plan.chain.signatures));
         let mut world = Self {
             network: Network::new(plan.links, size, random.fork()),
             clients: clients.collect(),
@@ -189,6 +202,7 @@ impl World {
             trace: Trace::new(keep_lines),
             stopwatch: Stopwatch::default(),
             reached: BTreeMap::new(),
+            held: BTreeMap::new(),
             random,
             now_ms: 0,
             queue: BinaryHeap::new(),
@@ -196,6 +210,7 @@ impl World {
             tickets: 0,
             faults_end_ms: u64::MAX,
             restart_ms: None,
+            leaving: BTreeSet::new(),
             unlucky: Vec::new(),
             copies: BTreeMap::new(),
             verdicts: BTreeMap::new(),
@@ -207,6 +222,7 @@ impl World {
         for client in 0..plan.chain.clients {
             world.schedule_client(client);
         }
+        world.schedule(LOOK_MS, Event::Look);
         world
     }
 
@@ -278,11 +294,11 @@ impl World {
     }
 
     fn run_until(&mut self, end_ms: u64, done: impl Fn(&Self) -> bool) {
-        const LOOK_MS: u64 = 50;
+        const DONE_EVERY_MS: u64 = 50;
         let mut look_at_ms = self.now_ms;
         while self.oracle.violation().is_none() {
             if self.now_ms >= look_at_ms {
-                look_at_ms = self.now_ms + LOOK_MS;
+                look_at_ms = self.now_ms + DONE_EVERY_MS;
                 if done(self) {
                     return;
                 }
@@ -344,8 +360,28 @@ impl World {
                 }
             }
             Event::Client(client) => self.client_turn(client),
+            Event::Look => self.look(),
             Event::Fault(fault) => self.fault(fault),
         }
+    }
+
+    /// What honest nodes hold is below its caps (rule O7).
+    fn look(&mut self) {
+        let honest: Vec<NodeId> = self.honest().collect();
+        for node in honest {
+            let Some(running) = &self.nodes[node].running else {
+                continue;
+            };
+            for gauge in gauges(&self.plan.chain, running) {
+                let most = self.held.entry(gauge.what).or_default();
+                *most = gauge.held.max(*most);
+                if gauge.held > gauge.most {
+                    let what = format!("node {node}: {gauge:?}");
+                    self.oracle.violated(Rule::Bounds, what);
+                }
+            }
+        }
+        self.schedule(LOOK_MS, Event::Look);
     }
 
     fn is_up(&self, node: NodeId, incarnation: u32) -> bool {

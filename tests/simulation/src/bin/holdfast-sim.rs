@@ -1,11 +1,13 @@
 //! Runs simulations from the command line.
 
 use clap::{Parser, Subcommand};
+use holdfast_simulation::campaign::{Task, Timed, run_all, summary, summary_head};
 use holdfast_simulation::disk::Loss;
+use holdfast_simulation::keys::Scheme;
 use holdfast_simulation::network::Latency;
 use holdfast_simulation::network::regions::{REGIONS, reaches_ms};
 use holdfast_simulation::random::Random;
-use holdfast_simulation::{PROFILES, Profile, Report, Verdict, World, run};
+use holdfast_simulation::{Options, PROFILES, Profile, Report, Verdict, World, run_with};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -31,6 +33,11 @@ enum Command {
         /// Seeds from..to, the last one left out.
         #[arg(long, value_parser = seeds, default_value = "0..10")]
         seeds: Range<u64>,
+        #[arg(long, value_parser = scheme, default_value = "fast")]
+        signatures: Scheme,
+        /// Threads.
+        #[arg(long, default_value_t = 1)]
+        jobs: usize,
         /// One JSON object per line.
         #[arg(long)]
         json: bool,
@@ -41,6 +48,8 @@ enum Command {
         profile: &'static Profile,
         #[arg(long)]
         seed: u64,
+        #[arg(long, value_parser = scheme, default_value = "fast")]
+        signatures: Scheme,
         /// Show everything that happens.
         #[arg(long)]
         trace: bool,
@@ -75,6 +84,10 @@ fn profile(name: &str) -> Result<&'static Profile, String> {
     Profile::named(name).ok_or_else(|| "no such profile; see holdfast-sim list".to_owned())
 }
 
+fn scheme(name: &str) -> Result<Scheme, String> {
+    Scheme::named(name).ok_or_else(|| "fast or real".to_owned())
+}
+
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or("say from..to, like 0..100")?;
     let number = |text: &str| text.parse().map_err(|error| format!("{text:?}: {error}"));
@@ -86,14 +99,27 @@ fn main() -> ExitCode {
         Command::Run {
             profile,
             seeds,
+            signatures,
+            jobs,
             json,
-        } => run_many(profile, &seeds, json),
+        } => {
+            let options = Options {
+                signatures,
+                ..Options::default()
+            };
+            run_many(profile, &seeds, options, jobs, json)
+        }
         Command::Replay {
             profile,
             seed,
+            signatures,
             trace,
         } => {
-            let report = run(profile, seed, trace);
+            let options = Options {
+                signatures,
+                keep_lines: trace,
+            };
+            let report = run_with(profile, seed, options);
             for line in &report.lines {
                 println!("{line}");
             }
@@ -125,39 +151,57 @@ fn main() -> ExitCode {
 /// So many seeds of a profile are enough to reach everything that it is for.
 const SEEDS_THAT_REACH_ALL: usize = 20;
 
-fn run_many(only: Option<&'static Profile>, seeds: &Range<u64>, json: bool) -> ExitCode {
+fn run_many(
+    only: Option<&'static Profile>,
+    seeds: &Range<u64>,
+    options: Options,
+    jobs: usize,
+    json: bool,
+) -> ExitCode {
     let started = Instant::now();
-    let mut virtual_ms = 0;
-    let mut failed = 0_u64;
-    let mut count = 0_u64;
-    let chosen = PROFILES
+    let chosen: Vec<&'static Profile> = PROFILES
         .iter()
-        .filter(|profile| only.is_none_or(|only| only.name == profile.name));
+        .filter(|profile| only.is_none_or(|only| only.name == profile.name))
+        .collect();
+    let tasks: Vec<Task> = chosen
+        .iter()
+        .flat_map(|profile| seeds.clone().map(|seed| (*profile, seed)))
+        .collect();
+    let mut runs: Vec<Timed> = Vec::new();
+    run_all(&tasks, options, jobs, |run| {
+        print(&run.0, json);
+        runs.push(run);
+    });
+    let failed = runs
+        .iter()
+        .filter(|(report, _)| report.verdict != Verdict::Pass);
+    let failed = failed.count();
+    eprintln!("{}", summary_head());
+    let mut reached_all = true;
     for profile in chosen {
-        let mut reports = Vec::new();
-        for seed in seeds.clone() {
-            let report = run(profile, seed, false);
-            virtual_ms += report.virtual_ms;
-            count += 1;
-            failed += u64::from(report.verdict != Verdict::Pass);
-            print(&report, json);
-            reports.push(report);
-        }
-        let unreached = profile.unreached(&reports);
-        if reports.len() >= SEEDS_THAT_REACH_ALL && !unreached.is_empty() {
-            eprintln!("{}: never reached {}", profile.name, unreached.join(", "));
-            failed += 1;
-        }
+        let of_profile = runs.extract_if(.., |(report, _)| report.profile == profile.name);
+        let of_profile: Vec<Timed> = of_profile.collect();
+        eprintln!("{}", summary(profile, &of_profile));
+        reached_all &= reaches_all(profile, &of_profile);
     }
     let wall_ms = started.elapsed().as_millis().max(1);
     eprintln!(
-        "{count} seeds, {failed} failed, {} virtual s in {}.{:03} s: {} times real time",
-        virtual_ms / 1000,
+        "{} seeds, {failed} failed, in {}.{:03} s",
+        tasks.len(),
         wall_ms / 1000,
         wall_ms % 1000,
-        u128::from(virtual_ms) / wall_ms
     );
-    code(failed == 0)
+    code(failed == 0 && reached_all)
+}
+
+fn reaches_all(profile: &Profile, runs: &[Timed]) -> bool {
+    let reports: Vec<Report> = runs.iter().map(|(report, _)| report.clone()).collect();
+    let unreached = profile.unreached(&reports);
+    let is_enough = reports.len() >= SEEDS_THAT_REACH_ALL;
+    if is_enough && !unreached.is_empty() {
+        eprintln!("{}: never reached {}", profile.name, unreached.join(", "));
+    }
+    !is_enough || unreached.is_empty()
 }
 
 fn speed(validators: usize, seconds: u64) -> ExitCode {

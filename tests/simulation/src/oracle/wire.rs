@@ -21,7 +21,7 @@ impl Wire {
         let first = *self.vertices.entry(slot).or_insert(digest);
         if first != digest {
             return Err(format!(
-                "equivocation: {key:?} has signed two vertices in era {} round {}",
+                "{key:?} has signed two vertices in era {} round {}",
                 header.era, header.round
             ));
         }
@@ -41,6 +41,19 @@ impl Wire {
             "{key:?} has attested {} and {} at era {} height {}",
             first.block, body.block, body.era, body.height
         ))
+    }
+
+    /// The greatest height that this key has attested.
+    #[must_use]
+    pub fn highest_attested(&self, key: &PublicKey) -> Height {
+        let of_key = self
+            .attestations
+            .keys()
+            .filter(|(author, _, _)| author == key);
+        of_key
+            .map(|(_, _, height)| *height)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Vertices and attestations seen.

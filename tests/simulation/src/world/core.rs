@@ -5,10 +5,11 @@ use super::{Event, World};
 use crate::disk::Loss;
 use crate::message::{Envelope, Gossip, NodeId};
 use crate::node::{CrashPoint, Execution};
+use crate::oracle::Rule;
 use holdfast_replica::durable::make_durable;
 use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
 use holdfast_types::wire::LastVertexRequest;
-use holdfast_types::{Attestation, Certificate, Signer, VerifiedVertex, Vertex};
+use holdfast_types::{Attestation, Certificate, VerifiedVertex, Vertex};
 use std::sync::Arc;
 
 impl World {
@@ -28,9 +29,10 @@ impl World {
                 self.schedule(pause_ms, Event::Poll { node, incarnation });
                 self.set_alarm(node);
             }
-            Err(error) => self
-                .oracle
-                .violated(format!("node {node} does not start: {error}")),
+            Err(error) => {
+                let what = format!("node {node} does not start: {error}");
+                self.oracle.violated(Rule::Soundness, what);
+            }
         }
     }
 
@@ -143,6 +145,9 @@ impl World {
             let leader = record.leader;
             self.stopwatch
                 .committed(record.era, leader.round, leader.author, self.now_ms);
+            if self.nodes[node].is_honest() {
+                self.oracle.committed(node, &sub_dag);
+            }
             self.queue_execution(node, Execution::Commit(sub_dag));
         }
         for certificate in output.certificates {
@@ -201,8 +206,8 @@ impl World {
         self.trace
             .add(self.now_ms, node, what.len() as u64, || format!("{fact:?}"));
         if matches!(fact, Fact::Doppelganger { .. }) && self.nodes[node].is_honest() {
-            self.oracle
-                .violated(format!("node {node} takes itself for another: {fact:?}"));
+            let what = format!("node {node} takes itself for another: {fact:?}");
+            self.oracle.violated(Rule::Soundness, what);
         }
     }
 
@@ -252,9 +257,9 @@ impl World {
 
     /// What leaves is durable, and no contradiction to what left before.
     fn check_vertex(&mut self, node: NodeId, vertex: &VerifiedVertex) {
-        let Some(key) = self.nodes[node].key else {
-            self.oracle
-                .violated(format!("node {node} signs without a key"));
+        let Some(key) = self.nodes[node].public_key() else {
+            let what = format!("node {node} signs without a key");
+            self.oracle.violated(Rule::Soundness, what);
             return;
         };
         let header = vertex.header();
@@ -264,13 +269,16 @@ impl World {
             .guard()
             .is_some_and(|guard| Some((header.era, header.round)) <= guard.vertex);
         if !is_stored || !is_guarded {
-            self.oracle.violated(format!(
-                "durability: node {node} sends {} (stored {is_stored}, guarded {is_guarded})",
-                vertex.reference()
-            ));
+            self.oracle.violated(
+                Rule::Durability,
+                format!(
+                    "node {node} sends {} (stored {is_stored}, guarded {is_guarded})",
+                    vertex.reference()
+                ),
+            );
         }
-        if let Err(wrong) = self.oracle.wire.vertex(key.public_key(), vertex) {
-            self.oracle.violated(wrong);
+        if let Err(wrong) = self.oracle.wire.vertex(key, vertex) {
+            self.oracle.violated(Rule::Wire, wrong);
         }
         for attestation in &vertex.payload().attestations {
             self.check_attestation(node, attestation);
@@ -278,7 +286,8 @@ impl World {
     }
 
     fn check_attestation(&mut self, node: NodeId, attestation: &Attestation) {
-        let (Some(key), true) = (self.nodes[node].key, self.nodes[node].is_honest()) else {
+        let (Some(key), true) = (self.nodes[node].public_key(), self.nodes[node].is_honest())
+        else {
             return;
         };
         let body = &attestation.body;
@@ -288,13 +297,16 @@ impl World {
         let is_guarded =
             is_guarded.is_some_and(|last| (body.era, body.height) <= (last.era, last.height));
         if !is_stored || !is_guarded {
-            self.oracle.violated(format!(
-                "durability: node {node} attests height {} (stored {is_stored}, guarded {is_guarded})",
-                body.height
-            ));
+            self.oracle.violated(
+                Rule::Durability,
+                format!(
+                    "node {node} attests height {} (stored {is_stored}, guarded {is_guarded})",
+                    body.height
+                ),
+            );
         }
-        if let Err(wrong) = self.oracle.wire.attestation(key.public_key(), attestation) {
-            self.oracle.violated(wrong);
+        if let Err(wrong) = self.oracle.wire.attestation(key, attestation) {
+            self.oracle.violated(Rule::Wire, wrong);
         }
     }
 }

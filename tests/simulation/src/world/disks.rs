@@ -1,10 +1,10 @@
 //! Disks that are lost, and replaced: by new ones, or by copies of what they once held.
 
 use super::{Event, FaultEvent, World};
+use crate::chain::validator_account;
 use crate::disk::{Disk, Loss};
 use crate::message::NodeId;
 use holdfast_replica::{SignGuard, SignGuardRecord};
-use holdfast_types::Signer;
 
 /// Validators whose disks are lost or set back. At most f of them: they are among the faulty.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl DiskFault {
 
 /// The guard that an operator makes for a key whose guard is lost.
 fn guard_without_past(node: &crate::node::Node) -> Option<SignGuardRecord> {
-    let mut guard = SignGuard::empty(node.key?.public_key());
+    let mut guard = SignGuard::empty(node.public_key()?);
     guard.forget_past();
     Some(guard.record().clone())
 }
@@ -120,9 +120,10 @@ impl World {
         for one in [node, twin] {
             self.nodes[one].has_twin = true;
         }
+        self.oracle.is_guilty(validator_account(node));
         self.move_clients();
         let guard = guard_without_past(&self.nodes[node]);
-        self.nodes[twin].key = self.nodes[node].key;
+        self.nodes[twin].key = self.nodes[node].key.clone();
         self.nodes[twin].disk = if copied {
             self.nodes[node].disk.clone()
         } else {

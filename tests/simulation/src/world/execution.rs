@@ -4,6 +4,7 @@ use super::{Event, World};
 use crate::disk::Write;
 use crate::message::NodeId;
 use crate::node::{CrashPoint, Execution};
+use crate::oracle::Rule;
 use holdfast_chain::{Chain, ChainError, Step, last_commits};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_ledger::account;
@@ -50,9 +51,10 @@ impl World {
             Execution::Range { from, response } => self.apply_range(node, from, response),
         };
         if let Err(error) = result {
-            self.oracle
-                .violated(format!("the chain of node {node} cannot go on: {error}"));
+            let what = format!("the chain of node {node} cannot go on: {error}");
+            self.oracle.violated(Rule::Soundness, what);
         }
+        self.watch_certified(node);
     }
 
     /// None if the node is down.
@@ -78,9 +80,10 @@ impl World {
             rejected,
         } = step;
         if !rejected.is_empty() {
-            self.oracle.violated(format!(
-                "a certified branch does not execute on node {node}: {rejected:?}"
-            ));
+            self.oracle.violated(
+                Rule::StateRoots,
+                format!("a certified branch does not execute on node {node}: {rejected:?}"),
+            );
         }
         let batch = Arc::new(batch);
         self.nodes[node]
@@ -135,8 +138,8 @@ impl World {
         node: NodeId,
         returned: Vec<SignedTransaction>,
     ) -> Vec<(Arc<VerifiedTransaction>, u64)> {
-        let scheme = crate::keys::FastScheme;
-        let verified = VerifiedTransaction::verify_many(returned, &self.chain.id, &scheme);
+        let verified =
+            VerifiedTransaction::verify_many(returned, &self.chain.id, &self.chain.scheme);
         let tables = self.nodes[node].disk.now();
         let with_nonce = |transaction: VerifiedTransaction| {
             let sender = account(tables, &transaction.body().sender).ok()??;
@@ -165,9 +168,10 @@ impl World {
         let certified = running.chain.certified();
         if certified < running.highest_certified {
             let was = running.highest_certified;
-            self.oracle.violated(format!(
-                "finality: node {node} falls from certified {was} to {certified}"
-            ));
+            self.oracle.violated(
+                Rule::Finality,
+                format!("node {node} falls from certified {was} to {certified}"),
+            );
             return;
         }
         running.highest_certified = certified;

@@ -68,7 +68,7 @@ pub enum FaultEvent {
 }
 
 /// Below this, committees do not shrink.
-const MEMBERS_MIN: usize = 4;
+pub(super) const MEMBERS_MIN: usize = 4;
 
 impl World {
     /// Lets faults happen from now on.
@@ -112,6 +112,7 @@ impl World {
     /// From now on the node misbehaves.
     pub fn make_byzantine(&mut self, node: NodeId, fault: byzantine::Fault) {
         self.nodes[node].behaviour = Some(fault.behaviour());
+        self.oracle.is_guilty(validator_account(node));
         self.move_clients();
     }
 
@@ -222,14 +223,13 @@ impl World {
             let found = validator(tables, &validator_account(number)).expect("the state reads");
             found.is_some_and(|found| found.signing_key.is_some())
         };
-        let members = (0..registered).filter(|number| is_member(*number)).count();
         let joins = !is_member(number);
-        if !joins && members <= MEMBERS_MIN {
+        if !joins && !self.may_leave(number) {
             return;
         }
         let owner = account(tables, &name).expect("the state reads");
         let nonce = owner.map_or(0, |owner| owner.nonce);
-        let key = validator_key(number);
+        let key = validator_key(self.chain.scheme, number);
         let body = TransactionBody {
             sender: name,
             public_key: key.public_key(),
@@ -243,11 +243,30 @@ impl World {
         };
         let transaction = body.sign(&self.chain.id, &key);
         self.submit(through, transaction);
+        if joins {
+            self.leaving.remove(&number);
+        } else {
+            self.leaving.insert(number);
+        }
         self.count(if joins {
             "validators asked to join"
         } else {
             "validators asked to leave"
         });
+    }
+
+    /// Whether enough members stay for sure: no node knows that they are gone, and they have not asked to leave.
+    fn may_leave(&self, number: usize) -> bool {
+        let stays = |other: &usize| {
+            let name = validator_account(*other);
+            let mut known = self.nodes.iter().map(|node| {
+                let found = validator(node.disk.now(), &name).expect("the state reads");
+                found.is_some_and(|found| found.signing_key.is_some())
+            });
+            *other != number && !self.leaving.contains(other) && known.all(|is_member| is_member)
+        };
+        let registered = self.plan.chain.validators + self.plan.chain.standby;
+        (0..registered).filter(stays).count() >= MEMBERS_MIN
     }
 
     /// Ends all faults but the Byzantine nodes: links are whole, clocks are right, all nodes are up.

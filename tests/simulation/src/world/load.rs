@@ -2,8 +2,8 @@
 
 use super::{Event, World};
 use crate::chain::client_account;
-use crate::keys::FastScheme;
 use crate::message::NodeId;
+use crate::oracle::Rule;
 use holdfast_ledger::account;
 use holdfast_replica::admission::{NotSubmitted, submission};
 use holdfast_replica::{Input, Origin, Submission};
@@ -81,7 +81,7 @@ impl World {
         if self.nodes[node].running.is_none() {
             return;
         }
-        let verified = VerifiedTransaction::verify(transaction, &self.chain.id, &FastScheme);
+        let verified = VerifiedTransaction::verify(transaction, &self.chain.id, &self.chain.scheme);
         let transaction = verified.expect("clients sign what they send");
         let id = transaction.id();
         let wall = self.nodes[node].now(self.now_ms).wall;
@@ -153,9 +153,10 @@ impl World {
             return;
         }
         if !self.nodes[node].disk.keeps_transaction(&id) && self.oracle.executed_at(&id).is_none() {
-            self.oracle.violated(format!(
-                "durability: node {node} acknowledges {id} too early"
-            ));
+            self.oracle.violated(
+                Rule::Durability,
+                format!("node {node} acknowledges {id} too early"),
+            );
         }
         self.oracle.acknowledged(id, self.now_ms);
     }

@@ -77,8 +77,15 @@ impl World {
     /// The lowest certified height of honest nodes; zero while one of them is down.
     #[must_use]
     pub fn certified_by_all(&self) -> Height {
+        self.certified_by_all_but(&[])
+    }
+
+    /// As [`Self::certified_by_all`], whatever these nodes do.
+    #[must_use]
+    pub fn certified_by_all_but(&self, away: &[NodeId]) -> Height {
         let certified = self
             .honest()
+            .filter(|node| !away.contains(node))
             .map(|node| self.standing(node).map(|standing| standing.certified));
         certified.min().flatten().unwrap_or_default()
     }

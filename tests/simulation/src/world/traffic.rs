@@ -1,11 +1,10 @@
 //! The network side of a node: gossip, questions and answers.
 
 use super::{Event, World};
-use crate::byzantine::Situation;
-use crate::keys::FastScheme;
 use crate::message::{Asked, Envelope, Gossip, NodeId, Packet, Request, Response};
 use crate::network::Delivery;
 use crate::node::{Pending, Purpose};
+use crate::oracle::Rule;
 use holdfast_chain::ChainStore;
 use holdfast_chain::serve::{blocks_asked, provable_prefix};
 use holdfast_dag::{AskRequest, FetchRequest};
@@ -19,7 +18,7 @@ use holdfast_types::wire::{
 };
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, SignatureScheme,
-    SignedTransaction, Signer, VerifiedTransaction, VerifiedVertex, Vertex,
+    SignedTransaction, VerifiedTransaction, VerifiedVertex, Vertex,
 };
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,11 +28,11 @@ const REQUEST_TIMEOUT_MS: u64 = 5_000;
 /// Peers that are asked for a certificate at once.
 const CERTIFICATE_PEERS: usize = 2;
 /// Bytes of vertices in one answer.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl World {
     /// Puts a packet on the link from one node to another.
-    fn put(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
+    pub(super) fn put(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
         if self.nodes[to].running.is_none() {
             return;
         }
@@ -93,41 +92,6 @@ impl World {
         }
     }
 
-    /// A Byzantine node sends something else than its replica wants.
-    pub(super) fn misbehave(&mut self, node: NodeId, vertex: &Arc<VerifiedVertex>) {
-        let Some(mut behaviour) = self.nodes[node].behaviour.take() else {
-            return;
-        };
-        let shown = {
-            let Self {
-                nodes,
-                random,
-                chain,
-                ..
-            } = self;
-            let Some((running, key)) = nodes[node].running.as_ref().zip(nodes[node].key.as_ref())
-            else {
-                return;
-            };
-            let situation = Situation {
-                chain: &chain.id,
-                key,
-                peers: &nodes[node].peers,
-                replica: &running.replica,
-                random,
-            };
-            behaviour.send(situation, vertex)
-        };
-        self.nodes[node].behaviour = Some(behaviour);
-        self.count("vertices of Byzantine nodes");
-        for shown in shown {
-            let envelope = Rc::new(Envelope::new(Gossip::Vertex(shown.vertex)));
-            for to in shown.to {
-                self.put(node, to, &Packet::Gossip(Rc::clone(&envelope)));
-            }
-        }
-    }
-
     pub(super) fn arrive(&mut self, from: NodeId, node: NodeId, packet: Packet) {
         match packet {
             Packet::Gossip(envelope) => {
@@ -141,6 +105,7 @@ impl World {
             }
             Packet::Request { ticket, request } => {
                 let honest = self.answer(node, &request);
+                self.check_answer(node, from, &request, honest.as_ref());
                 let said = match &mut self.nodes[node].behaviour {
                     Some(behaviour) => honest.and_then(|honest| behaviour.answer(honest)),
                     None => honest,
@@ -205,15 +170,19 @@ impl World {
         if let Some(valid) = self.verdicts.get(&key) {
             return *valid;
         }
-        let verified =
-            VerifiedVertex::verify(vertex.vertex().clone(), &self.chain.id, era, &FastScheme);
+        let verified = VerifiedVertex::verify(
+            vertex.vertex().clone(),
+            &self.chain.id,
+            era,
+            &self.chain.scheme,
+        );
         let valid = match verified {
             Ok(_) => true,
             Err(reject) => {
                 if !self.sends_invalid(vertex, era) {
                     let author = vertex.author();
-                    self.oracle
-                        .violated(format!("a vertex of {author} does not verify: {reject}"));
+                    let what = format!("a vertex of {author} does not verify: {reject}");
+                    self.oracle.violated(Rule::Soundness, what);
                 }
                 self.count("invalid vertices refused");
                 false
@@ -229,7 +198,7 @@ impl World {
         let key = member.map(|member| member.signing_key);
         self.nodes
             .iter()
-            .any(|node| !node.is_honest() && node.key.map(|key| key.public_key()) == key)
+            .any(|node| !node.is_honest() && node.public_key() == key)
     }
 
     pub(super) fn verify_vertex(
@@ -238,7 +207,7 @@ impl World {
         vertex: Vertex,
     ) -> Option<Arc<VerifiedVertex>> {
         let era = self.era_of(node)?;
-        VerifiedVertex::verify(vertex, &self.chain.id, &era, &FastScheme)
+        VerifiedVertex::verify(vertex, &self.chain.id, &era, &self.chain.scheme)
             .ok()
             .map(Arc::new)
     }
@@ -251,7 +220,7 @@ impl World {
             return false;
         };
         let check = attestation.signature_check(&self.chain.id, &era.committee);
-        if !check.is_some_and(|check| FastScheme.verify(&check)) {
+        if !check.is_some_and(|check| self.chain.scheme.verify(&check)) {
             return false;
         }
         self.step(node, Input::Attestations(vec![*attestation]));
@@ -262,7 +231,7 @@ impl World {
         let Some(context) = self.context_of(node, evidence.era()) else {
             return false;
         };
-        let verified = evidence.verify(&self.chain.id, &context.committee, &FastScheme);
+        let verified = evidence.verify(&self.chain.id, &context.committee, &self.chain.scheme);
         if verified.is_err() {
             return false;
         }
@@ -287,13 +256,16 @@ impl World {
             return false;
         };
         let now = self.nodes[node].now(self.now_ms);
-        let key = self.nodes[node].key.map(|key| key.public_key());
+        let key = self.nodes[node].public_key();
         let tables = self.nodes[node].disk.now();
         let mut submissions = Vec::new();
         let mut all_valid = true;
         for transaction in transactions {
-            let verified =
-                VerifiedTransaction::verify(transaction.clone(), &self.chain.id, &FastScheme);
+            let verified = VerifiedTransaction::verify(
+                transaction.clone(),
+                &self.chain.id,
+                &self.chain.scheme,
+            );
             let Ok(transaction) = verified else {
                 all_valid = false;
                 continue;
@@ -313,7 +285,7 @@ impl World {
         let Some(context) = self.context_of(node, certificate.body.era) else {
             return;
         };
-        let verified = certificate.verify(&self.chain.id, &context.committee, &FastScheme);
+        let verified = certificate.verify(&self.chain.id, &context.committee, &self.chain.scheme);
         if verified.is_ok() {
             self.step(node, Input::Certificate(certificate));
         }
@@ -394,7 +366,7 @@ impl World {
         let key = era.committee.member(member)?.signing_key;
         self.up_peers(node)
             .into_iter()
-            .find(|peer| self.nodes[*peer].key.map(|key| key.public_key()) == Some(key))
+            .find(|peer| self.nodes[*peer].public_key() == Some(key))
     }
 
     /// Peers to which there is a connection.
@@ -480,7 +452,7 @@ impl World {
                         answer,
                         &self.chain.id,
                         &era,
-                        &FastScheme,
+                        &self.chain.scheme,
                     )
                 });
                 if let Some(heard) = heard {
@@ -498,9 +470,10 @@ impl World {
             (Purpose::Blocks, Response::Blocks(response)) => {
                 self.blocks_came(node, to, response.clone());
             }
-            (purpose, response) => self
-                .oracle
-                .violated(format!("{response:?} is no answer for {purpose:?}")),
+            (purpose, response) => {
+                let what = format!("{response:?} is no answer for {purpose:?}");
+                self.oracle.violated(Rule::Soundness, what);
+            }
         }
     }
 

@@ -1,12 +1,17 @@
 //! Scenarios by name, on small networks.
 
+use holdfast_replica::RecordStore;
+use holdfast_replica::serve::vertices;
 use holdfast_simulation::chain::{ChainPlan, client_account};
 use holdfast_simulation::client::Client;
 use holdfast_simulation::disk::Loss;
+use holdfast_simulation::keys::Scheme;
 use holdfast_simulation::network::{Distance, Latency, Links};
 use holdfast_simulation::node::CrashPoint;
-use holdfast_simulation::{Plan, World};
-use holdfast_types::{Height, TransactionId};
+use holdfast_simulation::random::Random;
+use holdfast_simulation::{Plan, Profile, World};
+use holdfast_types::wire::VerticesRequest;
+use holdfast_types::{Height, Round, TransactionId};
 
 pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
     Plan {
@@ -17,6 +22,7 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
             epoch_ms: 3_600_000,
             gc_depth: 20,
             leader_timeout_ms: 250,
+            signatures: Scheme::Fast,
         },
         followers,
         twins: 0,
@@ -56,7 +62,7 @@ fn ordered(world: &World, node: usize, id: &TransactionId) -> usize {
 /// A client's transfers through a node: their ids.
 fn submit(world: &mut World, node: usize, count: usize) -> Vec<TransactionId> {
     let chain = world.chain_id();
-    let mut client = Client::new(0, node);
+    let mut client = Client::new(0, node, Scheme::Fast);
     (0..count)
         .map(|_| {
             let open = client.transfer(&chain, client_account(1), 5).clone();
@@ -203,4 +209,38 @@ fn a_node_that_was_away_for_long_catches_up_by_blocks() {
             .is_some_and(|count| *count > 0)
     );
     sound(&world);
+}
+
+#[test]
+fn no_commit_with_43_of_128_down() {
+    let profile = Profile::named("committee128").expect("the profile exists");
+    let mut world = World::new(&profile.plan(&mut Random::new(0)), 7);
+    for node in 0..43 {
+        world.crash(3 * node % 128, Loss::Nothing);
+    }
+    world.run(20_000);
+    assert_eq!(world.reached().get("commits"), None);
+    assert_eq!(world.oracle().height(), Height::ZERO);
+    // With 42 it goes on.
+    world.start(0);
+    assert!(world.run_until_done(20_000, |world| world.certified_by_any() > Height::ZERO));
+    sound(&world);
+}
+
+#[test]
+fn a_vertex_asked_for_twice_is_answered_once() {
+    let mut world = world(4, 0);
+    world.run(3_000);
+    let tables = world.node(0).disk.now();
+    let era = world.standing(0).expect("the node is up").era;
+    let mut held = tables
+        .vertex_references(era, Round::ZERO..Round::MAX)
+        .expect("the store reads");
+    held.truncate(4);
+    let request = VerticesRequest {
+        era,
+        references: held.repeat(10),
+    };
+    let answer = vertices(tables, &request, usize::MAX).expect("a good request");
+    assert_eq!((held.len(), answer.vertices.len()), (4, 4));
 }

@@ -1,0 +1,65 @@
+//! Who is punished for what (rule O14).
+
+use holdfast_chain::AppliedBlock;
+use holdfast_ledger::keys::{PunishedSlotKey, StateKey};
+use holdfast_ledger::objects::{PunishedSlot, StateObject};
+use holdfast_types::{AccountName, Event};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Punishments on the chain that honest nodes agree on.
+#[derive(Debug, Default)]
+pub(super) struct Slashing {
+    /// Validators that break rules in this simulation, on purpose or because their key runs twice.
+    guilty: BTreeSet<AccountName>,
+    /// By state key.
+    punished: BTreeSet<Vec<u8>>,
+}
+
+impl Slashing {
+    pub(super) fn is_guilty(&mut self, validator: AccountName) {
+        self.guilty.insert(validator);
+    }
+
+    pub(super) fn punished(&self) -> usize {
+        self.punished.len()
+    }
+
+    /// A new block of the chain: all its evidence is of the guilty, and each slot costs once.
+    pub(super) fn check(&mut self, applied: &AppliedBlock) -> Result<(), String> {
+        let evidence = applied.block.body.evidence.iter();
+        let proven: BTreeSet<Vec<u8>> = evidence
+            .map(|evidence| PunishedSlotKey(evidence.slot_key()).bytes())
+            .collect();
+        let mut slots: BTreeMap<AccountName, usize> = BTreeMap::new();
+        for key in proven.difference(&self.punished) {
+            let mut changes = applied.changes.values.iter();
+            let record = changes
+                .find(|(changed, _)| changed == key)
+                .and_then(|(_, value)| value.as_ref())
+                .ok_or("an offence was proven and not punished")?;
+            let offender = PunishedSlot::decode(record)
+                .expect("a punished slot")
+                .validator;
+            if !self.guilty.contains(&offender) {
+                return Err(format!("{offender} is honest and was punished"));
+            }
+            *slots.entry(offender).or_default() += 1;
+        }
+        let mut slashes: BTreeMap<AccountName, usize> = BTreeMap::new();
+        for event in &applied.events {
+            if let Event::Slashed { validator, .. } = event {
+                *slashes.entry(*validator).or_default() += 1;
+            }
+        }
+        for (offender, count) in slashes {
+            let proven = slots.get(&offender).copied().unwrap_or_default();
+            if count > proven {
+                return Err(format!(
+                    "{offender} was slashed {count} times for {proven} new offences"
+                ));
+            }
+        }
+        self.punished.extend(proven);
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! What Byzantine nodes do in the place of their replicas, and what their questions cost others.
+
+use super::World;
+use super::traffic::ANSWER_BYTES_MAX;
+use crate::byzantine::{Behaviour, Situation};
+use crate::message::{Envelope, Gossip, NodeId, Packet, Request, Response};
+use crate::oracle::Rule;
+use holdfast_types::{VerifiedVertex, codec};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Questions of Byzantine nodes have numbers of their own: nobody waits for the answers.
+const NO_TICKET: u64 = 0;
+
+impl World {
+    fn with_behaviour<T>(
+        &mut self,
+        node: NodeId,
+        act: impl FnOnce(&mut dyn Behaviour, Situation<'_>) -> T,
+    ) -> Option<T> {
+        let Self {
+            nodes,
+            random,
+            chain,
+            ..
+        } = self;
+        let mut behaviour = nodes[node].behaviour.take()?;
+        let one = &nodes[node];
+        let able = one.running.as_ref().zip(one.key.as_ref());
+        let done = able.map(|(running, key)| {
+            let situation = Situation {
+                chain: &chain.id,
+                key,
+                peers: &one.peers,
+                replica: &running.replica,
+                random,
+            };
+            act(behaviour.as_mut(), situation)
+        });
+        nodes[node].behaviour = Some(behaviour);
+        done
+    }
+
+    /// A Byzantine node sends something else than its replica wants.
+    pub(super) fn misbehave(&mut self, node: NodeId, vertex: &Arc<VerifiedVertex>) {
+        let shown = self.with_behaviour(node, |behaviour, situation| {
+            behaviour.send(situation, vertex)
+        });
+        self.count("vertices of Byzantine nodes");
+        for shown in shown.unwrap_or_default() {
+            let envelope = Rc::new(Envelope::new(Gossip::Vertex(shown.vertex)));
+            for to in shown.to {
+                self.put(node, to, &Packet::Gossip(Rc::clone(&envelope)));
+            }
+        }
+    }
+
+    /// A Byzantine node asks for what its replica does not need.
+    pub(super) fn ask_without_need(&mut self, node: NodeId) {
+        let asked = self.with_behaviour(node, |behaviour, situation| behaviour.ask(situation));
+        for (to, request) in asked.unwrap_or_default() {
+            self.count("vertices asked for without need");
+            let request = Arc::new(request);
+            let ticket = NO_TICKET;
+            self.put(node, to, &Packet::Request { ticket, request });
+        }
+    }
+
+    /// An honest node answers with what was asked for only, each vertex once, and no more than fits (rule O7).
+    pub(super) fn check_answer(
+        &mut self,
+        node: NodeId,
+        asker: NodeId,
+        request: &Request,
+        answer: Option<&Response>,
+    ) {
+        if !self.nodes[node].is_honest() {
+            return;
+        }
+        let Some(Response::Vertices(answer)) = answer else {
+            if answer.is_none() && self.nodes[asker].behaviour.is_some() {
+                self.count("questions of Byzantine nodes refused");
+            }
+            return;
+        };
+        let given: Vec<_> = answer
+            .vertices
+            .iter()
+            .map(|vertex| VerifiedVertex::trust(vertex.clone(), &self.chain.id).reference())
+            .collect();
+        let bytes = answer.vertices.iter().map(codec::encoded_len);
+        let bytes: usize = bytes.sum();
+        let once: BTreeSet<_> = given.iter().collect();
+        let is_asked = given.iter().all(|reference| match request {
+            Request::Vertices(request) => request.references.contains(reference),
+            Request::Missing(request) => request.wants(reference.round, reference.author),
+            _ => false,
+        });
+        if bytes > ANSWER_BYTES_MAX || once.len() < given.len() || !is_asked {
+            let what = format!(
+                "node {node} answers {asker} with {bytes} bytes, {} vertices, {} of them different, all asked for: {is_asked}",
+                given.len(),
+                once.len()
+            );
+            self.oracle.violated(Rule::Bounds, what);
+        }
+    }
+}
