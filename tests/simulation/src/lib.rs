@@ -6,7 +6,8 @@
 //!
 //! * [`world`]: nodes and what is to happen; [`disk`]: what a crash leaves; [`network`]: what a link does.
 //! * [`latency`]: how long it takes. [`oracle`]: what must hold after every event. [`mod@run`]: what must hold in the end.
-//! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave.
+//! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave. [`script`]: one network, step by
+//!   step, in words.
 
 pub mod byzantine;
 pub mod chain;
@@ -21,6 +22,7 @@ pub mod oracle;
 pub mod profile;
 pub mod random;
 pub mod run;
+pub mod script;
 pub mod trace;
 pub mod world;
 

@@ -113,7 +113,12 @@ pub fn run(profile: &Profile, seed: u64, keep_lines: bool) -> Report {
         blocks: world.oracle().height().0,
         transactions: world.oracle().transactions().1,
         reached: world.reached().clone(),
-        lines: world.trace().lines().to_vec(),
+        lines: world
+            .trace()
+            .lines()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 

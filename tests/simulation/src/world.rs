@@ -8,6 +8,7 @@ mod load;
 mod node_disk;
 mod outlook;
 mod sync;
+pub(crate) mod told;
 mod traffic;
 
 pub use outlook::Standing;

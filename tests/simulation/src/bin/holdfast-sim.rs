@@ -5,8 +5,10 @@ use holdfast_simulation::disk::Loss;
 use holdfast_simulation::network::Latency;
 use holdfast_simulation::network::regions::{REGIONS, reaches_ms};
 use holdfast_simulation::random::Random;
-use holdfast_simulation::{PROFILES, Profile, Report, Verdict, World, run};
+use holdfast_simulation::{PROFILES, Profile, Report, Verdict, World, run, script};
+use std::fs;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -45,6 +47,8 @@ enum Command {
         #[arg(long)]
         trace: bool,
     },
+    /// Play a script and show what it gives; see the documentation of the module `script`.
+    Script { file: PathBuf },
     /// How fast a network of this size on links of 50 to 100 ms is simulated, at full round rate.
     Speed {
         #[arg(long, default_value_t = 4)]
@@ -103,6 +107,7 @@ fn main() -> ExitCode {
             }
             code(report.verdict == Verdict::Pass)
         }
+        Command::Script { file } => play_script(&file),
         Command::Speed {
             validators,
             seconds,
@@ -158,6 +163,22 @@ fn run_many(only: Option<&'static Profile>, seeds: &Range<u64>, json: bool) -> E
         u128::from(virtual_ms) / wall_ms
     );
     code(failed == 0)
+}
+
+fn play_script(file: &Path) -> ExitCode {
+    let played = fs::read_to_string(file)
+        .map_err(|error| format!("{}: {error}", file.display()))
+        .and_then(|text| {
+            script::play(&file.to_string_lossy(), &text).map_err(|error| error.to_string())
+        });
+    match played {
+        Ok(played) => print!("{played}"),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn speed(validators: usize, seconds: u64) -> ExitCode {
