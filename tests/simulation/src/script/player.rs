@@ -6,10 +6,9 @@ use crate::chain::{ChainPlan, client_account};
 use crate::client::Client;
 use crate::message::NodeId;
 use crate::network::{Distance, Latency, Links};
-use crate::random::Random;
 use crate::trace::Line;
 use crate::world::told::list;
-use crate::{PROFILES, Plan, World};
+use crate::{Plan, World};
 
 /// Every message takes this long.
 const LATENCY_MS: u64 = 10;
@@ -67,7 +66,6 @@ fn plan(setup: &Setup) -> Plan {
         verification_ms: (0, 0),
         execution_ms: (EXECUTION_MS, EXECUTION_MS),
         client_pause_ms: None,
-        ..PROFILES[0].plan(&mut Random::new(0))
     }
 }
 
