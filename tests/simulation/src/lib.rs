@@ -8,6 +8,7 @@
 //! * [`latency`]: how long it takes. [`oracle`]: what must hold after every event. [`mod@run`]: what must hold in the end.
 //!   [`campaign`]: many runs.
 //! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave. [`keys`]: how all of them sign.
+//! * [`script`]: one network, step by step, in words.
 
 pub mod byzantine;
 pub mod campaign;
@@ -23,6 +24,7 @@ pub mod oracle;
 pub mod profile;
 pub mod random;
 pub mod run;
+pub mod script;
 pub mod trace;
 pub mod world;
 

@@ -153,7 +153,12 @@ pub fn run_with(profile: &Profile, seed: u64, options: Options) -> Report {
         transactions: world.oracle().transactions().1,
         reached,
         held: world.held.clone(),
-        lines: world.trace().lines().to_vec(),
+        lines: world
+            .trace()
+            .lines()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 

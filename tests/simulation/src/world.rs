@@ -12,6 +12,7 @@ mod node_disk;
 mod outlook;
 mod quorum;
 mod sync;
+pub(crate) mod told;
 mod traffic;
 
 pub use outlook::Standing;

@@ -7,8 +7,10 @@ use holdfast_simulation::keys::Scheme;
 use holdfast_simulation::network::Latency;
 use holdfast_simulation::network::regions::{REGIONS, reaches_ms};
 use holdfast_simulation::random::Random;
-use holdfast_simulation::{Options, PROFILES, Profile, Report, Verdict, World, run_with};
+use holdfast_simulation::{Options, PROFILES, Profile, Report, Verdict, World, run_with, script};
+use std::fs;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -54,6 +56,8 @@ enum Command {
         #[arg(long)]
         trace: bool,
     },
+    /// Play a script and show what it gives; see the documentation of the module `script`.
+    Script { file: PathBuf },
     /// How fast a network of this size on links of 50 to 100 ms is simulated, at full round rate.
     Speed {
         #[arg(long, default_value_t = 4)]
@@ -129,6 +133,7 @@ fn main() -> ExitCode {
             }
             code(report.verdict == Verdict::Pass)
         }
+        Command::Script { file } => play_script(&file),
         Command::Speed {
             validators,
             seconds,
@@ -202,6 +207,22 @@ fn reaches_all(profile: &Profile, runs: &[Timed]) -> bool {
         eprintln!("{}: never reached {}", profile.name, unreached.join(", "));
     }
     !is_enough || unreached.is_empty()
+}
+
+fn play_script(file: &Path) -> ExitCode {
+    let played = fs::read_to_string(file)
+        .map_err(|error| format!("{}: {error}", file.display()))
+        .and_then(|text| {
+            script::play(&file.to_string_lossy(), &text).map_err(|error| error.to_string())
+        });
+    match played {
+        Ok(played) => print!("{played}"),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn speed(validators: usize, seconds: u64) -> ExitCode {

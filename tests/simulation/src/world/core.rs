@@ -1,7 +1,7 @@
 //! The core thread of a node: steps of the replica, and what becomes of their outputs.
 
 use super::node_disk::NodeDisk;
-use super::{Event, World};
+use super::{Event, World, told};
 use crate::disk::Loss;
 use crate::message::{Envelope, Gossip, NodeId};
 use crate::node::{CrashPoint, Execution};
@@ -20,9 +20,7 @@ impl World {
         }
         match self.nodes[node].start(self.now_ms, &self.chain) {
             Ok(first) => {
-                let number = u64::from(self.nodes[node].incarnation);
-                self.trace
-                    .add(self.now_ms, node, number, || "starts".to_owned());
+                self.note_start(node);
                 let pause_ms = self.random.between((1, 1000));
                 let incarnation = self.nodes[node].incarnation;
                 self.carry_out(node, first);
@@ -36,14 +34,27 @@ impl World {
         }
     }
 
+    fn note_start(&mut self, node: NodeId) {
+        let Self { nodes, trace, .. } = self;
+        let node = &nodes[node];
+        let number = u64::from(node.incarnation);
+        trace.add(self.now_ms, node.id, number, || {
+            let head = node.running.as_ref().map(|running| running.chain.head().0);
+            let head = head.unwrap_or_default();
+            let guard = told::guard(node.disk.guard());
+            format!("starts from its disk: head is block {head}, sign guard: {guard}")
+        });
+    }
+
     /// Ends the process of a node.
     pub fn crash(&mut self, node: NodeId, loss: Loss) {
         if self.nodes[node].running.take().is_none() {
             return;
         }
         self.count("crashes");
-        self.trace
-            .add(self.now_ms, node, loss as u64, || format!("dies, {loss:?}"));
+        self.trace.add(self.now_ms, node, loss as u64, || {
+            told::loses(loss).to_owned()
+        });
         let Self { nodes, random, .. } = self;
         nodes[node].disk.crash(loss, random);
         self.schedule_restart(node);
@@ -65,13 +76,16 @@ impl World {
         if at != point {
             return false;
         }
-        self.count(match point {
+        let what = match point {
             CrashPoint::BeforeWrite => "crashes before a write",
             CrashPoint::BeforeSync => "crashes before a sync",
             CrashPoint::BeforeGuard => "crashes before the guard",
             CrashPoint::BeforeSend => "crashes before sending",
             CrashPoint::AfterBlock => "crashes after a block",
-        });
+        };
+        self.count(what);
+        self.trace
+            .add(self.now_ms, node, point as u64, || what.to_owned());
         self.crash(node, loss);
         true
     }
@@ -137,12 +151,18 @@ impl World {
         if let Some(context) = output.era_started {
             running.era = context;
         }
+        for fact in output.facts {
+            self.note(node, &fact);
+        }
         for message in output.send {
             self.send(node, message);
         }
         for sub_dag in output.execute {
             let record = &sub_dag.record;
             let leader = record.leader;
+            let digest = crate::message::hash(leader.digest.as_bytes());
+            self.trace
+                .add(self.now_ms, node, digest, || told::commits(&sub_dag));
             self.stopwatch
                 .committed(record.era, leader.round, leader.author, self.now_ms);
             if self.nodes[node].is_honest() {
@@ -151,13 +171,14 @@ impl World {
             self.queue_execution(node, Execution::Commit(sub_dag));
         }
         for certificate in output.certificates {
+            self.trace
+                .add(self.now_ms, node, certificate.body.height.0, || {
+                    told::certified(&certificate)
+                });
             if self.nodes[node].is_honest() {
                 self.oracle.certified(&certificate);
             }
             self.queue_execution(node, Execution::Certificate(certificate));
-        }
-        for fact in output.facts {
-            self.note(node, &fact);
         }
         self.verify_again(node, output.verify, output.verify_certificates);
         Some(output.submissions)
@@ -203,8 +224,10 @@ impl World {
         if let Fact::Certified { height } = fact {
             self.stopwatch.certified(node, *height, self.now_ms);
         }
-        self.trace
-            .add(self.now_ms, node, what.len() as u64, || format!("{fact:?}"));
+        if let Some(text) = told::fact(fact) {
+            self.trace
+                .add(self.now_ms, node, what.len() as u64, || text);
+        }
         if matches!(fact, Fact::Doppelganger { .. }) && self.nodes[node].is_honest() {
             let what = format!("node {node} takes itself for another: {fact:?}");
             self.oracle.violated(Rule::Soundness, what);
@@ -212,6 +235,9 @@ impl World {
     }
 
     fn send(&mut self, node: NodeId, message: Message) {
+        if let Some(text) = told::message(&message) {
+            self.trace.add(self.now_ms, node, 0, || text);
+        }
         match message {
             Message::Vertex(vertex) => self.send_vertex(node, &vertex),
             Message::Attestation(gossiped) => {
@@ -238,10 +264,6 @@ impl World {
     }
 
     fn send_vertex(&mut self, node: NodeId, vertex: &Arc<VerifiedVertex>) {
-        let digest = crate::message::hash(vertex.reference().digest.as_bytes());
-        self.trace.add(self.now_ms, node, digest, || {
-            format!("sends {}", vertex.reference())
-        });
         let header = vertex.header();
         self.stopwatch
             .sent(header.era, header.round, header.author, self.now_ms);
@@ -249,10 +271,22 @@ impl World {
             if self.nodes[node].is_honest() {
                 self.check_vertex(node, vertex);
             }
+            self.note_sent(node, vertex, None);
             self.publish(node, Envelope::new(Gossip::Vertex(Arc::clone(vertex))));
         } else {
             self.misbehave(node, vertex);
         }
+    }
+
+    pub(super) fn note_sent(
+        &mut self,
+        node: NodeId,
+        vertex: &VerifiedVertex,
+        to: Option<&[NodeId]>,
+    ) {
+        let digest = crate::message::hash(vertex.reference().digest.as_bytes());
+        self.trace
+            .add(self.now_ms, node, digest, || told::sends(vertex, to));
     }
 
     /// What leaves is durable, and no contradiction to what left before.

@@ -4,8 +4,8 @@
 //! message reads and verifies it as if the peer had meant it, and must not believe what nobody has signed.
 
 use super::World;
-use crate::keys::FastScheme;
 use crate::message::{Corrupted, Gossip, NodeId, Response};
+use crate::oracle::Rule;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, RESPONSE_BYTES_MAX, VERTEX_BYTES_MAX};
 use holdfast_types::wire::{
     BlocksResponse, CertificateResponse, GossipedAttestation, LastVertexResponse, TransactionBatch,
@@ -40,9 +40,12 @@ impl World {
         match outcome {
             Outcome::Refused => self.count("corrupted messages refused"),
             Outcome::Harmless => self.count("corrupted messages without harm"),
-            Outcome::Believed => self.oracle.violated(format!(
-                "node {node} believes a message that was changed on its way: {corrupted:?}"
-            )),
+            Outcome::Believed => self.oracle.violated(
+                Rule::Soundness,
+                format!(
+                    "node {node} believes a message that was changed on its way: {corrupted:?}"
+                ),
+            ),
         }
     }
 
@@ -95,7 +98,7 @@ impl World {
         };
         self.take_transactions(node, &transactions);
         let verifies = |one: &SignedTransaction| {
-            VerifiedTransaction::verify(one.clone(), &self.chain.id, &FastScheme).is_ok()
+            VerifiedTransaction::verify(one.clone(), &self.chain.id, &self.chain.scheme).is_ok()
         };
         let mut changed = transactions.iter().filter(|one| !sent.contains(one));
         believed_if(changed.any(verifies))
@@ -157,7 +160,7 @@ impl World {
         };
         let verifies = |signed: &SignedVertexHeader| {
             let check = signed.signature_check(&self.chain.id, &era.committee);
-            check.is_some_and(|check| FastScheme.verify(&check))
+            check.is_some_and(|check| self.chain.scheme.verify(&check))
         };
         let pairs = [
             (&changed.own, &sent.own),
@@ -195,7 +198,8 @@ impl World {
             self.context_of(node, certificate.body.era)
                 .is_some_and(|context| {
                     let chain = &self.chain.id;
-                    let verified = certificate.verify(chain, &context.committee, &FastScheme);
+                    let verified =
+                        certificate.verify(chain, &context.committee, &self.chain.scheme);
                     verified.is_ok()
                 })
         });

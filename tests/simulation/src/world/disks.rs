@@ -71,8 +71,9 @@ impl World {
         let copy = self.copies.get(&node).cloned();
         let genesis = self.chain.genesis.clone();
         let now_ms = self.now_ms;
-        self.trace
-            .add(now_ms, node, fault as u64, || format!("{fault:?}"));
+        self.trace.add(now_ms, node, fault as u64, || {
+            format!("gets another disk ({})", fault.name())
+        });
         let node = &mut self.nodes[node];
         node.disk = match (fault, copy) {
             (DiskFault::SetBack, Some(copy)) => copy,

@@ -1,6 +1,6 @@
 //! The execution thread of a node.
 
-use super::{Event, World};
+use super::{Event, World, told};
 use crate::disk::Write;
 use crate::message::NodeId;
 use crate::node::{CrashPoint, Execution};
@@ -101,11 +101,8 @@ impl World {
                 self.stopwatch.applied(node, height, slot);
             }
             let id = crate::message::hash(applied.id.as_bytes());
-            self.trace.add(self.now_ms, node, id, || {
-                let receipts = applied.receipts.iter().map(|receipt| receipt.status);
-                let outcomes: Vec<_> = applied.transaction_ids.iter().zip(receipts).collect();
-                format!("applies {height} {:?} {outcomes:?}", applied.id)
-            });
+            self.trace
+                .add(self.now_ms, node, id, || told::applies(applied));
             if self.nodes[node].is_honest() {
                 let tables = self.nodes[node].disk.now();
                 self.oracle.applied(node, applied, tables);

@@ -216,7 +216,6 @@ impl World {
     fn change_membership(&mut self) {
         let registered = self.plan.chain.validators + self.plan.chain.standby;
         let number = self.random.position(registered);
-        let name = validator_account(number);
         let through = self.random.position(self.nodes.len());
         let tables = self.nodes[through].disk.now();
         let is_member = |number: usize| {
@@ -227,7 +226,13 @@ impl World {
         if !joins && !self.may_leave(number) {
             return;
         }
-        let owner = account(tables, &name).expect("the state reads");
+        self.ask_membership(number, through, joins);
+    }
+
+    /// The owner of a validator gives it its signing key or takes it away, through a node.
+    pub fn ask_membership(&mut self, number: usize, through: NodeId, joins: bool) {
+        let name = validator_account(number);
+        let owner = account(self.nodes[through].disk.now(), &name).expect("the state reads");
         let nonce = owner.map_or(0, |owner| owner.nonce);
         let key = validator_key(self.chain.scheme, number);
         let body = TransactionBody {

@@ -1,9 +1,10 @@
 //! What clients do, and how a node takes their transactions.
 
-use super::{Event, World};
+use super::{Event, World, told};
 use crate::chain::client_account;
 use crate::message::NodeId;
 use crate::oracle::Rule;
+use crate::trace::Told;
 use holdfast_ledger::account;
 use holdfast_replica::admission::{NotSubmitted, submission};
 use holdfast_replica::{Input, Origin, Submission};
@@ -124,17 +125,7 @@ impl World {
             .map(|one| (one.origin == Origin::Local).then(|| one.transaction.id()))
             .collect();
         for one in &submissions {
-            self.trace.add(self.now_ms, node, 0, || {
-                let body = one.transaction.body();
-                format!(
-                    "takes {:?}: nonce {} of {}, which was at {} after block {}",
-                    one.transaction.id(),
-                    body.nonce,
-                    body.sender,
-                    one.account_nonce,
-                    one.as_of
-                )
-            });
+            self.trace.add(self.now_ms, node, 0, || told::takes(one));
         }
         let answers = self.step(node, Input::Transactions(submissions));
         for (id, answer) in locals.into_iter().zip(answers.unwrap_or_default()) {
@@ -147,8 +138,12 @@ impl World {
 
     /// The node promises to keep a transaction.
     fn acknowledge(&mut self, node: NodeId, id: TransactionId) {
-        self.trace
-            .add(self.now_ms, node, 0, || format!("acknowledges {id:?}"));
+        self.trace.add(self.now_ms, node, 0, || {
+            Told::named(
+                "promises its client to keep a transaction".to_owned(),
+                format_args!("{id:?}"),
+            )
+        });
         if !self.nodes[node].is_honest() || !self.keeps(node) {
             return;
         }

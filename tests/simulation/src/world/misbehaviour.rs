@@ -49,6 +49,12 @@ impl World {
         });
         self.count("vertices of Byzantine nodes");
         for shown in shown.unwrap_or_default() {
+            if shown.to.is_empty() {
+                continue;
+            }
+            let is_shown_to_all = shown.to.len() == self.nodes[node].peers.len();
+            let to = (!is_shown_to_all).then_some(shown.to.as_slice());
+            self.note_sent(node, &shown.vertex, to);
             let envelope = Rc::new(Envelope::new(Gossip::Vertex(shown.vertex)));
             for to in shown.to {
                 self.put(node, to, &Packet::Gossip(Rc::clone(&envelope)));

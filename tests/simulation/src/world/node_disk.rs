@@ -1,9 +1,10 @@
 //! The disk of a node as the replica's records are written to it, and the moments in which the node may die.
 
-use super::World;
+use super::{World, told};
 use crate::disk::Write;
 use crate::message::NodeId;
 use crate::node::CrashPoint;
+use crate::trace::Told;
 use holdfast_replica::durable::Durable;
 use holdfast_replica::{Record, SignGuardRecord};
 
@@ -43,7 +44,8 @@ impl Durable for NodeDisk<'_> {
                 self.world
                     .trace
                     .add(now_ms, self.node, ids.len() as u64, || {
-                        format!("forgets transactions {ids:?}")
+                        let text = format!("forgets {}", told::transactions(ids.len()));
+                        Told::named(text, format_args!("{ids:?}"))
                     });
             }
         }

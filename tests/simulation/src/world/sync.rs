@@ -75,6 +75,10 @@ impl World {
     }
 
     pub(super) fn blocks_came(&mut self, node: NodeId, from: NodeId, response: BlocksResponse) {
+        let count = response.blocks.len();
+        self.trace.add(self.now_ms, node, count as u64, || {
+            format!("receives {count} blocks from node {from}")
+        });
         if response.certificate.is_none() {
             self.synced(node, from, false);
         } else {
