@@ -8,7 +8,7 @@ pub use wire::Wire;
 use crate::disk::Tables;
 use holdfast_chain::AppliedBlock;
 use holdfast_types::{
-    BlockId, Certificate, FailureCode, Height, ReceiptStatus, StateRoot, TransactionId,
+    BlockId, Certificate, FailureCode, Height, ReceiptStatus, StateRoot, TimestampMs, TransactionId,
 };
 use std::collections::BTreeMap;
 use supply::Supply;
@@ -18,6 +18,7 @@ use supply::Supply;
 struct Agreed {
     id: BlockId,
     state_root: StateRoot,
+    timestamp: TimestampMs,
 }
 
 /// The oracle of one network.
@@ -66,6 +67,7 @@ impl Oracle {
         let now = Agreed {
             id: applied.id,
             state_root: header.state_root,
+            timestamp: header.timestamp,
         };
         if let Some(first) = self.agreed.get(position) {
             if first.id != now.id {
@@ -83,6 +85,14 @@ impl Oracle {
         if position > self.agreed.len() {
             self.violated(format!("node {node} has applied {height} over a gap"));
             return;
+        }
+        if let Some(last) = self.agreed.last()
+            && last.timestamp >= now.timestamp
+        {
+            self.violated(format!(
+                "time: block {height} is of {}, the one before it of {}",
+                now.timestamp, last.timestamp
+            ));
         }
         self.agreed.push(now);
         if self

@@ -1,6 +1,8 @@
 //! A network of nodes in virtual time. One queue holds all that is to happen; everything follows from the seed.
 
+mod clocks;
 mod core;
+mod damage;
 mod disks;
 mod execution;
 mod faults;
@@ -27,8 +29,9 @@ use holdfast_types::{BlockId, ChainId, VertexDigest};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
-pub use disks::{DiskFault, Disks};
-pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership, Partitions};
+pub use clocks::Clocks;
+pub use disks::{DiskFailures, DiskFault, Disks};
+pub use faults::{Crashes, FaultEvent, Faults, Membership, Partitions};
 
 /// What a world is built from.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +147,12 @@ pub struct World {
     unlucky: Vec<NodeId>,
     /// Copies of disks that may be put back.
     copies: BTreeMap<NodeId, Disk>,
+    /// Validators whose clocks are wrong in any way. None: by seconds, and others each time.
+    wrong_clocks: Vec<NodeId>,
+    /// How far a clock was ahead at most.
+    ahead_max_ms: u64,
+    /// How far a block may be ahead of the true time; none if more than f may date it.
+    block_ahead_max_ms: Option<u64>,
     /// Whether a vertex verifies, by the anchor of the era and its digest.
     verdicts: BTreeMap<(BlockId, VertexDigest), bool>,
 }
@@ -195,6 +204,9 @@ impl World {
             restart_ms: None,
             unlucky: Vec::new(),
             copies: BTreeMap::new(),
+            wrong_clocks: Vec::new(),
+            ahead_max_ms: 0,
+            block_ahead_max_ms: None,
             verdicts: BTreeMap::new(),
         };
         for node in 0..homes {

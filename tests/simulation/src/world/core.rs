@@ -17,6 +17,9 @@ impl World {
         if self.nodes[node].running.is_some() {
             return;
         }
+        if self.nodes[node].disk.is_full() {
+            self.count("starts on a full disk");
+        }
         match self.nodes[node].start(self.now_ms, &self.chain) {
             Ok(first) => {
                 let number = u64::from(self.nodes[node].incarnation);
@@ -28,9 +31,7 @@ impl World {
                 self.schedule(pause_ms, Event::Poll { node, incarnation });
                 self.set_alarm(node);
             }
-            Err(error) => self
-                .oracle
-                .violated(format!("node {node} does not start: {error}")),
+            Err(error) => self.does_not_start(node, &error),
         }
     }
 
@@ -69,6 +70,8 @@ impl World {
             CrashPoint::BeforeGuard => "crashes before the guard",
             CrashPoint::BeforeSend => "crashes before sending",
             CrashPoint::AfterBlock => "crashes after a block",
+            CrashPoint::BeforeCall(_) => "crashes before a call to the disk",
+            CrashPoint::AfterCall(_) => "crashes after a call to the disk",
         });
         self.crash(node, loss);
         true
