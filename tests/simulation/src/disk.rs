@@ -36,8 +36,9 @@ pub enum Loss {
     Everything,
     /// A suffix of random length.
     Suffix,
-    /// Random bytes stand in the place of one of them. The log has a checksum in each record and is read up to the first
-    /// that does not check (the store opens it that way): that write is lost and all those after it.
+    /// Random bytes stand from one of them on. The log has a checksum in each record and is read up to the first that does
+    /// not check: that write is lost and all those after it. (If records that check follow one that does not, the store
+    /// does not open; what the operator does then is another fault.)
     Torn,
     /// The process died, the machine did not.
     Nothing,

@@ -181,3 +181,29 @@ impl Oracle {
         self.agreed.get(position).map(|agreed| agreed.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Oracle;
+    use crate::Profile;
+    use crate::chain::SimulatedChain;
+    use crate::disk::Disk;
+    use crate::random::Random;
+    use holdfast_types::Height;
+
+    #[test]
+    fn a_block_that_is_not_later_than_the_one_before_breaks_a_rule() {
+        let profile = Profile::named("calm").expect("the profile exists");
+        let chain = SimulatedChain::new(&profile.plan(&mut Random::new(0)).chain);
+        let disk = Disk::new(chain.genesis.clone(), None);
+        let mut oracle = Oracle::new(disk.now());
+        let mut applied = chain.genesis.apply[0].clone();
+        applied.block.header.height = Height(1);
+        oracle.applied(0, &applied, disk.now());
+        assert_eq!(oracle.violation(), None);
+        applied.block.header.height = Height(2);
+        oracle.applied(0, &applied, disk.now());
+        let violation = oracle.violation().expect("the clock stands still");
+        assert!(violation.starts_with("time:"), "{violation}");
+    }
+}

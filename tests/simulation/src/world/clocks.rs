@@ -147,3 +147,41 @@ impl World {
         self.ahead_max_ms
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::World;
+    use crate::Profile;
+    use crate::chain::START;
+    use crate::random::Random;
+    use holdfast_chain::ChainStore;
+    use holdfast_types::Height;
+
+    #[test]
+    fn a_block_of_the_future_breaks_a_rule_unless_too_many_may_date_it() {
+        let profile = Profile::named("clock").expect("the profile exists");
+        let plan = profile.plan(&mut Random::new(0));
+        for too_many_per_mille in [0, 1000] {
+            let mut world = World::new(&plan, 0);
+            let mut faults = profile.faults;
+            let clocks = faults.clocks.as_mut().expect("it has clocks");
+            clocks.any_way_per_mille = 1000;
+            clocks.too_many_per_mille = too_many_per_mille;
+            let ahead_max_ms = clocks.skew_ms + 1_000;
+            world.unleash(&faults);
+            let block = world.nodes[0].disk.now().block_at(Height::ZERO);
+            let mut header = block.unwrap().expect("there is a genesis").header;
+            header.timestamp = START.plus(ahead_max_ms);
+            world.check_block_time(0, &header);
+            assert_eq!(world.oracle.violation(), None);
+            header.timestamp = header.timestamp.next();
+            world.check_block_time(0, &header);
+            assert_eq!(
+                world.oracle.violation().is_some(),
+                too_many_per_mille == 0,
+                "{:?}",
+                world.wrong_clocks
+            );
+        }
+    }
+}

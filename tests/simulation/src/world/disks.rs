@@ -78,11 +78,14 @@ impl World {
         self.move_clients();
     }
 
-    /// Does this to the disk of a node, and but for a flipped bit ends its process.
+    /// Does this to the disk of a node and ends its process. One whose bits flip may go on: it has not read them.
     pub fn damage(&mut self, node: NodeId, fault: DiskFault) {
         if fault == DiskFault::BitFlip {
             let kind = *self.random.pick(&Kind::ALL);
             self.flip_bit(node, kind);
+            if self.random.chance(500) {
+                self.crash(node, Loss::Suffix);
+            }
             return;
         }
         self.crash(node, Loss::Suffix);

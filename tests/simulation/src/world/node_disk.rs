@@ -107,3 +107,43 @@ impl Durable for NodeDisk<'_> {
             .call_disk(self.node, Call::Guard, |disk| disk.raise_guard(records))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, Disk, Loss, World};
+    use crate::Profile;
+    use crate::message::{Packet, Request};
+    use crate::random::Random;
+    use std::sync::Arc;
+
+    fn world() -> World {
+        let profile = Profile::named("calm").expect("the profile exists");
+        World::new(&profile.plan(&mut Random::new(0)), 0)
+    }
+
+    fn breaks_a_rule_after_the_end(act: impl Fn(&mut World)) {
+        let mut world = world();
+        act(&mut world);
+        assert_eq!(world.oracle.violation(), None);
+        world.crash(0, Loss::Nothing);
+        act(&mut world);
+        let violation = world.oracle.violation().expect("the process has ended");
+        assert!(violation.starts_with("fail-stop:"), "{violation}");
+    }
+
+    #[test]
+    fn who_sends_after_its_end_breaks_a_rule() {
+        breaks_a_rule_after_the_end(|world| {
+            let request = Arc::new(Request::Status);
+            world.put(0, 1, &Packet::Request { ticket: 0, request });
+        });
+    }
+
+    #[test]
+    fn who_writes_after_its_end_breaks_a_rule() {
+        breaks_a_rule_after_the_end(|world| {
+            let called = world.call_disk(0, Call::Sync, Disk::sync);
+            assert_eq!(called.is_ok(), world.nodes[0].running.is_some());
+        });
+    }
+}

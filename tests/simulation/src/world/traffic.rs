@@ -32,7 +32,7 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl World {
     /// Puts a packet on the link from one node to another.
-    fn put(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
+    pub(super) fn put(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
         if self.nodes[from].running.is_none() {
             self.oracle
                 .violated(format!("fail-stop: node {from} sends after its end"));

@@ -1,9 +1,9 @@
 //! Disks that fail, are full, or do not read what was written (FAULTS F2, F4, C2).
 
 use crate::scenarios::{plan, sound, submit};
-use holdfast_simulation::disk::{Call, Failure, Kind, Stored};
+use holdfast_simulation::disk::{Call, Failure, Kind, Loss, Stored};
 use holdfast_simulation::{Plan, World};
-use holdfast_types::TransactionId;
+use holdfast_types::{Height, TransactionId};
 
 const NODE: usize = 3;
 
@@ -107,9 +107,9 @@ fn a_node_that_cannot_read_its_vertices_does_not_start_with_fewer() {
     for _ in 0..40 {
         world.flip_bit(NODE, Kind::Vertex);
     }
-    world.run(1_000);
+    world.run(10);
     assert!(!is_down(&world), "it has them in memory");
-    world.crash(NODE, holdfast_simulation::disk::Loss::Nothing);
+    world.crash(NODE, Loss::Nothing);
     world.start(NODE);
     assert!(is_down(&world));
     assert_eq!(reached(&world, "starts refused for damage"), 1);
@@ -121,14 +121,13 @@ fn a_node_that_cannot_read_its_vertices_does_not_start_with_fewer() {
 fn a_damaged_block_is_not_served() {
     let mut world = World::new(&plan(4, 1), 7);
     world.run(500);
-    world.crash(4, holdfast_simulation::disk::Loss::Nothing);
+    world.crash(4, Loss::Nothing);
     world.run(3_000);
     let below = world.certified_by_any();
     // All but one have damaged blocks that the follower needs; what it has in the end is what the others applied.
     for node in 1..4 {
         for height in 1..=below.0 {
-            let block = Stored::Block(holdfast_types::Height(height));
-            world.damage_record(node, &block);
+            world.damage_record(node, &Stored::Block(Height(height)));
         }
     }
     world.start(4);

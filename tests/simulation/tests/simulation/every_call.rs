@@ -2,6 +2,7 @@
 //! to one of them is the same each time, so that none is left out.
 
 use crate::scenarios::{plan, sound};
+use holdfast_dag::DagCore;
 use holdfast_simulation::chain::validator_key;
 use holdfast_simulation::disk::Loss;
 use holdfast_simulation::node::CrashPoint;
@@ -42,6 +43,11 @@ fn calls_while(
         calls(&world)
     };
     reach(&begins)..reach(&ends)
+}
+
+fn dag(world: &World) -> &DagCore {
+    let running = world.node(NODE).running.as_ref().expect("it is up");
+    running.replica.dag().expect("an era runs")
 }
 
 fn dies_and_comes_back(mut world: World, number: u64, point: CrashPoint, loss: Loss) {
@@ -106,10 +112,6 @@ fn every_call_around_a_change_of_the_leader_schedule() {
         let mut world = loaded(5, 3_600_000);
         world.crash(4, Loss::Nothing);
         world
-    };
-    let dag = |world: &World| {
-        let running = world.node(NODE).running.as_ref().expect("it is up");
-        running.replica.dag().expect("an era runs").clone()
     };
     let leads = |world: &World| {
         let dag = dag(world);

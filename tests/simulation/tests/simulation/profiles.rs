@@ -30,7 +30,7 @@ profile_tests!(
     wan: 0..4;
     partition: 0..6;
     crash: 0..12;
-    clock: 0..6;
+    clock: 0..10;
     byzantine: 0..12;
     churn: 0..6;
     disk: 0..8;
