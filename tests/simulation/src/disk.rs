@@ -4,11 +4,18 @@
 //! the log is synced. A crash may lose writes since the last sync, but never one without all those after it. The sign guard
 //! is a file of its own, synced with each write.
 
+mod damage;
+mod failing;
 mod tables;
+#[cfg(test)]
+mod tests;
 
+pub use damage::{Kind, Stored};
+pub use failing::{Call, DiskError, Failure};
 pub use tables::Tables;
 
 use crate::random::Random;
+use failing::Trouble;
 use holdfast_chain::{ChainBatch, ChainStore};
 use holdfast_replica::{Record, SignGuardRecord};
 use holdfast_types::{BlockId, Era, Height, TransactionId, VertexRef};
@@ -29,12 +36,16 @@ pub enum Loss {
     Everything,
     /// A suffix of random length.
     Suffix,
+    /// Random bytes stand from one of them on. The log has a checksum in each record and is read up to the first that does
+    /// not check: that write is lost and all those after it. (If records that check follow one that does not, the store
+    /// does not open; what the operator does then is another fault.)
+    Torn,
     /// The process died, the machine did not.
     Nothing,
 }
 
 impl Loss {
-    pub const ALL: [Self; 3] = [Self::Everything, Self::Suffix, Self::Nothing];
+    pub const ALL: [Self; 4] = [Self::Everything, Self::Suffix, Self::Torn, Self::Nothing];
 }
 
 /// The disk of one node.
@@ -46,6 +57,7 @@ pub struct Disk {
     synced: Vec<Write>,
     unsynced: Vec<Write>,
     guard: Option<SignGuardRecord>,
+    trouble: Trouble,
 }
 
 /// Durable writes that are kept apart.
@@ -56,8 +68,8 @@ impl Disk {
     #[must_use]
     pub fn new(genesis: ChainBatch, guard: Option<SignGuardRecord>) -> Self {
         let mut disk = Self::empty().with_guard(guard);
-        disk.write(Write::Chain(Arc::new(genesis)));
-        disk.sync();
+        disk.put(Write::Chain(Arc::new(genesis)));
+        disk.keep_all();
         disk
     }
 
@@ -70,7 +82,53 @@ impl Disk {
             synced: Vec::new(),
             unsynced: Vec::new(),
             guard: None,
+            trouble: Trouble::default(),
         }
+    }
+
+    /// The same on another disk, in which nothing fails.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            trouble: Trouble::default(),
+            ..self.clone()
+        }
+    }
+
+    /// A call is going to fail.
+    pub const fn fail(&mut self, failure: Failure) {
+        self.trouble.failure = Some(failure);
+    }
+
+    /// There is no room for anything more, or there is again.
+    pub const fn set_full(&mut self, is_full: bool) {
+        self.trouble.is_full = is_full;
+    }
+
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.trouble.is_full
+    }
+
+    /// Nothing fails any more.
+    pub fn mend(&mut self) {
+        self.trouble = Trouble::default();
+    }
+
+    /// From now on this durable record does not read.
+    pub fn damage(&mut self, stored: &Stored) {
+        self.rebase();
+        for tables in [&mut self.base, &mut self.now] {
+            tables.damage(stored.clone());
+        }
+    }
+
+    /// A bit of a durable record of this kind flips; none if there is no such record.
+    pub fn flip(&mut self, kind: Kind, random: &mut Random) -> Option<Stored> {
+        self.rebase();
+        let hit = self.base.any(kind, random)?;
+        self.damage(&hit);
+        Some(hit)
     }
 
     /// Reads again what is durable.
@@ -135,12 +193,36 @@ impl Disk {
         Self { guard, ..self }
     }
 
-    pub fn write(&mut self, write: Write) {
+    /// # Errors
+    /// If the disk fails: the node ends then.
+    pub fn write(&mut self, write: Write) -> Result<(), DiskError> {
+        let fate = self.trouble.fate(match write {
+            Write::Chain(_) => Call::Chain,
+            Write::Records(_) => Call::Write,
+        });
+        if fate.is_done {
+            self.now.check_write(&write)?;
+            self.put(write);
+        }
+        fate.result
+    }
+
+    fn put(&mut self, write: Write) {
         self.now.apply(&write);
         self.unsynced.push(write);
     }
 
-    pub fn sync(&mut self) {
+    /// # Errors
+    /// If the disk fails: the node ends then.
+    pub fn sync(&mut self) -> Result<(), DiskError> {
+        let fate = self.trouble.fate(Call::Sync);
+        if fate.is_done {
+            self.keep_all();
+        }
+        fate.result
+    }
+
+    fn keep_all(&mut self) {
         self.synced.append(&mut self.unsynced);
         if self.synced.len() > SYNCED_MAX {
             self.rebase();
@@ -153,11 +235,24 @@ impl Disk {
         }
     }
 
-    /// Raises the guard, durably.
+    /// Raises the guard through the records, durably.
+    ///
+    /// # Errors
+    /// If the disk fails: the node ends then.
     ///
     /// # Panics
     /// If that lowers it, or if there is none: the product's guard refuses both.
-    pub fn raise_guard(&mut self, record: &SignGuardRecord) {
+    pub fn raise_guard(&mut self, records: &[&SignGuardRecord]) -> Result<(), DiskError> {
+        let fate = self.trouble.fate(Call::Guard);
+        if fate.is_done {
+            for record in records {
+                self.raise_guard_to(record);
+            }
+        }
+        fate.result
+    }
+
+    fn raise_guard_to(&mut self, record: &SignGuardRecord) {
         let guard = self
             .guard
             .as_mut()
@@ -175,6 +270,7 @@ impl Disk {
         let kept = match loss {
             Loss::Everything => 0,
             Loss::Suffix => random.position(self.unsynced.len() + 1),
+            Loss::Torn => random.position(self.unsynced.len().max(1)),
             Loss::Nothing => self.unsynced.len(),
         };
         if kept < self.unsynced.len() {
@@ -182,7 +278,7 @@ impl Disk {
             self.synced.append(&mut self.unsynced);
             self.rebuild();
         } else {
-            self.sync();
+            self.keep_all();
         }
     }
 }

@@ -4,9 +4,9 @@
 //! simulated is what surrounds them: disk, network, clock and clients. Everything that a run does follows from its seed, so
 //! a failure replays.
 //!
-//! * [`world`]: nodes and what is to happen; [`disk`]: what a crash leaves; [`network`]: what a link does.
-//! * [`latency`]: how long it takes. [`oracle`]: what must hold after every event. [`mod@run`]: what must hold in the end.
-//!   [`campaign`]: many runs.
+//! * [`world`]: nodes and what is to happen; [`disk`]: what fails, and what a crash leaves; [`network`]: what a link does.
+//! * [`clock`]: what time it is; [`latency`]: how long things take. [`oracle`]: what must hold after every event.
+//! * [`mod@run`]: what must hold in the end; [`campaign`]: many runs.
 //! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave. [`keys`]: how all of them sign.
 //! * [`script`]: one network, step by step, in words.
 
@@ -14,6 +14,7 @@ pub mod byzantine;
 pub mod campaign;
 pub mod chain;
 pub mod client;
+pub mod clock;
 pub mod disk;
 pub mod keys;
 pub mod latency;

@@ -1,7 +1,8 @@
 //! One simulated node: the replica and the chain of the product on a disk in memory.
 
 use crate::byzantine::Behaviour;
-use crate::chain::{START, SimulatedChain};
+use crate::chain::SimulatedChain;
+use crate::clock::Clock;
 use crate::disk::{Disk, Loss};
 use crate::keys::SimulatedKey;
 use crate::message::{Asked, NodeId};
@@ -9,9 +10,7 @@ use holdfast_chain::{Chain, ChainError};
 use holdfast_dag::SubDag;
 use holdfast_replica::{MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard};
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
-use holdfast_types::{
-    AuthorityIndex, Certificate, EraContext, Height, PublicKey, Signer, TimestampMs,
-};
+use holdfast_types::{AuthorityIndex, Certificate, EraContext, Height, PublicKey, Signer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -33,9 +32,14 @@ pub enum CrashPoint {
     BeforeSend,
     /// A block is written, the replica does not know.
     AfterBlock,
+    /// The call to its disk of this number is to be made.
+    BeforeCall(u64),
+    /// It was made.
+    AfterCall(u64),
 }
 
 impl CrashPoint {
+    /// Those without a number.
     pub const ALL: [Self; 5] = [
         Self::BeforeWrite,
         Self::BeforeSync,
@@ -43,18 +47,6 @@ impl CrashPoint {
         Self::BeforeSend,
         Self::AfterBlock,
     ];
-}
-
-/// The wall clock of a node; its monotonic clock is true.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Clock {
-    pub ahead_ms: i64,
-}
-
-impl Clock {
-    fn wall(self, now_ms: u64) -> TimestampMs {
-        TimestampMs((START.0 + now_ms).saturating_add_signed(self.ahead_ms))
-    }
 }
 
 /// What the execution half has to do.
@@ -163,6 +155,8 @@ pub struct Node {
     pub has_twin: bool,
     /// Counts the starts: what was meant for an earlier process does not reach a later one.
     pub incarnation: u32,
+    /// Calls to its disk, over all starts.
+    pub calls: u64,
     pub running: Option<Box<Running>>,
 }
 
@@ -181,6 +175,7 @@ impl Node {
             behaviour: None,
             has_twin: false,
             incarnation: 0,
+            calls: 0,
             running: None,
         }
     }

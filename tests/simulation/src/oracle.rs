@@ -31,7 +31,7 @@ use holdfast_chain::AppliedBlock;
 use holdfast_dag::SubDag;
 use holdfast_types::{
     AccountName, BlockId, Certificate, CommitDigest, Era, FailureCode, Height, ReceiptStatus,
-    StateRoot, TransactionId,
+    StateRoot, TimestampMs, TransactionId,
 };
 use slashing::Slashing;
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ use supply::Supply;
 struct Agreed {
     id: BlockId,
     state_root: StateRoot,
+    timestamp: TimestampMs,
 }
 
 /// The oracle of one network.
@@ -117,6 +118,7 @@ impl Oracle {
         let now = Agreed {
             id: applied.id,
             state_root: header.state_root,
+            timestamp: header.timestamp,
         };
         if let Some(first) = self.agreed.get(position) {
             if first.id != now.id {
@@ -139,6 +141,15 @@ impl Oracle {
             let what = format!("node {node} has applied {height} over a gap");
             self.violated(Rule::Agreement, what);
             return;
+        }
+        if let Some(last) = self.agreed.last()
+            && last.timestamp >= now.timestamp
+        {
+            let what = format!(
+                "time: block {height} is of {}, the one before it of {}",
+                now.timestamp, last.timestamp
+            );
+            self.violated(Rule::Soundness, what);
         }
         self.agreed.push(now);
         if self
@@ -239,5 +250,31 @@ impl Oracle {
     pub fn block_at(&self, height: Height) -> Option<BlockId> {
         let position = usize::try_from(height.0.checked_sub(1)?).ok()?;
         self.agreed.get(position).map(|agreed| agreed.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Oracle;
+    use crate::Profile;
+    use crate::chain::SimulatedChain;
+    use crate::disk::Disk;
+    use crate::random::Random;
+    use holdfast_types::Height;
+
+    #[test]
+    fn a_block_that_is_not_later_than_the_one_before_breaks_a_rule() {
+        let profile = Profile::named("calm").expect("the profile exists");
+        let chain = SimulatedChain::new(&profile.plan(&mut Random::new(0)).chain);
+        let disk = Disk::new(chain.genesis.clone(), None);
+        let mut oracle = Oracle::new(disk.now());
+        let mut applied = chain.genesis.apply[0].clone();
+        applied.block.header.height = Height(1);
+        oracle.applied(0, &applied, disk.now());
+        assert_eq!(oracle.violation(), None);
+        applied.block.header.height = Height(2);
+        oracle.applied(0, &applied, disk.now());
+        let violation = oracle.violation().expect("the clock stands still");
+        assert!(violation.what.starts_with("time:"), "{violation}");
     }
 }

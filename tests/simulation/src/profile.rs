@@ -6,7 +6,9 @@ use crate::keys::Scheme;
 use crate::network::{Bandwidth, Distance, Latency, Links};
 use crate::random::Random;
 use crate::run::Report;
-use crate::world::{Clocks, Crashes, Disks, Faults, Flapping, Membership, Partitions, Plan};
+use crate::world::{
+    Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, Membership, Partitions, Plan,
+};
 
 /// What a run has to show on its way from the faults to the end, where all must settle whatever the profile is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +100,7 @@ const CALM: Profile = Profile {
         clocks: None,
         membership: None,
         disks: None,
+        failures: None,
         twins: None,
         byzantine: &[],
     },
@@ -187,12 +190,16 @@ pub const PROFILES: [Profile; 12] = [
     },
     Profile {
         name: "crash",
-        about: "nodes die at every point of their writing, alone and all at once, and lose what was not synced",
+        about: "nodes die at every point of their writing, alone and all at once, and lose what was not synced; disks fail and are full",
         faults: Faults {
             crashes: Some(Crashes {
                 pause_ms: (100, 3_000),
                 down_ms: (10, 4_000),
                 all_per_mille: 200,
+            }),
+            failures: Some(DiskFailures {
+                pause_ms: (500, 5_000),
+                full_ms: (500, 5_000),
             }),
             ..CALM.faults
         },
@@ -203,6 +210,13 @@ pub const PROFILES: [Profile; 12] = [
             "crashes before the guard",
             "crashes before sending",
             "crashes after a block",
+            "writes that failed",
+            "writes of the chain that failed",
+            "syncs that failed",
+            "guards that failed",
+            "disks full",
+            "stops on a full disk",
+            "starts on a full disk",
             "ranges synced",
         ],
         faults_ms: 30_000,
@@ -210,17 +224,26 @@ pub const PROFILES: [Profile; 12] = [
     },
     Profile {
         name: "clock",
-        about: "wall clocks that are wrong and jump; f of them by seconds",
+        about: "wall clocks that are wrong: by seconds or an hour, frozen, fast and slow; of f validators, and of more",
         links: ROUGH,
         faults: Faults {
             clocks: Some(Clocks {
                 pause_ms: (1_000, 5_000),
                 skew_ms: 400,
                 wild_skew_ms: 5_000,
+                any_way_per_mille: 600,
+                too_many_per_mille: 400,
             }),
             ..CALM.faults
         },
-        reaches: &["clock steps", "vertices parked"],
+        reaches: &[
+            "clock steps",
+            "clock steps of an hour",
+            "clocks frozen",
+            "clocks that drift",
+            "more than f clocks wrong",
+            "vertices parked",
+        ],
         faults_ms: 30_000,
         ..CALM
     },
@@ -279,12 +302,16 @@ pub const PROFILES: [Profile; 12] = [
     },
     Profile {
         name: "disk",
-        about: "disks of f validators that are lost or set back, with and without the sign guard",
+        about: "disks of f validators that are lost, set back or damaged, with and without the sign guard; disks that fail",
         validators: (4, 10),
         faults: Faults {
             disks: Some(Disks {
                 pause_ms: (3_000, 10_000),
                 copied_every_ms: (500, 8_000),
+            }),
+            failures: Some(DiskFailures {
+                pause_ms: (2_000, 10_000),
+                full_ms: (500, 5_000),
             }),
             ..CALM.faults
         },
@@ -293,6 +320,10 @@ pub const PROFILES: [Profile; 12] = [
             "disks lost with the guard",
             "disks set back with the guard",
             "data set back, guard kept",
+            "bits flipped",
+            "stops on damage",
+            "starts refused for damage",
+            "disks full",
             "guards found too old",
         ],
         faults_ms: 40_000,
@@ -373,11 +404,17 @@ const CHAOS: Profile = Profile {
             pause_ms: (1_000, 5_000),
             skew_ms: 300,
             wild_skew_ms: 3_000,
+            any_way_per_mille: 300,
+            too_many_per_mille: 0,
         }),
         membership: Some(Membership {
             pause_ms: (1_000, 6_000),
         }),
         disks: None,
+        failures: Some(DiskFailures {
+            pause_ms: (1_000, 8_000),
+            full_ms: (500, 5_000),
+        }),
         twins: Some((500, 10_000)),
         byzantine: Fault::ALL,
     },
@@ -388,6 +425,9 @@ const CHAOS: Profile = Profile {
         "corrupted messages refused",
         "messages that waited for bandwidth",
         "clock steps",
+        "clock steps of an hour",
+        "disks full",
+        "writes that failed",
         "vertices of Byzantine nodes",
         "keys that run twice",
     ],
@@ -428,6 +468,7 @@ impl Profile {
             // A committee that shrinks may have more than f of them.
             membership: self.faults.membership.filter(|_| !byzantine && some(500)),
             disks: None,
+            failures: self.faults.failures.filter(|_| some(400)),
             twins: self.faults.twins.filter(|_| !byzantine && some(300)),
             byzantine: if byzantine {
                 self.faults.byzantine

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// After faults end, this long may pass until all honest nodes have settled, in virtual ms.
+/// After faults end, this long may pass until all honest nodes have settled, in virtual ms. What a clock has dated ahead
+/// counts when that time has come, so that is added.
 pub const SETTLE_MS: u64 = 120_000;
 /// Blocks that must be certified after faults end.
 const SETTLE_BLOCKS: u64 = 20;
@@ -174,7 +175,8 @@ fn drive(world: &mut World, profile: &Profile, random: &mut Random) -> (Verdict,
         return (broken(world).unwrap_or(failed), 0);
     }
     let target = world.certified_by_any().plus(SETTLE_BLOCKS);
-    let settled = world.run_until_done(SETTLE_MS, |world| world.is_settled_at(target));
+    let settle_ms = SETTLE_MS + world.ahead_max_ms();
+    let settled = world.run_until_done(settle_ms, |world| world.is_settled_at(target));
     let verdict = broken(world).unwrap_or_else(|| {
         if settled {
             return Verdict::Pass;

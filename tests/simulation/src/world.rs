@@ -1,8 +1,10 @@
 //! A network of nodes in virtual time. One queue holds all that is to happen; everything follows from the seed.
 
+mod clocks;
 mod core;
 mod corruption;
 mod cuts;
+mod damage;
 mod disks;
 mod execution;
 mod faults;
@@ -33,9 +35,10 @@ use holdfast_types::{BlockId, ChainId, VertexDigest};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+pub use clocks::Clocks;
 pub use cuts::{Flapping, Partitions};
-pub use disks::{DiskFault, Disks};
-pub use faults::{Clocks, Crashes, FaultEvent, Faults, Membership};
+pub use disks::{DiskFailures, DiskFault, Disks};
+pub use faults::{Crashes, FaultEvent, Faults, Membership};
 
 /// How often it is looked at what nodes hold, in ms.
 const LOOK_MS: u64 = 1_000;
@@ -160,6 +163,12 @@ pub struct World {
     unlucky: Vec<NodeId>,
     /// Copies of disks that may be put back.
     copies: BTreeMap<NodeId, Disk>,
+    /// Validators whose clocks are wrong in any way. None: by seconds, and others each time.
+    wrong_clocks: Vec<NodeId>,
+    /// How far a clock was ahead at most.
+    ahead_max_ms: u64,
+    /// How far a block may be ahead of the true time; none if more than f may date it.
+    block_ahead_max_ms: Option<u64>,
     /// Whether a vertex verifies, by the anchor of the era and its digest.
     verdicts: BTreeMap<(BlockId, VertexDigest), bool>,
 }
@@ -214,6 +223,9 @@ impl World {
             leaving: BTreeSet::new(),
             unlucky: Vec::new(),
             copies: BTreeMap::new(),
+            wrong_clocks: Vec::new(),
+            ahead_max_ms: 0,
+            block_ahead_max_ms: None,
             verdicts: BTreeMap::new(),
         };
         world.slow_some_uplinks();

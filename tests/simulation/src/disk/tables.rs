@@ -1,6 +1,8 @@
 //! The tables of a disk: the contract of the node's store, in memory.
 
-use super::Write;
+use super::damage::Damage;
+use super::{DiskError, Kind, Stored, Write};
+use crate::random::Random;
 use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
 use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
@@ -42,9 +44,53 @@ pub struct Tables {
     mempool: BTreeMap<u64, Arc<VerifiedTransaction>>,
     sequences: BTreeMap<TransactionId, u64>,
     sequence_next: u64,
+    damage: Damage,
 }
 
 impl Tables {
+    /// Whether what has to be read for a write reads: taking a block back moves it.
+    pub(super) fn check_write(&self, write: &Write) -> Result<(), DiskError> {
+        let Write::Chain(batch) = write else {
+            return Ok(());
+        };
+        let mut popped = batch.pop.iter();
+        popped
+            .try_for_each(|(height, _)| self.damage.check(|| Stored::Block(*height)))
+            .map_err(|_| DiskError::Unreadable)
+    }
+
+    pub(super) fn damage(&mut self, stored: Stored) {
+        self.damage.hit(stored);
+    }
+
+    /// True if something does not read.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.damage.is_none()
+    }
+
+    /// Any record of a kind.
+    pub(super) fn any(&self, kind: Kind, random: &mut Random) -> Option<Stored> {
+        let mut position = |length: usize| (length > 0).then(|| random.position(length));
+        Some(match kind {
+            Kind::Block => Stored::Block(Height(position(self.rows.len())? as u64)),
+            Kind::Vertex => {
+                let position = position(self.vertices.len())?;
+                let (era, reference) = *self.vertices.keys().nth(position)?;
+                Stored::Vertex(era, reference)
+            }
+            Kind::Value => {
+                let position = position(self.values.len())?;
+                Stored::Value(self.values.keys().nth(position)?.clone())
+            }
+            Kind::Certificate => {
+                let position = position(self.certificates.len())?;
+                let (height, id) = *self.certificates.keys().nth(position)?;
+                Stored::Certificate(height, id)
+            }
+        })
+    }
+
     pub(super) fn apply(&mut self, write: &Write) {
         match write {
             Write::Chain(batch) => self.apply_batch(batch),
@@ -78,6 +124,8 @@ impl Tables {
         }
         for certificate in &batch.certificates {
             let body = certificate.body;
+            self.damage
+                .forget(|| Stored::Certificate(body.height, body.block));
             self.certificates
                 .insert((body.height, body.block), certificate.clone());
         }
@@ -96,6 +144,7 @@ impl Tables {
         );
         // Among the rows it counts as one of the fork database already.
         self.forks.remove(&(height, applied.id));
+        self.damage.forget(|| Stored::Block(height));
         self.change(&applied.changes);
         for (index, id) in (0u32..).zip(&applied.transaction_ids) {
             self.places.entry(*id).or_insert((height, index));
@@ -112,6 +161,7 @@ impl Tables {
     fn pop(&mut self) {
         let row = self.rows.pop().expect("a popped block is the head");
         let height = row.block.header.height;
+        self.damage.forget(|| Stored::Block(height));
         let undo = row.undo.expect("a block that is popped can be undone");
         let undo = UndoRecord::clone(&undo);
         let changes = undo.changes(self).expect("memory reads");
@@ -137,6 +187,9 @@ impl Tables {
     }
 
     fn change(&mut self, changes: &StateChanges) {
+        for (key, _) in &changes.values {
+            self.damage.forget(|| Stored::Value(key.clone()));
+        }
         write(&mut self.values, &changes.values);
         write(&mut self.tree_nodes, &changes.tree_nodes);
     }
@@ -167,6 +220,7 @@ impl Tables {
                 let pruned = self.vertices.range((*era, first_of(Round::ZERO))..end);
                 for key in pruned.map(|(key, _)| *key).collect::<Vec<_>>() {
                     self.vertices.remove(&key);
+                    self.damage.forget(|| Stored::Vertex(key.0, key.1));
                 }
             }
             Record::MempoolInsert(transaction) => {
@@ -187,6 +241,7 @@ impl Tables {
 
     fn put_vertex(&mut self, vertex: &Arc<VerifiedVertex>) {
         let key = (vertex.header().era, vertex.reference());
+        self.damage.forget(|| Stored::Vertex(key.0, key.1));
         self.vertices.insert(key, Arc::clone(vertex));
     }
 
@@ -195,11 +250,33 @@ impl Tables {
     }
 
     /// Consecutive blocks of the applied branch.
-    #[must_use]
-    pub fn blocks_from(&self, from: Height, count: usize) -> Vec<Block> {
+    ///
+    /// # Errors
+    /// If one of them does not read.
+    pub fn blocks_from(&self, from: Height, count: usize) -> Result<Vec<Block>, StateError> {
         let first = usize::try_from(from.0).unwrap_or(usize::MAX);
         let rows = self.rows.iter().skip(first).take(count);
-        rows.map(|row| Block::clone(&row.block)).collect()
+        rows.map(|row| self.read_row(row).map(|(_, block)| block))
+            .collect()
+    }
+
+    fn read_row(&self, row: &Row) -> Result<(BlockId, Block), StateError> {
+        self.damage
+            .check(|| Stored::Block(row.block.header.height))?;
+        Ok((row.id, Block::clone(&row.block)))
+    }
+
+    fn read_vertex(&self, era: Era, vertex: &VerifiedVertex) -> Result<VerifiedVertex, StateError> {
+        self.damage
+            .check(|| Stored::Vertex(era, vertex.reference()))?;
+        Ok(vertex.clone())
+    }
+
+    fn read_certificate(&self, certificate: &Certificate) -> Result<Certificate, StateError> {
+        let body = &certificate.body;
+        self.damage
+            .check(|| Stored::Certificate(body.height, body.block))?;
+        Ok(certificate.clone())
     }
 
     /// True if the mempool holds the transaction.
@@ -231,6 +308,7 @@ fn first_of(round: Round) -> VertexRef {
 
 impl StateStore for Tables {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.damage.check(|| Stored::Value(key.to_vec()))?;
         Ok(self.values.get(key).cloned())
     }
 
@@ -254,7 +332,8 @@ impl ChainStore for Tables {
     }
 
     fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {
-        Ok(self.row(height).map(|row| Block::clone(&row.block)))
+        let read = self.row(height).map(|row| self.read_row(row));
+        Ok(read.transpose()?.map(|(_, block)| block))
     }
 
     fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, StateError> {
@@ -262,12 +341,12 @@ impl ChainStore for Tables {
     }
 
     fn block(&self, id: &BlockId) -> Result<Option<Block>, StateError> {
-        let applied = self.rows.iter().rev().find(|row| row.id == *id);
-        let fork = || self.forks.iter().find(|((_, fork), _)| fork == id);
-        let block = applied
-            .map(|row| &row.block)
-            .or_else(|| fork().map(|(_, block)| block));
-        Ok(block.map(|block| Block::clone(block)))
+        if let Some(applied) = self.rows.iter().rev().find(|row| row.id == *id) {
+            return self.read_row(applied).map(|(_, block)| Some(block));
+        }
+        let mut forks = self.forks.iter();
+        let fork = forks.find(|((_, fork), _)| fork == id);
+        Ok(fork.map(|(_, block)| Block::clone(block)))
     }
 
     fn fork_blocks(&self) -> Result<Vec<(BlockId, Block)>, StateError> {
@@ -275,12 +354,10 @@ impl ChainStore for Tables {
             .rows
             .iter()
             .filter(|row| row.block.header.height > self.irreversible)
-            .map(|row| (row.id, &row.block));
-        let others = self.forks.iter().map(|((_, id), block)| (*id, block));
-        Ok(reversible
-            .chain(others)
-            .map(|(id, block)| (id, Block::clone(block)))
-            .collect())
+            .map(|row| self.read_row(row));
+        let others = self.forks.iter();
+        let others = others.map(|((_, id), block)| Ok((*id, Block::clone(block))));
+        reversible.chain(others).collect()
     }
 
     fn undo(&self, height: Height) -> Result<Option<UndoRecord>, StateError> {
@@ -290,21 +367,27 @@ impl ChainStore for Tables {
 
     fn certificate(&self, height: Height) -> Result<Option<Certificate>, StateError> {
         let row = self.row(height);
-        Ok(row.and_then(|row| self.certificates.get(&(height, row.id)).cloned()))
+        let found = row.and_then(|row| self.certificates.get(&(height, row.id)));
+        found
+            .map(|certificate| self.read_certificate(certificate))
+            .transpose()
     }
 
     fn certificate_at_or_above(&self, height: Height) -> Result<Option<Certificate>, StateError> {
         let from = (height, BlockId::default());
         let mut certificates = self.certificates.range(from..);
-        Ok(certificates
+        certificates
             .find(|((height, id), _)| self.row(*height).is_none_or(|row| row.id == *id))
-            .map(|(_, certificate)| certificate.clone()))
+            .map(|(_, certificate)| self.read_certificate(certificate))
+            .transpose()
     }
 
     fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
         let from = (height.next(), BlockId::default());
         let above = self.certificates.range(from..);
-        Ok(above.map(|(_, certificate)| certificate.clone()).collect())
+        above
+            .map(|(_, certificate)| self.read_certificate(certificate))
+            .collect()
     }
 
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {
@@ -341,10 +424,10 @@ impl RecordStore for Tables {
     fn vertices_above(&self, era: Era, round: Round) -> Result<Vec<VerifiedVertex>, StateError> {
         let from = (era, first_of(round.next()));
         let above = self.vertices.range(from..);
-        Ok(above
+        above
             .take_while(|((of, _), _)| *of == era)
-            .map(|(_, vertex)| VerifiedVertex::clone(vertex))
-            .collect())
+            .map(|(_, vertex)| self.read_vertex(era, vertex))
+            .collect()
     }
 
     fn vertex_references(
@@ -364,13 +447,17 @@ impl RecordStore for Tables {
         reference: &VertexRef,
     ) -> Result<Option<VerifiedVertex>, StateError> {
         let stored = self.vertices.get(&(era, *reference));
-        Ok(stored.map(|vertex| VerifiedVertex::clone(vertex)))
+        stored
+            .map(|vertex| self.read_vertex(era, vertex))
+            .transpose()
     }
 
     fn last_own_vertex(&self, era: Era) -> Result<Option<VerifiedVertex>, StateError> {
         let last = self.own_last.get(&era);
         let stored = last.and_then(|(last, _)| self.vertices.get(&(era, *last)));
-        Ok(stored.map(|vertex| VerifiedVertex::clone(vertex)))
+        stored
+            .map(|vertex| self.read_vertex(era, vertex))
+            .transpose()
     }
 
     fn last_own_header(&self, era: Era) -> Result<Option<SignedVertexHeader>, StateError> {

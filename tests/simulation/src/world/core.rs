@@ -18,6 +18,9 @@ impl World {
         if self.nodes[node].running.is_some() {
             return;
         }
+        if self.nodes[node].disk.is_full() {
+            self.count("starts on a full disk");
+        }
         match self.nodes[node].start(self.now_ms, &self.chain) {
             Ok(first) => {
                 self.note_start(node);
@@ -27,10 +30,7 @@ impl World {
                 self.schedule(pause_ms, Event::Poll { node, incarnation });
                 self.set_alarm(node);
             }
-            Err(error) => {
-                let what = format!("node {node} does not start: {error}");
-                self.oracle.violated(Rule::Soundness, what);
-            }
+            Err(error) => self.does_not_start(node, &error),
         }
     }
 
@@ -82,10 +82,12 @@ impl World {
             CrashPoint::BeforeGuard => "crashes before the guard",
             CrashPoint::BeforeSend => "crashes before sending",
             CrashPoint::AfterBlock => "crashes after a block",
+            CrashPoint::BeforeCall(_) => "crashes before a call to the disk",
+            CrashPoint::AfterCall(_) => "crashes after a call to the disk",
         };
         self.count(what);
         self.trace
-            .add(self.now_ms, node, point as u64, || what.to_owned());
+            .add(self.now_ms, node, loss as u64, || what.to_owned());
         self.crash(node, loss);
         true
     }

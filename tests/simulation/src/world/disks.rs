@@ -2,7 +2,7 @@
 
 use super::{Event, FaultEvent, World};
 use crate::chain::validator_account;
-use crate::disk::{Disk, Loss};
+use crate::disk::{Call, Disk, Failure, Kind, Loss, Stored};
 use crate::message::NodeId;
 use holdfast_replica::{SignGuard, SignGuardRecord};
 
@@ -13,6 +13,17 @@ pub struct Disks {
     /// How old the copies are that are put back.
     pub copied_every_ms: (u64, u64),
 }
+
+/// Disks that fail a call, or are full for a while. Any node's: nothing that was promised is lost by it.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskFailures {
+    pub pause_ms: (u64, u64),
+    /// How long a disk is full.
+    pub full_ms: (u64, u64),
+}
+
+/// Calls of a kind that come before the one that fails.
+const CALLS_BEFORE_FAILURE: (u64, u64) = (0, 30);
 
 /// What happens to a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +36,17 @@ pub enum DiskFault {
     SetBack,
     /// Chain data is that of a copy, the guard is the last one.
     DataSetBack,
+    /// A record does not read any more. The process goes on until it reads it.
+    BitFlip,
 }
 
 impl DiskFault {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::DataLost,
         Self::AllLost,
         Self::SetBack,
         Self::DataSetBack,
+        Self::BitFlip,
     ];
 
     const fn name(self) -> &'static str {
@@ -41,6 +55,7 @@ impl DiskFault {
             Self::AllLost => "disks lost with the guard",
             Self::SetBack => "disks set back with the guard",
             Self::DataSetBack => "data set back, guard kept",
+            Self::BitFlip => "bits flipped",
         }
     }
 }
@@ -63,8 +78,16 @@ impl World {
         self.move_clients();
     }
 
-    /// Ends the process of a node and does this to its disk.
+    /// Does this to the disk of a node and ends its process. One whose bits flip may go on: it has not read them.
     pub fn damage(&mut self, node: NodeId, fault: DiskFault) {
+        if fault == DiskFault::BitFlip {
+            let kind = *self.random.pick(&Kind::ALL);
+            self.flip_bit(node, kind);
+            if self.random.chance(500) {
+                self.crash(node, Loss::Suffix);
+            }
+            return;
+        }
         self.crash(node, Loss::Suffix);
         self.count(fault.name());
         let guard = self.nodes[node].disk.guard().cloned();
@@ -79,16 +102,61 @@ impl World {
             (DiskFault::SetBack, Some(copy)) => copy,
             (DiskFault::DataSetBack, Some(copy)) => copy.with_guard(guard),
             (DiskFault::AllLost, _) => Disk::new(genesis, guard_without_past(node)),
-            (DiskFault::DataLost | DiskFault::SetBack | DiskFault::DataSetBack, _) => {
-                Disk::new(genesis, guard)
-            }
+            _ => Disk::new(genesis, guard),
         };
     }
 
-    /// Copies the disk of a node, as a backup does.
+    /// A bit of a record of this kind flips.
+    pub fn flip_bit(&mut self, node: NodeId, kind: Kind) {
+        let Self { nodes, random, .. } = self;
+        let Some(hit) = nodes[node].disk.flip(kind, random) else {
+            return;
+        };
+        self.count(DiskFault::BitFlip.name());
+        self.trace.add(self.now_ms, node, kind as u64, || {
+            format!("does not read {hit:?} any more")
+        });
+    }
+
+    /// This record of a node does not read any more.
+    pub fn damage_record(&mut self, node: NodeId, stored: &Stored) {
+        self.nodes[node].disk.damage(stored);
+    }
+
+    /// Copies the disk of a node, as a backup does. What does not read cannot be copied.
     pub fn copy_disk(&mut self, node: NodeId) {
-        let copy = self.nodes[node].disk.clone();
-        self.copies.insert(node, copy);
+        let disk = &self.nodes[node].disk;
+        if !disk.now().is_damaged() {
+            let copy = disk.copied();
+            self.copies.insert(node, copy);
+        }
+    }
+
+    /// The disk of a node has no room, or has it again.
+    pub fn set_disk_full(&mut self, node: NodeId, is_full: bool) {
+        self.nodes[node].disk.set_full(is_full);
+    }
+
+    /// A call to the disk of a node is going to fail.
+    pub fn fail_disk(&mut self, node: NodeId, failure: Failure) {
+        self.nodes[node].disk.fail(failure);
+    }
+
+    pub(super) fn fail_one(&mut self, failures: &DiskFailures) {
+        let node = self.random.position(self.nodes.len());
+        if self.random.chance(300) {
+            self.count("disks full");
+            self.set_disk_full(node, true);
+            self.schedule_fault(failures.full_ms, FaultEvent::MakeRoom(node));
+        } else {
+            let failure = Failure {
+                call: *self.random.pick(&Call::ALL),
+                after: self.random.between(CALLS_BEFORE_FAILURE),
+                is_done: self.random.chance(500),
+            };
+            self.fail_disk(node, failure);
+        }
+        self.schedule_fault(failures.pause_ms, FaultEvent::Failure(*failures));
     }
 
     pub(super) fn damage_one(&mut self, disks: &Disks) {
@@ -126,7 +194,7 @@ impl World {
         let guard = guard_without_past(&self.nodes[node]);
         self.nodes[twin].key = self.nodes[node].key.clone();
         self.nodes[twin].disk = if copied {
-            self.nodes[node].disk.clone()
+            self.nodes[node].disk.copied()
         } else {
             Disk::new(self.chain.genesis.clone(), guard)
         };

@@ -1,13 +1,13 @@
 //! The execution thread of a node.
 
 use super::{Event, World, told};
-use crate::disk::Write;
+use crate::disk::{Call, Write};
 use crate::message::NodeId;
 use crate::node::{CrashPoint, Execution};
 use crate::oracle::Rule;
 use holdfast_chain::{Chain, ChainError, Step, last_commits};
 use holdfast_dag::{DagConfig, DagCore};
-use holdfast_ledger::account;
+use holdfast_ledger::{StateError, account};
 use holdfast_replica::Input;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{BlockOrigin, Certificate, SignedTransaction, VerifiedTransaction};
@@ -51,8 +51,7 @@ impl World {
             Execution::Range { from, response } => self.apply_range(node, from, response),
         };
         if let Err(error) = result {
-            let what = format!("the chain of node {node} cannot go on: {error}");
-            self.oracle.violated(Rule::Soundness, what);
+            self.chain_failed(node, &error);
         }
         self.watch_certified(node);
     }
@@ -86,9 +85,11 @@ impl World {
             );
         }
         let batch = Arc::new(batch);
-        self.nodes[node]
-            .disk
-            .write(Write::Chain(Arc::clone(&batch)));
+        let write = Write::Chain(Arc::clone(&batch));
+        let written = self.call_disk(node, Call::Chain, |disk| disk.write(write));
+        if written.is_err() {
+            return;
+        }
         for applied in &batch.apply {
             let height = applied.block.header.height;
             if let BlockOrigin::Dag {
@@ -104,6 +105,7 @@ impl World {
             self.trace
                 .add(self.now_ms, node, id, || told::applies(applied));
             if self.nodes[node].is_honest() {
+                self.check_block_time(node, &applied.block.header);
                 let tables = self.nodes[node].disk.now();
                 self.oracle.applied(node, applied, tables);
             }
@@ -117,7 +119,10 @@ impl World {
         self.watch_certified(node);
         if let Some(common_ancestor) = common_ancestor {
             self.count("branch switches");
-            let transactions = self.taken_back(node, returned);
+            let Ok(transactions) = self.taken_back(node, returned) else {
+                self.stop_on_damage(node);
+                return;
+            };
             let taken_back = Input::TakenBack {
                 common_ancestor,
                 transactions,
@@ -134,19 +139,17 @@ impl World {
         &self,
         node: NodeId,
         returned: Vec<SignedTransaction>,
-    ) -> Vec<(Arc<VerifiedTransaction>, u64)> {
-        let verified =
-            VerifiedTransaction::verify_many(returned, &self.chain.id, &self.chain.scheme);
+    ) -> Result<Vec<(Arc<VerifiedTransaction>, u64)>, StateError> {
+        let scheme = &self.chain.scheme;
+        let verified = VerifiedTransaction::verify_many(returned, &self.chain.id, scheme);
         let tables = self.nodes[node].disk.now();
-        let with_nonce = |transaction: VerifiedTransaction| {
-            let sender = account(tables, &transaction.body().sender).ok()??;
-            Some((Arc::new(transaction), sender.nonce))
-        };
-        verified
-            .into_iter()
-            .flatten()
-            .filter_map(with_nonce)
-            .collect()
+        let mut transactions = Vec::new();
+        for transaction in verified.into_iter().flatten() {
+            if let Some(sender) = account(tables, &transaction.body().sender)? {
+                transactions.push((Arc::new(transaction), sender.nonce));
+            }
+        }
+        Ok(transactions)
     }
 
     fn certify(&mut self, node: NodeId, certificate: Certificate) -> Result<(), ChainError> {

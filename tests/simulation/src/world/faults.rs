@@ -1,7 +1,7 @@
 //! Faults: what goes wrong, when, and how it ends.
 
 use super::cuts::FlappingLink;
-use super::{Disks, Event, Flapping, Partitions, World};
+use super::{Clocks, DiskFailures, Disks, Event, Flapping, Partitions, World};
 use crate::byzantine;
 use crate::chain::{validator_account, validator_key};
 use crate::disk::Loss;
@@ -19,16 +19,6 @@ pub struct Crashes {
     pub all_per_mille: u64,
 }
 
-/// Wall clocks that are wrong, and jump.
-#[derive(Clone, Copy, Debug)]
-pub struct Clocks {
-    pub pause_ms: (u64, u64),
-    /// All clocks are within this.
-    pub skew_ms: u64,
-    /// At most f clocks are within this.
-    pub wild_skew_ms: u64,
-}
-
 /// Validators that join and leave the committee.
 #[derive(Clone, Copy, Debug)]
 pub struct Membership {
@@ -44,6 +34,7 @@ pub struct Faults {
     pub clocks: Option<Clocks>,
     pub membership: Option<Membership>,
     pub disks: Option<Disks>,
+    pub failures: Option<DiskFailures>,
     /// When the twins of the plan start, in ms.
     pub twins: Option<(u64, u64)>,
     /// f nodes are Byzantine, each in one of these ways.
@@ -64,9 +55,13 @@ pub enum FaultEvent {
     Membership(Membership),
     Disk(Disks),
     Copy(Disks),
+    Failure(DiskFailures),
+    MakeRoom(NodeId),
     Twin(usize),
 }
 
+/// How long a node is down that ended by a fault of its disk.
+const DOWN_MS: (u64, u64) = (10, 4_000);
 /// Below this, committees do not shrink.
 pub(super) const MEMBERS_MIN: usize = 4;
 
@@ -93,10 +88,16 @@ impl World {
             self.schedule_fault(flapping.pause_ms, FaultEvent::Flap(flapping));
         }
         if let Some(clocks) = faults.clocks {
+            self.choose_wrong_clocks(&clocks);
             self.schedule_fault((0, 0), FaultEvent::Clock(clocks));
         }
+        self.limit_block_times(faults);
+        if let Some(failures) = faults.failures {
+            self.restart_ms.get_or_insert(DOWN_MS);
+            self.schedule_fault(failures.pause_ms, FaultEvent::Failure(failures));
+        }
         if let Some(disks) = faults.disks {
-            self.restart_ms.get_or_insert((10, 4_000));
+            self.restart_ms.get_or_insert(DOWN_MS);
             self.choose_unlucky();
             self.schedule_fault(disks.copied_every_ms, FaultEvent::Copy(disks));
             self.schedule_fault(disks.pause_ms, FaultEvent::Disk(disks));
@@ -154,6 +155,8 @@ impl World {
             }
             FaultEvent::Disk(disks) => self.damage_one(&disks),
             FaultEvent::Copy(disks) => self.copy_one(&disks),
+            FaultEvent::Failure(failures) => self.fail_one(&failures),
+            FaultEvent::MakeRoom(node) => self.nodes[node].disk.set_full(false),
             FaultEvent::Twin(number) => self.start_one_twin(number),
             FaultEvent::Membership(membership) => {
                 self.change_membership();
@@ -191,33 +194,15 @@ impl World {
         }
     }
 
-    fn set_clocks(&mut self, clocks: &Clocks) {
-        self.count("clock steps");
-        let wild_max = (self.plan.chain.validators - 1) / 3;
-        let first_wild = self.random.position(self.plan.chain.validators);
-        for node in 0..self.nodes.len() {
-            let is_wild = (first_wild..first_wild + wild_max).contains(&node);
-            let reach = if is_wild {
-                clocks.wild_skew_ms
-            } else {
-                clocks.skew_ms
-            };
-            let ahead = self.random.between((0, 2 * reach)).cast_signed();
-            self.set_clock(node, ahead - reach.cast_signed());
-        }
-    }
-
-    /// Sets the wall clock of a node.
-    pub fn set_clock(&mut self, node: NodeId, ahead_ms: i64) {
-        self.nodes[node].clock.ahead_ms = ahead_ms;
-    }
-
     /// The owner of a validator adds its signing key or takes it away; the next era has another committee.
     fn change_membership(&mut self) {
         let registered = self.plan.chain.validators + self.plan.chain.standby;
         let number = self.random.position(registered);
         let through = self.random.position(self.nodes.len());
         let tables = self.nodes[through].disk.now();
+        if tables.is_damaged() {
+            return;
+        }
         let is_member = |number: usize| {
             let found = validator(tables, &validator_account(number)).expect("the state reads");
             found.is_some_and(|found| found.signing_key.is_some())
@@ -281,6 +266,7 @@ impl World {
         self.network.heal();
         for node in 0..self.nodes.len() {
             self.set_clock(node, 0);
+            self.mend_disk(node);
             if let Some(running) = &mut self.nodes[node].running {
                 running.crash_at = None;
             }

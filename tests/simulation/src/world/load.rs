@@ -69,7 +69,10 @@ impl World {
             return false;
         };
         let queued = running.replica.mempool().next_nonce(&sender);
-        let state = account(self.nodes[node].disk.now(), &sender).expect("the state reads");
+        // What does not read is no answer to the wallet.
+        let Ok(state) = account(self.nodes[node].disk.now(), &sender) else {
+            return false;
+        };
         queued.max(state.map(|account| account.nonce)) >= Some(nonce)
     }
 

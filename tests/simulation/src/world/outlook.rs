@@ -133,8 +133,8 @@ impl World {
             .filter(|node| *node < validators)
             .find(|node| {
                 let tables = self.nodes[*node].disk.now();
-                let found = validator(tables, &validator_account(*node)).expect("the state reads");
-                found.is_some_and(|found| found.offence_eras > 0)
+                let found = validator(tables, &validator_account(*node));
+                found.is_ok_and(|found| found.is_some_and(|found| found.offence_eras > 0))
             })
     }
 

@@ -256,6 +256,7 @@ pub(super) const fn loses(loss: Loss) -> &'static str {
     match loss {
         Loss::Everything => "dies and loses all that was not synced",
         Loss::Suffix => "dies and loses the end of what was not synced",
+        Loss::Torn => "dies and leaves random bytes at the end of what was not synced",
         Loss::Nothing => "dies and its disk loses nothing",
     }
 }

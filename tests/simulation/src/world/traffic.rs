@@ -33,6 +33,10 @@ pub(super) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 impl World {
     /// Puts a packet on the link from one node to another.
     pub(super) fn put(&mut self, from: NodeId, to: NodeId, packet: &Packet) {
+        if self.nodes[from].running.is_none() {
+            let what = format!("fail-stop: node {from} sends after its end");
+            self.oracle.violated(Rule::Durability, what);
+        }
         if self.nodes[to].running.is_none() {
             return;
         }
@@ -99,7 +103,9 @@ impl World {
                 let is_new = self.nodes[node].running.as_mut().is_some_and(|running| {
                     running.remember(now_ms, envelope.id, envelope.remembered_ms())
                 });
-                if is_new && self.take_gossip(node, &envelope.gossip) {
+                let passed_on = is_new && self.take_gossip(node, &envelope.gossip);
+                // It may have died of it.
+                if passed_on && self.nodes[node].running.is_some() {
                     self.flood(node, Some(from), &envelope);
                 }
             }
@@ -293,12 +299,13 @@ impl World {
 
     /// Asks a peer; the answer or its absence comes back for `purpose`.
     pub(super) fn request(&mut self, node: NodeId, to: NodeId, request: Request, purpose: Purpose) {
+        let incarnation = self.nodes[node].incarnation;
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
         self.tickets += 1;
         let ticket = self.tickets;
-        let incarnation = self.nodes[node].incarnation;
-        if let Some(running) = &mut self.nodes[node].running {
-            running.pending.insert(ticket, Pending { to, purpose });
-        }
+        running.pending.insert(ticket, Pending { to, purpose });
         let request = Arc::new(request);
         self.put(node, to, &Packet::Request { ticket, request });
         self.schedule(
@@ -401,7 +408,9 @@ impl World {
                 Response::LastVertices(last_vertices(tables, request, era).ok()?)
             }
             Request::Blocks(request) => {
-                let blocks = tables.blocks_from(request.from, blocks_asked(request));
+                let blocks = tables
+                    .blocks_from(request.from, blocks_asked(request))
+                    .ok()?;
                 Response::Blocks(provable_prefix(tables, blocks).ok()?)
             }
             Request::Certificate(request) => Response::Certificate(CertificateResponse {

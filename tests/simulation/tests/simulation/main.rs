@@ -1,5 +1,8 @@
 //! Simulations: seeds of every profile, seeds that once found a bug, and scenarios by name.
 
+mod clocks;
+mod disk_faults;
+mod every_call;
 mod profiles;
 mod restart_safety;
 mod scenarios;

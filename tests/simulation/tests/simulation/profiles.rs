@@ -32,7 +32,7 @@ profile_tests!(
     partition: 0..10;
     rough: 0..8;
     crash: 0..12;
-    clock: 0..6;
+    clock: 0..10;
     byzantine: 0..12;
     churn: 0..6;
     disk: 0..8;

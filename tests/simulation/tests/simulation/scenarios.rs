@@ -51,7 +51,8 @@ pub(crate) fn sound(world: &World) {
 
 /// How often a transaction stands in the blocks of a node.
 fn ordered(world: &World, node: usize, id: &TransactionId) -> usize {
-    let blocks = world.node(node).disk.now().blocks_from(Height(1), 10_000);
+    let tables = world.node(node).disk.now();
+    let blocks = tables.blocks_from(Height(1), 10_000).unwrap();
     let chain = world.chain_id();
     let transactions = blocks.iter().flat_map(|block| &block.body.transactions);
     transactions
@@ -60,7 +61,7 @@ fn ordered(world: &World, node: usize, id: &TransactionId) -> usize {
 }
 
 /// A client's transfers through a node: their ids.
-fn submit(world: &mut World, node: usize, count: usize) -> Vec<TransactionId> {
+pub(crate) fn submit(world: &mut World, node: usize, count: usize) -> Vec<TransactionId> {
     let chain = world.chain_id();
     let mut client = Client::new(0, node, Scheme::Fast);
     (0..count)

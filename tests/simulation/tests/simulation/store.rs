@@ -26,7 +26,7 @@ impl Harness for SimulatedHarness {
     }
 
     fn restart(&self, mut store: SimulatedStore) -> SimulatedStore {
-        store.0.sync();
+        store.0.sync().expect("the disk does not fail");
         store.0.crash(Loss::Everything, &mut Random::new(0));
         store.0.rebuild();
         store
@@ -35,13 +35,13 @@ impl Harness for SimulatedHarness {
 
 impl ContractStore for SimulatedStore {
     fn apply(&mut self, batch: ChainBatch) -> Result<(), String> {
-        self.0.write(Write::Chain(Arc::new(batch)));
-        Ok(())
+        let written = self.0.write(Write::Chain(Arc::new(batch)));
+        written.map_err(|error| format!("{error:?}"))
     }
 
     fn commit_records(&mut self, records: &[Record]) -> Result<(), String> {
-        self.0.write(Write::Records(records.into()));
-        Ok(())
+        let written = self.0.write(Write::Records(records.into()));
+        written.map_err(|error| format!("{error:?}"))
     }
 
     fn vertex_references(&self, era: Era, rounds: Range<Round>) -> Vec<VertexRef> {
