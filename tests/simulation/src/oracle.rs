@@ -29,12 +29,13 @@ pub use wire::Wire;
 use crate::disk::Tables;
 use holdfast_chain::AppliedBlock;
 use holdfast_dag::SubDag;
+use holdfast_ledger::dynamic_properties;
 use holdfast_types::{
-    AccountName, BlockId, Certificate, CommitDigest, Era, FailureCode, Height, ReceiptStatus,
-    StateRoot, TimestampMs, TransactionId,
+    AccountName, AuthorityIndex, BlockId, Certificate, CommitDigest, Era, FailureCode, Height,
+    ReceiptStatus, Round, StateRoot, TimestampMs, TransactionId,
 };
 use slashing::Slashing;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use supply::Supply;
 
 /// A block that an honest node has applied: all others must have the same at its height.
@@ -51,6 +52,8 @@ pub struct Oracle {
     agreed: Vec<Agreed>,
     /// By era, the block on which it stands, and index.
     commits: BTreeMap<(Era, BlockId, u64), CommitDigest>,
+    /// What executes of each era that stands on a block.
+    slots: BTreeMap<(Era, BlockId), BTreeSet<(Round, AuthorityIndex)>>,
     certified: BTreeMap<Height, BlockId>,
     /// Where a transaction took effect.
     executed: BTreeMap<TransactionId, Height>,
@@ -68,6 +71,7 @@ impl Oracle {
         Self {
             agreed: Vec::new(),
             commits: BTreeMap::new(),
+            slots: BTreeMap::new(),
             certified: BTreeMap::new(),
             executed: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
@@ -100,7 +104,18 @@ impl Oracle {
     pub fn committed(&mut self, node: usize, sub_dag: &SubDag) {
         let (era, index) = (sub_dag.record.era, sub_dag.record.index);
         let place = |index| (era, sub_dag.anchor, index);
+        let is_new = !self.commits.contains_key(&place(index));
         let first = *self.commits.entry(place(index)).or_insert(sub_dag.digest);
+        let slots = self.slots.entry((era, sub_dag.anchor)).or_default();
+        let mut vertices = sub_dag.vertices.iter();
+        let twice = vertices.find(|vertex| is_new != slots.insert(vertex.reference().slot()));
+        if let Some(vertex) = twice {
+            let what = format!(
+                "node {node} executes {} besides what others do",
+                vertex.reference()
+            );
+            self.violated(Rule::Agreement, what);
+        }
         let before = self.commits.get(&place(index - 1));
         if first != sub_dag.digest
             || before.is_some_and(|before| *before != sub_dag.record.previous)
@@ -163,6 +178,13 @@ impl Oracle {
             );
         }
         self.count_executions(applied);
+        let lib = dynamic_properties(tables)
+            .expect("the state reads")
+            .map(|properties| properties.lib);
+        if lib >= Some(height) {
+            let what = format!("LIB is {lib:?} at height {height}, whose undo is still needed");
+            self.violated(Rule::Finality, what);
+        }
         if let Err(wrong) = self.supply.check(tables) {
             self.violated(Rule::Accounts, format!("at height {height}: {wrong}"));
         }
@@ -190,9 +212,13 @@ impl Oracle {
         }
     }
 
-    /// A certificate is known to an honest node.
-    pub fn certified(&mut self, certificate: &Certificate) {
+    /// An honest node has collected or got a certificate; `is_valid` if it verifies.
+    pub fn certified(&mut self, certificate: &Certificate, is_valid: bool) {
         let body = &certificate.body;
+        if !is_valid {
+            let what = format!("the certificate of height {} does not verify", body.height);
+            self.violated(Rule::Finality, what);
+        }
         let known = *self.certified.entry(body.height).or_insert(body.block);
         let applied = usize::try_from(body.height.0)
             .ok()

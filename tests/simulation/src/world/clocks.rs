@@ -8,6 +8,8 @@ use crate::message::NodeId;
 use crate::oracle::Rule;
 use holdfast_types::BlockHeader;
 
+/// Blocks that are made at once are a millisecond apart.
+const SUCCESSION_MS: u64 = 100;
 const HOUR_MS: i64 = 3_600_000;
 /// What a clock that drifts gains or loses at most: a fifth.
 const DRIFT_PPM: i64 = 200_000;
@@ -66,8 +68,7 @@ impl World {
         let few = byzantine + wrong <= self.faulty_max();
         // A committee that changes may have more than f of them, and so has one with a key that signs twice.
         let is_limited = few && faults.membership.is_none() && faults.twins.is_none();
-        let drift_ms = self.chain.parameters.dag.max_clock_drift_ms;
-        self.block_ahead_max_ms = is_limited.then_some(skew_ms + drift_ms);
+        self.block_ahead_max_ms = is_limited.then_some(skew_ms + SUCCESSION_MS);
     }
 
     pub(super) fn check_block_time(&mut self, node: NodeId, header: &BlockHeader) {

@@ -178,7 +178,8 @@ impl World {
                     told::certified(&certificate)
                 });
             if self.nodes[node].is_honest() {
-                self.oracle.certified(&certificate);
+                let is_valid = self.is_certificate(node, &certificate);
+                self.oracle.certified(&certificate, is_valid);
             }
             self.queue_execution(node, Execution::Certificate(certificate));
         }

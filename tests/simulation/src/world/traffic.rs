@@ -287,12 +287,17 @@ impl World {
         all_valid
     }
 
+    pub(super) fn is_certificate(&self, node: NodeId, certificate: &Certificate) -> bool {
+        let context = self.context_of(node, certificate.body.era);
+        context.is_some_and(|context| {
+            let verified =
+                certificate.verify(&self.chain.id, &context.committee, &self.chain.scheme);
+            verified.is_ok()
+        })
+    }
+
     pub(super) fn take_certificate(&mut self, node: NodeId, certificate: Certificate) {
-        let Some(context) = self.context_of(node, certificate.body.era) else {
-            return;
-        };
-        let verified = certificate.verify(&self.chain.id, &context.committee, &self.chain.scheme);
-        if verified.is_ok() {
+        if self.is_certificate(node, &certificate) {
             self.step(node, Input::Certificate(certificate));
         }
     }
