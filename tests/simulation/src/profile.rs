@@ -320,7 +320,7 @@ pub const PROFILES: [Profile; 12] = [
             "disks lost with the guard",
             "disks set back with the guard",
             "data set back, guard kept",
-            "bits flipped",
+            "records damaged",
             "stops on damage",
             "starts refused for damage",
             "disks full",

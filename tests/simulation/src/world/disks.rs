@@ -24,6 +24,7 @@ pub struct DiskFailures {
 
 /// Calls of a kind that come before the one that fails.
 const CALLS_BEFORE_FAILURE: (u64, u64) = (0, 30);
+const RECORDS_PER_CHECKSUM: (u64, u64) = (1, 16);
 
 /// What happens to a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub enum DiskFault {
     SetBack,
     /// Chain data is that of a copy, the guard is the last one.
     DataSetBack,
-    /// A record does not read any more. The process goes on until it reads it.
+    /// Some records do not read any more. The process goes on until it reads it.
     BitFlip,
 }
 
@@ -55,7 +56,7 @@ impl DiskFault {
             Self::AllLost => "disks lost with the guard",
             Self::SetBack => "disks set back with the guard",
             Self::DataSetBack => "data set back, guard kept",
-            Self::BitFlip => "bits flipped",
+            Self::BitFlip => "records damaged",
         }
     }
 }
@@ -82,7 +83,10 @@ impl World {
     pub fn damage(&mut self, node: NodeId, fault: DiskFault) {
         if fault == DiskFault::BitFlip {
             let kind = *self.random.pick(&Kind::ALL);
-            self.flip_bit(node, kind);
+            // A checksum is that of a block of records.
+            for _ in 0..self.random.between(RECORDS_PER_CHECKSUM) {
+                self.flip_bit(node, kind);
+            }
             if self.random.chance(500) {
                 self.crash(node, Loss::Suffix);
             }
@@ -106,7 +110,7 @@ impl World {
         };
     }
 
-    /// A bit of a record of this kind flips.
+    /// A bit of a record of this kind flips, and the record does not read any more.
     pub fn flip_bit(&mut self, node: NodeId, kind: Kind) {
         let Self { nodes, random, .. } = self;
         let Some(hit) = nodes[node].disk.flip(kind, random) else {
