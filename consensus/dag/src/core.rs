@@ -332,4 +332,10 @@ impl DagCore {
     pub fn waiting(&self) -> (usize, usize) {
         (self.suspended.len(), self.suspended.missing_len())
     }
+
+    /// Suspended vertices of the author who has most: a gauge.
+    #[must_use]
+    pub fn waiting_of_one(&self) -> usize {
+        self.suspended.len_of_one()
+    }
 }

@@ -117,6 +117,12 @@ impl Suspended {
             .fold(0, |sum, places| sum.saturating_add(places.vertices.len()))
     }
 
+    /// Vertices of the author who has most.
+    pub(crate) fn len_of_one(&self) -> usize {
+        let lengths = self.waiting.values().map(|places| places.vertices.len());
+        lengths.max().unwrap_or(0)
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

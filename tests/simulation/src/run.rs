@@ -220,7 +220,8 @@ fn heal_core(world: &mut World, random: &mut Random) -> Option<Verdict> {
         return None;
     }
     let target = world.certified_by_any().plus(SETTLE_BLOCKS);
-    let progressed = world.run_until_done(SETTLE_MS, |world| {
+    let settle_ms = SETTLE_MS + world.ahead_max_ms();
+    let progressed = world.run_until_done(settle_ms, |world| {
         world.certified_by_all_but(&away) >= target
     });
     (!progressed).then(|| Verdict::NoProgress {

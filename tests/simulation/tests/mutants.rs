@@ -59,7 +59,7 @@ hunted!(
     both_versions_execute: BothVersionsExecute in "byzantine";
     timestamp_by_maximum: TimestampByMaximum in "byzantine";
     reputation_by_arrival: ReputationByArrival in "partition";
-    anchors_ignore_certificates: AnchorsIgnoreCertificates in "twins";
+    anchors_ignore_certificates: AnchorsIgnoreCertificates in "byzantine";
     suspended_unbounded: SuspendedUnbounded in "byzantine";
     waits_for_garbage: WaitsForGarbage in "partition";
     never_asks_again: NeverAsksAgain in "partition";

@@ -86,6 +86,7 @@ impl DagCore {
         let accepted = self.vertices.slot(round, author).len();
         let suspended = self.suspended.slot(round, author).count();
         accepted.saturating_add(suspended) < VERSIONS_UNASKED_MAX
+            || mutant::is_on(Mutant::SuspendedUnbounded)
             || self.suspended.is_waited_for(reference)
     }
 

@@ -1,21 +1,30 @@
-//! Floods its peers with vertices of rounds far ahead, on parents that nobody has.
+//! Floods its peers with vertices of rounds ahead, many of them in one slot, on parents that nobody has.
 
 use super::{Behaviour, Shown, Situation, sign_again};
 use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexDigest, VertexRef};
 use std::sync::Arc;
 
-const VERTICES: u64 = 8;
-const ROUNDS_AHEAD: (u64, u64) = (1, 200);
+const ROUNDS_AHEAD: [(u64, u64); 8] = [
+    (1, 200),
+    (1, 200),
+    (1, 4),
+    (1, 4),
+    (1, 2),
+    (1, 2),
+    (1, 2),
+    (1, 2),
+];
 
 #[derive(Clone, Copy, Debug)]
 pub struct FutureFlooder;
 
 impl Behaviour for FutureFlooder {
     fn send(&mut self, situation: Situation<'_>, vertex: &Arc<VerifiedVertex>) -> Vec<Shown> {
-        let members = vertex.parents().len().max(situation.peers.len());
+        // Of members only: what does not verify would be no flood.
+        let members = situation.replica.context().committee.size();
         let mut shown = vec![Shown::to_all(&situation, Arc::clone(vertex))];
-        for _ in 0..VERTICES {
-            let ahead = situation.random.between(ROUNDS_AHEAD);
+        for ahead in ROUNDS_AHEAD {
+            let ahead = situation.random.between(ahead);
             let seed = situation.random.number();
             let flood = sign_again(&situation, vertex, |draft| {
                 draft.round = draft.round.plus(ahead);
@@ -29,7 +38,7 @@ impl Behaviour for FutureFlooder {
 
 /// References to vertices of all members in a round, none of which exists.
 fn invented(own: AuthorityIndex, round: Round, members: usize, seed: u64) -> Vec<VertexRef> {
-    let mut parents: Vec<VertexRef> = (0..=members)
+    let mut parents: Vec<VertexRef> = (0..members)
         .filter_map(|author| u16::try_from(author).ok())
         .map(|author| {
             let mut digest = [author.to_le_bytes()[0]; 32];

@@ -64,7 +64,7 @@ pub fn gauges(plan: &ChainPlan, running: &Running) -> Vec<Gauge> {
         let rounds = gc_depth + UNCOMMITTED_ROUNDS_MAX;
         let (suspended, missing) = dag.waiting();
         // The places of an author are twice the depth.
-        let suspended_max = members * 2 * gc_depth;
+        let suspended_max = 2 * gc_depth;
         gauges.extend([
             gauge(
                 "rounds in the DAG",
@@ -76,8 +76,17 @@ pub fn gauges(plan: &ChainPlan, running: &Running) -> Vec<Gauge> {
                 dag.vertices().len(),
                 rounds * members * VERSIONS_MAX,
             ),
-            gauge("suspended vertices", suspended, suspended_max),
-            gauge("missing vertices", missing, suspended_max * members),
+            gauge("suspended vertices", suspended, suspended_max * members),
+            gauge(
+                "suspended vertices of one author",
+                dag.waiting_of_one(),
+                suspended_max,
+            ),
+            gauge(
+                "missing vertices",
+                missing,
+                suspended_max * members * members,
+            ),
         ]);
     }
     gauges

@@ -93,7 +93,12 @@ impl World {
     }
 
     /// One step of the replica, whose output is carried out. None if the node is down or died of it.
-    pub(super) fn step(&mut self, node: NodeId, input: Input) -> Option<Vec<SubmissionResult>> {
+    pub(super) fn step(&mut self, node: NodeId, mut input: Input) -> Option<Vec<SubmissionResult>> {
+        if let Input::Vertices(vertices) = &mut input
+            && self.nodes[node].behaviour.is_some()
+        {
+            self.leave_out_own(node, vertices);
+        }
         let now = self.nodes[node].now(self.now_ms);
         let running = self.nodes[node].running.as_mut()?;
         let output = running.replica.step(now, input);

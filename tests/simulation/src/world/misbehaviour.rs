@@ -62,6 +62,16 @@ impl World {
         }
     }
 
+    /// What a Byzantine node signed besides what its replica knows of does not come back to it: the replica is honest, and
+    /// would stop for good.
+    pub(super) fn leave_out_own(&self, node: NodeId, vertices: &mut Vec<Arc<VerifiedVertex>>) {
+        let running = self.nodes[node].running.as_ref();
+        let dag = running.and_then(|running| running.replica.dag());
+        if let Some(me) = dag.and_then(holdfast_dag::DagCore::authority) {
+            vertices.retain(|vertex| vertex.author() != me);
+        }
+    }
+
     /// A Byzantine node asks for what its replica does not need.
     pub(super) fn ask_without_need(&mut self, node: NodeId) {
         let asked = self.with_behaviour(node, |behaviour, situation| behaviour.ask(situation));
