@@ -76,7 +76,7 @@ const POINTS: [(&str, CrashPoint); 5] = [
     ("after-block", CrashPoint::AfterBlock),
 ];
 
-const FAULTS: [(&str, Fault); 10] = [
+const FAULTS: [(&str, Fault); 11] = [
     ("equivocator", Fault::Equivocator),
     ("silent", Fault::Silent),
     ("withholder", Fault::Withholder),
@@ -87,6 +87,7 @@ const FAULTS: [(&str, Fault); 10] = [
     ("invalid", Fault::Invalid),
     ("height-liar", Fault::HeightLiar),
     ("mute-answerer", Fault::MuteAnswerer),
+    ("fetch-abuser", Fault::FetchAbuser),
 ];
 
 const DISK_FAULTS: [(&str, DiskFault); 2] = [

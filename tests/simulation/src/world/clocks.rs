@@ -153,7 +153,7 @@ impl World {
 
 #[cfg(test)]
 mod tests {
-    use super::World;
+    use super::{SUCCESSION_MS, World};
     use crate::Profile;
     use crate::chain::START;
     use crate::random::Random;
@@ -170,7 +170,7 @@ mod tests {
             let clocks = faults.clocks.as_mut().expect("it has clocks");
             clocks.any_way_per_mille = 1000;
             clocks.too_many_per_mille = too_many_per_mille;
-            let ahead_max_ms = clocks.skew_ms + 1_000;
+            let ahead_max_ms = clocks.skew_ms + SUCCESSION_MS;
             world.unleash(&faults);
             let block = world.nodes[0].disk.now().block_at(Height::ZERO);
             let mut header = block.unwrap().expect("there is a genesis").header;

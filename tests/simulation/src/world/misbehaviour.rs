@@ -62,14 +62,19 @@ impl World {
         }
     }
 
-    /// What a Byzantine node signed besides what its replica knows of does not come back to it: the replica is honest, and
-    /// would stop for good.
+    /// What a Byzantine node signed for rounds to come does not come back to it: its replica is honest, and would stop for
+    /// good.
     pub(super) fn leave_out_own(&self, node: NodeId, vertices: &mut Vec<Arc<VerifiedVertex>>) {
         let running = self.nodes[node].running.as_ref();
         let dag = running.and_then(|running| running.replica.dag());
-        if let Some(me) = dag.and_then(holdfast_dag::DagCore::authority) {
-            vertices.retain(|vertex| vertex.author() != me);
-        }
+        let Some(me) = dag.and_then(holdfast_dag::DagCore::authority) else {
+            return;
+        };
+        let signed = self.nodes[node].disk.guard().and_then(|guard| guard.vertex);
+        vertices.retain(|vertex| {
+            let slot = (vertex.header().era, vertex.round());
+            vertex.author() != me || Some(slot) <= signed
+        });
     }
 
     /// A Byzantine node asks for what its replica does not need.
