@@ -7,7 +7,7 @@ mod tests;
 
 use crate::store::ChainStore;
 use holdfast_ledger::StateError;
-use holdfast_types::merkle::merkle_root;
+use holdfast_types::block::transactions_root;
 use holdfast_types::wire::{BlocksRequest, BlocksResponse, PeerStatus};
 use holdfast_types::{
     Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, CommitRecord, EraContext,
@@ -158,7 +158,7 @@ fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
     let Block { header, body } = block;
     let ids = body.transactions.iter().map(|one| one.body.id(chain));
     let ids: Vec<_> = ids.collect();
-    if merkle_root(ids.iter().map(|id| id.as_bytes())) != header.transactions_root {
+    if transactions_root(ids.iter().zip(&body.transactions)) != header.transactions_root {
         return Err("list of transactions");
     }
     if body.system_root() != header.system_root {

@@ -5,7 +5,9 @@ use crate::evidence::Evidence;
 use crate::hash::{Hash32, Purpose};
 use crate::ids::{
     AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, Round, StateRoot, TimestampMs,
+    TransactionId,
 };
+use crate::merkle::merkle_root;
 use crate::transaction::SignedTransaction;
 use crate::vertex::VertexRef;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -62,7 +64,7 @@ pub struct BlockHeader {
     pub era: Era,
     pub timestamp: TimestampMs,
     pub origin: BlockOrigin,
-    /// Merkle root over the ids of the transactions.
+    /// Merkle root over the transactions: of each its id and its signature.
     pub transactions_root: Hash32,
     /// Merkle root over the hashes of the receipts and of the block's own events.
     pub events_root: Hash32,
@@ -105,6 +107,22 @@ pub struct BlockBody {
     pub supports: Vec<Support>,
     pub evidence: Vec<Evidence>,
     pub era_end: Option<EraEnd>,
+}
+
+/// Merkle root over transactions with their ids. Of each it covers the signature too, which the id does not: a certificate
+/// then proves every byte of a body.
+#[must_use]
+pub fn transactions_root<'a>(
+    transactions: impl IntoIterator<Item = (&'a TransactionId, &'a SignedTransaction)>,
+) -> Hash32 {
+    let leaf = |(id, transaction): (&TransactionId, &SignedTransaction)| {
+        let mut hasher = Purpose::BLOCK_TRANSACTION.hasher();
+        hasher.update(id.as_bytes());
+        hasher.update(transaction.signature.as_bytes());
+        *hasher.finalize().as_bytes()
+    };
+    let leaves: Vec<Hash32> = transactions.into_iter().map(leaf).collect();
+    merkle_root(&leaves)
 }
 
 impl BlockBody {

@@ -38,6 +38,7 @@ purposes! {
     VERTEX_PAYLOAD = "holdfast vertex payload v1",
     VERTEX_GENESIS = "holdfast round-0 vertex v1",
     BLOCK = "holdfast block v1",
+    BLOCK_TRANSACTION = "holdfast block transaction v1",
     BLOCK_SYSTEM = "holdfast block system v1",
     COMMIT = "holdfast commit v1",
     ATTESTATION = "holdfast attestation v1",

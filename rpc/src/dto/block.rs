@@ -139,7 +139,7 @@ pub struct BlockHeader {
     pub timestamp_ms: Number,
     /// Where the block comes from.
     pub origin: BlockOrigin,
-    /// Merkle root over the ids of the transactions.
+    /// Merkle root over the transactions: of each its id and its signature.
     pub transactions_root: Hash,
     /// Merkle root over the receipts and the block's own events.
     pub events_root: Hash,

@@ -4,6 +4,7 @@ use super::error::ChainError;
 use super::position::Position;
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_ledger::{BlockInput, BlockOutcome};
+use holdfast_types::block::transactions_root;
 use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
@@ -178,7 +179,7 @@ impl BlockMaker {
             era: position.era.era,
             timestamp,
             origin,
-            transactions_root: merkle_root(transaction_ids.iter().map(TransactionId::as_bytes)),
+            transactions_root: transactions_root(transaction_ids.iter().zip(&body.transactions)),
             events_root: merkle_root(&receipt_hashes),
             system_root: body.system_root(),
             state_root: outcome.state_root,

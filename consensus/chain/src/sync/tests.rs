@@ -118,9 +118,14 @@ fn every_part_of_a_body_is_checked_against_the_header() {
         part,
     };
     type Case = (fn(&mut Block), &'static str);
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         (
             |block| block.body.transactions.clear(),
+            "list of transactions",
+        ),
+        (
+            // The id of a transaction does not cover its signature.
+            |block| block.body.transactions[0].signature = holdfast_types::Signature::new([7; 64]),
             "list of transactions",
         ),
         (|block| block.body.era_end = None, "system part"),

@@ -134,7 +134,10 @@ impl Replica {
     pub(super) fn next_listen_ms(&self) -> Option<u64> {
         let listening = self.listening.as_ref()?;
         self.dag.as_ref()?;
-        let asked_at_ms = listening.asked_at_ms?;
+        // The first time at once, not when something happens.
+        let Some(asked_at_ms) = listening.asked_at_ms else {
+            return Some(listening.since_ms);
+        };
         let pause_ms = if self.past_is_unknown() {
             ASK_AGAIN_FOR_PROOF_MS
         } else {
@@ -213,6 +216,7 @@ impl Replica {
             return;
         }
         match &self.listening {
+            _ if matches!(self.signing, SigningState::Stopped(_)) => {}
             // Signed before, under a guard that is lost.
             Some(listening)
                 if !guard.record().past_unknown
