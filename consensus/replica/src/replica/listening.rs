@@ -134,10 +134,7 @@ impl Replica {
     pub(super) fn next_listen_ms(&self) -> Option<u64> {
         let listening = self.listening.as_ref()?;
         self.dag.as_ref()?;
-        // The first time at once, not when something happens.
-        let Some(asked_at_ms) = listening.asked_at_ms else {
-            return Some(listening.since_ms);
-        };
+        let asked_at_ms = listening.asked_at_ms?;
         let pause_ms = if self.past_is_unknown() {
             ASK_AGAIN_FOR_PROOF_MS
         } else {

@@ -1,6 +1,6 @@
 //! R12: what a process hears before it signs its first vertex.
 
-use crate::bench::{Bench, now, slot};
+use crate::bench::{Bench, slot};
 use holdfast_replica::{
     Fact, Input, LISTEN_ROUNDS, LastVertices, Message, Output, SignGuard, SignGuardRecord,
     SigningState,
@@ -54,13 +54,6 @@ fn is_doppelganger(output: &Output) -> bool {
     facts
         .into_iter()
         .any(|fact| matches!(fact, Fact::Doppelganger { .. }))
-}
-
-#[test]
-fn a_process_asks_at_its_start_and_not_when_something_happens() {
-    let mut bench = listening(guard());
-    assert_eq!(bench.replica.next_wake_ms(now(0)), Some(0));
-    assert_eq!(asked(&bench.step(Input::Tick)), [1, 2, 3]);
 }
 
 #[test]
