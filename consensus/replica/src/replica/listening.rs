@@ -97,6 +97,9 @@ impl Replica {
 
     /// Asks who has not answered, and begins to sign when enough is known.
     pub(super) fn listen(&mut self, now: Now, out: &mut Output) {
+        if mutant::is_on(Mutant::NoListening) {
+            self.listening = None;
+        }
         if self.listening.is_none() || self.dag.is_none() {
             return;
         }

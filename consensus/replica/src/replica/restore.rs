@@ -47,16 +47,21 @@ pub struct Restored {
     pub mempool: Vec<(Arc<VerifiedTransaction>, u64)>,
 }
 
+type Signing = Arc<dyn Signer>;
+
+fn sign_guard((signer, record): (Signing, SignGuardRecord)) -> (Signing, SignGuard) {
+    let guard = if mutant::is_on(Mutant::GuardReset) {
+        SignGuard::empty(record.key)
+    } else {
+        SignGuard::new(record)
+    };
+    (signer, guard)
+}
+
 impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
-        let (signer, guard) = match restored.signer {
-            Some((signer, record)) if mutant::is_on(Mutant::GuardReset) => {
-                (Some(signer), Some(SignGuard::empty(record.key)))
-            }
-            Some((signer, record)) => (Some(signer), Some(SignGuard::new(record))),
-            None => (None, None),
-        };
+        let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let running = restored.ended.as_ref().unwrap_or(&restored.context);
         let mut mempool = Mempool::new(config.mempool.clone());
         for (transaction, account_nonce) in restored.mempool {
@@ -64,8 +69,7 @@ impl Replica {
             drop(mempool.insert(transaction, account_nonce, Origin::Returning));
         }
         let mut replica = Self {
-            listening: (signer.is_some() && !mutant::is_on(Mutant::NoListening))
-                .then(|| Listening::new(now)),
+            listening: signer.is_some().then(|| Listening::new(now)),
             signing: signer
                 .as_ref()
                 .map_or(SigningState::NoKey, |_| SigningState::Active),
