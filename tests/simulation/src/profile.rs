@@ -511,7 +511,7 @@ impl Profile {
                 clients: 6,
                 epoch_ms: self.epoch_ms,
                 // Small, so that what is garbage-collected matters.
-                gc_depth: *random.pick(&[3, 6, 10, 20, 60]),
+                gc_depth: *random.pick(&[10, 20, 60]),
                 leader_timeout_ms: self.leader_timeout_ms,
                 signatures: Scheme::Fast,
             },
