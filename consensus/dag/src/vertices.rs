@@ -167,12 +167,12 @@ impl VertexStore {
         references: &'a [VertexRef],
     ) -> impl Iterator<Item = &'a VertexRef> {
         // Nearly all parents of a vertex are of one round.
-        let mut looked_up: (Round, Option<&Layer>) = (Round::ZERO, self.layers.get(&Round::ZERO));
+        let (mut round, mut layer) = (None, None);
         references.iter().filter(move |reference| {
-            if looked_up.0 != reference.round {
-                looked_up = (reference.round, self.layers.get(&reference.round));
+            if round != Some(reference.round) {
+                round = Some(reference.round);
+                layer = self.layers.get(&reference.round);
             }
-            let layer = looked_up.1;
             layer.is_none_or(|layer| layer.version(reference).is_none())
         })
     }

@@ -48,14 +48,8 @@ impl FutureVertices {
 
     /// Number of vertices kept.
     #[must_use]
-    pub fn len(&self) -> usize {
-        let places = self.by_author.values();
-        places.fold(0, |sum, kept| sum.saturating_add(kept.len()))
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn count(&self) -> usize {
+        self.by_author.values().flatten().count()
     }
 
     /// The earliest date among them.
@@ -109,14 +103,8 @@ impl EarlyVertices {
 
     /// Number of vertices kept.
     #[must_use]
-    pub fn len(&self) -> usize {
-        let places = self.by_author.values();
-        places.fold(0, |sum, kept| sum.saturating_add(kept.len()))
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn count(&self) -> usize {
+        self.by_author.values().flatten().count()
     }
 
     pub fn take(&mut self) -> Vec<Vertex> {

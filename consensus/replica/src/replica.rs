@@ -307,7 +307,7 @@ impl Replica {
     /// Vertices that wait for their time and vertices that wait for the next era: gauges.
     #[must_use]
     pub fn parked(&self) -> (usize, usize) {
-        (self.future.len(), self.early.len())
+        (self.future.count(), self.early.count())
     }
 
     /// Offences whose evidence waits to be ordered: a gauge.

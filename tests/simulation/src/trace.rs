@@ -71,17 +71,28 @@ impl Trace {
         what: u64,
         told: impl FnOnce() -> T,
     ) {
+        self.add_if_told(now_ms, node, what, || Some(told()));
+    }
+
+    /// The same for what may have no text: something else tells it.
+    pub fn add_if_told<T: Into<Told>>(
+        &mut self,
+        now_ms: u64,
+        node: usize,
+        what: u64,
+        told: impl FnOnce() -> Option<T>,
+    ) {
         self.events += 1;
         for number in [now_ms, node as u64, what] {
             let mixed = (self.hash.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             self.hash = mixed ^ (mixed >> 29);
         }
         if let Some(lines) = &mut self.lines {
-            lines.push(Line {
+            lines.extend(told().map(|told| Line {
                 at_ms: now_ms,
                 node,
-                told: told().into(),
-            });
+                told: told.into(),
+            }));
         }
     }
 

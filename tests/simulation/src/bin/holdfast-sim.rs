@@ -146,7 +146,7 @@ fn main() -> ExitCode {
         } => latency(validators, crashed, seconds, json),
         Command::List => {
             for profile in &PROFILES {
-                println!("{:<10} {}", profile.name, profile.about);
+                println!("{:<12} {}", profile.name, profile.about);
             }
             ExitCode::SUCCESS
         }

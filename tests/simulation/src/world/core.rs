@@ -86,8 +86,9 @@ impl World {
             CrashPoint::AfterCall(_) => "crashes after a call to the disk",
         };
         self.count(what);
+        let number = crate::message::hash(what.as_bytes());
         self.trace
-            .add(self.now_ms, node, loss as u64, || what.to_owned());
+            .add(self.now_ms, node, number, || what.to_owned());
         self.crash(node, loss);
         true
     }
@@ -232,10 +233,9 @@ impl World {
         if let Fact::Certified { height } = fact {
             self.stopwatch.certified(node, *height, self.now_ms);
         }
-        if let Some(text) = told::fact(fact) {
-            self.trace
-                .add(self.now_ms, node, what.len() as u64, || text);
-        }
+        let number = what.len() as u64;
+        self.trace
+            .add_if_told(self.now_ms, node, number, || told::fact(fact));
         if matches!(fact, Fact::Doppelganger { .. }) && self.nodes[node].is_honest() {
             let what = format!("node {node} takes itself for another: {fact:?}");
             self.oracle.violated(Rule::Soundness, what);
@@ -243,9 +243,8 @@ impl World {
     }
 
     fn send(&mut self, node: NodeId, message: Message) {
-        if let Some(text) = told::message(&message) {
-            self.trace.add(self.now_ms, node, 0, || text);
-        }
+        self.trace
+            .add_if_told(self.now_ms, node, 0, || told::message(&message));
         match message {
             Message::Vertex(vertex) => self.send_vertex(node, &vertex),
             Message::Attestation(gossiped) => {
