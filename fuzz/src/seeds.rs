@@ -250,6 +250,7 @@ fn signed_vertex(case: u64, attestations: Vec<Attestation>) -> Vertex {
         transactions: (case..case + case % 3).map(signed_transaction).collect(),
         attestations,
         evidence: (0..case % 2).map(|_| contradiction(case)).collect(),
+        governance: Vec::new(),
         anchor_certificate: sample("anchor certificate", case),
     };
     test_util::vertex(&context, author, round, parents, payload)

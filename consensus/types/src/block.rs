@@ -2,6 +2,7 @@
 
 use crate::committee::{Committee, EraKind};
 use crate::evidence::Evidence;
+use crate::governance::GovernanceMessage;
 use crate::hash::{Hash32, Purpose};
 use crate::ids::{
     AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, Round, StateRoot, TimestampMs,
@@ -54,6 +55,8 @@ pub enum BlockOrigin {
         leader_round: Round,
         leader: AuthorityIndex,
     },
+    /// The resume message of governance with this id: the first block after a halt, and the last of its era.
+    Resumed { message: Hash32 },
 }
 
 /// What is hashed to the block id.
@@ -68,7 +71,7 @@ pub struct BlockHeader {
     pub transactions_root: Hash32,
     /// Merkle root over the hashes of the receipts and of the block's own events.
     pub events_root: Hash32,
-    /// Hash of supports, evidence and era end.
+    /// Hash of supports, evidence, governance message and era end.
     pub system_root: Hash32,
     /// State after this block.
     pub state_root: StateRoot,
@@ -100,12 +103,14 @@ pub struct EraEnd {
 /// What is executed: enough to replay the block without the DAG.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct BlockBody {
-    /// The commit; none in block 0.
+    /// The commit; none in a block that comes of none.
     pub commit: Option<CommitRecord>,
     pub transactions: Vec<SignedTransaction>,
     /// Sorted by authority.
     pub supports: Vec<Support>,
     pub evidence: Vec<Evidence>,
+    /// Takes effect before the transactions; none or one.
+    pub governance: Option<GovernanceMessage>,
     pub era_end: Option<EraEnd>,
 }
 
@@ -129,7 +134,12 @@ impl BlockBody {
     /// Hash for [`BlockHeader::system_root`].
     #[must_use]
     pub fn system_root(&self) -> Hash32 {
-        Purpose::BLOCK_SYSTEM.hash_encoded(&(&self.supports, &self.evidence, &self.era_end))
+        Purpose::BLOCK_SYSTEM.hash_encoded(&(
+            &self.supports,
+            &self.evidence,
+            &self.governance,
+            &self.era_end,
+        ))
     }
 }
 

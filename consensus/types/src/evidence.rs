@@ -21,6 +21,9 @@ pub enum Evidence {
         first: Attestation,
         second: Attestation,
     },
+    /// An attestation that names another result of a commit than the chain has. The chain itself is the other statement:
+    /// whoever executes this compares it with the block of that height.
+    BadStateRoot { attestation: Attestation },
 }
 
 /// Why evidence proves nothing.
@@ -41,7 +44,8 @@ impl Evidence {
     pub const fn era(&self) -> Era {
         match self {
             Self::Equivocation { first, .. } => first.header.era,
-            Self::ContradictoryAttestations { first, .. } => first.body.era,
+            Self::ContradictoryAttestations { first, .. }
+            | Self::BadStateRoot { attestation: first } => first.body.era,
         }
     }
 
@@ -49,7 +53,8 @@ impl Evidence {
     pub const fn offender(&self) -> AuthorityIndex {
         match self {
             Self::Equivocation { first, .. } => first.header.author,
-            Self::ContradictoryAttestations { first, .. } => first.author,
+            Self::ContradictoryAttestations { first, .. }
+            | Self::BadStateRoot { attestation: first } => first.author,
         }
     }
 
@@ -63,7 +68,9 @@ impl Evidence {
                 first.header.author,
                 first.header.round.0,
             )),
-            Self::ContradictoryAttestations { first, .. } => Purpose::EVIDENCE.hash_encoded(&(
+            // One height, one offence, whatever it is compared with.
+            Self::ContradictoryAttestations { first, .. }
+            | Self::BadStateRoot { attestation: first } => Purpose::EVIDENCE.hash_encoded(&(
                 1u8,
                 first.body.era,
                 first.author,
@@ -72,7 +79,7 @@ impl Evidence {
         }
     }
 
-    /// Verifies against the committee of the era in which it happened.
+    /// Verifies against the committee of the era in which it happened. Of [`Self::BadStateRoot`] this is the signature only.
     pub fn verify(
         &self,
         chain: &ChainId,
@@ -80,6 +87,9 @@ impl Evidence {
         scheme: &dyn SignatureScheme,
     ) -> Result<(), EvidenceError> {
         let checks = match self {
+            Self::BadStateRoot { attestation } => {
+                vec![attestation.signature_check(chain, committee)]
+            }
             Self::Equivocation { first, second } => {
                 let (a, b) = (&first.header, &second.header);
                 if (a.era, a.round, a.author) != (b.era, b.round, b.author) {
@@ -88,7 +98,10 @@ impl Evidence {
                 if a.digest(chain) >= b.digest(chain) {
                     return Err(EvidenceError::NoContradiction);
                 }
-                [first, second].map(|signed| signed.signature_check(chain, committee))
+                vec![
+                    first.signature_check(chain, committee),
+                    second.signature_check(chain, committee),
+                ]
             }
             Self::ContradictoryAttestations { first, second } => {
                 let slot = |a: &Attestation| (a.body.era, a.body.height, a.author);
@@ -98,7 +111,10 @@ impl Evidence {
                 if first.body >= second.body {
                     return Err(EvidenceError::NoContradiction);
                 }
-                [first, second].map(|attestation| attestation.signature_check(chain, committee))
+                vec![
+                    first.signature_check(chain, committee),
+                    second.signature_check(chain, committee),
+                ]
             }
         };
         for check in checks {

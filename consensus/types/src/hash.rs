@@ -53,6 +53,10 @@ purposes! {
     GENESIS = "holdfast genesis v1",
     PARAMETERS = "holdfast parameters v1",
     PEER_CLAIM = "holdfast peer claim v1",
+    GOVERNANCE = "holdfast governance v1",
+    HALT = "holdfast halt v1",
+    HALT_STATUS = "holdfast halt status v1",
+    HALT_JOURNAL = "holdfast halt journal v1",
     BATCH_COEFFICIENTS = "holdfast batch verification v1",
 }
 

@@ -99,6 +99,10 @@ hash_newtype!(
     /// Root of the Merkle commitment over the key-value state.
     StateRoot, "a state root"
 );
+hash_newtype!(
+    /// Names a halt: the same on every node that is in it.
+    HaltId, "a halt id"
+);
 
 macro_rules! number_newtype {
     ($(#[$doc:meta])* $name:ident($inner:ty), $prefix:literal) => {

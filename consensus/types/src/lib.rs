@@ -26,6 +26,8 @@ pub mod codec;
 pub mod committee;
 pub mod crypto;
 pub mod evidence;
+pub mod governance;
+pub mod halt;
 pub mod hash;
 pub mod ids;
 pub mod limits;
@@ -53,10 +55,18 @@ pub use crypto::{
     CachingEd25519, Ed25519, KeyPair, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer,
 };
 pub use evidence::{Evidence, EvidenceError};
+pub use governance::{
+    GovernanceAction, GovernanceBody, GovernanceError, GovernanceMessage, Governors,
+    SoftwareVersion,
+};
+pub use halt::{
+    HaltCause, HaltGossip, HaltNotice, HaltProof, HaltProofError, HaltStatus, HaltThresholds,
+    Readiness, SignedHaltStatus,
+};
 pub use hash::Hash32;
 pub use ids::{
-    AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, Round, StateRoot, TimestampMs,
-    TransactionId, VertexDigest,
+    AuthorityIndex, BlockId, ChainId, CommitDigest, Era, HaltId, Height, Round, StateRoot,
+    TimestampMs, TransactionId, VertexDigest,
 };
 pub use parameters::Parameters;
 pub use peer_claim::PeerClaim;

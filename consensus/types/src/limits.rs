@@ -16,6 +16,22 @@ pub const VERTEX_TRANSACTIONS_MAX: usize = 8192;
 pub const VERTEX_ATTESTATIONS_MAX: usize = 64;
 /// Most evidence items in one vertex.
 pub const VERTEX_EVIDENCE_MAX: usize = 16;
+/// Most governance messages in one vertex.
+pub const VERTEX_GOVERNANCE_MAX: usize = 4;
+/// Longest encoded governance message in bytes.
+pub const GOVERNANCE_BYTES_MAX: usize = 64 * 1024;
+/// Longest reason of a governance message in bytes.
+pub const GOVERNANCE_REASON_BYTES_MAX: usize = 1024;
+/// Most governors.
+pub const GOVERNORS_MAX: usize = 64;
+/// Most halts that a resume message names.
+pub const RESUME_HALTS_MAX: usize = 16;
+/// Most offences that a resume message brings.
+pub const RESUME_EVIDENCE_MAX: usize = 128;
+/// Most proofs, and most messages, of a notice of halts.
+pub const HALT_NOTICE_MAX: usize = 8;
+/// Longest encoded proof of a halt in bytes: two certificates, or evidence of a whole committee.
+pub const HALT_PROOF_BYTES_MAX: usize = 256 * 1024;
 /// Most validators in a committee: the width of everything that is kept per authority.
 pub const COMMITTEE_MEMBERS_MAX: usize = 512;
 /// Most parents a vertex may name, as a multiple of the committee size: one layer plus stragglers.
@@ -38,6 +54,13 @@ const _: () = {
     assert!(TRANSACTION_BYTES_MAX * 8 <= VERTEX_BYTES_MAX);
     assert!(VERTEX_BYTES_MAX * 4 <= RESPONSE_BYTES_MAX);
     assert!(COMMITTEE_MEMBERS_MAX <= u16::MAX as usize);
+    // An equivocation is below 400 bytes long, a signature of a governor 66.
+    assert!(
+        RESUME_EVIDENCE_MAX * 400 + GOVERNORS_MAX * 66 + GOVERNANCE_REASON_BYTES_MAX + 1024
+            <= GOVERNANCE_BYTES_MAX
+    );
+    assert!(COMMITTEE_MEMBERS_MAX * 400 + 64 <= HALT_PROOF_BYTES_MAX);
+    assert!(VERTEX_GOVERNANCE_MAX * GOVERNANCE_BYTES_MAX * 2 <= VERTEX_BYTES_MAX);
     // A certificate holds one 64-byte signature and a 2-byte index per member, and 200 bytes besides.
     assert!(COMMITTEE_MEMBERS_MAX * 66 + 256 <= CERTIFICATE_BYTES_MAX);
     // A fetch request fits: 42 bytes a reference.

@@ -3,7 +3,7 @@
 use crate::account::{AccountName, Amount};
 use crate::crypto::PublicKey;
 use crate::hash::{Hash32, Purpose};
-use crate::ids::{Era, Height, TimestampMs, TransactionId};
+use crate::ids::{Era, HaltId, Height, TimestampMs, TransactionId};
 use crate::transaction::ChainProperties;
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::fmt;
@@ -160,6 +160,21 @@ pub enum Event {
     /// The median of the votes changed the chain properties.
     PropertiesChanged {
         properties: ChainProperties,
+    },
+    /// A governance message took effect.
+    GovernanceExecuted {
+        sequence: u64,
+        message: Hash32,
+    },
+    /// The chain was halted after the block of this height.
+    ChainHalted {
+        halt: HaltId,
+        height: Height,
+    },
+    /// The chain goes on, in this era.
+    ChainResumed {
+        message: Hash32,
+        era: Era,
     },
 }
 

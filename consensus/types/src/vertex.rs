@@ -16,11 +16,12 @@ use crate::codec;
 use crate::committee::{Committee, EraContext};
 use crate::crypto::{Signature, SignatureCheck, SignatureScheme, Signer, SigningHash};
 use crate::evidence::Evidence;
+use crate::governance::GovernanceMessage;
 use crate::hash::{Hash32, Purpose};
 use crate::ids::{AuthorityIndex, ChainId, Era, Round, TimestampMs, TransactionId, VertexDigest};
 use crate::limits::{
     PARENTS_PER_MEMBER_MAX, VERTEX_ATTESTATIONS_MAX, VERTEX_BYTES_MAX, VERTEX_EVIDENCE_MAX,
-    VERTEX_TRANSACTIONS_MAX,
+    VERTEX_GOVERNANCE_MAX, VERTEX_TRANSACTIONS_MAX,
 };
 use crate::transaction::SignedTransaction;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -118,6 +119,8 @@ pub struct VertexPayload {
     /// Blocks of this era that the author executed since its previous vertex, by rising height.
     pub attestations: Vec<Attestation>,
     pub evidence: Vec<Evidence>,
+    /// Governance messages that have not taken effect on the chain.
+    pub governance: Vec<GovernanceMessage>,
     /// Certificate of the era's anchor, in the author's first vertex of the era.
     pub anchor_certificate: Option<Certificate>,
 }
@@ -125,7 +128,7 @@ pub struct VertexPayload {
 impl VertexPayload {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.transactions.is_empty() && self.evidence.is_empty()
+        self.transactions.is_empty() && self.evidence.is_empty() && self.governance.is_empty()
     }
 }
 
@@ -381,6 +384,11 @@ fn check_limits(vertex: &Vertex, committee: &Committee) -> Result<(), VertexReje
             VERTEX_ATTESTATIONS_MAX,
         ),
         ("evidence", payload.evidence.len(), VERTEX_EVIDENCE_MAX),
+        (
+            "governance messages",
+            payload.governance.len(),
+            VERTEX_GOVERNANCE_MAX,
+        ),
         ("bytes", codec::encoded_len(vertex), VERTEX_BYTES_MAX),
     ];
     for (field, actual, limit) in limits {

@@ -3,6 +3,7 @@
 
 use crate::attestation::{Attestation, Certificate};
 use crate::block::Block;
+use crate::halt::HaltNotice;
 use crate::ids::{AuthorityIndex, BlockId, Era, Height, Round};
 use crate::limits::HELD_ROUNDS_MAX;
 use crate::transaction::SignedTransaction;
@@ -113,4 +114,13 @@ pub struct LastVertexResponse {
     pub running: Option<Era>,
     pub of_author: Option<SignedVertexHeader>,
     pub own: Option<SignedVertexHeader>,
+    /// What has halted the answering validator: whoever asks learns it before it signs.
+    pub halts: HaltNotice,
+}
+
+/// Asks for the halts that the peer is in. The answer is a [`HaltNotice`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct HaltStatusRequest {
+    /// The era that the asker runs.
+    pub era: Era,
 }

@@ -10,15 +10,17 @@ use holdfast_types::parameters::{
 use holdfast_types::test_util::{Sample, samples};
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
-    VerticesRequest, VerticesResponse,
+    HaltStatusRequest, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    TransactionBatch, VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
     BlockHeader, BlockId, BlockOrigin, Certificate, ChainId, ChainProperties, CommitDigest,
     CommitRecord, Committee, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
-    Height, Member, Parameters, PeerClaim, PublicKey, Receipt, ReceiptStatus, Round, Signature,
-    SignedTransaction, SignedVertexHeader, StateRoot, Support, TimestampMs, TransactionBody,
+    GovernanceAction, GovernanceBody, GovernanceMessage, Governors, HaltCause, HaltGossip, HaltId,
+    HaltNotice, HaltProof, HaltStatus, Height, Member, Parameters, PeerClaim, PublicKey, Readiness,
+    Receipt, ReceiptStatus, Round, Signature, SignedHaltStatus, SignedTransaction,
+    SignedVertexHeader, SoftwareVersion, StateRoot, Support, TimestampMs, TransactionBody,
     TransactionId, Vertex, VertexDigest, VertexHeader, VertexPayload, VertexRef,
 };
 use std::collections::BTreeSet;
@@ -44,7 +46,10 @@ define_formats! {
     BlockOrigin, BlocksRequest, BlocksResponse, CeremonyParameters, Certificate, CertificateRequest,
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
     DagParameters, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
-    GossipedAttestation, GovernanceParameters, HaltParameters, Height, LastVertexRequest, LastVertexResponse, LockdownParameters,
+    GossipedAttestation, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
+    HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus, HaltStatusRequest,
+    Readiness, SignedHaltStatus, SoftwareVersion,
+    Height, LastVertexRequest, LastVertexResponse, LockdownParameters,
     Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, Receipt, ReceiptStatus, Round, Signature,
     SignedTransaction, SignedVertexHeader, SlashingParameters, StakingParameters, StallParameters, StateRoot,
     Support, TimestampMs, TransactionBatch, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,

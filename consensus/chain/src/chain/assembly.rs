@@ -171,6 +171,7 @@ impl BlockMaker {
                 .collect(),
             supports: draft.supports,
             evidence: draft.evidence.into_iter().map(|(item, _)| item).collect(),
+            governance: None,
             era_end: outcome.era_end,
         };
         let header = BlockHeader {

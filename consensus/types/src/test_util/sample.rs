@@ -13,9 +13,15 @@ use crate::codec;
 use crate::committee::{Committee, EraContext, EraKind, Member};
 use crate::crypto::{PublicKey, Signature};
 use crate::evidence::Evidence;
+use crate::governance::{
+    GovernanceAction, GovernanceBody, GovernanceMessage, Governors, SoftwareVersion,
+};
+use crate::halt::{
+    HaltCause, HaltGossip, HaltNotice, HaltProof, HaltStatus, Readiness, SignedHaltStatus,
+};
 use crate::ids::{
-    AuthorityIndex, BlockId, ChainId, CommitDigest, Era, Height, Round, StateRoot, TimestampMs,
-    TransactionId, VertexDigest,
+    AuthorityIndex, BlockId, ChainId, CommitDigest, Era, HaltId, Height, Round, StateRoot,
+    TimestampMs, TransactionId, VertexDigest,
 };
 use crate::peer_claim::PeerClaim;
 use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
@@ -23,8 +29,8 @@ use crate::transaction::{Action, ChainProperties, SignedTransaction, Transaction
 use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
 use crate::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
-    VerticesRequest, VerticesResponse,
+    HaltStatusRequest, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    TransactionBatch, VerticesRequest, VerticesResponse,
 };
 
 /// A type of which samples can be drawn.
@@ -104,6 +110,7 @@ sample_bytes!(
     BlockId,
     ChainId,
     CommitDigest,
+    HaltId,
     PublicKey,
     Signature,
     StateRoot,
@@ -115,7 +122,7 @@ sample_structs! {
     Attestation { body, author, signature }
     AttestationBody { era, height, block, commit, state_root }
     Block { header, body }
-    BlockBody { commit, transactions, supports, evidence, era_end }
+    BlockBody { commit, transactions, supports, evidence, governance, era_end }
     BlockHeader {
         height, parent, era, timestamp, origin, transactions_root, events_root, system_root, state_root,
         next_committee
@@ -132,7 +139,17 @@ sample_structs! {
     EraEnd { next_kind, committee }
     GossipedAttestation { attestation, repetition }
     LastVertexRequest { era, author }
-    LastVertexResponse { running, of_author, own }
+    HaltNotice { proofs, messages }
+    HaltStatus {
+        era, head, head_id, state_root, certified, attested, version, halts, own_fault, resume, readiness, at
+    }
+    HaltStatusRequest { era }
+    GovernanceBody { sequence, action }
+    GovernanceMessage { body, signatures }
+    Governors { keys, threshold, sequence }
+    LastVertexResponse { running, of_author, own, halts }
+    SignedHaltStatus { status, author, signature }
+    SoftwareVersion { major, minor, patch }
     Member { account, signing_key }
     MissingVerticesRequest { era, from, held }
     PeerClaim { key, signature }
@@ -145,7 +162,7 @@ sample_structs! {
     TransactionBody { sender, public_key, nonce, fee_max, expires_at, action }
     Vertex { signed, parents, payload }
     VertexHeader { era, round, author, timestamp, parents_hash, payload_hash }
-    VertexPayload { transactions, attestations, evidence, anchor_certificate }
+    VertexPayload { transactions, attestations, evidence, governance, anchor_certificate }
     VertexRef { round, author, digest }
     VerticesRequest { era, references }
     VerticesResponse { vertices }
@@ -165,7 +182,8 @@ sample_enums! {
     }
     BlockOrigin {
         Genesis,
-        Dag { commit, commit_index, leader_round, leader }
+        Dag { commit, commit_index, leader_round, leader },
+        Resumed { message }
     }
     EraKind { Dag, Emergency }
     Event {
@@ -181,11 +199,39 @@ sample_enums! {
         IrreversibleAdvanced { height },
         Slashed { validator, era, amount, burned },
         Jailed { validator, until },
-        PropertiesChanged { properties }
+        PropertiesChanged { properties },
+        GovernanceExecuted { sequence, message },
+        ChainHalted { halt, height },
+        ChainResumed { message, era }
     }
     Evidence {
         Equivocation { first, second },
-        ContradictoryAttestations { first, second }
+        ContradictoryAttestations { first, second },
+        BadStateRoot { attestation }
+    }
+    GovernanceAction {
+        Halt { reason, until, after_height },
+        Resume { reason, era, height, block, state_root, minimum_version, halts, evidence },
+        RotateKeys { keys, threshold }
+    }
+    HaltCause {
+        RootDivergence, DagFork, EquivocationCluster, DkgMismatch, BrokenInvariant, OwnDivergence
+    }
+    HaltProof {
+        Divergence { attestations },
+        EquivocationCluster { evidence },
+        ContradictoryCertificates { first, second }
+    }
+    Readiness { NotAsked, Ready, Behind, Differs, AttestedAbove, OldVersion, OwnFault }
+}
+
+impl Sample for HaltGossip {
+    fn sample(sampler: &mut Sampler) -> Self {
+        if sampler.below(2) == 0 {
+            Self::Proof(Sample::sample(sampler))
+        } else {
+            Self::Status(Sample::sample(sampler))
+        }
     }
 }
 

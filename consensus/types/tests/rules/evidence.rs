@@ -50,6 +50,7 @@ fn swapped(evidence: Evidence) -> Evidence {
                 second: first,
             }
         }
+        Evidence::BadStateRoot { .. } => panic!("one statement has no order"),
     }
 }
 
@@ -174,6 +175,7 @@ fn each_signature_counts() {
                 Evidence::ContradictoryAttestations { first, second } => {
                     [first, second][position].signature = Signature::new([0; 64]);
                 }
+                Evidence::BadStateRoot { .. } => unreachable!("both have two statements"),
             }
             assert_eq!(verdict(&evidence), Err(EvidenceError::BadSignature));
         }

@@ -44,6 +44,7 @@ fn draft() -> VertexDraft {
             transactions: vec![transaction(3), transaction(0)],
             attestations: vec![attestation(7), attestation(8)],
             evidence: samples("evidence", 2).collect(),
+            governance: samples("governance", 1).collect(),
             anchor_certificate: samples("certificate", 1).next(),
         },
     }
