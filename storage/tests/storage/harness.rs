@@ -109,6 +109,18 @@ impl ContractStore for TestStore {
     fn mempool(&self) -> Vec<VerifiedTransaction> {
         self.storage.mempool().unwrap()
     }
+
+    fn halt_state(&self) -> HaltState {
+        self.storage.halt_state().unwrap()
+    }
+
+    fn halt_journal(&self, first: u64, limit: usize) -> Vec<JournalEntry> {
+        self.storage.halt_journal(first, limit).unwrap()
+    }
+
+    fn evidence(&self) -> Vec<Evidence> {
+        self.storage.evidence().unwrap()
+    }
 }
 
 impl StateStore for TestStore {
