@@ -12,7 +12,9 @@ use rocksdb::Direction;
 impl Storage {
     /// What is known of halts; the default if nothing is.
     pub fn halt_state(&self) -> Result<HaltState, StorageError> {
-        let row = self.database.row(ColumnFamily::Halts, keys::HALT_STATE_KEY)?;
+        let row = self
+            .database
+            .row(ColumnFamily::Halts, keys::HALT_STATE_KEY)?;
         Ok(row.unwrap_or_default())
     }
 

@@ -11,8 +11,8 @@ use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_ledger::StateError;
 use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
-    Era, Evidence, Round, SignedTransaction, SignedVertexHeader, TransactionId, VerifiedTransaction,
-    VerifiedVertex, Vertex, VertexRef, codec,
+    Era, Evidence, Round, SignedTransaction, SignedVertexHeader, TransactionId,
+    VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
 };
 use rocksdb::Direction;
 use std::collections::HashMap;

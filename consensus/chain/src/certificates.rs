@@ -63,7 +63,11 @@ impl CertificateCollector {
             };
             return Collected::Contradiction(Box::new(contradiction(earlier, *attestation)));
         }
-        if votes.values().next().is_some_and(|(first, _)| *first != body) {
+        if votes
+            .values()
+            .next()
+            .is_some_and(|(first, _)| *first != body)
+        {
             self.contested.insert(body.height);
         }
         votes.insert(attestation.author, (body, attestation.signature));
@@ -110,7 +114,10 @@ impl CertificateCollector {
     /// those, theirs is what the commit gives.
     #[must_use]
     pub fn dissenters(&self, height: Height, trusted: usize) -> Vec<Attestation> {
-        let votes = self.open.get(&height).filter(|_| self.contested.contains(&height));
+        let votes = self
+            .open
+            .get(&height)
+            .filter(|_| self.contested.contains(&height));
         let Some(votes) = votes else {
             return Vec::new();
         };

@@ -101,7 +101,7 @@ impl JournalEntry {
 }
 
 /// The end of the journal, where the next entry goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Journal {
     next_index: u64,
     last_hash: Hash32,

@@ -124,7 +124,9 @@ pub enum HaltInput {
     Repaired,
     Message(Box<GovernanceMessage>),
     /// Time has passed or blocks were executed; the last governance message that the chain has executed.
-    Progress { executed_sequence: u64 },
+    Progress {
+        executed_sequence: u64,
+    },
     EraStarted(Era),
     /// For the record only.
     Record(JournalEvent),
@@ -537,7 +539,9 @@ impl HaltManager {
             effects.extend(self.end_emergency(standing, &halt));
             return effects;
         }
-        let due = halt.after_height.is_none_or(|height| standing.head >= height);
+        let due = halt
+            .after_height
+            .is_none_or(|height| standing.head >= height);
         if !halt.active && due {
             if let Some(emergency) = &mut self.state.emergency {
                 emergency.active = true;

@@ -39,7 +39,11 @@ impl EvidencePool {
     pub fn insert(&mut self, evidence: Evidence) -> bool {
         let key = evidence.slot_key();
         let offender = (evidence.era(), evidence.offender());
-        let count = self.per_offender.get(&offender).copied().unwrap_or_default();
+        let count = self
+            .per_offender
+            .get(&offender)
+            .copied()
+            .unwrap_or_default();
         if self.waiting.len() >= self.waiting_max
             || count >= EVIDENCE_PER_OFFENDER_MAX
             || self.executed.contains(&key)

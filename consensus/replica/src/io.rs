@@ -10,7 +10,8 @@ use holdfast_halt::stall::StallChange;
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence,
-    GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round, SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
+    GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round, SignedHaltStatus,
+    SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
 };
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! What the consensus half wants durable before anything is sent.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use holdfast_types::mutant::{self, Mutant};
 use holdfast_halt::HaltState;
 use holdfast_halt::journal::JournalEntry;
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AttestationBody, Era, Evidence, Hash32, PublicKey, Round, VerifiedTransaction, VerifiedVertex,
 };

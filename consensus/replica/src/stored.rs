@@ -10,8 +10,8 @@ use holdfast_halt::journal::JournalEntry;
 use holdfast_ledger::{StateError, account, dynamic_properties, governors};
 use holdfast_types::limits::VERTEX_ATTESTATIONS_MAX;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height,
-    Round, SignedVertexHeader, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
+    AttestationBody, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, Round,
+    SignedVertexHeader, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,13 +1,14 @@
 //! Stores in temporary directories.
 
 use holdfast_chain::{ChainBatch, ChainStore};
+use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_replica::Record;
 use holdfast_storage::{CreateMode, Storage, StorageOptions};
 use holdfast_store_contract::{ContractStore, Harness};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, Round,
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Evidence, Height, Receipt, Round,
     SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;

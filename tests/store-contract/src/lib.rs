@@ -12,8 +12,8 @@ mod observe;
 mod random;
 mod scenarios;
 
-pub use halts::halts_and_evidence_survive_restarts;
 pub use builder::{Builder, key_of, transaction};
+pub use halts::halts_and_evidence_survive_restarts;
 pub use holdfast_chain::ModelStore;
 pub use observe::assert_same;
 pub use random::random_walk;

@@ -1,15 +1,16 @@
 //! From one era to the next (rules R4, R5).
 
+use super::halts::ExecutedHead;
 use super::{COLLECTOR_HEIGHTS_MAX, Replica, SigningState};
 use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, ExecutedBlock};
 use holdfast_dag::DagCore;
-use holdfast_types::wire::GossipedAttestation;
-use super::halts::ExecutedHead;
 use holdfast_halt::matrix::Activity;
+use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
-    Attestation, AttestationBody, Certificate, CommitDigest, CommitRecord, EraContext, Height, Readiness, Round, Vertex,
+    Attestation, AttestationBody, Certificate, CommitDigest, CommitRecord, EraContext, Height,
+    Readiness, Round, Vertex,
 };
 use std::sync::Arc;
 
@@ -75,7 +76,10 @@ impl Replica {
         self.evidence.era_ended();
         self.mempool.requeue_all();
         let resumes = anchor.commit == CommitDigest::default();
-        if resumes && self.context.era < anchor.era && let Some(pending) = self.pending_era.take() {
+        if resumes
+            && self.context.era < anchor.era
+            && let Some(pending) = self.pending_era.take()
+        {
             // The halt came between two eras: the one that was to begin is over before it began.
             self.enter_context(now, pending.context);
         }
@@ -182,8 +186,7 @@ impl Replica {
     }
 
     pub(super) fn enter_context(&mut self, now: Now, context: Arc<EraContext>) {
-        self.halts
-            .enter(&self.config.halts, &context.committee, now);
+        self.halts.enter(&self.config.halts, &context, now);
         self.collector = CertificateCollector::new(
             &context.committee,
             context.anchor_height,

@@ -13,10 +13,10 @@ use holdfast_halt::manager::{
     HaltConfig, HaltEffect, HaltInput, HaltManager, HaltRefusal, HaltState, Standing, Transition,
 };
 use holdfast_halt::matrix::{Activity, ModeSet};
-use holdfast_halt::stall::{Stall, StallConfig, StallDetector, StallObservation};
+use holdfast_halt::stall::{Stall, StallChange, StallConfig, StallDetector, StallObservation};
 use holdfast_types::parameters::HaltParameters;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, ChainId, Committee, EraContext, Evidence, GovernanceAction,
+    AttestationBody, AuthorityIndex, ChainId, EraContext, Evidence, GovernanceAction,
     GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height, Parameters,
     Readiness, SignedHaltStatus, SoftwareVersion, TimestampMs,
 };
@@ -93,9 +93,9 @@ impl Halts {
         let thresholds = HaltThresholds::new(&settings.thresholds, &context.committee);
         Self {
             manager: HaltManager::new(settings.manager, state),
-            stall: StallDetector::new(settings.stall.clone()),
-            divergence: DivergenceDetector::new(thresholds),
-            cluster: ClusterDetector::new(thresholds),
+            stall: StallDetector::new(settings.stall),
+            divergence: DivergenceDetector::new(context.era, thresholds),
+            cluster: ClusterDetector::new(context.era, thresholds),
             statuses: BTreeMap::new(),
             heard_ms: vec![now.monotonic_ms; context.committee.size()],
             head,
@@ -135,10 +135,11 @@ impl Halts {
     }
 
     /// Another committee: what was seen of the old one says nothing of it.
-    pub(super) fn enter(&mut self, settings: &HaltSettings, committee: &Committee, now: Now) {
+    pub(super) fn enter(&mut self, settings: &HaltSettings, context: &EraContext, now: Now) {
+        let committee = &context.committee;
         let thresholds = HaltThresholds::new(&settings.thresholds, committee);
-        self.divergence = DivergenceDetector::new(thresholds);
-        self.cluster = ClusterDetector::new(thresholds);
+        self.divergence.era_started(context.era, thresholds);
+        self.cluster.era_started(context.era, thresholds);
         self.statuses.clear();
         self.heard_ms = vec![now.monotonic_ms; committee.size()];
         self.readiness = Readiness::NotAsked;
@@ -340,32 +341,31 @@ impl Replica {
         let observation = StallObservation {
             now_ms: now.monotonic_ms,
             committed,
-            round: self
-                .dag
-                .as_ref()
-                .map(holdfast_dag::DagCore::round)
-                .unwrap_or_default(),
             certified,
             active_committee,
             quorum: committee.quorum(),
             certified_threshold: committee.certified_threshold(),
             suspended: self.halts.manager.is_halted() || self.is_behind(),
         };
-        let change = self.halts.stall.observe(observation);
+        let change = self.halts.stall.observe(&observation);
         self.halts
             .manager
             .set_stalled(self.halts.stall.current().is_some());
         if let Some(change) = change {
-            let event = JournalEvent::from(&change);
+            let event = match change {
+                StallChange::Began { reasons } => JournalEvent::StallBegan { reasons },
+                StallChange::Escalated => JournalEvent::StallEscalated,
+                StallChange::Ended { lasted_ms } => JournalEvent::StallEnded { lasted_ms },
+            };
             self.halt_note(now, HaltInput::Record(event), out);
             out.facts.push(Fact::Stall(change));
         }
     }
 
     fn is_behind(&self) -> bool {
-        self.dag.as_ref().is_some_and(|dag| {
-            dag.network_round().since(dag.round()) > super::BEHIND_ROUNDS
-        })
+        self.dag
+            .as_ref()
+            .is_some_and(|dag| dag.network_round().since(dag.round()) > super::BEHIND_ROUNDS)
     }
 
     /// Rule R15: asks for the block that resumes, unless this node must not be ready.
@@ -448,7 +448,9 @@ impl Replica {
         let (Some(me), Some(signer)) = (self.authority(), self.signer.clone()) else {
             return;
         };
-        let status = self.status(now).sign(me, &self.config.chain, signer.as_ref());
+        let status = self
+            .status(now)
+            .sign(me, &self.config.chain, signer.as_ref());
         self.halts.statuses.insert(me, status.clone());
         out.send.push(Message::HaltStatus(status));
     }
@@ -458,7 +460,10 @@ impl Replica {
     pub fn status(&self, now: Now) -> HaltStatus {
         let state = self.halts.manager.state();
         let body = self.halts.head.body;
-        let attested = self.guard.as_ref().and_then(|guard| guard.record().attestation);
+        let attested = self
+            .guard
+            .as_ref()
+            .and_then(|guard| guard.record().attestation);
         let attested = attested.filter(|attested| attested.era == self.context.era);
         let mut halts = self.halts.manager.halts();
         halts.truncate(holdfast_types::limits::RESUME_HALTS_MAX);

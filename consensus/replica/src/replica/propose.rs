@@ -5,9 +5,7 @@ use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_dag::{DagCore, Pace, ProposalPlan};
 use holdfast_halt::matrix::Activity;
-use holdfast_types::limits::{
-    VERTEX_ATTESTATIONS_MAX, VERTEX_EVIDENCE_MAX, VERTEX_GOVERNANCE_MAX,
-};
+use holdfast_types::limits::{VERTEX_ATTESTATIONS_MAX, VERTEX_EVIDENCE_MAX, VERTEX_GOVERNANCE_MAX};
 use holdfast_types::{
     Attestation, AuthorityIndex, SignedTransaction, Signer, VertexDraft, VertexPayload,
 };

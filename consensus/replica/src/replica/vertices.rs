@@ -120,12 +120,7 @@ impl Replica {
     }
 
     /// Counts a verified attestation of the collector's era.
-    pub(super) fn on_attestation(
-        &mut self,
-        now: Now,
-        attestation: &Attestation,
-        out: &mut Output,
-    ) {
+    pub(super) fn on_attestation(&mut self, now: Now, attestation: &Attestation, out: &mut Output) {
         match self.collector.add(attestation) {
             Collected::Counted => {}
             Collected::Certificate(certificate) => self.on_certificate(certificate, out),

@@ -9,8 +9,8 @@ use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
     AuthorityIndex, Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
-    Evidence, Hash32, Height, Receipt, Round, SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex,
-    VertexDigest, VertexRef,
+    Evidence, Hash32, Height, Receipt, Round, SignedVertexHeader, TransactionId,
+    VerifiedTransaction, VerifiedVertex, VertexDigest, VertexRef,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
