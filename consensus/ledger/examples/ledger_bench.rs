@@ -175,6 +175,7 @@ fn main() {
             transactions: &transactions,
             supports: &[],
             evidence: &[],
+            governance: None,
         };
         let (elapsed, outcome) = shortest(&store, |store| {
             execute_block(store, &state.parameters, &input).expect("it executes")

@@ -3,19 +3,24 @@
 //! The order within a block is part of the protocol:
 //!
 //! 1. Evidence: an offender is slashed before anything of its stake can move.
-//! 2. Unbondings that are due are released.
-//! 3. Transactions, in their order.
-//! 4. Supports are raised and the last irreversible block follows.
-//! 5. If the epoch is over, the era ends: chain properties and the next committee are computed.
-//! 6. Conservation of money is checked and the state root computed.
+//! 2. The governance message takes effect ([`crate::governance`]).
+//! 3. Unbondings that are due are released.
+//! 4. Transactions, in their order.
+//! 5. Supports are raised and the last irreversible block follows.
+//! 6. If the epoch is over or the block resumes the chain, the era ends: the next committee is computed.
+//! 7. Conservation of money is checked and the state root computed.
+//!
+//! Live time, on which jail and unbonding run, is block time without the time in which the chain was stopped: of the time
+//! since the block before, `stall.timeout_ms` at most are live. So it stands still in every kind of halt, whether anybody
+//! declared it or not.
 
 use crate::keys::AccountKey;
 use crate::overlay::Overlay;
 use crate::state::{StateChanges, StateError, StateStore, UndoRecord};
-use crate::{epoch, evidence, irreversible, staking, transaction, tree};
+use crate::{epoch, evidence, governance, irreversible, staking, transaction, tree};
 use holdfast_types::{
-    AccountName, Action, ChainId, Committee, Era, EraEnd, Event, Evidence, Height, Parameters,
-    Receipt, StateRoot, Support, TimestampMs, VerifiedTransaction,
+    AccountName, Action, ChainId, Committee, Era, EraEnd, Event, Evidence, GovernanceMessage,
+    Height, Parameters, Receipt, StateRoot, Support, TimestampMs, VerifiedTransaction,
 };
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -38,6 +43,51 @@ pub struct BlockInput<'a> {
     pub supports: &'a [Support],
     /// Verified evidence with the account that its offender had in the committee of its era.
     pub evidence: &'a [(Evidence, AccountName)],
+    /// Verified against the governors of the state.
+    pub governance: Option<&'a GovernanceMessage>,
+}
+
+/// The block with which a halted chain goes on, to be executed on the state that the store holds.
+#[derive(Clone, Copy, Debug)]
+pub struct ResumeInput<'a> {
+    pub chain: ChainId,
+    /// One above the height of the state.
+    pub height: Height,
+    /// The running era, which ends with this block.
+    pub era: Era,
+    /// Above the timestamp of the state.
+    pub timestamp: TimestampMs,
+    /// Committee of the era, as the state names it.
+    pub committee: &'a Committee,
+    /// A resume, verified against the governors of the state.
+    pub message: &'a GovernanceMessage,
+    /// Verified evidence with the account that its offender had in the committee of its era.
+    pub evidence: &'a [(Evidence, AccountName)],
+}
+
+impl<'a> ResumeInput<'a> {
+    const fn as_block(&self) -> BlockInput<'a> {
+        BlockInput {
+            chain: self.chain,
+            height: self.height,
+            era: self.era,
+            timestamp: self.timestamp,
+            committee: self.committee,
+            transactions: &[],
+            supports: &[],
+            evidence: self.evidence,
+            governance: Some(self.message),
+        }
+    }
+}
+
+/// What made a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlockKind {
+    /// Consensus.
+    Ordinary,
+    /// Governance: it ends the era, whatever the time is.
+    Resume,
 }
 
 /// What a block did.
@@ -80,6 +130,7 @@ pub enum LedgerError {
 pub(crate) struct BlockContext<'a> {
     pub(crate) parameters: &'a Parameters,
     pub(crate) input: &'a BlockInput<'a>,
+    pub(crate) kind: BlockKind,
     /// Live time of the block.
     pub(crate) live_time: TimestampMs,
 }
@@ -90,17 +141,39 @@ pub fn execute_block<S: StateStore + ?Sized>(
     parameters: &Parameters,
     input: &BlockInput<'_>,
 ) -> Result<BlockOutcome, LedgerError> {
+    execute(store, parameters, input, BlockKind::Ordinary)
+}
+
+/// Executes the block with which governance resumes the chain. It ends the era.
+pub fn execute_resume<S: StateStore + ?Sized>(
+    store: &S,
+    parameters: &Parameters,
+    input: &ResumeInput<'_>,
+) -> Result<BlockOutcome, LedgerError> {
+    execute(store, parameters, &input.as_block(), BlockKind::Resume)
+}
+
+fn execute<S: StateStore + ?Sized>(
+    store: &S,
+    parameters: &Parameters,
+    input: &BlockInput<'_>,
+    kind: BlockKind,
+) -> Result<BlockOutcome, LedgerError> {
     let mut overlay = Overlay::open(store, input.height)?;
     check_continues(&overlay, input)?;
     overlay.properties.height = input.height;
-    overlay.properties.timestamp = input.timestamp;
+    overlay
+        .properties
+        .advance_time(input.timestamp, parameters.stall.timeout_ms);
     let context = BlockContext {
         parameters,
         input,
+        kind,
         live_time: overlay.properties.live_time(input.timestamp),
     };
     let mut events = Vec::new();
     evidence::punish(&mut overlay, &context, &mut events)?;
+    governance::execute(&mut overlay, &context, &mut events)?;
     staking::release_due(&mut overlay, &context, &mut events)?;
     prefetch_accounts(&mut overlay, input.transactions)?;
     let mut receipts = Vec::with_capacity(input.transactions.len());

@@ -1,19 +1,20 @@
-//! The end of an epoch, which ends the era.
+//! The end of an era, and of the epoch.
 //!
-//! * B1. The first block whose timestamp lies `epoch_duration` or more after the start of the epoch ends it. The next
-//!   epoch starts with the timestamp of that block.
+//! * B1. The first block whose timestamp lies `epoch_duration` or more after the start of the epoch ends it, and the era
+//!   with it. The next epoch starts with the timestamp of that block.
 //! * B2. The next committee: all candidates that are not jailed. If they are more than `max_validators`, those with
 //!   the lowest rank, where rank = BLAKE3(seed ‖ name) and seed = BLAKE3(chain ‖ next era ‖ height ‖ state root of the
 //!   parent). The anchor's own id is not known inside the anchor; its parent's state is, and no transaction of the
 //!   anchor can change it.
 //! * B3. If there is no such candidate, the committee stays as it is: a chain without a committee could never get one
 //!   again.
-//! * B4. Each chain property becomes the lower median of the votes of the next committee. Who has not voted votes for
+//! * B4. At the end of an epoch, each chain property becomes the lower median of the votes of the next committee. Who has not voted votes for
 //!   what is in force. The emergency account does not vote.
 //! * B5. All members of the next committee are taken to support the last block of this era: it is the anchor on which
 //!   their era is built.
+//! * B6. A block that resumes the chain ends the era whatever the time is, and the epoch only if its time is over.
 
-use crate::block::{BlockContext, LedgerError};
+use crate::block::{BlockContext, BlockKind, LedgerError};
 use crate::keys::{CandidateIndexKey, SupportsKey, ValidatorKey};
 use crate::objects::{Supports, Validator};
 use crate::overlay::Overlay;
@@ -25,7 +26,7 @@ use holdfast_types::{
     Member, Parameters, StateRoot, TimestampMs,
 };
 
-/// Ends epoch and era if they are over.
+/// Ends the era if it is over, and the epoch if that is over.
 pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
     overlay: &mut Overlay<'_, S>,
     context: &BlockContext<'_>,
@@ -34,11 +35,12 @@ pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
     let BlockContext {
         parameters, input, ..
     } = *context;
-    let end = overlay
+    let epoch_end = overlay
         .properties
         .epoch_start
         .plus(parameters.epoch_duration_ms);
-    if input.timestamp < end {
+    let epoch_is_over = input.timestamp >= epoch_end;
+    if !epoch_is_over && context.kind == BlockKind::Ordinary {
         return Ok(None);
     }
     let next_era = input.era.next();
@@ -49,13 +51,9 @@ pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
     };
     let committee = next_committee(overlay, parameters, context.live_time, sample)?
         .unwrap_or_else(|| input.committee.clone());
-    let properties = median_properties(overlay, parameters, &committee)?;
-    if properties != overlay.properties.properties {
-        overlay.properties.properties = properties;
-        events.push(Event::PropertiesChanged { properties });
+    if epoch_is_over {
+        end_epoch(overlay, context, &committee, events)?;
     }
-    overlay.properties.epoch = overlay.properties.epoch.saturating_add(1);
-    overlay.properties.epoch_start = input.timestamp;
     begin_era(overlay, next_era, &committee)?;
     events.push(Event::EraEnded {
         era: input.era,
@@ -65,6 +63,23 @@ pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
         next_kind: EraKind::Dag,
         committee,
     }))
+}
+
+/// Begins the next epoch, whose first committee is `committee`.
+fn end_epoch<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+    committee: &Committee,
+    events: &mut Vec<Event>,
+) -> Result<(), LedgerError> {
+    let properties = median_properties(overlay, context.parameters, committee)?;
+    if properties != overlay.properties.properties {
+        overlay.properties.properties = properties;
+        events.push(Event::PropertiesChanged { properties });
+    }
+    overlay.properties.epoch = overlay.properties.epoch.saturating_add(1);
+    overlay.properties.epoch_start = context.input.timestamp;
+    Ok(())
 }
 
 /// Makes the next block one of `era`, anchored at this block.

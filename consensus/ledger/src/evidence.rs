@@ -5,6 +5,7 @@
 //!   one era together take no more than the maximum of their kind.
 //! * P3. An offender is jailed by the number of eras in which it has offended: `jail_first`, `jail_second`, for good.
 //! * P4. Of what was taken, the treasury keeps its share and that of the reporter; the rest is burned.
+//! * P5. A state root that is not the one of the chain and two roots of one commit are the same offence, in the same slot.
 
 use crate::block::{BlockContext, LedgerError};
 use crate::keys::PunishedSlotKey;
@@ -44,16 +45,18 @@ pub(crate) fn punish<S: StateStore + ?Sized>(
 
 /// Share of the stake that an offence costs, and the most for all of its kind in one era, in basis points.
 fn penalty(evidence: &Evidence, slashing: &SlashingParameters) -> (u16, u16) {
+    let bad_root = (
+        slashing.bad_root_basis_points,
+        slashing.bad_root_max_basis_points,
+    );
     match evidence {
         // Two results of the same commit: one of them is a bad state root.
         Evidence::ContradictoryAttestations { first, second }
             if first.body.commit == second.body.commit =>
         {
-            (
-                slashing.bad_root_basis_points,
-                slashing.bad_root_max_basis_points,
-            )
+            bad_root
         }
+        Evidence::BadStateRoot { .. } => bad_root,
         Evidence::Equivocation { .. } | Evidence::ContradictoryAttestations { .. } => (
             slashing.equivocation_basis_points,
             slashing.equivocation_max_basis_points,

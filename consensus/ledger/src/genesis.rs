@@ -2,7 +2,9 @@
 
 use crate::block::LedgerError;
 use crate::epoch::{self, SampleOf};
-use crate::keys::{ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, ValidatorIndexKey};
+use crate::keys::{
+    GovernorsKey, ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, ValidatorIndexKey,
+};
 use crate::objects::{
     Account, DynamicProperties, ReversibleTimestamps, StakePosition, ValidatorName,
 };
@@ -12,8 +14,8 @@ use crate::transaction::is_reserved;
 use crate::tree;
 use crate::validator::{new_validator, store_validator, url_in_range};
 use holdfast_types::{
-    AccountName, Amount, ChainId, Committee, Era, Height, Parameters, PublicKey, StateRoot,
-    TimestampMs,
+    AccountName, Amount, ChainId, Committee, Era, Governors, Height, Parameters, PublicKey,
+    StateRoot, TimestampMs,
 };
 
 /// An account that exists from the beginning.
@@ -84,7 +86,7 @@ type Empty<'a> = Overlay<'a, NothingStored>;
 /// The state of block 0.
 pub fn genesis(state: &GenesisState) -> Result<GenesisOutcome, GenesisStateError> {
     let (overlay, committee) = build(state)?;
-    finish(overlay, &committee).map_err(impossible)
+    finish(overlay, &committee, &state.parameters).map_err(impossible)
 }
 
 /// The checks of [`genesis`], without the state tree: the committee of era 1.
@@ -120,8 +122,17 @@ fn build(state: &GenesisState) -> Result<(Empty<'static>, Committee), GenesisSta
 }
 
 /// Begins era 1 and closes the state.
-fn finish(mut overlay: Empty<'_>, committee: &Committee) -> Result<GenesisOutcome, LedgerError> {
+fn finish(
+    mut overlay: Empty<'_>,
+    committee: &Committee,
+    parameters: &Parameters,
+) -> Result<GenesisOutcome, LedgerError> {
     epoch::begin_era(&mut overlay, Era(1), committee)?;
+    let governance = &parameters.governance;
+    overlay.set(
+        &GovernorsKey(),
+        Governors::at_genesis(&governance.keys, governance.threshold),
+    )?;
     overlay.set(
         &ReversibleTimestampsKey(),
         ReversibleTimestamps {

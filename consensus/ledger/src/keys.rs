@@ -5,6 +5,7 @@
 //! | 01 | dynamic properties | | [`DynamicProperties`] |
 //! | 02 | supports | | [`Supports`] |
 //! | 03 | timestamps of reversible blocks | | [`ReversibleTimestamps`] |
+//! | 04 | governors | | [`Governors`] |
 //! | 10 | account | name | [`Account`] |
 //! | 11 | validator | account name | [`Validator`] |
 //! | 12 | index of validators | position, u32 big-endian | [`ValidatorName`] |
@@ -21,7 +22,7 @@ use crate::objects::{
     Supports, Unbonding, Validator, ValidatorName,
 };
 use holdfast_types::hash::Hash32;
-use holdfast_types::{AccountName, PublicKey};
+use holdfast_types::{AccountName, Governors, PublicKey};
 
 /// A typed key of the state.
 pub trait StateKey: Clone + Ord {
@@ -56,6 +57,7 @@ state_keys! {
     PropertiesKey() => 0x01, DynamicProperties, |_key, _bytes| {};
     SupportsKey() => 0x02, Supports, |_key, _bytes| {};
     ReversibleTimestampsKey() => 0x03, ReversibleTimestamps, |_key, _bytes| {};
+    GovernorsKey() => 0x04, Governors, |_key, _bytes| {};
     AccountKey(AccountName) => 0x10, Account, |key, bytes| {
         bytes.extend_from_slice(key.0.as_bytes());
     };

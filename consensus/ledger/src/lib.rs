@@ -30,6 +30,7 @@ pub mod block;
 mod epoch;
 mod evidence;
 pub mod genesis;
+mod governance;
 pub mod irreversible;
 pub mod keys;
 pub mod objects;
@@ -45,7 +46,9 @@ pub mod validator;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod memory;
 
-pub use block::{BlockInput, BlockOutcome, LedgerError, execute_block};
+pub use block::{
+    BlockInput, BlockOutcome, LedgerError, ResumeInput, execute_block, execute_resume,
+};
 pub use genesis::{
     GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator,
     check_genesis, genesis,
@@ -55,8 +58,8 @@ pub use irreversible::lib_height;
 pub use memory::MemoryState;
 pub use objects::{Account, DynamicProperties, Validator};
 pub use query::{
-    account, check_transaction, dynamic_properties, prove_account, stake_of, supports, validator,
-    validators,
+    account, check_transaction, dynamic_properties, governors, prove_account, stake_of, supports,
+    validator, validators,
 };
 pub use state::{StateChanges, StateError, StateStore, UndoRecord};
 pub use tree::{ProofError, prove, state_root, verify_proof};

@@ -8,7 +8,9 @@ use crate::pool::Pool;
 use crate::state::StateError;
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::hash::Hash32;
-use holdfast_types::{AccountName, Amount, ChainProperties, Era, Height, PublicKey, TimestampMs};
+use holdfast_types::{
+    AccountName, Amount, ChainProperties, Era, Governors, Height, PublicKey, TimestampMs,
+};
 
 /// What is stored under a key of the state.
 pub trait StateObject: Clone + PartialEq + BorshSerialize + BorshDeserialize {
@@ -152,7 +154,7 @@ state_objects! {
         /// The last irreversible block.
         pub lib: Height,
         pub lib_timestamp: TimestampMs,
-        /// Time for which the chain was halted, in ms: live time is block time less this.
+        /// Time in which the chain was stopped, in ms: live time is block time less this.
         pub halted_ms: u64,
         pub total_supply: Amount,
         pub treasury: Amount,
@@ -169,11 +171,22 @@ state_objects! {
     }
 }
 
+impl StateObject for Governors {
+    const NAME: &'static str = "the governors";
+}
+
 impl DynamicProperties {
     /// Live time at a block time.
     #[must_use]
     pub const fn live_time(&self, timestamp: TimestampMs) -> TimestampMs {
         timestamp.minus(self.halted_ms)
+    }
+
+    /// Goes on to the time of the next block. What lies beyond `live_max_ms` of the way there was no live time.
+    pub(crate) const fn advance_time(&mut self, timestamp: TimestampMs, live_max_ms: u64) {
+        let stopped = timestamp.since(self.timestamp).saturating_sub(live_max_ms);
+        self.halted_ms = self.halted_ms.saturating_add(stopped);
+        self.timestamp = timestamp;
     }
 }
 

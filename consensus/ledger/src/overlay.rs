@@ -3,9 +3,9 @@
 
 use crate::block::LedgerError;
 use crate::keys::{
-    AccountKey, CandidateIndexKey, PropertiesKey, PunishedSlotKey, ReversibleTimestampsKey,
-    SigningKeyKey, StakePositionKey, StateKey, SupportsKey, UnbondingKey, ValidatorIndexKey,
-    ValidatorKey,
+    AccountKey, CandidateIndexKey, GovernorsKey, PropertiesKey, PunishedSlotKey,
+    ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, StateKey, SupportsKey, UnbondingKey,
+    ValidatorIndexKey, ValidatorKey,
 };
 use crate::objects::{Account, DynamicProperties, StateObject, Validator};
 use crate::state::{StateError, StateStore};
@@ -139,6 +139,7 @@ tables! {
     PropertiesKey => properties,
     SupportsKey => supports,
     ReversibleTimestampsKey => reversible_timestamps,
+    GovernorsKey => governors,
     AccountKey => accounts,
     ValidatorKey => validators,
     ValidatorIndexKey => validator_index,

@@ -1,14 +1,16 @@
 //! Reads for RPC, for the mempool and for the node itself.
 
 use crate::keys::{
-    AccountKey, PropertiesKey, StakePositionKey, StateKey, SupportsKey, ValidatorIndexKey,
-    ValidatorKey,
+    AccountKey, GovernorsKey, PropertiesKey, StakePositionKey, StateKey, SupportsKey,
+    ValidatorIndexKey, ValidatorKey,
 };
 use crate::objects::{Account, DynamicProperties, StateObject, Validator};
 use crate::state::{StateError, StateStore};
 use crate::transaction::admit;
 use crate::tree::{ProofError, prove};
-use holdfast_types::{AccountName, Amount, FailureCode, Height, TimestampMs, VerifiedTransaction};
+use holdfast_types::{
+    AccountName, Amount, FailureCode, Governors, Height, TimestampMs, VerifiedTransaction,
+};
 
 /// The object under a typed key.
 pub fn object<K: StateKey, S: StateStore + ?Sized>(
@@ -68,6 +70,11 @@ pub fn dynamic_properties<S: StateStore + ?Sized>(
     store: &S,
 ) -> Result<Option<DynamicProperties>, StateError> {
     object(store, &PropertiesKey())
+}
+
+/// Who may sign governance messages, and the last one that took effect; none before genesis is applied.
+pub fn governors<S: StateStore + ?Sized>(store: &S) -> Result<Option<Governors>, StateError> {
+    object(store, &GovernorsKey())
 }
 
 /// Highest supported height of every member of the running committee, in its order.

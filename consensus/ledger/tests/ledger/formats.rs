@@ -9,7 +9,7 @@ use holdfast_ledger::objects::{
 use holdfast_ledger::pool::Pool;
 use holdfast_pinned::Formats;
 use holdfast_types::test_util::{Sample, Sampler};
-use holdfast_types::{Action, Era};
+use holdfast_types::{Action, Era, Governors};
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -79,6 +79,11 @@ fn formats() -> Formats {
         candidates,
         unbonding_first,
         unbonding_next,
+    });
+    add!(Governors {
+        keys,
+        threshold,
+        sequence
     });
     add!(PunishedSlot { validator, height });
     add!(ReversibleTimestamps { first, timestamps });

@@ -19,6 +19,7 @@ fn input(world: &World) -> BlockInput<'_> {
         transactions: &[],
         supports: &[],
         evidence: &[],
+        governance: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod audit;
 mod epochs;
 mod formats;
 mod genesis;
+mod halts;
 mod hostile;
 mod oracle;
 mod random;

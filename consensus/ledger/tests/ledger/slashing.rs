@@ -143,6 +143,26 @@ fn contradictory_results_of_one_commit_are_a_bad_root() {
     assert_eq!(world.validator("validator-0").bonded.amount, STAKE * 9 / 10);
 }
 
+/// An attestation of another root than the chain has at height 3.
+fn bad_root(era: Era) -> Evidence {
+    let Evidence::ContradictoryAttestations { first, .. } = contradiction(era, [4, 5]) else {
+        unreachable!("two attestations contradict each other");
+    };
+    Evidence::BadStateRoot { attestation: first }
+}
+
+#[test]
+fn another_root_than_that_of_the_chain_costs_once_whatever_proves_it() {
+    let mut world = World::new(4);
+    let validator = name("validator-0");
+    punish(&mut world, &[(bad_root(Era(1)), validator)]);
+    let left = STAKE * 95 / 100;
+    assert_eq!(world.validator("validator-0").bonded.amount, left);
+    let again = [(contradiction(Era(1), [4, 5]), validator)];
+    assert_eq!(punish(&mut world, &again), []);
+    assert_eq!(world.validator("validator-0").bonded.amount, left);
+}
+
 #[test]
 fn evidence_against_an_account_that_is_no_validator_is_ignored() {
     let mut world = World::new(4);

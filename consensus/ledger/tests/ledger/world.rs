@@ -3,7 +3,8 @@
 use crate::audit::audit;
 use holdfast_ledger::{
     Account, BlockInput, BlockOutcome, DynamicProperties, GenesisAccount, GenesisState,
-    GenesisValidator, MemoryState, Validator, execute_block, genesis,
+    GenesisValidator, LedgerError, MemoryState, ResumeInput, Validator, execute_block,
+    execute_resume, genesis,
 };
 use holdfast_types::test_util::parameters::parameters;
 pub(crate) use holdfast_types::test_util::parameters::{
@@ -11,9 +12,9 @@ pub(crate) use holdfast_types::test_util::parameters::{
 };
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
-    AccountName, Action, AuthorityIndex, Committee, Evidence, FailureCode, Height, KeyPair,
-    Parameters, Receipt, ReceiptStatus, Signer, Support, TimestampMs, TransactionBody,
-    VerifiedTransaction,
+    AccountName, Action, AuthorityIndex, Committee, Evidence, FailureCode, GovernanceMessage,
+    Height, KeyPair, Parameters, Receipt, ReceiptStatus, Signer, Support, TimestampMs,
+    TransactionBody, VerifiedTransaction,
 };
 
 pub(crate) const START: TimestampMs = TimestampMs(1_000_000);
@@ -59,10 +60,13 @@ pub(crate) fn genesis_state(validators: u16) -> GenesisState {
             url: b"https://validator.example".to_vec(),
         })
         .collect();
+    let mut parameters = parameters();
+    // Blocks come as late as a test wants them, and the chain was not stopped before them.
+    parameters.stall.timeout_ms = u64::MAX;
     GenesisState {
         chain: CHAIN,
         timestamp: START,
-        parameters: parameters(),
+        parameters,
         accounts,
         validators,
         treasury: 1_000,
@@ -144,18 +148,68 @@ impl World {
         let properties = self.properties();
         self.now = self.now.plus(step_ms);
         let input = BlockInput {
+            transactions,
+            supports,
+            evidence,
+            ..self.empty_block(&properties)
+        };
+        let outcome =
+            execute_block(&self.state, &self.parameters, &input).expect("a block executes");
+        assert_eq!(outcome.receipts.len(), transactions.len());
+        self.take(outcome)
+    }
+
+    /// A block at `now` with nothing in it.
+    pub(crate) fn empty_block(&self, properties: &DynamicProperties) -> BlockInput<'_> {
+        BlockInput {
             chain: CHAIN,
             height: properties.height.next(),
             era: properties.era,
             timestamp: self.now,
             committee: &self.committee,
-            transactions,
-            supports,
-            evidence,
+            transactions: &[],
+            supports: &[],
+            evidence: &[],
+            governance: None,
+        }
+    }
+
+    /// A block with a governance message.
+    pub(crate) fn govern(&mut self, message: &GovernanceMessage) -> BlockOutcome {
+        let properties = self.properties();
+        self.now = self.now.plus(BLOCK_MS);
+        let input = BlockInput {
+            governance: Some(message),
+            ..self.empty_block(&properties)
         };
         let outcome =
             execute_block(&self.state, &self.parameters, &input).expect("a block executes");
-        assert_eq!(outcome.receipts.len(), transactions.len());
+        self.take(outcome)
+    }
+
+    /// The block that resumes the chain `step_ms` after the last one.
+    pub(crate) fn try_resume(
+        &mut self,
+        step_ms: u64,
+        message: &GovernanceMessage,
+        evidence: &[(Evidence, AccountName)],
+    ) -> Result<BlockOutcome, LedgerError> {
+        let properties = self.properties();
+        let input = ResumeInput {
+            chain: CHAIN,
+            height: properties.height.next(),
+            era: properties.era,
+            timestamp: self.now.plus(step_ms),
+            committee: &self.committee,
+            message,
+            evidence,
+        };
+        let outcome = execute_resume(&self.state, &self.parameters, &input)?;
+        self.now = self.now.plus(step_ms);
+        Ok(self.take(outcome))
+    }
+
+    fn take(&mut self, outcome: BlockOutcome) -> BlockOutcome {
         let before = self.state.clone();
         self.state.apply(&outcome.changes);
         self.state.undo(&outcome.undo).expect("memory reads");

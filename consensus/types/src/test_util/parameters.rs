@@ -1,17 +1,42 @@
 //! Parameters for tests of execution: short times, small amounts.
 
-use super::key_pair;
+use super::{CHAIN, key_pair};
 use crate::parameters::{
     CeremonyParameters, DagParameters, EmergencyParameters, GovernanceParameters, HaltParameters,
     LockdownParameters, SlashingParameters, StakingParameters, StallParameters,
 };
-use crate::{AccountName, ChainProperties, Parameters, Signer};
+use crate::{
+    AccountName, ChainProperties, GovernanceAction, GovernanceBody, GovernanceMessage, Parameters,
+    PublicKey, Signer,
+};
 
 pub const EPOCH_MS: u64 = 100_000;
 pub const UNBONDING_MS: u64 = 30_000;
 pub const MIN_STAKE: u64 = 1_000_000;
 pub const FEE: u64 = 10;
 pub const CREATION_FEE: u64 = 500;
+/// Governors of the first generation have the keys from here on.
+pub const GOVERNOR_KEY: u16 = 900;
+pub const GOVERNORS: u16 = 3;
+pub const GOVERNANCE_THRESHOLD: u16 = 2;
+
+/// Keys of [`GOVERNORS`] governors, from number `first` on.
+#[must_use]
+pub fn governor_keys(first: u16) -> Vec<PublicKey> {
+    (first..first + GOVERNORS)
+        .map(|number| key_pair(number).public_key())
+        .collect()
+}
+
+/// A message that the governors whose keys begin at `first` have signed, as many as have to.
+#[must_use]
+pub fn governed(first: u16, sequence: u64, action: GovernanceAction) -> GovernanceMessage {
+    let body = GovernanceBody { sequence, action };
+    let signatures = (0..GOVERNANCE_THRESHOLD)
+        .map(|position| body.sign(position, &CHAIN, &key_pair(first + position)))
+        .collect();
+    GovernanceMessage { body, signatures }
+}
 
 /// Parameters with the constants of this module.
 ///
@@ -58,8 +83,8 @@ pub fn parameters() -> Parameters {
             recovery_timeout_ms: 1,
         },
         governance: GovernanceParameters {
-            keys: Vec::new(),
-            threshold: 0,
+            keys: governor_keys(GOVERNOR_KEY),
+            threshold: GOVERNANCE_THRESHOLD,
         },
         staking: StakingParameters {
             min_validator_stake: MIN_STAKE,
