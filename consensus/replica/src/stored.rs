@@ -3,7 +3,7 @@
 use crate::record::SignGuardRecord;
 use crate::replica::Restored;
 use crate::replica::halts::ExecutedHead;
-use holdfast_chain::{Chain, ChainStore, attestation_of, last_commits};
+use holdfast_chain::{Chain, ChainStore, last_commits};
 use holdfast_dag::{DagConfig, DagCore, gc_round};
 use holdfast_halt::HaltState;
 use holdfast_halt::journal::JournalEntry;
@@ -142,7 +142,7 @@ fn attestation_at<S: ChainStore + ?Sized>(
     let (Some(block), Some(id)) = (store.block_at(height)?, store.block_id_at(height)?) else {
         return Ok(None);
     };
-    Ok(Some(attestation_of(&id, &block)))
+    Ok(Some(AttestationBody::of_block(id, &block.header)))
 }
 
 fn executed_head<S: ChainStore + ?Sized>(

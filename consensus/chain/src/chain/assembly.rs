@@ -53,6 +53,7 @@ impl BlockMaker {
                 transactions: &draft.transactions,
                 supports: &draft.supports,
                 evidence: &draft.evidence,
+                governance: None,
             },
         )?;
         Ok(self.assemble(position, draft, outcome, timestamp))

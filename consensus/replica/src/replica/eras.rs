@@ -9,8 +9,8 @@ use holdfast_dag::DagCore;
 use holdfast_halt::matrix::Activity;
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
-    Attestation, AttestationBody, Certificate, CommitDigest, CommitRecord, EraContext, Height,
-    Readiness, Round, Vertex,
+    Attestation, AttestationBody, Certificate, CommitRecord, EraContext, Height, Readiness, Round,
+    Vertex,
 };
 use std::sync::Arc;
 
@@ -42,7 +42,9 @@ impl Replica {
         self.halts.head = ExecutedHead {
             body: Some(block.attestation),
             live_time: block.live_time,
-            governance_sequence: block.governance_sequence,
+            governance_sequence: block
+                .governance_sequence
+                .unwrap_or(self.halts.head.governance_sequence),
         };
         if let Some(commit) = block.commit.filter(|commit| commit.era == self.context.era) {
             self.executed_commit = commit.index;
@@ -75,7 +77,7 @@ impl Replica {
         self.future.clear();
         self.evidence.era_ended();
         self.mempool.requeue_all();
-        let resumes = anchor.commit == CommitDigest::default();
+        let resumes = anchor.has_no_commit();
         if resumes
             && self.context.era < anchor.era
             && let Some(pending) = self.pending_era.take()
@@ -111,7 +113,7 @@ impl Replica {
     ) -> Option<Attestation> {
         let me = self.authority_in(&self.context)?;
         let signer = self.signer.clone()?;
-        let resumes = anchor.commit == CommitDigest::default();
+        let resumes = anchor.has_no_commit();
         let may_attest = if resumes {
             self.may_be_ready()
         } else {
@@ -156,7 +158,8 @@ impl Replica {
             }
             return;
         }
-        if !self.may_start_era(pending.context.anchor_height) {
+        let anchor = pending.context.anchor_height;
+        if !self.may_start_era(anchor) {
             return;
         }
         if let Some(pending) = self.pending_era.take() {

@@ -347,7 +347,7 @@ impl Replica {
             certified_threshold: committee.certified_threshold(),
             suspended: self.halts.manager.is_halted() || self.is_behind(),
         };
-        let change = self.halts.stall.observe(&observation);
+        let change = self.halts.stall.observe(observation);
         self.halts
             .manager
             .set_stalled(self.halts.stall.current().is_some());
