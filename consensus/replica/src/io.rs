@@ -109,6 +109,10 @@ pub enum Message {
     HaltProof(HaltProof),
     HaltStatus(SignedHaltStatus),
     Governance(GovernanceMessage),
+    /// Ask a member for the halts that it is in: it says that it is in one that this node does not know.
+    AskHalts {
+        to: AuthorityIndex,
+    },
     /// Hand on to those that propose.
     Transactions(Vec<SignedTransaction>),
     Fetch {

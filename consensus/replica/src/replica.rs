@@ -167,7 +167,7 @@ impl Replica {
             Input::Governance(message) => {
                 self.halt_step(now, HaltInput::Message(message), &mut out);
             }
-            Input::HaltStatus(status) => self.on_halt_status(*status),
+            Input::HaltStatus(status) => self.on_halt_status(now, *status, &mut out),
             Input::OwnFault {
                 cause,
                 height,

@@ -78,6 +78,8 @@ pub struct Halts {
     /// When this node says again how it stands, and asks again for the block that resumes.
     say_at_ms: u64,
     resume_at_ms: u64,
+    /// From when on a member may be asked for its halts again.
+    ask_at_ms: u64,
     /// Highest governance message that an own vertex of this era carries.
     carried: u64,
 }
@@ -103,6 +105,7 @@ impl Halts {
             readiness: Readiness::NotAsked,
             say_at_ms: now.monotonic_ms,
             resume_at_ms: now.monotonic_ms,
+            ask_at_ms: now.monotonic_ms,
             carried: 0,
         }
     }
@@ -486,10 +489,22 @@ impl Replica {
         }
     }
 
-    /// A member says how it stands; a newer statement replaces an older one.
-    pub(super) fn on_halt_status(&mut self, status: SignedHaltStatus) {
+    /// A member says how it stands; a newer statement replaces an older one. If it knows more, it is asked.
+    pub(super) fn on_halt_status(&mut self, now: Now, status: SignedHaltStatus, out: &mut Output) {
         if status.status.era != self.context.era {
             return;
+        }
+        let known = self.halts.manager.halts();
+        let resume = &self.halts.manager.state().resume;
+        let is_news = status.status.own_fault.is_none()
+            && status.status.halts.iter().any(|halt| !known.contains(halt))
+            || status.status.resume.is_some() && resume.is_none();
+        if is_news && now.monotonic_ms >= self.halts.ask_at_ms {
+            self.halts.ask_at_ms = now
+                .monotonic_ms
+                .saturating_add(self.config.repeat_interval_ms);
+            let to = status.author;
+            out.send.push(Message::AskHalts { to });
         }
         let known = self.halts.statuses.get(&status.author);
         if known.is_none_or(|known| known.status.at < status.status.at) {
