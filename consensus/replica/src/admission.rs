@@ -2,15 +2,15 @@
 
 use crate::io::{Input, LastVertices, Submission};
 use crate::mempool::Origin;
-use holdfast_chain::ChainStore;
-use holdfast_ledger::{StateError, account, check_transaction, governors, is_punished};
+use holdfast_chain::{ChainError, ChainStore, ResumeRefusal};
+use holdfast_ledger::{LedgerError, StateError, account, check_transaction, governors, is_punished};
 use holdfast_types::limits::{HALT_NOTICE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::parameters::HaltParameters;
 use holdfast_types::wire::{LastVertexRequest, LastVertexResponse};
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, ChainId, EraContext, Evidence, FailureCode, GovernanceError,
-    GovernanceMessage, HaltNotice, HaltProof, HaltProofError, HaltThresholds, Height, PublicKey,
-    SignatureScheme, SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId,
+    AttestationBody, AuthorityIndex, Certificate, ChainId, EraContext, Evidence, FailureCode, GovernanceError,
+    GovernanceMessage, HaltCause, HaltNotice, HaltProof, HaltProofError, HaltThresholds, Height, PublicKey,
+    Readiness, SignatureScheme, SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId,
     VerifiedTransaction, Vertex, VertexRef,
 };
 use std::sync::Arc;
@@ -215,6 +215,71 @@ pub fn halt_notice<S: ChainStore + ?Sized>(
         }
     }
     Ok(inputs)
+}
+
+/// What a chain that cannot go on makes of this node: a proof for everybody, or a fault of its own; none if the store or the
+/// software failed, which ends the process.
+#[must_use]
+pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
+    let fault = |cause, height| Input::OwnFault {
+        cause,
+        height,
+        detail: error.to_string(),
+    };
+    let contradicts = |first: &Certificate, second: &Certificate| {
+        let (first, second) = if first.body.block < second.body.block {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        Input::HaltProof(Box::new(HaltProof::ContradictoryCertificates {
+            first: first.clone(),
+            second: second.clone(),
+        }))
+    };
+    Some(match error {
+        ChainError::Ledger(LedgerError::BrokenInvariant { height, .. }) => {
+            vec![fault(HaltCause::BrokenInvariant, *height)]
+        }
+        ChainError::Ledger(LedgerError::WrongBlock { .. }) => {
+            vec![fault(HaltCause::BrokenInvariant, head)]
+        }
+        ChainError::NotDeterministic { height, .. } => {
+            vec![fault(HaltCause::BrokenInvariant, *height)]
+        }
+        ChainError::Diverged { height, .. } | ChainError::CertifiedRejected { height, .. } => {
+            vec![fault(HaltCause::OwnDivergence, *height)]
+        }
+        ChainError::CommitFork { .. } => vec![fault(HaltCause::DagFork, head)],
+        ChainError::IrreversibleContradicted { certificate, .. } => {
+            vec![fault(HaltCause::DagFork, certificate.body.height)]
+        }
+        ChainError::ContradictoryCertificates { first, second } => vec![
+            contradicts(first, second),
+            fault(HaltCause::DagFork, first.body.height),
+        ],
+        ChainError::Store(_)
+        | ChainError::Ledger(LedgerError::Store(_))
+        | ChainError::NoGenesis
+        | ChainError::Incomplete { .. }
+        | ChainError::ForkDatabaseFull { .. }
+        | ChainError::Forks(_)
+        | ChainError::NoProgress { .. } => return None,
+    })
+}
+
+/// What a refusal of the chain to resume says of this validator.
+#[must_use]
+pub const fn readiness_of(refusal: &ResumeRefusal) -> Readiness {
+    match refusal {
+        ResumeRefusal::Behind { .. } => Readiness::Behind,
+        ResumeRefusal::WrongEra { expected, actual } if actual.0 > expected.0 => Readiness::Behind,
+        ResumeRefusal::Differs { .. } => Readiness::Differs,
+        ResumeRefusal::BelowCertified { .. } => Readiness::AttestedAbove,
+        ResumeRefusal::NotResume
+        | ResumeRefusal::Governance(_)
+        | ResumeRefusal::WrongEra { .. } => Readiness::NotAsked,
+    }
 }
 
 /// Why a verified transaction does not come before the mempool.

@@ -1,5 +1,6 @@
 //! Where the node stands, for everybody who asks: written by the threads that know, read without waiting for them.
 
+use super::halted::HaltPicture;
 use holdfast_types::{BlockId, EraContext, Height, Round, TimestampMs};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -38,6 +39,8 @@ pub struct Standing {
     pub core_seen_at: Instant,
     /// Why this node does not sign, if it has a key and does not.
     pub signing_stopped: Option<String>,
+    /// Halts, and what is known of them.
+    pub halts: Arc<HaltPicture>,
 }
 
 /// Shared, cheap to clone.

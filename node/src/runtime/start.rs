@@ -5,6 +5,7 @@ use super::board::{Board, Standing};
 use super::core_thread::{COMMANDS_MAX, CoreCommand, CoreHandle, CoreThread, Outlets, Reverify};
 use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
+use super::halted::HaltPicture;
 use super::peers::Peers;
 use super::serve::Server;
 use super::sync::Sync;
@@ -126,9 +127,10 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         execution,
     };
 
-    let backend = Arc::new(shared.backend(&parts, parameters));
+    let backend = Arc::new(shared.backend(&parts, Arc::clone(&parameters)));
     let rpc = start_rpc(&parts.config, Arc::clone(&backend), shared.metrics.clone()).await?;
-    shared.start_verification(parts.config.execution().verify_threads.get())?;
+    let threads = parts.config.execution().verify_threads.get();
+    shared.start_verification(threads, parameters)?;
     shared.start_execution(
         &parts.config,
         resumed.chain,
@@ -183,7 +185,6 @@ impl Resumed {
             Arc::clone(scheme),
         )
         .map_err(|error| failures::of_chain(&error))?;
-        let standing = first_standing(&storage, &chain)?;
         let replica_config = ReplicaConfig::new(
             chain_id,
             parameters,
@@ -198,6 +199,7 @@ impl Resumed {
             replica_config,
             started,
         )?;
+        let standing = first_standing(&storage, &chain, &replica, started)?;
         Ok(Self {
             storage,
             guard,
@@ -252,9 +254,14 @@ impl Shared<'_> {
         })
     }
 
-    fn start_verification(&self, threads: usize) -> Result<(), Failure> {
+    fn start_verification(
+        &self,
+        threads: usize,
+        parameters: Arc<Parameters>,
+    ) -> Result<(), Failure> {
         let verifier = Arc::new(Verifier {
             chain: self.chain_id,
+            parameters,
             scheme: Arc::clone(&self.scheme),
             era: Arc::clone(&self.era),
             core: self.core.clone(),
@@ -292,6 +299,7 @@ impl Shared<'_> {
             supervisor: self.supervisor.clone(),
             commits_needed,
             halt_height: config.node().halt_height.map(|height| Height(height.get())),
+            is_faulty: self.board.read().halts.state.own_fault.is_some(),
         };
         self.start_thread("execution", move || execution_thread.run())
     }
@@ -313,6 +321,7 @@ impl Shared<'_> {
             verified_era: Arc::clone(&self.era),
             supervisor: self.supervisor.clone(),
             started: self.started,
+            halts_changed: true,
         };
         self.start_thread("core", move || core_thread.run(first))
     }
@@ -434,7 +443,20 @@ fn open_guard(parts: &NodeParts) -> Result<Option<SignGuardFile>, Failure> {
     Ok(Some(guard))
 }
 
-fn first_standing(storage: &Storage, chain: &Chain) -> Result<Standing, Failure> {
+fn first_standing(
+    storage: &Storage,
+    chain: &Chain,
+    replica: &Replica,
+    started: Instant,
+) -> Result<Standing, Failure> {
+    let now = core_thread::now(started);
+    let evidence = replica.evidence().cloned().collect();
+    let halts = HaltPicture::of(
+        replica.halts(),
+        replica.status(now),
+        evidence,
+        now.monotonic_ms,
+    );
     let (head, head_id) = chain.head();
     let certified = chain.certified();
     let certified_id = storage
@@ -462,6 +484,7 @@ fn first_standing(storage: &Storage, chain: &Chain) -> Result<Standing, Failure>
         sync_blocks_per_second: 0.0,
         core_seen_at: Instant::now(),
         signing_stopped: None,
+        halts: Arc::new(halts),
     })
 }
 

@@ -8,7 +8,7 @@ use holdfast_replica::Input;
 use holdfast_replica::admission::{self, Judgement};
 use holdfast_types::wire::HaltStatusRequest;
 use holdfast_types::{
-    AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice, Readiness,
+    AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice,
 };
 
 impl World {
@@ -94,7 +94,7 @@ impl World {
             None | Some(Ok(None)) => {}
             Some(Ok(Some(step))) => self.apply(node, step),
             Some(Err(refusal)) => {
-                let readiness = refusal.readiness();
+                let readiness = admission::readiness_of(&refusal);
                 self.step(node, Input::ResumeRefused(readiness));
             }
         }
