@@ -5,7 +5,6 @@ use super::board::{Board, Standing};
 use super::core_thread::{COMMANDS_MAX, CoreCommand, CoreHandle, CoreThread, Outlets, Reverify};
 use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
-use super::halted::HaltPicture;
 use super::peers::Peers;
 use super::serve::Server;
 use super::sync::Sync;
@@ -199,7 +198,8 @@ impl Resumed {
             replica_config,
             started,
         )?;
-        let standing = first_standing(&storage, &chain, &replica, started)?;
+        let standing = Standing::first(&storage, &chain, &replica, core_thread::now(started))
+            .map_err(|error| failures::of_state(&error))?;
         Ok(Self {
             storage,
             guard,
@@ -441,51 +441,6 @@ fn open_guard(parts: &NodeParts) -> Result<Option<SignGuardFile>, Failure> {
         );
     }
     Ok(Some(guard))
-}
-
-fn first_standing(
-    storage: &Storage,
-    chain: &Chain,
-    replica: &Replica,
-    started: Instant,
-) -> Result<Standing, Failure> {
-    let now = core_thread::now(started);
-    let evidence = replica.evidence().cloned().collect();
-    let halts = HaltPicture::of(
-        replica.halts(),
-        replica.status(now),
-        evidence,
-        now.monotonic_ms,
-    );
-    let (head, head_id) = chain.head();
-    let certified = chain.certified();
-    let certified_id = storage
-        .block_id_at(certified)
-        .map_err(|error| failures::of_state(&error))?
-        .unwrap_or_default();
-    Ok(Standing {
-        head,
-        head_id,
-        head_timestamp: chain.head_timestamp(),
-        lib: chain.irreversible(),
-        certified,
-        certified_id,
-        fork_blocks: chain.forks().len(),
-        context: Arc::clone(chain.era()),
-        between_eras: true,
-        round: holdfast_types::Round::ZERO,
-        certified_vertices: 0,
-        active_committee: 0,
-        head_changed_at: Instant::now(),
-        lib_changed_at: Instant::now(),
-        mempool_transactions: 0,
-        mempool_bytes: 0,
-        sync_target: None,
-        sync_blocks_per_second: 0.0,
-        core_seen_at: Instant::now(),
-        signing_stopped: None,
-        halts: Arc::new(halts),
-    })
 }
 
 fn mempool_config(config: &Config, parameters: &Parameters) -> MempoolConfig {
