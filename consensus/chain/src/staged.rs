@@ -283,7 +283,7 @@ impl<S: ChainStore + ?Sized> ChainStore for Staged<'_, S> {
         let applied = self.applied.get(&height);
         Ok(match applied.map(|applied| applied.block.header.origin) {
             Some(BlockOrigin::Dag { commit, .. }) => Some(commit),
-            Some(BlockOrigin::Genesis) | None => None,
+            Some(BlockOrigin::Genesis | BlockOrigin::Resumed { .. }) | None => None,
         })
     }
 

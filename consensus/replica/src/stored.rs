@@ -120,7 +120,7 @@ fn recent_attestations<S: ChainStore + ?Sized>(
                 block: id,
                 commit: match block.header.origin {
                     BlockOrigin::Dag { commit, .. } => commit,
-                    BlockOrigin::Genesis => CommitDigest::default(),
+                    BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => CommitDigest::default(),
                 },
                 state_root: block.header.state_root,
             });
