@@ -180,7 +180,7 @@ impl<'a> Step<'a> {
             id: applied.id,
             commit: match header.origin {
                 BlockOrigin::Dag { commit, .. } => Some(commit),
-                BlockOrigin::Genesis => None,
+                BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => None,
             },
             anchors_era: false,
         };

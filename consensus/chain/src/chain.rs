@@ -6,9 +6,11 @@
 mod assembly;
 mod certificates;
 mod error;
+mod judging;
 mod ordering;
 mod position;
 mod ranges;
+mod resume;
 mod step;
 mod switching;
 
@@ -19,7 +21,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use error::ChainError;
+pub use error::{ChainError, ResumeRefusal};
 pub use step::{ExecutedBlock, ExecutedTransaction, RejectedBranch, Step};
 
 use crate::forks::{ForkConfig, ForkDatabase, ForkEntry, Inserted, TieBreak};

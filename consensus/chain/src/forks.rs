@@ -19,11 +19,14 @@
 //! * K7. Everything is bounded. When the tree is full, a leaf goes for a block that may be chosen: first one that cannot
 //!   be chosen, then the lowest, never the head, the best tip or a certified block. Blocks without their parent are kept
 //!   aside within a number and a distance from the head.
+//! * K8. A resume of governance makes an applied block the only tip ([`ForkDatabase::cut_back`]): what does not lead to it
+//!   leaves, if none of it is certified. It may come again, with a certificate.
 //!
 //! Candidates, leaves and the blocks ahead of the head are kept in ordered sets, so choosing costs O(log n). A certificate,
 //! a new root or governance evaluates the tree anew, which is small as long as certificates arrive.
 
 mod choice;
+mod cut;
 mod error;
 mod outcome;
 mod unlinked;

@@ -9,7 +9,8 @@
 //! * C3. A committed attestation supports the block that it names if that is the block of this chain at its height. It
 //!   raises `last_supported_block_num` of its author; LIB follows in the ledger.
 //! * C4. Evidence in a committed vertex is executed if it verifies against the committee of its era; otherwise it is left
-//!   out. Either is a function of the chain.
+//!   out. Either is a function of the chain. A bad state root holds if the block of that height is of the running era or the
+//!   one before, came of the commit that the attestation names, and is not what it says: those blocks every node keeps.
 //! * C5. The block that ends an era names the next committee. Commits of the old era after it are void.
 //! * C6. A certificate is q attestations for one block. A block is final once it or a descendant is certified.
 //! * C7. A range of blocks from a peer continues the head or another block of the fork database. It enters the fork
@@ -20,13 +21,18 @@
 //!   until then nobody knows its id.
 //! * C9. A certificate of a height where this chain has another block: if that block or one above it is certified, two
 //!   quorums contradict each other, which is fatal and proved by both certificates. If the DAG of the certificate's own era
-//!   made that block, this node's state is wrong: fatal. Otherwise the certificate counts for, or awaits, its block.
+//!   made both blocks, this node's state is wrong: fatal. Otherwise the certificate counts for, or awaits, its block: so
+//!   does that of a block which resumes the chain below our uncertified ones.
 //! * C10. LIB moves the root of the fork database, and what does not stand on it is dropped. It never goes down by a switch,
 //!   and no certified block is taken back.
 //! * C11. Executing a block that others made must give exactly its header. If it does not, nothing of the switch is written,
 //!   the branch is rejected from that block on and the next best one is looked at. If a quorum has certified it, this
 //!   node's state is wrong: fatal.
 //! * C12. Transactions of blocks that were taken back, and that are nowhere on the chain then, are given back.
+//! * C13. Of the governance messages in committed vertices, a block takes the one with the lowest sequence number that the
+//!   governors of its state have signed; of equal numbers the lowest id. No resume is among them.
+//! * C14. A resume of governance makes the last block of its era, 1 ms after the block that it names, with the evidence that it
+//!   carries ([`Chain::resume`]). Every node makes the same block or takes it from a peer.
 
 #![cfg_attr(
     not(test),
@@ -51,7 +57,8 @@ pub mod sync;
 
 pub use certificates::{CertificateCollector, Collected};
 pub use chain::{
-    Chain, ChainError, ExecutedBlock, ExecutedTransaction, RejectedBranch, Step, genesis_batch,
+    Chain, ChainError, ExecutedBlock, ExecutedTransaction, RejectedBranch, ResumeRefusal, Step,
+    genesis_batch,
 };
 #[cfg(any(test, feature = "test-utils"))]
 pub use model::ModelStore;

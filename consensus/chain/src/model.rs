@@ -265,7 +265,7 @@ impl ChainStore for ModelStore {
             .map(|layer| layer.block.block.header.origin);
         Ok(match origin {
             Some(BlockOrigin::Dag { commit, .. }) => Some(commit),
-            Some(BlockOrigin::Genesis) | None => None,
+            Some(BlockOrigin::Genesis | BlockOrigin::Resumed { .. }) | None => None,
         })
     }
 

@@ -11,7 +11,7 @@ use holdfast_types::block::transactions_root;
 use holdfast_types::wire::{BlocksRequest, BlocksResponse, PeerStatus};
 use holdfast_types::{
     Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, CommitRecord, EraContext,
-    Height, SignatureScheme,
+    GovernanceAction, Height, SignatureScheme,
 };
 use std::collections::VecDeque;
 
@@ -168,14 +168,35 @@ fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
     if next_committee != header.next_committee {
         return Err("next committee");
     }
-    let origin = body.commit.as_ref().map(|commit| BlockOrigin::Dag {
-        commit: commit.digest(chain),
-        commit_index: commit.index,
-        leader_round: commit.leader.round,
-        leader: commit.leader.author,
+    check_origin(block, chain)
+}
+
+/// A block comes of a commit, or of the resume message that it carries.
+fn check_origin(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
+    let Block { header, body } = block;
+    let resume = body.governance.as_ref().filter(|message| {
+        let action = &message.body.action;
+        matches!(action, GovernanceAction::Resume { .. })
     });
-    if origin != Some(header.origin) {
-        return Err("commit");
+    let (origin, part) = match (&body.commit, resume) {
+        (Some(_), Some(_)) => return Err("governance message"),
+        (Some(commit), None) => {
+            let origin = BlockOrigin::Dag {
+                commit: commit.digest(chain),
+                commit_index: commit.index,
+                leader_round: commit.leader.round,
+                leader: commit.leader.author,
+            };
+            (origin, "commit")
+        }
+        (None, Some(message)) => {
+            let message = message.body.id(chain);
+            (BlockOrigin::Resumed { message }, "governance message")
+        }
+        (None, None) => return Err("commit"),
+    };
+    if origin != header.origin {
+        return Err(part);
     }
     Ok(())
 }

@@ -3,22 +3,34 @@
 use super::error::ChainError;
 use super::position::Position;
 use crate::store::{AppliedBlock, ChainStore};
-use holdfast_ledger::{BlockInput, BlockOutcome};
+use holdfast_ledger::{BlockInput, BlockOutcome, ResumeInput};
 use holdfast_types::block::transactions_root;
 use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AccountName, Block, BlockBody, BlockHeader, BlockOrigin, ChainId, CommitDigest, CommitRecord,
-    Era, EraContext, Evidence, Height, Parameters, Receipt, SignatureScheme, Support, TimestampMs,
-    TransactionId, VerifiedTransaction,
+    Evidence, GovernanceMessage, Height, Parameters, Receipt, SignatureScheme, Support,
+    TimestampMs, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 
-/// What a commit or a block of a peer brings to execution.
+/// What makes a block.
+#[derive(Debug)]
+pub(super) enum Source {
+    Commit {
+        record: CommitRecord,
+        digest: CommitDigest,
+        /// Verified, and no resume.
+        governance: Option<GovernanceMessage>,
+    },
+    /// The verified message of governance that resumes the chain.
+    Resume(GovernanceMessage),
+}
+
+/// What a commit, a block of a peer or governance brings to execution.
 #[derive(Debug)]
 pub(super) struct Draft {
-    pub(super) commit: CommitRecord,
-    pub(super) commit_digest: CommitDigest,
+    pub(super) source: Source,
     pub(super) transactions: Vec<VerifiedTransaction>,
     pub(super) supports: Vec<Support>,
     pub(super) evidence: Vec<(Evidence, AccountName)>,
@@ -40,26 +52,49 @@ impl BlockMaker {
         position: &Position,
         draft: Draft,
     ) -> Result<(AppliedBlock, Height), ChainError> {
-        let timestamp = draft.commit.timestamp.max(position.head_timestamp.next());
-        let outcome = holdfast_ledger::execute_block(
-            store,
-            &self.parameters,
-            &BlockInput {
-                chain: self.chain,
-                height: position.head.0.next(),
-                era: position.era.era,
-                timestamp,
-                committee: &position.era.committee,
-                transactions: &draft.transactions,
-                supports: &draft.supports,
-                evidence: &draft.evidence,
-                governance: None,
-            },
-        )?;
+        let next_ms = position.head_timestamp.next();
+        let (chain, height, era) = (self.chain, position.head.0.next(), position.era.era);
+        let committee = &position.era.committee;
+        let evidence = &draft.evidence;
+        let (timestamp, outcome) = match &draft.source {
+            Source::Commit {
+                record, governance, ..
+            } => {
+                let timestamp = record.timestamp.max(next_ms);
+                let input = BlockInput {
+                    chain,
+                    height,
+                    era,
+                    timestamp,
+                    committee,
+                    transactions: &draft.transactions,
+                    supports: &draft.supports,
+                    evidence,
+                    governance: governance.as_ref(),
+                };
+                let outcome = holdfast_ledger::execute_block(store, &self.parameters, &input)?;
+                (timestamp, outcome)
+            }
+            Source::Resume(message) => {
+                let input = ResumeInput {
+                    chain,
+                    height,
+                    era,
+                    // No clock is agreed on while the chain is halted.
+                    timestamp: next_ms,
+                    committee,
+                    message,
+                    evidence,
+                };
+                let outcome = holdfast_ledger::execute_resume(store, &self.parameters, &input)?;
+                (next_ms, outcome)
+            }
+        };
         Ok(self.assemble(position, draft, outcome, timestamp))
     }
 
-    /// Executes a block that others have made: the result must be that block.
+    /// Executes a block that others have made: the result must be that block. What of it does not hold here is left out, so
+    /// that the result is another.
     pub(super) fn replay<S: ChainStore + ?Sized>(
         &self,
         store: &S,
@@ -67,14 +102,41 @@ impl BlockMaker {
         block: &Block,
     ) -> Result<(AppliedBlock, Height), ChainError> {
         let height = block.header.height;
-        let Some(commit) = block.body.commit.clone() else {
-            return Err(ChainError::Diverged {
-                height,
-                field: "commit",
-                expected: "none".to_owned(),
-                actual: "one".to_owned(),
-            });
+        let draft = match (&block.body.commit, &block.body.governance) {
+            (Some(commit), _) => self.redraft(store, position, commit.clone(), block)?,
+            (None, Some(message)) => {
+                if let Err(refusal) = self.check_resume(store, position, message)? {
+                    return Err(ChainError::Diverged {
+                        height,
+                        field: "resume",
+                        expected: format!("{:?}", block.header.origin),
+                        actual: refusal.to_string(),
+                    });
+                }
+                self.resume_draft(store, position, message)?
+            }
+            (None, None) => {
+                return Err(ChainError::Diverged {
+                    height,
+                    field: "commit",
+                    expected: "none".to_owned(),
+                    actual: "one".to_owned(),
+                });
+            }
         };
+        let (applied, lib) = self.execute(store, position, draft)?;
+        compare_headers(&block.header, &applied.block.header)?;
+        Ok((applied, lib))
+    }
+
+    /// The draft of a block that came of a commit.
+    fn redraft<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        position: &Position,
+        commit: CommitRecord,
+        block: &Block,
+    ) -> Result<Draft, ChainError> {
         if (commit.index.saturating_sub(1), commit.previous) != position.last_commit {
             return Err(ChainError::CommitFork {
                 era: commit.era.0,
@@ -83,58 +145,22 @@ impl BlockMaker {
                 actual: commit.previous,
             });
         }
-        let transactions = block
-            .body
-            .transactions
-            .iter()
-            .map(|transaction| {
-                VerifiedTransaction::trust(transaction.body.id(&self.chain), transaction.clone())
-            })
-            .collect();
-        let evidence = self.resolve_evidence(store, position, block.body.evidence.clone())?;
-        let draft = Draft {
-            commit_digest: commit.digest(&self.chain),
-            commit,
-            transactions,
-            supports: block.body.supports.clone(),
-            evidence,
-        };
-        let (applied, lib) = self.execute(store, position, draft)?;
-        compare_headers(&block.header, &applied.block.header)?;
-        Ok((applied, lib))
-    }
-
-    /// The context of an era of this branch. The store also keeps those of branches that were taken back.
-    pub(super) fn era<S: ChainStore + ?Sized>(
-        store: &S,
-        position: &Position,
-        era: Era,
-    ) -> Result<Option<EraContext>, ChainError> {
-        if era >= position.era.era {
-            let running = (era == position.era.era).then(|| EraContext::clone(&position.era));
-            return Ok(running);
-        }
-        Ok(store.era(era)?)
-    }
-
-    /// Evidence with the accounts of the offenders; without what names no member of its era.
-    pub(super) fn resolve_evidence<S: ChainStore + ?Sized>(
-        &self,
-        store: &S,
-        position: &Position,
-        evidence: Vec<Evidence>,
-    ) -> Result<Vec<(Evidence, AccountName)>, ChainError> {
-        let mut resolved = Vec::with_capacity(evidence.len());
-        for item in evidence {
-            let context = Self::era(store, position, item.era())?;
-            let member = context
-                .as_ref()
-                .and_then(|context| context.committee.member(item.offender()));
-            if let Some(member) = member {
-                resolved.push((item, member.account));
-            }
-        }
-        Ok(resolved)
+        let body = &block.body;
+        let transactions = body.transactions.iter();
+        let transactions = transactions.map(|transaction| {
+            VerifiedTransaction::trust(transaction.body.id(&self.chain), transaction.clone())
+        });
+        let governance = body.governance.iter().collect();
+        Ok(Draft {
+            source: Source::Commit {
+                digest: commit.digest(&self.chain),
+                record: commit,
+                governance: self.first_valid_message(store, governance)?,
+            },
+            transactions: transactions.collect(),
+            supports: body.supports.clone(),
+            evidence: self.valid_evidence(store, position, body.evidence.clone())?,
+        })
     }
 
     /// The block of an execution.
@@ -157,14 +183,29 @@ impl BlockMaker {
             .map(Receipt::hash)
             .chain([events_hash])
             .collect();
-        let origin = BlockOrigin::Dag {
-            commit: draft.commit_digest,
-            commit_index: draft.commit.index,
-            leader_round: draft.commit.leader.round,
-            leader: draft.commit.leader.author,
+        let (origin, commit, governance) = match draft.source {
+            Source::Commit {
+                record,
+                digest,
+                governance,
+            } => {
+                let origin = BlockOrigin::Dag {
+                    commit: digest,
+                    commit_index: record.index,
+                    leader_round: record.leader.round,
+                    leader: record.leader.author,
+                };
+                (origin, Some(record), governance)
+            }
+            Source::Resume(message) => {
+                let origin = BlockOrigin::Resumed {
+                    message: message.body.id(&self.chain),
+                };
+                (origin, None, Some(message))
+            }
         };
         let body = BlockBody {
-            commit: Some(draft.commit),
+            commit,
             transactions: draft
                 .transactions
                 .into_iter()
@@ -172,7 +213,7 @@ impl BlockMaker {
                 .collect(),
             supports: draft.supports,
             evidence: draft.evidence.into_iter().map(|(item, _)| item).collect(),
-            governance: None,
+            governance,
             era_end: outcome.era_end,
         };
         let header = BlockHeader {
@@ -204,7 +245,7 @@ fn compare_headers(expected: &BlockHeader, actual: &BlockHeader) -> Result<(), C
     if expected == actual {
         return Ok(());
     }
-    let fields: [(&'static str, String, String); 5] = [
+    let fields: [(&'static str, String, String); 6] = [
         (
             "state root",
             expected.state_root.to_string(),
@@ -219,6 +260,11 @@ fn compare_headers(expected: &BlockHeader, actual: &BlockHeader) -> Result<(), C
             "transactions root",
             format!("{:02x?}", expected.transactions_root),
             format!("{:02x?}", actual.transactions_root),
+        ),
+        (
+            "system root",
+            format!("{:02x?}", expected.system_root),
+            format!("{:02x?}", actual.system_root),
         ),
         (
             "timestamp",

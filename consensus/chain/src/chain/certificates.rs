@@ -4,7 +4,7 @@ use super::step::{Step, Work};
 use super::{Chain, ChainError};
 use crate::forks::{Certified, ForkError};
 use crate::store::{AppliedBlock, ChainStore};
-use holdfast_types::{BlockId, BlockOrigin, Certificate, Height};
+use holdfast_types::{BlockId, BlockOrigin, Certificate, CommitDigest, Era, Height};
 use std::collections::BTreeMap;
 
 /// Certificates of blocks that are not in the fork database yet.
@@ -42,6 +42,16 @@ impl Awaiting {
             .range((height, lowest)..)
             .take_while(move |((at, _), _)| *at == height)
             .map(|(_, certificate)| certificate)
+    }
+
+    /// The highest certified block above `height` in `era`, if there is one that is not `ours`.
+    pub(super) fn other_above(&self, height: Height, era: Era, ours: &BlockId) -> Option<Height> {
+        let mut highest_first = self.certificates.iter().rev();
+        highest_first
+            .find(|((at, id), certificate)| {
+                *at > height && certificate.body.era == era && id != ours
+            })
+            .map(|((at, _), _)| *at)
     }
 
     pub(super) fn forget_up_to(&mut self, height: Height) {
@@ -111,7 +121,7 @@ impl Chain {
 
     /// A certificate names another block than ours at its height. If ours is certified, or what stands on it, two quorums
     /// contradict each other. If the same DAG made both, our state is wrong: that DAG orders for all alike, and a quorum
-    /// got something else out of it.
+    /// got something else out of it. A block that resumes the chain comes of no DAG: it outranks ours.
     fn check_against_ours<S: ChainStore + ?Sized>(
         &self,
         store: &S,
@@ -128,7 +138,9 @@ impl Chain {
         }
         let header = store.block_at(body.height)?.map(|block| block.header);
         let same_dag = header.is_some_and(|header| {
-            header.era == body.era && matches!(header.origin, BlockOrigin::Dag { .. })
+            header.era == body.era
+                && matches!(header.origin, BlockOrigin::Dag { .. })
+                && is_of_commit(certificate)
         });
         if same_dag {
             return Err(diverged(certificate, &ours));
@@ -140,7 +152,9 @@ impl Chain {
     pub(super) fn check_own_block(&self, applied: &AppliedBlock) -> Result<(), ChainError> {
         let header = &applied.block.header;
         let other = self.awaiting.at(header.height).find(|certificate| {
-            certificate.body.era == header.era && certificate.body.block != applied.id
+            certificate.body.era == header.era
+                && certificate.body.block != applied.id
+                && is_of_commit(certificate)
         });
         other.map_or(Ok(()), |certificate| {
             Err(diverged(certificate, &applied.id))
@@ -191,6 +205,11 @@ impl Chain {
             }),
         })
     }
+}
+
+/// Whether the DAG made the certified block.
+fn is_of_commit(certificate: &Certificate) -> bool {
+    certificate.body.commit != CommitDigest::default()
 }
 
 fn diverged(certificate: &Certificate, ours: &BlockId) -> ChainError {

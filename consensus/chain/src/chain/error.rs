@@ -2,7 +2,7 @@
 
 use crate::forks::ForkError;
 use holdfast_ledger::{LedgerError, StateError};
-use holdfast_types::{BlockId, Certificate, CommitDigest, Height};
+use holdfast_types::{BlockId, Certificate, CommitDigest, Era, GovernanceError, Height, StateRoot};
 
 /// Why the chain cannot go on. All of these are fatal: the store failed, an invariant of ours is broken, or the network
 /// contradicts itself.
@@ -92,4 +92,32 @@ impl ChainError {
                 )
         )
     }
+}
+
+/// Why this node does not resume as a message of governance asks. Nothing changed, and none of these is fatal: more blocks
+/// or another message may be the way out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResumeRefusal {
+    #[error("the message is no resume")]
+    NotResume,
+    /// Against the governors of the state after the named block.
+    #[error(transparent)]
+    Governance(#[from] GovernanceError),
+    /// A lower era than expected has ended, by its last block or by another resume: the message is settled.
+    #[error("the message ends era {actual}, but era {expected} is the one to end")]
+    WrongEra { expected: Era, actual: Era },
+    #[error("the message resumes on block {height}, which is above the head of this node")]
+    Behind { height: Height },
+    #[error(
+        "the message resumes on another block than this node has at height {height}: {ours} with state root {state_root}"
+    )]
+    Differs {
+        height: Height,
+        ours: BlockId,
+        state_root: StateRoot,
+    },
+    #[error(
+        "the message resumes below block {certified}, which is certified or irreversible: it would take back what is final"
+    )]
+    BelowCertified { certified: Height },
 }

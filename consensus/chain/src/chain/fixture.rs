@@ -1,7 +1,7 @@
 //! Chains of real blocks on a store in memory.
 
 use super::step::Work;
-use super::{Chain, ChainError, Step, genesis_batch};
+use super::{Chain, ChainError, ResumeRefusal, Step, genesis_batch};
 use crate::forks::ForkEntry;
 use crate::model::ModelStore;
 use crate::store::{ChainBatch, ChainStore};
@@ -16,8 +16,9 @@ use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
     BlockHeader, BlockId, BlockOrigin, Certificate, CommitRecord, CommittedVertex, Ed25519, Era,
-    EraContext, EraEnd, EraKind, Event, Height, Parameters, Round, SignedTransaction, Signer,
-    TimestampMs, TransactionBody, VertexPayload,
+    EraContext, EraEnd, EraKind, Event, Evidence, GovernanceAction, GovernanceMessage, Height,
+    Parameters, Round, SignedTransaction, Signer, SoftwareVersion, TimestampMs, TransactionBody,
+    VertexDraft, VertexPayload,
 };
 use std::sync::Arc;
 
@@ -53,6 +54,8 @@ pub(crate) struct Commit {
     /// Block time since the block before.
     pub(crate) step_ms: u64,
     pub(crate) transactions: Vec<SignedTransaction>,
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) governance: Vec<GovernanceMessage>,
     /// All validators attest the head.
     pub(crate) supports_head: bool,
     /// Tells commits apart that bring the same.
@@ -64,6 +67,8 @@ impl Commit {
         Self {
             step_ms: 1_000,
             transactions: Vec::new(),
+            evidence: Vec::new(),
+            governance: Vec::new(),
             supports_head: false,
             round,
         }
@@ -205,6 +210,8 @@ impl Node {
             });
         let payload = VertexPayload {
             transactions: commit.transactions,
+            evidence: commit.evidence,
+            governance: commit.governance,
             attestations: attestations.collect::<Vec<Attestation>>(),
             ..VertexPayload::default()
         };
@@ -283,6 +290,42 @@ impl Node {
         Ok(steps)
     }
 
+    /// What becomes of a resume message.
+    pub(crate) fn resume(
+        &mut self,
+        message: &GovernanceMessage,
+    ) -> Result<Option<Step>, ResumeRefusal> {
+        let step = self.chain.resume(&self.store, message);
+        let step = step.expect("a resume is no fault")?;
+        if let Some(step) = &step {
+            self.write(step);
+        }
+        Ok(step)
+    }
+
+    /// The resume on the own block at `height`, with what else it says.
+    pub(crate) fn resume_of(&self, height: Height, evidence: Vec<Evidence>) -> GovernanceAction {
+        let (id, block) = self.block_at(height);
+        let header = &block.header;
+        GovernanceAction::Resume {
+            reason: b"the fault is found".to_vec(),
+            era: match block.body.era_end {
+                Some(_) => header.era.next(),
+                None => header.era,
+            },
+            height,
+            block: id,
+            state_root: header.state_root,
+            minimum_version: SoftwareVersion {
+                major: 0,
+                minor: 0,
+                patch: 0,
+            },
+            halts: Vec::new(),
+            evidence,
+        }
+    }
+
     /// Blocks of a peer with the certificate of the last.
     pub(crate) fn import(
         &mut self,
@@ -343,26 +386,61 @@ pub(crate) fn response(
     }
 }
 
-/// What a quorum says of a block.
+/// What a quorum of the first committee says of a block.
 pub(crate) fn certificate((id, block): &(BlockId, Block)) -> Certificate {
-    let header = &block.header;
-    let BlockOrigin::Dag { commit, .. } = header.origin else {
-        panic!("genesis is not certified");
-    };
-    let body = AttestationBody {
-        era: header.era,
-        height: header.height,
-        block: *id,
-        commit,
-        state_root: header.state_root,
-    };
-    let signatures = (0..3)
-        .map(|author| {
-            let signed = body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author));
+    sign(
+        AttestationBody::of_block(*id, &block.header),
+        (0..3).zip(0..),
+    )
+}
+
+/// What the first quorum of the committee of an era says of a block.
+pub(crate) fn certificate_in(context: &EraContext, (id, block): &(BlockId, Block)) -> Certificate {
+    let signers = (0..)
+        .zip(key_numbers(context))
+        .take(context.committee.quorum());
+    sign(AttestationBody::of_block(*id, &block.header), signers)
+}
+
+fn sign(body: AttestationBody, signers: impl Iterator<Item = (u16, u16)>) -> Certificate {
+    let signatures = signers
+        .map(|(author, key)| {
+            let signed = body.sign(AuthorityIndex(author), &CHAIN, &key_pair(key));
             (signed.author, signed.signature)
         })
         .collect();
     Certificate { body, signatures }
+}
+
+/// Numbers of the keys of a committee, in its order.
+pub(crate) fn key_numbers(context: &EraContext) -> impl Iterator<Item = u16> {
+    let members = context.committee.members().iter();
+    members.map(|member| {
+        (0..VALIDATORS)
+            .find(|number| validator_account(*number) == member.account)
+            .expect("a validator of genesis")
+    })
+}
+
+/// Two vertices of one slot.
+pub(crate) fn equivocation(context: &EraContext, author: u16, round: u64) -> Evidence {
+    let key = key_numbers(context).nth(usize::from(author));
+    let key = key_pair(key.expect("a member"));
+    let signed = |timestamp| {
+        let draft = VertexDraft {
+            era: context.era,
+            round: Round(round),
+            author: AuthorityIndex(author),
+            timestamp: TimestampMs(timestamp),
+            parents: genesis_refs(context),
+            payload: VertexPayload::default(),
+        };
+        draft.sign(&CHAIN, &key).vertex().signed.clone()
+    };
+    let mut both = [signed(1), signed(2)];
+    both.sort_by_key(|one| one.header.digest(&CHAIN));
+    let [first, second] = both;
+    Evidence::Equivocation { first, second }
 }
 
 /// Asserts that the applied branch of a store is what executing it from genesis on gives.

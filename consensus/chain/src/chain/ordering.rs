@@ -1,15 +1,13 @@
-//! From commits to blocks (rules C1 to C5).
+//! From commits to blocks (rules C1 to C5 and C13).
 
-use super::assembly::{BlockMaker, Draft};
+use super::assembly::{Draft, Source};
 use super::step::{Step, Work};
 use super::switching::Extension;
 use super::{Chain, ChainError};
 use crate::store::ChainStore;
 use holdfast_dag::SubDag;
-use holdfast_types::{
-    AccountName, Attestation, AuthorityIndex, Evidence, Height, Support, VerifiedTransaction,
-};
-use std::collections::{BTreeMap, BTreeSet};
+use holdfast_types::{Attestation, AuthorityIndex, Height, Support, VerifiedTransaction};
+use std::collections::BTreeMap;
 
 impl Chain {
     /// Turns a commit into the next block. None: the commit is of an era that ended or was taken back, or was applied as a synced block, or
@@ -63,6 +61,7 @@ impl Chain {
         let mut transactions = Vec::new();
         let mut evidence = Vec::new();
         let mut attestations = Vec::new();
+        let mut governance = Vec::new();
         for vertex in &sub_dag.vertices {
             let payload = vertex.payload();
             for (transaction, id) in payload.transactions.iter().zip(vertex.transaction_ids()) {
@@ -70,14 +69,19 @@ impl Chain {
             }
             evidence.extend_from_slice(&payload.evidence);
             attestations.extend_from_slice(&payload.attestations);
+            governance.extend(&payload.governance);
         }
         let (supports, contradictions) = self.supports(store, &attestations)?;
+        let (maker, position) = (&self.maker, &self.position);
         let draft = Draft {
-            commit: sub_dag.record.clone(),
-            commit_digest: sub_dag.digest,
+            source: Source::Commit {
+                record: sub_dag.record.clone(),
+                digest: sub_dag.digest,
+                governance: maker.first_valid_message(store, governance)?,
+            },
             transactions,
             supports,
-            evidence: self.valid_evidence(store, evidence)?,
+            evidence: maker.valid_evidence(store, position, evidence)?,
         };
         Ok((draft, contradictions))
     }
@@ -108,31 +112,5 @@ impl Chain {
             .map(|(authority, height)| Support { authority, height })
             .collect();
         Ok((supports, contradictions))
-    }
-
-    /// Rule C4: each offence once, only if it verifies against the committee of its era.
-    fn valid_evidence<S: ChainStore + ?Sized>(
-        &self,
-        store: &S,
-        evidence: Vec<Evidence>,
-    ) -> Result<Vec<(Evidence, AccountName)>, ChainError> {
-        let mut seen = BTreeSet::new();
-        let mut distinct = Vec::new();
-        for item in evidence {
-            let Some(context) = BlockMaker::era(store, &self.position, item.era())? else {
-                continue;
-            };
-            let valid = item
-                .verify(
-                    &self.maker.chain,
-                    &context.committee,
-                    self.maker.scheme.as_ref(),
-                )
-                .is_ok();
-            if valid && seen.insert(item.slot_key()) {
-                distinct.push(item);
-            }
-        }
-        self.maker.resolve_evidence(store, &self.position, distinct)
     }
 }

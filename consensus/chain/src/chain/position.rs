@@ -20,6 +20,8 @@ pub(super) struct Position {
     pub(super) head_timestamp: TimestampMs,
     /// The era of the next block.
     pub(super) era: Arc<EraContext>,
+    /// Anchor of the era before: attestations of what lies above can be judged (rule C4).
+    pub(super) judged_above: Height,
     /// Index and digest of the last commit of that era.
     pub(super) last_commit: (u64, CommitDigest),
     pub(super) irreversible: Height,
@@ -41,6 +43,9 @@ impl Position {
         let era = store
             .latest_era()?
             .ok_or_else(|| ChainError::incomplete("the context of its era"))?;
+        let before = store.era(era.era.previous())?;
+        let judged_above = before.filter(|before| before.era < era.era);
+        let judged_above = judged_above.map_or(Height::ZERO, |before| before.anchor_height);
         let last_commit = block
             .body
             .commit
@@ -52,6 +57,7 @@ impl Position {
             head,
             head_timestamp: block.header.timestamp,
             era: Arc::new(era),
+            judged_above,
             last_commit,
             irreversible: store.irreversible_height()?,
             certified: store.certified_height()?,
@@ -91,6 +97,7 @@ impl Position {
             .map(|commit| (commit.index, attestation.commit))
             .unwrap_or_default();
         if let Some(next) = &next_era {
+            self.judged_above = self.era.anchor_height;
             self.era = Arc::clone(next);
             self.last_commit = (0, CommitDigest::default());
         }
@@ -116,18 +123,24 @@ impl Position {
         (executed, self.undo_horizon(parameters))
     }
 
-    /// Undo records are kept for an epoch and back to the last certified and irreversible block (DESIGN §13).
+    /// Undo records are kept for an epoch and back to the last certified and irreversible block (DESIGN §13). As long as one
+    /// is kept, so is its block: those of the last two eras are, because every node has to judge attestations of them.
     fn undo_horizon(&mut self, parameters: &Parameters) -> Option<Height> {
         let (height, timestamp) = (self.head.0, self.head_timestamp);
         if !height.0.is_multiple_of(MILESTONE_BLOCKS) {
             return None;
         }
         self.milestones.push_back((height, timestamp));
+        if self.era.anchor_height > self.irreversible {
+            // The end of an era may be taken back, and then the eras to be judged are older.
+            return None;
+        }
         let mut horizon = None;
         while let Some((old, at)) = self.milestones.front().copied() {
             let needed = timestamp.since(at) <= parameters.epoch_duration_ms
                 || old > self.certified
-                || old > self.irreversible;
+                || old > self.irreversible
+                || old > self.judged_above;
             if needed {
                 break;
             }

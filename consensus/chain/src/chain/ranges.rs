@@ -34,7 +34,7 @@ impl Chain {
     }
 
     /// The era of the blocks on a block of the fork database.
-    fn era_on<S: ChainStore + ?Sized>(
+    pub(super) fn era_on<S: ChainStore + ?Sized>(
         &self,
         store: &S,
         start: &ForkEntry,

@@ -85,7 +85,7 @@ impl Chain {
             };
             match self.attempt(store, &plan, work)? {
                 Attempt::Done(extension) => {
-                    work.step.returned = self.returned(store, &plan, &extension.applied)?;
+                    work.step.returned = self.returned(store, &plan.pop, &extension.applied)?;
                     work.step.batch.pop = plan.pop;
                     return self.adopt(*extension, work);
                 }
@@ -170,14 +170,14 @@ impl Chain {
         Ok(())
     }
 
-    /// Transactions of the popped blocks that are nowhere on the chain after the switch.
-    fn returned<S: ChainStore + ?Sized>(
+    /// Transactions of the blocks to pop, highest first, that are nowhere on the chain after the switch.
+    pub(super) fn returned<S: ChainStore + ?Sized>(
         &self,
         store: &S,
-        plan: &SwitchPlan,
+        pop: &[(Height, BlockId)],
         applied: &[AppliedBlock],
     ) -> Result<Vec<SignedTransaction>, ChainError> {
-        let Some(lowest) = plan.pop.last().map(|(height, _)| *height) else {
+        let Some(lowest) = pop.last().map(|(height, _)| *height) else {
             return Ok(Vec::new());
         };
         let mut seen: BTreeSet<_> = applied
@@ -185,7 +185,7 @@ impl Chain {
             .flat_map(|applied| applied.transaction_ids.iter().copied())
             .collect();
         let mut returned = Vec::new();
-        for (_, id) in plan.pop.iter().rev() {
+        for (_, id) in pop.iter().rev() {
             let block = store
                 .block(id)?
                 .ok_or_else(|| ChainError::incomplete(format!("the applied block {id}")))?;

@@ -2,15 +2,25 @@
 
 mod certificates;
 mod database;
+mod governance;
+mod resume;
+mod resume_random;
 mod switching;
 
 use super::assembly::BlockMaker;
-use super::fixture::{Commit, Node, assert_same_branch, certificate, transfer};
-use super::{ChainError, Step, UNLINKED_MAX};
+use super::fixture::{
+    Commit, Node, assert_same_branch, certificate, certificate_in, equivocation, transfer,
+};
+use super::{ChainError, ResumeRefusal, Step, UNLINKED_MAX};
 use crate::forks::{ForkDatabase, ForkError};
 use crate::store::{ChainBatch, ChainStore};
-use holdfast_types::test_util::{CHAIN, parameters::EPOCH_MS};
-use holdfast_types::{Block, BlockId, Certificate, Era, Height, StateRoot, TransactionId};
+use holdfast_types::test_util::parameters::{EPOCH_MS, GOVERNOR_KEY, governed};
+use holdfast_types::test_util::{CHAIN, key_pair, validator_account};
+use holdfast_types::{
+    Attestation, AttestationBody, AuthorityIndex, Block, BlockId, BlockOrigin, Certificate,
+    CommitDigest, Era, EraContext, Event, Evidence, GovernanceAction, GovernanceError,
+    GovernanceMessage, Height, StateRoot, TimestampMs, TransactionId,
+};
 
 type Blocks = Vec<(BlockId, Block)>;
 

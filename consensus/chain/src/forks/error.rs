@@ -36,6 +36,14 @@ pub enum ForkError {
     /// The block was made void by governance: switch before anything becomes irreversible.
     #[error("block {id} is void, it cannot become the root")]
     RootIsVoid { id: BlockId },
+    /// Governance resumes on an applied block: a mistake of the caller.
+    #[error("block {id} is not on the branch of the head, the head cannot go back to it")]
+    CutNotApplied { id: BlockId },
+    /// Nothing certified is taken back: a mistake of the caller.
+    #[error("going back to block {id} would abandon the certified block {certified}")]
+    CutAbandonsCertified { id: BlockId, certified: BlockId },
+    #[error("going back to block {id} would abandon {anchor}, on which governance anchored an era")]
+    CutAbandonsAnchor { id: BlockId, anchor: BlockId },
     /// A certificate outranks the applied branch: switch before anything becomes irreversible.
     #[error("block {id} as root would abandon the certified block {certified}")]
     RootAbandonsCertified { id: BlockId, certified: BlockId },

@@ -424,7 +424,7 @@ impl ChainStore for Tables {
             .row(height)
             .and_then(|row| match row.block.header.origin {
                 BlockOrigin::Dag { commit, .. } => Some(commit),
-                BlockOrigin::Genesis => None,
+                BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => None,
             }))
     }
 

@@ -1,0 +1,250 @@
+//! Starting again after a halt (rule C14).
+//!
+//! * R1. A resume names the block to build on, its state, and the era that ends with the block that it makes. That era is the
+//!   one of the blocks on the named block.
+//! * R2. The named block is applied here, and no certified block is above or beside it, here or elsewhere as far as known.
+//! * R3. The governors of the state after the named block have signed the message.
+//! * R4. The resume block is the child of the named block. All that does not lead to it leaves: the blocks above the named
+//!   one, and other branches. None of it is certified, so it can only come back with a certificate, which outranks a resume
+//!   block that has none.
+//! * R5. One resume for an era: after it the era is over, so another message that ends it is settled.
+
+use super::assembly::{BlockMaker, Draft, Source};
+use super::error::ResumeRefusal;
+use super::judging::governors;
+use super::position::Position;
+use super::step::{Step, Work};
+use super::switching::Extension;
+use super::{Chain, ChainError};
+use crate::staged::Staged;
+use crate::store::ChainStore;
+use holdfast_types::{
+    BlockId, BlockOrigin, Era, GovernanceAction, GovernanceMessage, Height, StateRoot,
+};
+
+/// Blocks to take back, highest first.
+type Pop = Vec<(Height, BlockId)>;
+
+/// What a resume names.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    era: Era,
+    height: Height,
+    block: BlockId,
+    state_root: StateRoot,
+}
+
+impl Named {
+    const fn of(message: &GovernanceMessage) -> Option<Self> {
+        let GovernanceAction::Resume {
+            era,
+            height,
+            block,
+            state_root,
+            ..
+        } = message.body.action
+        else {
+            return None;
+        };
+        Some(Self {
+            era,
+            height,
+            block,
+            state_root,
+        })
+    }
+}
+
+impl Chain {
+    /// Builds the block with which governance resumes the chain. None: it is applied already.
+    pub fn resume<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        message: &GovernanceMessage,
+    ) -> Result<Result<Option<Step>, ResumeRefusal>, ChainError> {
+        let Some(named) = Named::of(message) else {
+            return Ok(Err(ResumeRefusal::NotResume));
+        };
+        if self.is_resumed(store, named.height, message)? {
+            return Ok(Ok(None));
+        }
+        let pop = match self.way_back(store, &named)? {
+            Ok(pop) => pop,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut staged = Staged::new(store)?;
+        for (height, id) in &pop {
+            staged.pop(*height, id)?;
+        }
+        let mut position = self.position.clone();
+        if !pop.is_empty() {
+            position = position.back_on(&staged, &self.maker.chain)?;
+        }
+        if let Err(refusal) = self.maker.check_resume(&staged, &position, message)? {
+            return Ok(Err(refusal));
+        }
+        let draft = self.maker.resume_draft(&staged, &position, message)?;
+        let (applied, lib) = self.maker.execute(&staged, &position, draft)?;
+        let Named { era, height, .. } = named;
+        if let Some(certified) = self.awaiting.other_above(height, era, &applied.id) {
+            return Ok(Err(ResumeRefusal::BelowCertified { certified }));
+        }
+        let (executed, horizon) = position.advance(&applied, lib, &self.maker.parameters);
+        let extension = Extension {
+            position,
+            applied: vec![applied],
+            executed: vec![executed],
+            horizon,
+        };
+        self.start_again(store, named.block, pop, extension).map(Ok)
+    }
+
+    /// Makes the resume block the head and lets go of what does not lead to it.
+    fn start_again<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        named: BlockId,
+        pop: Pop,
+        extension: Extension,
+    ) -> Result<Option<Step>, ChainError> {
+        let mut work = Work::default();
+        work.step.returned = self.returned(store, &pop, &extension.applied)?;
+        work.step.batch.pop = pop;
+        work.drop_forks(self.forks.cut_back(named)?);
+        for applied in &extension.applied {
+            self.insert_own(applied, &mut work)?;
+        }
+        self.adopt(extension, &mut work)?;
+        Ok(work.finish(&self.forks))
+    }
+
+    /// Whether the block of this message is on the applied branch.
+    fn is_resumed<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        named: Height,
+        message: &GovernanceMessage,
+    ) -> Result<bool, ChainError> {
+        let block = store.block_at(named.next())?;
+        let message = message.body.id(&self.maker.chain);
+        Ok(block.is_some_and(|block| block.header.origin == BlockOrigin::Resumed { message }))
+    }
+
+    /// The blocks above the named one (R1, R2 and R5).
+    fn way_back<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        named: &Named,
+    ) -> Result<Result<Pop, ResumeRefusal>, ChainError> {
+        let running = self.position.era.era;
+        let wrong_era = |expected| {
+            Err(ResumeRefusal::WrongEra {
+                expected,
+                actual: named.era,
+            })
+        };
+        let applied = self.forks.blocks_above(&named.block);
+        let Some((pop, entry)) = applied.zip(self.forks.get(&named.block)) else {
+            let is_ahead = named.era >= running && named.height > self.position.head.0;
+            if named.era != running && !is_ahead {
+                return Ok(wrong_era(running));
+            }
+            return self.not_applied(store, named).map(Err);
+        };
+        let era = self.era_on(store, entry)?.era;
+        if named.era != era {
+            return Ok(wrong_era(era));
+        }
+        for (_, id) in &pop {
+            let block = store
+                .block(id)?
+                .ok_or_else(|| ChainError::incomplete(format!("the applied block {id}")))?;
+            if matches!(block.header.origin, BlockOrigin::Resumed { .. }) {
+                return Ok(wrong_era(running));
+            }
+        }
+        if let Some((certified, id)) = self.forks.highest_certified()
+            && self.forks.ancestor_at(&named.block, certified) != Some(id)
+        {
+            return Ok(Err(ResumeRefusal::BelowCertified { certified }));
+        }
+        Ok(Ok(pop))
+    }
+
+    /// Why the named block is not one of those that can be taken as the head.
+    fn not_applied<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        named: &Named,
+    ) -> Result<ResumeRefusal, ChainError> {
+        let height = named.height;
+        if height > self.position.head.0 {
+            return Ok(ResumeRefusal::Behind { height });
+        }
+        let ours = store.block_id_at(height)?.zip(store.block_at(height)?);
+        Ok(match ours {
+            Some((ours, block)) if ours != named.block => ResumeRefusal::Differs {
+                height,
+                ours,
+                state_root: block.header.state_root,
+            },
+            // It is ours, but below the root, or pruned.
+            Some(_) | None => ResumeRefusal::BelowCertified {
+                certified: self.position.certified.max(self.position.irreversible),
+            },
+        })
+    }
+}
+
+impl BlockMaker {
+    /// Whether a message resumes the chain on the head of a branch (R1 and R3).
+    pub(super) fn check_resume<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        position: &Position,
+        message: &GovernanceMessage,
+    ) -> Result<Result<(), ResumeRefusal>, ChainError> {
+        let Some(named) = Named::of(message) else {
+            return Ok(Err(ResumeRefusal::NotResume));
+        };
+        let expected = position.era.era;
+        if named.era != expected {
+            let actual = named.era;
+            return Ok(Err(ResumeRefusal::WrongEra { expected, actual }));
+        }
+        let (height, ours) = position.head;
+        let head = store
+            .block_at(height)?
+            .ok_or_else(|| ChainError::incomplete(format!("its head block {height}")))?;
+        let state_root = head.header.state_root;
+        if (named.height, named.block, named.state_root) != (height, ours, state_root) {
+            return Ok(Err(ResumeRefusal::Differs {
+                height,
+                ours,
+                state_root,
+            }));
+        }
+        let scheme = self.scheme.as_ref();
+        let verified = message.verify(&self.chain, &governors(store)?, scheme);
+        Ok(verified.map_err(ResumeRefusal::Governance))
+    }
+
+    /// What the message brings to execution. Evidence that does not hold is left out, as everywhere.
+    pub(super) fn resume_draft<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        position: &Position,
+        message: &GovernanceMessage,
+    ) -> Result<Draft, ChainError> {
+        let evidence = match &message.body.action {
+            GovernanceAction::Resume { evidence, .. } => evidence.clone(),
+            GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => Vec::new(),
+        };
+        Ok(Draft {
+            source: Source::Resume(message.clone()),
+            transactions: Vec::new(),
+            supports: Vec::new(),
+            evidence: self.valid_evidence(store, position, evidence)?,
+        })
+    }
+}
