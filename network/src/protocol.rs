@@ -92,8 +92,10 @@ impl RequestProtocol {
             | Self::Blocks
             | Self::LastVertices
             | Self::Snapshot => 8 * 1024 * 1024,
+            // Some proofs of halts, each of which may name a whole committee.
+            Self::HaltStatus => 4 * 1024 * 1024,
             Self::Certificates => 1024 * 1024,
-            Self::Status | Self::HaltStatus => 64 * 1024,
+            Self::Status => 64 * 1024,
         }
     }
 

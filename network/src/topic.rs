@@ -118,11 +118,9 @@ impl Topic {
             Self::Vertices => GOSSIP_BYTES_MAX,
             Self::Transactions => 256 * KIB,
             Self::Attestations => 4 * KIB,
-            Self::Evidence
-            | Self::Lockdown
-            | Self::Governance
-            | Self::Halt
-            | Self::EmergencyBlocks => 64 * KIB,
+            // A proof of a halt may name a whole committee.
+            Self::Halt => 256 * KIB,
+            Self::Evidence | Self::Lockdown | Self::Governance | Self::EmergencyBlocks => 64 * KIB,
         }
     }
 

@@ -11,6 +11,7 @@
 //! - [`core_thread`]: owns the replica; the only place where "durable before sent" happens;
 //! - [`execution`]: owns the chain; executes, writes, tells;
 //! - [`verification`]: decodes and verifies what others send;
+//! - [`halted`]: halts, evidence and governance, as they come and as they are shown;
 //! - [`traffic`], [`peers`], [`serve`], [`sync`]: the network's side;
 //! - [`board`], [`backend`], [`facts`]: what RPC, metrics and logs show;
 //! - [`mod@start`]: how it is put together; [`failures`]: how it ends.
@@ -21,6 +22,7 @@ pub mod core_thread;
 pub mod execution;
 pub mod facts;
 pub mod failures;
+pub mod halted;
 pub mod peers;
 pub mod serve;
 pub mod start;

@@ -54,6 +54,9 @@ impl Storage {
             ColumnFamily::Undo,
             ColumnFamily::OwnVertices,
             ColumnFamily::Mempool,
+            ColumnFamily::Halts,
+            ColumnFamily::HaltJournal,
+            ColumnFamily::Evidence,
         ] {
             self.count(family, &mut report);
         }

@@ -18,6 +18,9 @@
 //! | `vertices` | era, round, author, digest | vertex |
 //! | `own_vertices` | era | [`crate::rows::OwnVertexRow`]: the last own vertex |
 //! | `mempool` | sequence | signed transaction |
+//! | `halts` | name | [`holdfast_halt::HaltState`] |
+//! | `halt_journal` | index | [`holdfast_halt::JournalEntry`] |
+//! | `evidence` | slot key | evidence that waits to be executed |
 //!
 //! Numbers in keys are big-endian, so that keys sort as their parts do; values are borsh.
 
@@ -45,6 +48,9 @@ pub(crate) enum ColumnFamily {
     Vertices,
     OwnVertices,
     Mempool,
+    Halts,
+    HaltJournal,
+    Evidence,
 }
 
 /// How a family is used, which decides its tuning.
@@ -58,7 +64,7 @@ enum Use {
 }
 
 impl ColumnFamily {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Meta,
         Self::Blocks,
         Self::ForkBlocks,
@@ -75,6 +81,9 @@ impl ColumnFamily {
         Self::Vertices,
         Self::OwnVertices,
         Self::Mempool,
+        Self::Halts,
+        Self::HaltJournal,
+        Self::Evidence,
     ];
 
     /// Stable name, on disk and in metrics.
@@ -96,6 +105,9 @@ impl ColumnFamily {
             Self::Vertices => "vertices",
             Self::OwnVertices => "own_vertices",
             Self::Mempool => "mempool",
+            Self::Halts => "halts",
+            Self::HaltJournal => "halt_journal",
+            Self::Evidence => "evidence",
         }
     }
 
@@ -107,7 +119,10 @@ impl ColumnFamily {
             | Self::Certificates
             | Self::Eras
             | Self::OwnVertices
-            | Self::Mempool => Use::Small,
+            | Self::Mempool
+            | Self::Halts
+            | Self::HaltJournal
+            | Self::Evidence => Use::Small,
             Self::Blocks | Self::Receipts | Self::StateJournal | Self::Undo | Self::Vertices => {
                 Use::Bulk
             }

@@ -77,6 +77,12 @@ fn formats() -> Formats {
     });
     add(formats_mut, "key_by_era", |s| keys::era_key(any::<Era>(s)));
     add(formats_mut, "key_mempool", |s| keys::sequence_key(any(s)));
+    add(formats_mut, "key_halt_journal", |s| {
+        keys::sequence_key(any(s))
+    });
+    add(formats_mut, "keys_of_halts", |_| {
+        keys::HALT_STATE_KEY.to_vec()
+    });
     add(formats_mut, "key_vertices", |s| {
         keys::vertex_key(any::<Era>(s), &any::<VertexRef>(s))
     });

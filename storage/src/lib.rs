@@ -1,4 +1,4 @@
-//! What a node keeps on disk: one RocksDB for chain, state, vertices and mempool, and the sign guard beside the key.
+//! What a node keeps on disk: one RocksDB for chain, state, vertices, mempool and halts, and the sign guard beside the key.
 //!
 //! * [`Storage`] opens the database and implements `ChainStore` and `StateStore`; [`Storage::apply`] writes one step
 //!   of the chain in one atomic batch, [`Storage::commit_records`] makes what consensus wants durable.
@@ -15,6 +15,7 @@ mod column_family;
 mod database;
 mod error;
 mod guard;
+mod halts;
 mod keys;
 mod lock;
 mod metrics;

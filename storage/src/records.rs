@@ -3,14 +3,16 @@
 use crate::column_family::ColumnFamily;
 use crate::database::{Batch, Durability, decode};
 use crate::error::StorageError;
+use crate::halts;
 use crate::keys;
 use crate::rows::OwnVertexRow;
 use crate::storage::Storage;
+use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_ledger::StateError;
 use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
-    Era, Round, SignedTransaction, SignedVertexHeader, TransactionId, VerifiedTransaction,
-    VerifiedVertex, Vertex, VertexRef, codec,
+    Era, Evidence, Round, SignedTransaction, SignedVertexHeader, TransactionId,
+    VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
 };
 use rocksdb::Direction;
 use std::collections::HashMap;
@@ -95,6 +97,10 @@ impl Storage {
                     self.mempool_insert(&mut batch, transaction);
                 }
                 Record::MempoolRemove(ids) => self.mempool_remove(&mut batch, ids),
+                Record::Halts(state) => halts::put_halt_state(&mut batch, state),
+                Record::Journal(entry) => halts::put_journal_entry(&mut batch, entry),
+                Record::Evidence(evidence) => halts::put_evidence(&mut batch, evidence),
+                Record::EvidenceRemove(slots) => halts::remove_evidence(&mut batch, slots),
             }
         }
         if batch.is_empty() {
@@ -329,6 +335,18 @@ impl RecordStore for Storage {
 
     fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError> {
         Ok(Self::mempool(self)?)
+    }
+
+    fn halt_state(&self) -> Result<HaltState, StateError> {
+        Ok(Self::halt_state(self)?)
+    }
+
+    fn halt_journal(&self, first: u64, limit: usize) -> Result<Vec<JournalEntry>, StateError> {
+        Ok(Self::halt_journal(self, first, limit)?)
+    }
+
+    fn evidence(&self) -> Result<Vec<Evidence>, StateError> {
+        Ok(Self::evidence(self)?)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
-    Attestation, AttestationBody, AuthorityIndex, Certificate, Committee, Evidence, Height,
-    Signature,
+    Attestation, AttestationBody, AuthorityIndex, Certificate, CommitDigest, Committee, Evidence,
+    Height, Signature,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an attestation led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct CertificateCollector {
     /// Most heights that are open at once: attestations far above what is certified are not kept.
     heights_max: usize,
     open: BTreeMap<Height, BTreeMap<AuthorityIndex, (AttestationBody, Signature)>>,
+    /// Heights at which not all attestations say the same.
+    contested: BTreeSet<Height>,
 }
 
 impl CertificateCollector {
@@ -38,6 +40,7 @@ impl CertificateCollector {
             floor,
             heights_max,
             open: BTreeMap::new(),
+            contested: BTreeSet::new(),
         }
     }
 
@@ -59,6 +62,13 @@ impl CertificateCollector {
                 signature: *signature,
             };
             return Collected::Contradiction(Box::new(contradiction(earlier, *attestation)));
+        }
+        if votes
+            .values()
+            .next()
+            .is_some_and(|(first, _)| *first != body)
+        {
+            self.contested.insert(body.height);
         }
         votes.insert(attestation.author, (body, attestation.signature));
         if votes.len() < self.quorum {
@@ -84,6 +94,7 @@ impl CertificateCollector {
         if floor > self.floor {
             self.floor = floor;
             self.open = self.open.split_off(&floor.next());
+            self.contested = self.contested.split_off(&floor.next());
         }
     }
 
@@ -97,6 +108,38 @@ impl CertificateCollector {
             .into_iter()
             .flatten()
             .map(|(author, (body, _))| (*author, body))
+    }
+
+    /// Attestations of another result of the same commit than `trusted` or more members name: with an honest one among
+    /// those, theirs is what the commit gives.
+    #[must_use]
+    pub fn dissenters(&self, height: Height, trusted: usize) -> Vec<Attestation> {
+        let votes = self
+            .open
+            .get(&height)
+            .filter(|_| self.contested.contains(&height));
+        let Some(votes) = votes else {
+            return Vec::new();
+        };
+        let mut groups: BTreeMap<&AttestationBody, usize> = BTreeMap::new();
+        for (body, _) in votes.values() {
+            let count = groups.entry(body).or_default();
+            *count = count.saturating_add(1);
+        }
+        let right = groups.into_iter().find(|(_, count)| *count >= trusted);
+        let Some((right, _)) = right else {
+            return Vec::new();
+        };
+        let wrong = votes.iter().filter(|(_, (body, _))| {
+            body != right && body.commit == right.commit && body.commit != CommitDigest::default()
+        });
+        wrong
+            .map(|(author, (body, signature))| Attestation {
+                body: *body,
+                author: *author,
+                signature: *signature,
+            })
+            .collect()
     }
 
     /// Number of heights with open attestations.
@@ -115,7 +158,7 @@ fn contradiction(a: Attestation, b: Attestation) -> Evidence {
 mod tests {
     use super::*;
     use holdfast_types::test_util::{CHAIN, committee, key_pair};
-    use holdfast_types::{BlockId, CommitDigest, Era, StateRoot};
+    use holdfast_types::{BlockId, Era, StateRoot};
 
     fn attestation(author: u16, height: u64, block: u8) -> Attestation {
         AttestationBody {
@@ -155,6 +198,26 @@ mod tests {
         evidence
             .verify(&CHAIN, &committee, &holdfast_types::Ed25519)
             .unwrap();
+    }
+
+    #[test]
+    fn dissenters_are_named_when_enough_members_agree_on_another_result_of_the_commit() {
+        let of_commit = |author: u16, block: u8, commit: u8| {
+            let mut body = attestation(author, 5, block).body;
+            body.commit = CommitDigest::new([commit; 32]);
+            body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author))
+        };
+        let mut collector = CertificateCollector::new(&committee(4), Height(0), 100);
+        collector.add(&of_commit(0, 1, 7));
+        let wrong = of_commit(1, 2, 7);
+        collector.add(&wrong);
+        assert_eq!(collector.dissenters(Height(5), 2), [], "one against one");
+        collector.add(&of_commit(2, 1, 7));
+        assert_eq!(collector.dissenters(Height(5), 2), [wrong]);
+        // Another commit is another contradiction.
+        collector.add(&of_commit(3, 3, 8));
+        assert_eq!(collector.dissenters(Height(5), 2), [wrong]);
+        assert_eq!(collector.dissenters(Height(6), 2), []);
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub use irreversible::lib_height;
 pub use memory::MemoryState;
 pub use objects::{Account, DynamicProperties, Validator};
 pub use query::{
-    account, check_transaction, dynamic_properties, governors, prove_account, stake_of, supports,
-    validator, validators,
+    account, check_transaction, dynamic_properties, governors, is_punished, prove_account,
+    stake_of, supports, validator, validators,
 };
 pub use state::{StateChanges, StateError, StateStore, UndoRecord};
 pub use tree::{ProofError, prove, state_root, verify_proof};

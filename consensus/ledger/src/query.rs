@@ -1,15 +1,15 @@
 //! Reads for RPC, for the mempool and for the node itself.
 
 use crate::keys::{
-    AccountKey, GovernorsKey, PropertiesKey, StakePositionKey, StateKey, SupportsKey,
-    ValidatorIndexKey, ValidatorKey,
+    AccountKey, GovernorsKey, PropertiesKey, PunishedSlotKey, StakePositionKey, StateKey,
+    SupportsKey, ValidatorIndexKey, ValidatorKey,
 };
 use crate::objects::{Account, DynamicProperties, StateObject, Validator};
 use crate::state::{StateError, StateStore};
 use crate::transaction::admit;
 use crate::tree::{ProofError, prove};
 use holdfast_types::{
-    AccountName, Amount, FailureCode, Governors, Height, TimestampMs, VerifiedTransaction,
+    AccountName, Amount, FailureCode, Governors, Hash32, Height, TimestampMs, VerifiedTransaction,
 };
 
 /// The object under a typed key.
@@ -80,6 +80,11 @@ pub fn governors<S: StateStore + ?Sized>(store: &S) -> Result<Option<Governors>,
 /// Highest supported height of every member of the running committee, in its order.
 pub fn supports<S: StateStore + ?Sized>(store: &S) -> Result<Vec<Height>, StateError> {
     Ok(object(store, &SupportsKey())?.map_or_else(Vec::new, |supports| supports.heights))
+}
+
+/// Whether the offence with this slot key was punished.
+pub fn is_punished<S: StateStore + ?Sized>(store: &S, slot: &Hash32) -> Result<bool, StateError> {
+    Ok(store.value(&PunishedSlotKey(*slot).bytes())?.is_some())
 }
 
 /// What the stake of `staker` with `validator` is worth now.

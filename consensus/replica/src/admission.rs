@@ -1,13 +1,17 @@
 //! What may come before the replica: decisions that need the state or the running era, and no I/O.
 
-use crate::io::{LastVertices, Submission};
+use crate::io::{Input, LastVertices, Submission};
 use crate::mempool::Origin;
-use holdfast_chain::ChainStore;
-use holdfast_ledger::{StateError, account, check_transaction};
+use holdfast_chain::{ChainError, ChainStore, ResumeRefusal};
+use holdfast_ledger::{LedgerError, StateError, account, check_transaction, governors, is_punished};
+use holdfast_types::limits::{HALT_NOTICE_MAX, RESUME_HALTS_MAX};
+use holdfast_types::parameters::HaltParameters;
 use holdfast_types::wire::{LastVertexRequest, LastVertexResponse};
 use holdfast_types::{
-    AuthorityIndex, ChainId, EraContext, FailureCode, Height, PublicKey, SignatureScheme,
-    SignedVertexHeader, TimestampMs, TransactionId, VerifiedTransaction, Vertex, VertexRef,
+    AttestationBody, AuthorityIndex, Certificate, ChainId, EraContext, Evidence, FailureCode, GovernanceError,
+    GovernanceMessage, HaltCause, HaltNotice, HaltProof, HaltProofError, HaltThresholds, Height, PublicKey,
+    Readiness, SignatureScheme, SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId,
+    VerifiedTransaction, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -74,6 +78,208 @@ pub fn last_vertices(
         own: reference(&answer.own, from)?,
         of_asker: reference(&answer.of_author, asked.author)?,
     })
+}
+
+/// What is done with a message of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Step the replica with it, hand it on.
+    Accept,
+    /// It cannot be judged here, or is no news: nobody is to blame.
+    Ignore,
+    /// It breaks a rule: the sender pays for it.
+    Reject,
+}
+
+/// Judges evidence against the committee of its era, `context`; none if that era is not known here.
+pub fn evidence<S: ChainStore + ?Sized>(
+    store: &S,
+    item: &Evidence,
+    chain: &ChainId,
+    context: Option<&EraContext>,
+    scheme: &dyn SignatureScheme,
+) -> Result<Judgement, StateError> {
+    let Some(context) = context else {
+        return Ok(Judgement::Ignore);
+    };
+    if item.verify(chain, &context.committee, scheme).is_err() {
+        return Ok(Judgement::Reject);
+    }
+    if is_punished(store, &item.slot_key())? {
+        return Ok(Judgement::Ignore);
+    }
+    let Evidence::BadStateRoot { attestation } = item else {
+        return Ok(Judgement::Accept);
+    };
+    // Against a block that is not here it proves nothing yet; against our own it may be us who are wrong.
+    let body = &attestation.body;
+    let ours = store
+        .block_id_at(body.height)?
+        .zip(store.block_at(body.height)?);
+    let contradicts = ours.is_some_and(|(id, block)| {
+        let ours = AttestationBody::of_block(id, &block.header);
+        ours.era == body.era && ours.commit == body.commit && !ours.has_no_commit() && ours != *body
+    });
+    Ok(if contradicts {
+        Judgement::Accept
+    } else {
+        Judgement::Ignore
+    })
+}
+
+/// Judges a proof of a halt: one of another era cannot be judged, or is settled.
+#[must_use]
+pub fn halt_proof(
+    proof: &HaltProof,
+    chain: &ChainId,
+    running: &EraContext,
+    parameters: &HaltParameters,
+    scheme: &dyn SignatureScheme,
+) -> Judgement {
+    let thresholds = HaltThresholds::new(parameters, &running.committee);
+    match proof.verify(chain, running.era, &running.committee, thresholds, scheme) {
+        Ok(_) => Judgement::Accept,
+        Err(HaltProofError::WrongEra { .. }) => Judgement::Ignore,
+        Err(_) => Judgement::Reject,
+    }
+}
+
+/// Judges what a halted member says of itself.
+#[must_use]
+pub fn halt_status(
+    status: &SignedHaltStatus,
+    chain: &ChainId,
+    running: &EraContext,
+    scheme: &dyn SignatureScheme,
+) -> Judgement {
+    if status.status.era != running.era {
+        return Judgement::Ignore;
+    }
+    let check = status.signature_check(chain, &running.committee);
+    let is_short = status.status.halts.len() <= RESUME_HALTS_MAX;
+    if is_short && check.is_some_and(|check| scheme.verify(&check)) {
+        Judgement::Accept
+    } else {
+        Judgement::Reject
+    }
+}
+
+/// Judges a message of governance against the governors in office here. Why it does nothing is for who submitted it; a
+/// peer is to blame only if the signatures are wrong, as it may know governors that this node does not know yet.
+pub fn governance<S: ChainStore + ?Sized>(
+    store: &S,
+    message: &GovernanceMessage,
+    chain: &ChainId,
+    scheme: &dyn SignatureScheme,
+) -> Result<Result<(), GovernanceError>, StateError> {
+    let governors = governors(store)?.ok_or_else(|| StateError {
+        reason: "the governors are missing".to_owned(),
+    })?;
+    Ok(message.verify(chain, &governors, scheme))
+}
+
+/// What a refusal of [`governance`] says of the peer that sent the message.
+#[must_use]
+pub const fn judgement_of(error: &GovernanceError) -> Judgement {
+    match error {
+        GovernanceError::Replayed { .. }
+        | GovernanceError::HaltOver { .. }
+        | GovernanceError::HaltTooLong { .. } => Judgement::Ignore,
+        GovernanceError::Codec(_)
+        | GovernanceError::TooMany { .. }
+        | GovernanceError::BadGovernors
+        | GovernanceError::NotEnoughSignatures { .. }
+        | GovernanceError::BadSigner { .. }
+        | GovernanceError::BadSignature { .. } => Judgement::Reject,
+    }
+}
+
+/// Of a peer's notice of halts, the inputs that hold here.
+pub fn halt_notice<S: ChainStore + ?Sized>(
+    store: &S,
+    notice: HaltNotice,
+    chain: &ChainId,
+    running: &EraContext,
+    parameters: &HaltParameters,
+    scheme: &dyn SignatureScheme,
+) -> Result<Vec<Input>, StateError> {
+    let mut inputs = Vec::new();
+    for proof in notice.proofs.into_iter().take(HALT_NOTICE_MAX) {
+        if halt_proof(&proof, chain, running, parameters, scheme) == Judgement::Accept {
+            inputs.push(Input::HaltProof(Box::new(proof)));
+        }
+    }
+    for message in notice.messages.into_iter().take(HALT_NOTICE_MAX) {
+        if governance(store, &message, chain, scheme)?.is_ok() {
+            inputs.push(Input::Governance(Box::new(message)));
+        }
+    }
+    Ok(inputs)
+}
+
+/// What a chain that cannot go on makes of this node: a proof for everybody, or a fault of its own; none if the store or the
+/// software failed, which ends the process.
+#[must_use]
+pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
+    let fault = |cause, height| Input::OwnFault {
+        cause,
+        height,
+        detail: error.to_string(),
+    };
+    let contradicts = |first: &Certificate, second: &Certificate| {
+        let (first, second) = if first.body.block < second.body.block {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        Input::HaltProof(Box::new(HaltProof::ContradictoryCertificates {
+            first: first.clone(),
+            second: second.clone(),
+        }))
+    };
+    Some(match error {
+        ChainError::Ledger(LedgerError::BrokenInvariant { height, .. }) => {
+            vec![fault(HaltCause::BrokenInvariant, *height)]
+        }
+        ChainError::Ledger(LedgerError::WrongBlock { .. }) => {
+            vec![fault(HaltCause::BrokenInvariant, head)]
+        }
+        ChainError::NotDeterministic { height, .. } => {
+            vec![fault(HaltCause::BrokenInvariant, *height)]
+        }
+        ChainError::Diverged { height, .. } | ChainError::CertifiedRejected { height, .. } => {
+            vec![fault(HaltCause::OwnDivergence, *height)]
+        }
+        ChainError::CommitFork { .. } => vec![fault(HaltCause::DagFork, head)],
+        ChainError::IrreversibleContradicted { certificate, .. } => {
+            vec![fault(HaltCause::DagFork, certificate.body.height)]
+        }
+        ChainError::ContradictoryCertificates { first, second } => vec![
+            contradicts(first, second),
+            fault(HaltCause::DagFork, first.body.height),
+        ],
+        ChainError::Store(_)
+        | ChainError::Ledger(LedgerError::Store(_))
+        | ChainError::NoGenesis
+        | ChainError::Incomplete { .. }
+        | ChainError::ForkDatabaseFull { .. }
+        | ChainError::Forks(_)
+        | ChainError::NoProgress { .. } => return None,
+    })
+}
+
+/// What a refusal of the chain to resume says of this validator.
+#[must_use]
+pub const fn readiness_of(refusal: &ResumeRefusal) -> Readiness {
+    match refusal {
+        ResumeRefusal::Behind { .. } => Readiness::Behind,
+        ResumeRefusal::WrongEra { expected, actual } if actual.0 > expected.0 => Readiness::Behind,
+        ResumeRefusal::Differs { .. } => Readiness::Differs,
+        ResumeRefusal::BelowCertified { .. } => Readiness::AttestedAbove,
+        ResumeRefusal::NotResume
+        | ResumeRefusal::Governance(_)
+        | ResumeRefusal::WrongEra { .. } => Readiness::NotAsked,
+    }
 }
 
 /// Why a verified transaction does not come before the mempool.

@@ -4,10 +4,14 @@ use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
 use holdfast_chain::ExecutedBlock;
 use holdfast_dag::{AskRequest, FetchRequest, SubDag};
+use holdfast_halt::manager::HaltRefusal;
+use holdfast_halt::matrix::Mode;
+use holdfast_halt::stall::StallChange;
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
-    Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence, Height,
-    Round, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
+    Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence,
+    GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round, SignedHaltStatus,
+    SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -62,6 +66,20 @@ pub enum Input {
     /// A certificate that came from a peer.
     Certificate(Certificate),
     Evidence(Vec<Evidence>),
+    /// A proof that the chain has to stop.
+    HaltProof(Box<HaltProof>),
+    /// A message of governance.
+    Governance(Box<GovernanceMessage>),
+    /// What a halted member says of itself.
+    HaltStatus(Box<SignedHaltStatus>),
+    /// Something is wrong with this node alone: it halts.
+    OwnFault {
+        cause: HaltCause,
+        height: Height,
+        detail: String,
+    },
+    /// The block that [`Output::resume`] asks for was not made.
+    ResumeRefused(Readiness),
     /// A member has answered [`Message::AskLastVertices`].
     LastVertices(LastVertices),
     Transactions(Vec<Submission>),
@@ -88,6 +106,13 @@ pub enum Message {
     /// Of the last block of an era.
     Attestation(GossipedAttestation),
     Evidence(Evidence),
+    HaltProof(HaltProof),
+    HaltStatus(SignedHaltStatus),
+    Governance(GovernanceMessage),
+    /// Ask a member for the halts that it is in: it says that it is in one that this node does not know.
+    AskHalts {
+        to: AuthorityIndex,
+    },
     /// Hand on to those that propose.
     Transactions(Vec<SignedTransaction>),
     Fetch {
@@ -174,6 +199,24 @@ pub enum Fact {
         author: AuthorityIndex,
         reason: &'static str,
     },
+    /// A halt took effect here.
+    HaltBegan {
+        halt: HaltId,
+        mode: Mode,
+        cause: Option<HaltCause>,
+    },
+    HaltEnded {
+        halt: HaltId,
+        mode: Mode,
+    },
+    Stall(StallChange),
+    /// A message of governance was accepted.
+    GovernanceAccepted {
+        sequence: u64,
+        action: &'static str,
+    },
+    /// Whether this validator is ready for the era after a halt has changed.
+    Readiness(Readiness),
 }
 
 /// What a step asks of the shell. Its order: `persist` durable, then `send`; the rest in any order.
@@ -191,6 +234,10 @@ pub struct Output {
     /// A certificate that came with an early vertex: verify it and offer it.
     pub verify_certificates: Vec<Certificate>,
     pub submissions: Vec<SubmissionResult>,
+    /// What came of each proof, message and fault, in their order.
+    pub verdicts: Vec<Result<(), HaltRefusal>>,
+    /// To the execution half: make the block that this message orders, or say why not.
+    pub resume: Option<Box<GovernanceMessage>>,
     /// An era started here: vertices are verified against it now.
     pub era_started: Option<Arc<EraContext>>,
     pub facts: Vec<Fact>,

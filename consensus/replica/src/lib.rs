@@ -29,6 +29,15 @@
 //! * R12. *Listen before signing.* A process signs its first vertex only when the others have not seen more under its key
 //!   than its guard knows; a guard that proves nothing is good again from M + 2 on, M the highest round of q others
 //!   (DESIGN §3).
+//! * R13. *Halts.* What the halt manager forbids is not done: no vertex, no commit, no new era. A halted validator attests
+//!   nothing but the block that resumes.
+//! * R14. *Detectors.* Attestations that contradict each other, and too many equivocators, make a proof of a halt; the time
+//!   since the last commit, the certified vertices and the voices of the committee make a soft stall.
+//! * R15. *Re-entry.* A resume message is followed until the block that it orders is executed here. Attesting this block,
+//!   the last of its era, is being ready; the era after it starts with a quorum, as every era does. A validator that has
+//!   attested a block above the named one, has other software or a fault of its own stays out.
+//! * R16. *Halted is not mute.* While a halt holds, a validator says how it stands every `repeat_interval`.
+//! * R17. *Evidence* is taken, kept and told in every state, and stays until a block has executed it.
 
 #![cfg_attr(
     not(test),
@@ -59,6 +68,7 @@ pub use guard::{GuardRefusal, SignGuard};
 pub use io::{Fact, Input, LastVertices, Message, Now, Output, Submission, SubmissionResult};
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
+pub use replica::halts::{ExecutedHead, HaltSettings, Halts};
 pub use replica::{
     EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, EXECUTION_LAG_MAX, FUTURE_PER_AUTHOR_MAX,
     LAGGING_TRANSACTIONS_MAX, Replica, ReplicaConfig, Restored, SigningState,

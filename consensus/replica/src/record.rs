@@ -1,8 +1,12 @@
 //! What the consensus half wants durable before anything is sent.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_halt::HaltState;
+use holdfast_halt::journal::JournalEntry;
 use holdfast_types::mutant::{self, Mutant};
-use holdfast_types::{AttestationBody, Era, PublicKey, Round, VerifiedTransaction, VerifiedVertex};
+use holdfast_types::{
+    AttestationBody, Era, Evidence, Hash32, PublicKey, Round, VerifiedTransaction, VerifiedVertex,
+};
 use std::sync::Arc;
 
 /// State of the sign guard: what this key has signed, in the order (era, round) and (era, height). It is synced
@@ -34,6 +38,14 @@ pub enum Record {
     MempoolInsert(Arc<VerifiedTransaction>),
     /// Transactions that left the mempool.
     MempoolRemove(Vec<holdfast_types::TransactionId>),
+    /// What is known of halts: synced before anything of it is told.
+    Halts(Box<HaltState>),
+    /// One entry of the halt journal, with the state that it speaks of.
+    Journal(JournalEntry),
+    /// Evidence that waits to be executed: synced before it is acknowledged.
+    Evidence(Box<Evidence>),
+    /// Offences, by slot key, that were executed.
+    EvidenceRemove(Vec<Hash32>),
 }
 
 impl Record {
@@ -42,11 +54,12 @@ impl Record {
     pub fn is_synced(&self) -> bool {
         match self {
             Self::MempoolInsert(_) => !mutant::is_on(Mutant::AcknowledgedTooEarly),
-            Self::OwnVertex(_) => true,
+            Self::OwnVertex(_) | Self::Halts(_) | Self::Journal(_) | Self::Evidence(_) => true,
             Self::SignGuard(_)
             | Self::PeerVertex(_)
             | Self::PruneVertices { .. }
-            | Self::MempoolRemove(_) => false,
+            | Self::MempoolRemove(_)
+            | Self::EvidenceRemove(_) => false,
         }
     }
 }

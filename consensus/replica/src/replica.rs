@@ -3,6 +3,7 @@
 mod branches;
 mod eras;
 mod forward;
+pub(crate) mod halts;
 pub(crate) mod listening;
 mod propose;
 mod restore;
@@ -14,9 +15,12 @@ use crate::io::{Fact, Input, Message, Now, Output};
 use crate::mempool::{Mempool, MempoolConfig};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
+use crate::record::Record;
 use eras::PendingEra;
+use halts::{HaltSettings, Halts};
 use holdfast_chain::CertificateCollector;
 use holdfast_dag::{DagConfig, DagCore};
+use holdfast_halt::HaltInput;
 use holdfast_types::{
     AttestationBody, AuthorityIndex, Certificate, ChainId, Era, EraContext, Evidence, Height,
     Parameters, Round, Signer, VerifiedVertex,
@@ -45,6 +49,8 @@ pub struct ReplicaConfig {
     pub forward_interval_ms: u64,
     /// How long a process with a good guard waits for what others know of its key before it signs, in ms (rule R12).
     pub listen_limit_ms: u64,
+    /// How halts are watched.
+    pub halts: HaltSettings,
 }
 
 impl ReplicaConfig {
@@ -61,6 +67,7 @@ impl ReplicaConfig {
             repeat_interval_ms: 1000,
             forward_interval_ms: 5000,
             listen_limit_ms: 2000,
+            halts: HaltSettings::new(chain, parameters),
         }
     }
 }
@@ -81,7 +88,7 @@ const COLLECTOR_HEIGHTS_MAX: usize = 4096;
 /// Attestations of blocks this far below the certified one still make certificates.
 const COLLECTOR_HEIGHTS_KEPT: u64 = 64;
 /// Offences whose evidence waits to be ordered.
-pub const EVIDENCE_WAITING_MAX: usize = 1024;
+pub const EVIDENCE_WAITING_MAX: usize = 4096;
 /// Commits that may wait to be executed before own vertices carry few transactions (rule R9).
 pub const EXECUTION_LAG_MAX: u64 = 8;
 /// Transactions of an own vertex while execution lags. Not none: where execution never catches up, for whatever reason,
@@ -113,6 +120,7 @@ pub struct Replica {
     mempool: Mempool,
     recent_nonces: RecentNonces,
     evidence: EvidencePool,
+    halts: Halts,
     future: FutureVertices,
     early: EarlyVertices,
     /// Index of the last commit of this era that was executed.
@@ -143,16 +151,36 @@ impl Replica {
             Input::Attestations(attestations) => {
                 for attestation in &attestations {
                     if attestation.body.era == self.context.era {
-                        self.on_attestation(attestation, &mut out);
+                        self.on_attestation(now, attestation, &mut out);
                     }
                 }
             }
             Input::Certificate(certificate) => self.on_certificate(certificate, &mut out),
             Input::Evidence(evidence) => {
                 for item in evidence {
-                    self.on_evidence(item, &mut out);
+                    self.on_evidence(now, item, &mut out);
                 }
             }
+            Input::HaltProof(proof) => {
+                self.halt_step(now, HaltInput::Proof(proof), &mut out);
+            }
+            Input::Governance(message) => {
+                self.halt_step(now, HaltInput::Message(message), &mut out);
+            }
+            Input::HaltStatus(status) => self.on_halt_status(now, *status, &mut out),
+            Input::OwnFault {
+                cause,
+                height,
+                detail,
+            } => {
+                let fault = HaltInput::OwnFault {
+                    cause,
+                    height,
+                    detail,
+                };
+                self.halt_step(now, fault, &mut out);
+            }
+            Input::ResumeRefused(readiness) => self.set_readiness(now, readiness, &mut out),
             Input::Transactions(submissions) => {
                 self.on_transactions(now, submissions, &mut out);
             }
@@ -175,6 +203,7 @@ impl Replica {
     /// What time alone brings: parked vertices, the next era, commits, an own vertex, fetches.
     fn advance(&mut self, now: Now, out: &mut Output) {
         self.release_future(now, out);
+        self.watch(now, out);
         self.advance_era(now, out);
         self.commit(now, out);
         self.listen(now, out);
@@ -192,10 +221,15 @@ impl Replica {
         self.report_behind(out);
     }
 
-    fn on_evidence(&mut self, evidence: Evidence, out: &mut Output) {
-        if self.evidence.insert(evidence.clone()) {
-            out.send.push(Message::Evidence(evidence));
+    /// Evidence is taken in every state (rule R17).
+    fn on_evidence(&mut self, now: Now, evidence: Evidence, out: &mut Output) {
+        if !self.evidence.insert(evidence.clone()) {
+            return;
         }
+        self.watch_evidence(now, &evidence, out);
+        out.persist
+            .push(Record::Evidence(Box::new(evidence.clone())));
+        out.send.push(Message::Evidence(evidence));
     }
 
     fn report_behind(&mut self, out: &mut Output) {
@@ -230,6 +264,7 @@ impl Replica {
                 .as_ref()
                 .map(|pending| pending.repeat_at_ms),
         );
+        consider(self.next_halt_ms(now));
         consider(self.future.earliest().map(|timestamp| {
             let wait = timestamp
                 .since(now.wall)
@@ -310,7 +345,12 @@ impl Replica {
         (self.future.count(), self.early.count())
     }
 
-    /// Offences whose evidence waits to be ordered: a gauge.
+    /// Evidence that waits to be executed.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        self.evidence.iter()
+    }
+
+    /// Offences whose evidence waits to be executed: a gauge.
     #[must_use]
     pub fn evidence_waiting(&self) -> usize {
         self.evidence.len()

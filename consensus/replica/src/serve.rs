@@ -7,7 +7,7 @@ use holdfast_types::wire::{
     LastVertexRequest, LastVertexResponse, MissingVerticesRequest, VerticesRequest,
     VerticesResponse,
 };
-use holdfast_types::{Era, HaltNotice, Round, VertexRef, codec};
+use holdfast_types::{Era, Round, VertexRef, codec};
 use std::collections::BTreeSet;
 
 /// Why a request is not answered.
@@ -70,7 +70,7 @@ pub fn last_vertices<S: RecordStore + ?Sized>(
         running,
         of_author: of_author.map(|vertex| vertex.vertex().signed.clone()),
         own: store.last_own_header(era)?,
-        halts: HaltNotice::default(),
+        halts: store.halt_state()?.notice(),
     })
 }
 

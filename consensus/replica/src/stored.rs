@@ -2,13 +2,16 @@
 
 use crate::record::SignGuardRecord;
 use crate::replica::Restored;
+use crate::replica::halts::ExecutedHead;
 use holdfast_chain::{Chain, ChainStore, last_commits};
 use holdfast_dag::{DagConfig, DagCore, gc_round};
-use holdfast_ledger::{StateError, account};
+use holdfast_halt::HaltState;
+use holdfast_halt::journal::JournalEntry;
+use holdfast_ledger::{StateError, account, dynamic_properties, governors};
 use holdfast_types::limits::VERTEX_ATTESTATIONS_MAX;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
-    Height, Round, SignedVertexHeader, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
+    AttestationBody, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, Round,
+    SignedVertexHeader, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,6 +40,15 @@ pub trait RecordStore {
 
     /// The mempool in the order of arrival.
     fn mempool(&self) -> Result<Vec<VerifiedTransaction>, StateError>;
+
+    /// What is known of halts; the default if nothing is.
+    fn halt_state(&self) -> Result<HaltState, StateError>;
+
+    /// At most `limit` entries of the halt journal from `first` on.
+    fn halt_journal(&self, first: u64, limit: usize) -> Result<Vec<JournalEntry>, StateError>;
+
+    /// Evidence that waits to be executed, by slot key.
+    fn evidence(&self) -> Result<Vec<Evidence>, StateError>;
 }
 
 impl Restored {
@@ -80,6 +92,9 @@ impl Restored {
             certified: chain.certified(),
             signer,
             mempool: mempool(store)?,
+            halts: store.halt_state()?,
+            evidence: store.evidence()?,
+            head: executed_head(store, chain)?,
         })
     }
 }
@@ -113,21 +128,35 @@ fn recent_attestations<S: ChainStore + ?Sized>(
     };
     let mut bodies = Vec::new();
     while height <= head && height > Height::ZERO {
-        if let (Some(block), Some(id)) = (store.block_at(height)?, store.block_id_at(height)?) {
-            bodies.push(AttestationBody {
-                era: block.header.era,
-                height,
-                block: id,
-                commit: match block.header.origin {
-                    BlockOrigin::Dag { commit, .. } => commit,
-                    BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => CommitDigest::default(),
-                },
-                state_root: block.header.state_root,
-            });
-        }
+        bodies.extend(attestation_at(store, height)?);
         height = height.next();
     }
     Ok(bodies)
+}
+
+/// What this validator attests of the block at a height.
+fn attestation_at<S: ChainStore + ?Sized>(
+    store: &S,
+    height: Height,
+) -> Result<Option<AttestationBody>, StateError> {
+    let (Some(block), Some(id)) = (store.block_at(height)?, store.block_id_at(height)?) else {
+        return Ok(None);
+    };
+    Ok(Some(AttestationBody::of_block(id, &block.header)))
+}
+
+fn executed_head<S: ChainStore + ?Sized>(
+    store: &S,
+    chain: &Chain,
+) -> Result<ExecutedHead, StateError> {
+    let properties = dynamic_properties(store)?;
+    let live_time = properties.map(|properties| properties.live_time(properties.timestamp));
+    let governors = governors(store)?;
+    Ok(ExecutedHead {
+        body: attestation_at(store, chain.head().0)?,
+        live_time: live_time.unwrap_or_default(),
+        governance_sequence: governors.map_or(0, |governors| governors.sequence),
+    })
 }
 
 fn mempool<S: ChainStore + RecordStore + ?Sized>(

@@ -1,6 +1,7 @@
 //! Attestations and certificates: what a validator says of a block that it executed, and what a quorum of such
 //! statements proves.
 
+use crate::block::{BlockHeader, BlockOrigin};
 use crate::committee::Committee;
 use crate::crypto::{Signature, SignatureCheck, SignatureScheme, Signer, SigningHash};
 use crate::hash::Purpose;
@@ -18,6 +19,27 @@ pub struct AttestationBody {
 }
 
 impl AttestationBody {
+    /// What a validator attests that has executed the block with this id.
+    #[must_use]
+    pub const fn of_block(block: BlockId, header: &BlockHeader) -> Self {
+        Self {
+            era: header.era,
+            height: header.height,
+            block,
+            commit: match header.origin {
+                BlockOrigin::Dag { commit, .. } => commit,
+                BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => CommitDigest::new([0; 32]),
+            },
+            state_root: header.state_root,
+        }
+    }
+
+    /// True of a block that comes of no commit: a block that resumes a chain, or the first of all.
+    #[must_use]
+    pub fn has_no_commit(&self) -> bool {
+        self.commit == CommitDigest::default()
+    }
+
     fn signing_hash(&self, chain: &ChainId) -> SigningHash {
         SigningHash::new(Purpose::ATTESTATION.hash_on_chain(chain, self))
     }

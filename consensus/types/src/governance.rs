@@ -62,7 +62,9 @@ pub enum GovernanceAction {
 }
 
 /// major.minor.patch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
 pub struct SoftwareVersion {
     pub major: u16,
     pub minor: u16,

@@ -89,6 +89,10 @@ impl HaltId {
 }
 
 /// Signed statements that contradict each other.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a proof is rare and never one of many: a box would save nothing"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum HaltProof {
     /// Rule HP2.

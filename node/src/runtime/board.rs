@@ -1,5 +1,10 @@
 //! Where the node stands, for everybody who asks: written by the threads that know, read without waiting for them.
 
+use super::halted::HaltPicture;
+use holdfast_chain::{Chain, ChainStore};
+use holdfast_ledger::StateError;
+use holdfast_replica::{Now, Replica};
+use holdfast_storage::Storage;
 use holdfast_types::{BlockId, EraContext, Height, Round, TimestampMs};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -38,6 +43,47 @@ pub struct Standing {
     pub core_seen_at: Instant,
     /// Why this node does not sign, if it has a key and does not.
     pub signing_stopped: Option<String>,
+    /// Halts, and what is known of them.
+    pub halts: Arc<HaltPicture>,
+}
+
+impl Standing {
+    /// Where a node stands that has just read its store.
+    pub fn first(
+        storage: &Storage,
+        chain: &Chain,
+        replica: &Replica,
+        now: Now,
+    ) -> Result<Self, StateError> {
+        let (head, head_id) = chain.head();
+        let certified = chain.certified();
+        let evidence = replica.evidence().cloned().collect();
+        let own = replica.status(now);
+        let halts = HaltPicture::of(replica.halts(), own, evidence, now.monotonic_ms);
+        Ok(Self {
+            head,
+            head_id,
+            head_timestamp: chain.head_timestamp(),
+            lib: chain.irreversible(),
+            certified,
+            certified_id: storage.block_id_at(certified)?.unwrap_or_default(),
+            fork_blocks: chain.forks().len(),
+            context: Arc::clone(chain.era()),
+            between_eras: true,
+            round: Round::ZERO,
+            certified_vertices: 0,
+            active_committee: 0,
+            head_changed_at: Instant::now(),
+            lib_changed_at: Instant::now(),
+            mempool_transactions: 0,
+            mempool_bytes: 0,
+            sync_target: None,
+            sync_blocks_per_second: 0.0,
+            core_seen_at: Instant::now(),
+            signing_stopped: None,
+            halts: Arc::new(halts),
+        })
+    }
 }
 
 /// Shared, cheap to clone.

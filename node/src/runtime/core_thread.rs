@@ -5,6 +5,7 @@
 
 use super::board::Board;
 use super::execution::ExecutionCommand;
+use super::halted::HaltPicture;
 use crate::failure::Failure;
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
@@ -12,7 +13,8 @@ use holdfast_replica::{
     Fact, Input, Message, Now, Output, Record, Replica, SigningState, Submission, SubmissionResult,
 };
 use holdfast_storage::RecordWriter;
-use holdfast_types::{EraContext, TimestampMs, Vertex};
+use holdfast_halt::HaltRefusal;
+use holdfast_types::{EraContext, Evidence, GovernanceMessage, TimestampMs, Vertex};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -27,6 +29,25 @@ pub enum CoreCommand {
         submissions: Vec<Submission>,
         reply: oneshot::Sender<Vec<SubmissionResult>>,
     },
+    /// A message of governance that wants an answer; it comes when what follows is durable.
+    Governance {
+        message: Box<GovernanceMessage>,
+        reply: oneshot::Sender<Result<(), HaltRefusal>>,
+    },
+    /// Evidence that wants an answer: whether it is new here.
+    Evidence {
+        evidence: Box<Evidence>,
+        reply: oneshot::Sender<bool>,
+    },
+}
+
+/// Who waits for what a command leads to.
+#[derive(Debug)]
+enum Reply {
+    Nobody,
+    Submissions(oneshot::Sender<Vec<SubmissionResult>>),
+    Verdict(oneshot::Sender<Result<(), HaltRefusal>>),
+    News(oneshot::Sender<bool>),
 }
 
 /// Commands that may wait. A full channel makes the senders wait: that is the backpressure.
@@ -65,13 +86,15 @@ pub struct CoreThread {
     pub verified_era: Arc<RwLock<Arc<EraContext>>>,
     pub supervisor: Supervisor,
     pub started: Instant,
+    /// What is shown of halts has changed.
+    pub halts_changed: bool,
 }
 
 impl CoreThread {
     /// Runs until the node stops. `first` is the output of the restored replica.
     pub fn run(mut self, first: Output) -> Result<(), Failure> {
         let stopping = self.supervisor.stopping();
-        self.carry_out(vec![(first, None)])?;
+        self.carry_out(vec![(first, Reply::Nobody)])?;
         while !stopping.is_cancelled() {
             let Some(commands) = self.next_commands() else {
                 return Ok(());
@@ -79,13 +102,19 @@ impl CoreThread {
             let mut outputs = Vec::with_capacity(commands.len());
             for command in commands {
                 let now = self.now();
-                outputs.push(match command {
-                    CoreCommand::Input(input) => (self.replica.step(now, input), None),
-                    CoreCommand::Submit { submissions, reply } => (
-                        self.replica.step(now, Input::Transactions(submissions)),
-                        Some(reply),
-                    ),
-                });
+                let (input, reply) = match command {
+                    CoreCommand::Input(input) => (input, Reply::Nobody),
+                    CoreCommand::Submit { submissions, reply } => {
+                        (Input::Transactions(submissions), Reply::Submissions(reply))
+                    }
+                    CoreCommand::Governance { message, reply } => {
+                        (Input::Governance(message), Reply::Verdict(reply))
+                    }
+                    CoreCommand::Evidence { evidence, reply } => {
+                        (Input::Evidence(vec![*evidence]), Reply::News(reply))
+                    }
+                };
+                outputs.push((self.replica.step(now, input), reply));
             }
             self.carry_out(outputs)?;
             self.update_board();
@@ -116,7 +145,7 @@ impl CoreThread {
     /// Makes everything durable, then lets it out.
     fn carry_out(
         &mut self,
-        outputs: Vec<(Output, Option<oneshot::Sender<Vec<SubmissionResult>>>)>,
+        outputs: Vec<(Output, Reply)>,
     ) -> Result<(), Failure> {
         let records: Vec<Record> = outputs
             .iter()
@@ -128,13 +157,20 @@ impl CoreThread {
                 .commit(&records)
                 .map_err(|error| failures::of_storage(&error))?;
         }
+        self.halts_changed |= records.iter().any(|record| {
+            matches!(
+                record,
+                Record::Halts(_) | Record::Evidence(_) | Record::EvidenceRemove(_)
+            )
+        });
         for (output, reply) in outputs {
             self.let_out(output, reply);
         }
         Ok(())
     }
 
-    fn let_out(&self, output: Output, reply: Option<oneshot::Sender<Vec<SubmissionResult>>>) {
+    fn let_out(&self, output: Output, reply: Reply) {
+        answer(&output, reply);
         if let Some(context) = output.era_started {
             *self
                 .verified_era
@@ -160,9 +196,11 @@ impl CoreThread {
             let certificates = Reverify::Certificates(output.verify_certificates);
             let _stopping = self.outlets.verify.send(certificates);
         }
-        if let Some(reply) = reply {
-            // Who asked may have gone away; the transactions are queued all the same.
-            let _gone = reply.send(output.submissions);
+        if let Some(message) = output.resume {
+            let _stopping = self
+                .outlets
+                .execution
+                .send(ExecutionCommand::Resume(message));
         }
         for fact in output.facts {
             if let Fact::Doppelganger { era, round } = &fact {
@@ -173,8 +211,18 @@ impl CoreThread {
         }
     }
 
-    fn update_board(&self) {
+    fn update_board(&mut self) {
         let replica = &self.replica;
+        let halts = replica.halts();
+        let shown = self.halts_changed || !halts.modes().is_empty();
+        // Once more after the end of the last mode.
+        self.halts_changed = !halts.modes().is_empty();
+        let picture = shown.then(|| {
+            let now = self.now();
+            let evidence = replica.evidence().cloned().collect();
+            let picture = HaltPicture::of(halts, replica.status(now), evidence, now.monotonic_ms);
+            Arc::new(picture)
+        });
         let dag = replica.dag();
         let round = dag.map(holdfast_dag::DagCore::round).unwrap_or_default();
         let complete = round.previous();
@@ -197,12 +245,34 @@ impl CoreThread {
             standing.mempool_transactions = replica.mempool().len();
             standing.mempool_bytes = replica.mempool().bytes();
             standing.signing_stopped = signing_stopped;
+            if let Some(picture) = picture {
+                standing.halts = picture;
+            }
         });
     }
 
     fn now(&self) -> Now {
         now(self.started)
     }
+}
+
+/// Tells who waits. Whoever asked may have gone away; what was asked for is done all the same.
+fn answer(output: &Output, reply: Reply) {
+    let _gone = match reply {
+        Reply::Nobody => true,
+        Reply::Submissions(reply) => reply.send(output.submissions.clone()).is_ok(),
+        Reply::Verdict(reply) => {
+            let verdict = output.verdicts.first().cloned();
+            verdict.is_some_and(|verdict| reply.send(verdict).is_ok())
+        }
+        Reply::News(reply) => {
+            let is_new = output
+                .persist
+                .iter()
+                .any(|record| matches!(record, Record::Evidence(_)));
+            reply.send(is_new).is_ok()
+        }
+    };
 }
 
 /// The time, as the replica wants it.

@@ -11,14 +11,15 @@ use crate::failure::Failure;
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
 use holdfast_chain::sync::RangeError;
-use holdfast_chain::{Chain, ChainBatch, ChainStore, Step, last_commits};
+use holdfast_chain::{Chain, ChainBatch, ChainError, ChainStore, Step, last_commits};
 use holdfast_dag::SubDag;
 use holdfast_ledger::account;
 use holdfast_replica::Input;
+use holdfast_replica::admission::{fault_of, readiness_of};
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
-    BlockHeader, BlockId, Certificate, ChainId, Height, SignatureScheme, SignedTransaction,
+    BlockHeader, BlockId, Certificate, ChainId, GovernanceMessage, Height, SignatureScheme, SignedTransaction,
     TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub enum ExecutionCommand {
     Commits(Vec<SubDag>),
     /// Verified certificates.
     Certificates(Vec<Certificate>),
+    /// Make the block that this message orders.
+    Resume(Box<GovernanceMessage>),
     /// Blocks from a peer, not verified. The answer is the height of the last one.
     Range {
         response: Box<BlocksResponse>,
@@ -75,6 +78,8 @@ pub struct ExecutionThread {
     pub commits_needed: u64,
     /// Stop after the block of this height.
     pub halt_height: Option<Height>,
+    /// The chain of this node cannot go on: what comes is dropped. The core thread has halted for it.
+    pub is_faulty: bool,
 }
 
 const LOOK_UP: Duration = Duration::from_millis(250);
@@ -83,9 +88,12 @@ impl ExecutionThread {
     /// Runs until the node stops.
     pub fn run(mut self) -> Result<(), Failure> {
         let stopping = self.supervisor.stopping();
-        self.choose()?;
+        if !self.is_faulty {
+            self.choose()?;
+        }
         while !stopping.is_cancelled() {
             match self.commands.recv_timeout(LOOK_UP) {
+                Ok(_) if self.is_faulty => {}
                 Ok(command) => self.carry_out(command)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -101,27 +109,68 @@ impl ExecutionThread {
             ExecutionCommand::Commits(sub_dags) => {
                 for sub_dag in &sub_dags {
                     let step = self.chain.order(self.storage.as_ref(), sub_dag);
-                    if let Some(step) = step.map_err(|error| failures::of_chain(&error))? {
-                        self.apply(step)?;
-                    }
+                    self.take_step(step)?;
                 }
                 Ok(())
             }
             ExecutionCommand::Certificates(certificates) => {
                 for certificate in certificates {
                     let step = self.chain.certify(self.storage.as_ref(), certificate);
-                    if let Some(step) = step.map_err(|error| failures::of_chain(&error))? {
-                        self.apply(step)?;
-                    }
+                    self.take_step(step)?;
                 }
                 Ok(())
             }
+            ExecutionCommand::Resume(message) => self.resume(&message),
             ExecutionCommand::Range { response, reply } => {
-                let result = self.import_range(*response)?;
-                // Sync may have given up waiting; the blocks are applied all the same.
-                let _gone = reply.send(result);
+                if let Some(result) = self.import_range(*response)? {
+                    // Sync may have given up waiting; the blocks are applied all the same.
+                    let _gone = reply.send(result);
+                }
                 Ok(())
             }
+        }
+    }
+
+    /// Applies what the chain says; true if there was something. A chain that contradicts itself or the network halts this
+    /// node, which then goes on answering.
+    fn take_step(&mut self, step: Result<Option<Step>, ChainError>) -> Result<bool, Failure> {
+        match step {
+            Ok(Some(step)) => {
+                self.apply(step)?;
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(error) => {
+                self.halt(&error)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn halt(&mut self, error: &ChainError) -> Result<(), Failure> {
+        let Some(fault) = fault_of(error, self.chain.head().0) else {
+            return Err(failures::of_chain(error));
+        };
+        tracing::error!(%error, "the chain of this node cannot go on: it halts, and goes on answering");
+        self.is_faulty = true;
+        for input in fault {
+            self.core.input(input);
+        }
+        Ok(())
+    }
+
+    /// Makes the block that a resume message orders, or says why not.
+    fn resume(&mut self, message: &GovernanceMessage) -> Result<(), Failure> {
+        match self.chain.resume(self.storage.as_ref(), message) {
+            Ok(Ok(Some(step))) => self.apply(step),
+            Ok(Ok(None)) => Ok(()),
+            Ok(Err(refusal)) => {
+                tracing::warn!(%refusal, "not ready to resume");
+                let readiness = readiness_of(&refusal);
+                self.core.input(Input::ResumeRefused(readiness));
+                Ok(())
+            }
+            Err(error) => self.halt(&error),
         }
     }
 
@@ -129,9 +178,8 @@ impl ExecutionThread {
     fn choose(&mut self) -> Result<(), Failure> {
         loop {
             let step = self.chain.choose(self.storage.as_ref());
-            match step.map_err(|error| failures::of_chain(&error))? {
-                Some(step) => self.apply(step)?,
-                None => return Ok(()),
+            if !self.take_step(step)? {
+                return Ok(());
             }
         }
     }
@@ -268,11 +316,11 @@ impl ExecutionThread {
     }
 
     /// Takes blocks of a peer: a refusal is the peer's fault, or they do not link to what is here; a failure is ours. Gives
-    /// the height of the last block.
+    /// the height of the last block; none if this node halted over it.
     fn import_range(
         &mut self,
         response: BlocksResponse,
-    ) -> Result<Result<Height, RangeError>, Failure> {
+    ) -> Result<Option<Result<Height, RangeError>>, Failure> {
         let head = self.chain.head();
         let proven = self
             .chain
@@ -280,22 +328,24 @@ impl ExecutionThread {
             .map_err(|error| failures::of_chain(&error))?;
         let mut range = match proven {
             Ok(range) => range,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Some(Err(error))),
         };
         let certificate = range.certificate().clone();
         let reached = certificate.body.height;
         loop {
             let step = self.chain.import(self.storage.as_ref(), &mut range);
-            match step.map_err(|error| failures::of_chain(&error))? {
-                Some(step) => self.apply(step)?,
-                None => break,
+            if !self.take_step(step)? {
+                break;
             }
+        }
+        if self.is_faulty {
+            return Ok(None);
         }
         self.core.input(Input::Certificate(certificate));
         if self.chain.head() != head {
             self.tell_standing()?;
         }
-        Ok(Ok(reached))
+        Ok(Some(Ok(reached)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::board::Board;
 use crate::failure::Failure;
+use holdfast_halt::{StallChange, StallReason};
 use holdfast_network::NetworkHandle;
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
@@ -110,7 +111,48 @@ impl FactsThread {
             Fact::VertexDropped { author, reason } => {
                 tracing::debug!(authority = author.0, reason, "a vertex was dropped");
             }
+            Fact::HaltBegan { .. }
+            | Fact::HaltEnded { .. }
+            | Fact::Stall(_)
+            | Fact::GovernanceAccepted { .. }
+            | Fact::Readiness(_) => log_halts(fact),
         }
+    }
+}
+
+/// What stops the chain, and what starts it again.
+fn log_halts(fact: &Fact) {
+    match fact {
+        Fact::HaltBegan { halt, mode, cause } => tracing::error!(
+            halt = %halt,
+            mode = mode.name(),
+            cause = cause.map(holdfast_types::HaltCause::name),
+            "HALTED: {}. This node signs no vertex and commits nothing; evidence, queries and queueing go on; see `holdfast why`",
+            cause.map_or("governance ordered it", holdfast_types::HaltCause::message)
+        ),
+        Fact::HaltEnded { halt, mode } => {
+            tracing::warn!(halt = %halt, mode = mode.name(), "the halt has ended");
+        }
+        Fact::Stall(StallChange::Began { reasons }) => {
+            let reasons: Vec<_> = reasons.iter().map(StallReason::name).collect();
+            tracing::warn!(
+                reasons = reasons.join(","),
+                "SOFT STALL: nothing is committed; vertices and transactions go on, and the chain goes on by itself when a quorum is back"
+            );
+        }
+        Fact::Stall(StallChange::Escalated) => tracing::error!(
+            "the soft stall has lasted as long as escalates it: it does not end by itself any more without people"
+        ),
+        Fact::Stall(StallChange::Ended { lasted_ms }) => {
+            tracing::warn!(lasted_ms, "the soft stall has ended by itself");
+        }
+        Fact::GovernanceAccepted { sequence, action } => {
+            tracing::warn!(sequence, action, "a message of governance is in force");
+        }
+        Fact::Readiness(readiness) => {
+            tracing::warn!(readiness = readiness.name(), "readiness to resume");
+        }
+        _ => {}
     }
 }
 

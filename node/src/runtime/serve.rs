@@ -80,8 +80,9 @@ impl Server {
             RequestProtocol::Certificates => self.certificates(data),
             RequestProtocol::Status => self.status().map(|status| codec::encode(&status)),
             RequestProtocol::LastVertices => self.last_vertices(data),
-            // Nothing is known of these protocols here; dropping the responder tells the peer so.
-            RequestProtocol::HaltStatus | RequestProtocol::Snapshot => return,
+            RequestProtocol::HaltStatus => self.halts(),
+            // Nothing is known of this protocol here; dropping the responder tells the peer so.
+            RequestProtocol::Snapshot => return,
         };
         match answer {
             Ok(answer) => {
@@ -114,6 +115,10 @@ impl Server {
         drop(standing);
         let response = last_vertices(self.storage.as_ref(), &request, running)?;
         Ok(codec::encode(&response))
+    }
+
+    fn halts(&self) -> Result<Vec<u8>, Refusal> {
+        Ok(codec::encode(&self.storage.halt_state()?.notice()))
     }
 
     fn blocks(&self, data: &[u8]) -> Result<Vec<u8>, Refusal> {

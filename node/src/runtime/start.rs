@@ -126,9 +126,10 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         execution,
     };
 
-    let backend = Arc::new(shared.backend(&parts, parameters));
+    let backend = Arc::new(shared.backend(&parts, Arc::clone(&parameters)));
     let rpc = start_rpc(&parts.config, Arc::clone(&backend), shared.metrics.clone()).await?;
-    shared.start_verification(parts.config.execution().verify_threads.get())?;
+    let threads = parts.config.execution().verify_threads.get();
+    shared.start_verification(threads, parameters)?;
     shared.start_execution(
         &parts.config,
         resumed.chain,
@@ -183,7 +184,6 @@ impl Resumed {
             Arc::clone(scheme),
         )
         .map_err(|error| failures::of_chain(&error))?;
-        let standing = first_standing(&storage, &chain)?;
         let replica_config = ReplicaConfig::new(
             chain_id,
             parameters,
@@ -198,6 +198,8 @@ impl Resumed {
             replica_config,
             started,
         )?;
+        let standing = Standing::first(&storage, &chain, &replica, core_thread::now(started))
+            .map_err(|error| failures::of_state(&error))?;
         Ok(Self {
             storage,
             guard,
@@ -252,9 +254,14 @@ impl Shared<'_> {
         })
     }
 
-    fn start_verification(&self, threads: usize) -> Result<(), Failure> {
+    fn start_verification(
+        &self,
+        threads: usize,
+        parameters: Arc<Parameters>,
+    ) -> Result<(), Failure> {
         let verifier = Arc::new(Verifier {
             chain: self.chain_id,
+            parameters,
             scheme: Arc::clone(&self.scheme),
             era: Arc::clone(&self.era),
             core: self.core.clone(),
@@ -292,6 +299,7 @@ impl Shared<'_> {
             supervisor: self.supervisor.clone(),
             commits_needed,
             halt_height: config.node().halt_height.map(|height| Height(height.get())),
+            is_faulty: self.board.read().halts.state.own_fault.is_some(),
         };
         self.start_thread("execution", move || execution_thread.run())
     }
@@ -313,6 +321,7 @@ impl Shared<'_> {
             verified_era: Arc::clone(&self.era),
             supervisor: self.supervisor.clone(),
             started: self.started,
+            halts_changed: true,
         };
         self.start_thread("core", move || core_thread.run(first))
     }
@@ -432,37 +441,6 @@ fn open_guard(parts: &NodeParts) -> Result<Option<SignGuardFile>, Failure> {
         );
     }
     Ok(Some(guard))
-}
-
-fn first_standing(storage: &Storage, chain: &Chain) -> Result<Standing, Failure> {
-    let (head, head_id) = chain.head();
-    let certified = chain.certified();
-    let certified_id = storage
-        .block_id_at(certified)
-        .map_err(|error| failures::of_state(&error))?
-        .unwrap_or_default();
-    Ok(Standing {
-        head,
-        head_id,
-        head_timestamp: chain.head_timestamp(),
-        lib: chain.irreversible(),
-        certified,
-        certified_id,
-        fork_blocks: chain.forks().len(),
-        context: Arc::clone(chain.era()),
-        between_eras: true,
-        round: holdfast_types::Round::ZERO,
-        certified_vertices: 0,
-        active_committee: 0,
-        head_changed_at: Instant::now(),
-        lib_changed_at: Instant::now(),
-        mempool_transactions: 0,
-        mempool_bytes: 0,
-        sync_target: None,
-        sync_blocks_per_second: 0.0,
-        core_seen_at: Instant::now(),
-        signing_stopped: None,
-    })
 }
 
 fn mempool_config(config: &Config, parameters: &Parameters) -> MempoolConfig {

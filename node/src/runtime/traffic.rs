@@ -13,10 +13,12 @@ use holdfast_replica::Message;
 use holdfast_replica::asking::whose_turn;
 use holdfast_types::limits::CERTIFICATE_BYTES_MAX;
 use holdfast_types::wire::{
-    CertificateRequest, CertificateResponse, LastVertexRequest, MissingVerticesRequest,
+    CertificateRequest, CertificateResponse, HaltStatusRequest, LastVertexRequest, MissingVerticesRequest,
     TransactionBatch, VerticesRequest,
 };
-use holdfast_types::{AuthorityIndex, ChainId, Era, EraContext, Height, SignatureScheme, codec};
+use holdfast_types::{
+    AuthorityIndex, ChainId, Era, EraContext, HaltGossip, Height, SignatureScheme, codec,
+};
 use libp2p::PeerId;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -156,6 +158,18 @@ impl Traffic {
                 Message::Evidence(evidence) => {
                     self.publish(Topic::Evidence, codec::encode(&evidence));
                 }
+                Message::HaltProof(proof) => {
+                    let gossip = HaltGossip::Proof(proof);
+                    self.publish(Topic::Halt, codec::encode(&gossip));
+                }
+                Message::HaltStatus(status) => {
+                    let gossip = HaltGossip::Status(status);
+                    self.publish(Topic::Halt, codec::encode(&gossip));
+                }
+                Message::Governance(message) => {
+                    self.publish(Topic::Governance, codec::encode(&message));
+                }
+                Message::AskHalts { to } => self.ask_halts(to),
                 Message::Transactions(transactions) => {
                     let batch = TransactionBatch { transactions };
                     self.publish(Topic::Transactions, codec::encode(&batch));
@@ -251,6 +265,26 @@ impl Traffic {
                     .await;
                 }
                 Err(error) => tracing::debug!(%peer, %error, "asking for last vertices failed"),
+            }
+        });
+    }
+
+    /// Asks a member for the halts that it is in.
+    fn ask_halts(&self, to: AuthorityIndex) {
+        let context = self.era();
+        let peer = context
+            .committee
+            .member(to)
+            .and_then(|member| self.peers.of_key(&member.signing_key));
+        let Some(peer) = peer else { return };
+        let request = HaltStatusRequest { era: context.era };
+        let this = self.clone();
+        tokio::spawn(async move {
+            let data = Bytes::from(codec::encode(&request));
+            let protocol = RequestProtocol::HaltStatus;
+            match this.network.request(peer, protocol, data).await {
+                Ok(data) => this.offer_waiting(Job::Halts { peer, data }).await,
+                Err(error) => tracing::debug!(%peer, %error, "asking for halts failed"),
             }
         });
     }

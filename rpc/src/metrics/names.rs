@@ -56,7 +56,14 @@ const WORK: Kind = Kind::Histogram(&[
 
 const HALT_KIND: Label = Label {
     name: "kind",
-    values: &["soft_stall", "hard", "emergency", "lockdown", "partial"],
+    values: &[
+        "soft_stall",
+        "hard",
+        "emergency",
+        "lockdown",
+        "emergency_consensus",
+        "partial",
+    ],
 };
 const STATUS: Label = Label {
     name: "status",

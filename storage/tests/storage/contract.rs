@@ -18,4 +18,5 @@ contract_tests!(RocksHarness =>
     batches_that_do_not_fit_are_refused,
     vertices_come_back,
     the_mempool_keeps_its_order,
+    halts_and_evidence_survive_restarts,
 );

@@ -1,13 +1,14 @@
 //! Stores in temporary directories.
 
 use holdfast_chain::{ChainBatch, ChainStore};
+use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_replica::Record;
 use holdfast_storage::{CreateMode, Storage, StorageOptions};
 use holdfast_store_contract::{ContractStore, Harness};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, Round,
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Evidence, Height, Receipt, Round,
     SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;
@@ -108,6 +109,18 @@ impl ContractStore for TestStore {
 
     fn mempool(&self) -> Vec<VerifiedTransaction> {
         self.storage.mempool().unwrap()
+    }
+
+    fn halt_state(&self) -> HaltState {
+        self.storage.halt_state().unwrap()
+    }
+
+    fn halt_journal(&self, first: u64, limit: usize) -> Vec<JournalEntry> {
+        self.storage.halt_journal(first, limit).unwrap()
+    }
+
+    fn evidence(&self) -> Vec<Evidence> {
+        self.storage.evidence().unwrap()
     }
 }
 

@@ -3,10 +3,13 @@
 use holdfast_types::limits::RESPONSE_BYTES_MAX;
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, VerticesRequest,
-    VerticesResponse,
+    HaltStatusRequest, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    VerticesRequest, VerticesResponse,
 };
-use holdfast_types::{Evidence, SignedTransaction, VerifiedVertex, VertexRef, codec};
+use holdfast_types::{
+    Evidence, GovernanceMessage, HaltGossip, HaltNotice, SignedTransaction, VerifiedVertex,
+    VertexRef, codec,
+};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -21,6 +24,8 @@ pub enum Gossip {
     Vertex(Arc<VerifiedVertex>),
     Attestation(Box<GossipedAttestation>),
     Evidence(Box<Evidence>),
+    Halt(Box<HaltGossip>),
+    Governance(Box<GovernanceMessage>),
     Transactions(Arc<[SignedTransaction]>),
 }
 
@@ -32,6 +37,8 @@ impl Gossip {
             Self::Vertex(vertex) => codec::encode(vertex.vertex()),
             Self::Attestation(attestation) => codec::encode(attestation.as_ref()),
             Self::Evidence(evidence) => codec::encode(evidence.as_ref()),
+            Self::Halt(gossip) => codec::encode(gossip.as_ref()),
+            Self::Governance(message) => codec::encode(message.as_ref()),
             // A batch is nothing but the list.
             Self::Transactions(transactions) => codec::encode(transactions.as_ref()),
         }
@@ -88,7 +95,11 @@ impl Envelope {
     #[must_use]
     pub const fn remembered_ms(&self) -> u64 {
         match self.gossip {
-            Gossip::Vertex(_) | Gossip::Attestation(_) | Gossip::Evidence(_) => 60_000,
+            Gossip::Vertex(_)
+            | Gossip::Attestation(_)
+            | Gossip::Evidence(_)
+            | Gossip::Halt(_)
+            | Gossip::Governance(_) => 60_000,
             Gossip::Transactions(_) => 20_000,
         }
     }
@@ -110,6 +121,7 @@ pub enum Request {
     LastVertices(LastVertexRequest),
     Blocks(BlocksRequest),
     Certificate(CertificateRequest),
+    Halts(HaltStatusRequest),
     Status,
 }
 
@@ -121,6 +133,7 @@ impl Request {
             Self::LastVertices(request) => codec::encoded_len(request),
             Self::Blocks(request) => codec::encoded_len(request),
             Self::Certificate(request) => codec::encoded_len(request),
+            Self::Halts(request) => codec::encoded_len(request),
             Self::Status => 0,
         }
     }
@@ -133,6 +146,7 @@ pub enum Response {
     LastVertices(LastVertexResponse),
     Blocks(BlocksResponse),
     Certificate(CertificateResponse),
+    Halts(HaltNotice),
     Status(PeerStatus),
 }
 
@@ -145,6 +159,7 @@ impl Response {
             Self::LastVertices(response) => codec::encode(response),
             Self::Blocks(response) => codec::encode(response),
             Self::Certificate(response) => codec::encode(response),
+            Self::Halts(notice) => codec::encode(notice),
             Self::Status(status) => codec::encode(status),
         }
     }
@@ -155,6 +170,7 @@ impl Response {
             Self::LastVertices(response) => codec::encoded_len(response),
             Self::Blocks(response) => codec::encoded_len(response),
             Self::Certificate(response) => codec::encoded_len(response),
+            Self::Halts(notice) => codec::encoded_len(notice),
             Self::Status(status) => codec::encoded_len(status),
         }
     }
@@ -172,6 +188,7 @@ impl Response {
             Self::Certificate(_) => {
                 codec::decode("a certificate", bytes, MAX).map(Self::Certificate)
             }
+            Self::Halts(_) => codec::decode("a notice of halts", bytes, MAX).map(Self::Halts),
             Self::Status(_) => codec::decode("a peer status", bytes, MAX).map(Self::Status),
         }
         .ok()

@@ -10,7 +10,9 @@ use holdfast_chain::{Chain, ChainError};
 use holdfast_dag::SubDag;
 use holdfast_replica::{MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard};
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
-use holdfast_types::{AuthorityIndex, Certificate, EraContext, Height, PublicKey, Signer};
+use holdfast_types::{
+    AuthorityIndex, Certificate, EraContext, GovernanceMessage, Height, PublicKey, Signer,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -54,6 +56,7 @@ impl CrashPoint {
 pub enum Execution {
     Commit(SubDag),
     Certificate(Certificate),
+    Resume(Box<GovernanceMessage>),
     Range {
         from: NodeId,
         response: BlocksResponse,
@@ -76,6 +79,7 @@ pub enum Purpose {
         from: AuthorityIndex,
     },
     Certificate,
+    Halts,
     Status,
     Blocks,
 }

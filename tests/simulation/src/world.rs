@@ -8,6 +8,7 @@ mod damage;
 mod disks;
 mod execution;
 mod faults;
+mod halts;
 mod load;
 mod misbehaviour;
 mod node_disk;

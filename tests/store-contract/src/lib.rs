@@ -7,20 +7,23 @@
 //! Run a scenario with a [`Harness`] of the store; each is a function of its own, so that a test can be named after it.
 
 mod builder;
+mod halts;
 mod observe;
 mod random;
 mod scenarios;
 
 pub use builder::{Builder, key_of, transaction};
+pub use halts::halts_and_evidence_survive_restarts;
 pub use holdfast_chain::ModelStore;
 pub use observe::assert_same;
 pub use random::random_walk;
 pub use scenarios::*;
 
 use holdfast_chain::{ChainBatch, ChainStore};
+use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_replica::Record;
 use holdfast_types::{
-    Era, Round, SignedVertexHeader, VerifiedTransaction, VerifiedVertex, VertexRef,
+    Era, Evidence, Round, SignedVertexHeader, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;
 
@@ -61,6 +64,12 @@ pub trait ContractStore: ChainStore {
     fn last_own_header(&self, era: Era) -> Option<SignedVertexHeader>;
 
     fn mempool(&self) -> Vec<VerifiedTransaction>;
+
+    fn halt_state(&self) -> HaltState;
+
+    fn halt_journal(&self, first: u64, limit: usize) -> Vec<JournalEntry>;
+
+    fn evidence(&self) -> Vec<Evidence>;
 }
 
 /// Makes stores.

@@ -1,6 +1,5 @@
 //! Chains of real blocks on a store in memory.
 
-use super::position::attestation_of;
 use super::step::Work;
 use super::{Chain, ChainError, ResumeRefusal, Step, genesis_batch};
 use crate::forks::ForkEntry;
@@ -389,7 +388,10 @@ pub(crate) fn response(
 
 /// What a quorum of the first committee says of a block.
 pub(crate) fn certificate((id, block): &(BlockId, Block)) -> Certificate {
-    sign(attestation_of(id, block), (0..3).zip(0..))
+    sign(
+        AttestationBody::of_block(*id, &block.header),
+        (0..3).zip(0..),
+    )
 }
 
 /// What the first quorum of the committee of an era says of a block.
@@ -397,7 +399,7 @@ pub(crate) fn certificate_in(context: &EraContext, (id, block): &(BlockId, Block
     let signers = (0..)
         .zip(key_numbers(context))
         .take(context.committee.quorum());
-    sign(attestation_of(id, block), signers)
+    sign(AttestationBody::of_block(*id, &block.header), signers)
 }
 
 fn sign(body: AttestationBody, signers: impl Iterator<Item = (u16, u16)>) -> Certificate {

@@ -1,12 +1,12 @@
 //! What of evidence and governance holds on a branch (rules C4 and C13). All of it is a function of the branch.
 
 use super::assembly::BlockMaker;
-use super::position::{Position, attestation_of};
+use super::position::Position;
 use super::{Chain, ChainError};
 use crate::store::ChainStore;
 use holdfast_types::{
-    AccountName, Attestation, BlockOrigin, Era, EraContext, Evidence, GovernanceAction,
-    GovernanceMessage, Governors,
+    AccountName, Attestation, AttestationBody, BlockOrigin, Era, EraContext, Evidence,
+    GovernanceAction, GovernanceMessage, Governors,
 };
 use std::collections::BTreeSet;
 
@@ -87,7 +87,7 @@ impl BlockMaker {
             .block_id_at(body.height)?
             .zip(store.block_at(body.height)?)
             .ok_or_else(|| ChainError::incomplete(format!("block {}", body.height)))?;
-        let ours = attestation_of(&id, &block);
+        let ours = AttestationBody::of_block(id, &block.header);
         let same_commit = matches!(block.header.origin, BlockOrigin::Dag { .. })
             && (ours.era, ours.commit) == (body.era, body.commit);
         Ok(same_commit && ours != *body)

@@ -1,10 +1,10 @@
 //! Where the applied branch ends, and what the next block continues.
 
 use super::error::ChainError;
-use super::step::{ExecutedBlock, executed_transactions};
+use super::step::{ExecutedBlock, executed_transactions, governance_after, live_time_after};
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_types::{
-    AttestationBody, Block, BlockId, BlockOrigin, ChainId, CommitDigest, EraContext, Height,
+    AttestationBody, Block, BlockId, ChainId, CommitDigest, EraContext, Evidence, Height,
     Parameters, TimestampMs,
 };
 use std::collections::VecDeque;
@@ -88,7 +88,7 @@ impl Position {
     ) -> (ExecutedBlock, Option<Height>) {
         let header = &applied.block.header;
         let commit = applied.block.body.commit.clone();
-        let attestation = attestation_of(&applied.id, &applied.block);
+        let attestation = AttestationBody::of_block(applied.id, header);
         let next_era = era_after(&applied.id, &applied.block).map(Arc::new);
         self.head = (header.height, applied.id);
         self.head_timestamp = header.timestamp;
@@ -108,6 +108,15 @@ impl Position {
             commit,
             transactions: executed_transactions(applied),
             lib: self.irreversible,
+            live_time: live_time_after(&applied.changes),
+            governance_sequence: governance_after(&applied.changes),
+            evidence: applied
+                .block
+                .body
+                .evidence
+                .iter()
+                .map(Evidence::slot_key)
+                .collect(),
             next_era,
             contradictions: Vec::new(),
         };
@@ -139,21 +148,6 @@ impl Position {
             self.milestones.pop_front();
         }
         horizon
-    }
-}
-
-/// What a validator attests that has executed this block.
-pub(super) fn attestation_of(id: &BlockId, block: &Block) -> AttestationBody {
-    let header = &block.header;
-    AttestationBody {
-        era: header.era,
-        height: header.height,
-        block: *id,
-        commit: match header.origin {
-            BlockOrigin::Dag { commit, .. } => commit,
-            BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => CommitDigest::default(),
-        },
-        state_root: header.state_root,
     }
 }
 

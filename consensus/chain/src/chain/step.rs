@@ -2,13 +2,13 @@
 
 use crate::forks::ForkDatabase;
 use crate::store::{AppliedBlock, ChainBatch};
-use holdfast_ledger::keys::{AccountKey, StateKey};
+use holdfast_ledger::StateChanges;
+use holdfast_ledger::keys::{AccountKey, GovernorsKey, PropertiesKey, StateKey};
 use holdfast_ledger::objects::StateObject;
-use holdfast_ledger::{Account, StateChanges};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, Block, BlockId, CommitRecord, EraContext,
-    FailureCode, Height, ReceiptStatus, SignedTransaction, TimestampMs, TransactionId,
+    FailureCode, Hash32, Height, ReceiptStatus, SignedTransaction, TimestampMs, TransactionId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,12 @@ pub struct ExecutedBlock {
     pub commit: Option<CommitRecord>,
     pub transactions: Vec<ExecutedTransaction>,
     pub lib: Height,
+    /// Live time of the block.
+    pub live_time: TimestampMs,
+    /// Sequence number of the governance message that the block has executed.
+    pub governance_sequence: Option<u64>,
+    /// Offences whose evidence is in the block, by slot key.
+    pub evidence: Vec<Hash32>,
     /// Set if this block ended its era.
     pub next_era: Option<Arc<EraContext>>,
     /// Committed attestations that name another block at a height of this chain.
@@ -131,14 +137,32 @@ pub(super) fn executed_transactions(applied: &AppliedBlock) -> Vec<ExecutedTrans
         .collect()
 }
 
+/// Live time of a block: every block changes the dynamic properties.
+pub(super) fn live_time_after(changes: &StateChanges) -> TimestampMs {
+    let properties = object_after(changes, &PropertiesKey());
+    properties.map_or(TimestampMs::ZERO, |properties| {
+        properties.live_time(properties.timestamp)
+    })
+}
+
+/// Sequence number of the last governance message, if the block has executed one.
+pub(super) fn governance_after(changes: &StateChanges) -> Option<u64> {
+    object_after(changes, &GovernorsKey()).map(|governors| governors.sequence)
+}
+
 /// Nonce of an account after a block, if the block changed the account. Whether a failed transaction used up its nonce is
 /// the ledger's decision, so it is read off what the ledger did.
 fn nonce_after(changes: &StateChanges, name: &AccountName) -> Option<u64> {
-    let key = AccountKey(*name).bytes();
+    object_after(changes, &AccountKey(*name)).map(|account| account.nonce)
+}
+
+/// An object after a block, if the block changed it and it exists.
+fn object_after<K: StateKey>(changes: &StateChanges, key: &K) -> Option<K::Object> {
+    let key = key.bytes();
     let position = changes
         .values
         .binary_search_by(|(changed, _)| changed.cmp(&key))
         .ok()?;
     let value = changes.values.get(position)?.1.as_ref()?;
-    Account::decode(value).ok().map(|account| account.nonce)
+    K::Object::decode(value).ok()
 }

@@ -53,9 +53,11 @@ mod tests {
     use crate::io::{Input, Now};
     use crate::mempool::MempoolConfig;
     use crate::record::SignGuardRecord;
+    use crate::replica::halts::ExecutedHead;
     use crate::replica::{ReplicaConfig, Restored};
     use crate::{SignGuard, Submission};
     use holdfast_chain::{ExecutedBlock, ExecutedTransaction};
+    use holdfast_halt::HaltState;
     use holdfast_types::test_util::parameters::parameters;
     use holdfast_types::test_util::{CHAIN, era_context, key_pair};
     use holdfast_types::{
@@ -91,6 +93,9 @@ mod tests {
             certified: Height::ZERO,
             signer: Some((Arc::new(key), guard)),
             mempool: Vec::new(),
+            halts: HaltState::default(),
+            evidence: Vec::new(),
+            head: ExecutedHead::default(),
         };
         let config = ReplicaConfig {
             listen_limit_ms: 0,
@@ -140,6 +145,9 @@ mod tests {
             commit: None,
             transactions: nonces.iter().map(executed).collect(),
             lib: Height::ZERO,
+            live_time: TimestampMs::ZERO,
+            governance_sequence: None,
+            evidence: Vec::new(),
             next_era,
             contradictions: Vec::new(),
         }
@@ -233,7 +241,7 @@ mod tests {
             context,
             commits: Vec::new(),
         };
-        replica.enter_context(next(2));
+        replica.enter_context(NOW, next(2));
         let out = replica.step(NOW, synced(next(9)));
         assert_eq!(replica.context().anchor, BlockId::new([9; 32]));
         assert_eq!(out.era_started, Some(next(9)));

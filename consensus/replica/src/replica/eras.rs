@@ -1,13 +1,16 @@
 //! From one era to the next (rules R4, R5).
 
+use super::halts::ExecutedHead;
 use super::{COLLECTOR_HEIGHTS_MAX, Replica, SigningState};
 use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, ExecutedBlock};
 use holdfast_dag::DagCore;
+use holdfast_halt::matrix::Activity;
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
-    Attestation, AttestationBody, Certificate, CommitRecord, EraContext, Height, Round, Vertex,
+    Attestation, AttestationBody, Certificate, CommitRecord, EraContext, Height, Readiness, Round,
+    Vertex,
 };
 use std::sync::Arc;
 
@@ -35,6 +38,14 @@ impl Replica {
         if !left.is_empty() {
             out.persist.push(Record::MempoolRemove(left));
         }
+        self.evidence_executed(&block.evidence, out);
+        self.halts.head = ExecutedHead {
+            body: Some(block.attestation),
+            live_time: block.live_time,
+            governance_sequence: block
+                .governance_sequence
+                .unwrap_or(self.halts.head.governance_sequence),
+        };
         if let Some(commit) = block.commit.filter(|commit| commit.era == self.context.era) {
             self.executed_commit = commit.index;
             let height = block.attestation.height;
@@ -66,7 +77,22 @@ impl Replica {
         self.future.clear();
         self.evidence.era_ended();
         self.mempool.requeue_all();
+        let resumes = anchor.has_no_commit();
+        if resumes
+            && self.context.era < anchor.era
+            && let Some(pending) = self.pending_era.take()
+        {
+            // The halt came between two eras: the one that was to begin is over before it began.
+            self.enter_context(now, pending.context);
+        }
         let attestation = self.attest_anchor(&anchor, out);
+        if resumes {
+            let readiness = match attestation {
+                Some(_) => Readiness::Ready,
+                None => Readiness::AttestedAbove,
+            };
+            self.set_readiness(now, readiness, out);
+        }
         self.pending_era = Some(PendingEra {
             context: next,
             certificate: None,
@@ -75,7 +101,7 @@ impl Replica {
             asked: 0,
         });
         if let Some(attestation) = attestation {
-            self.on_attestation(&attestation, out);
+            self.on_attestation(now, &attestation, out);
         }
     }
 
@@ -87,9 +113,15 @@ impl Replica {
     ) -> Option<Attestation> {
         let me = self.authority_in(&self.context)?;
         let signer = self.signer.clone()?;
+        let resumes = anchor.has_no_commit();
+        let may_attest = if resumes {
+            self.may_be_ready()
+        } else {
+            self.allows(Activity::VertexProduction)
+        };
         let guard = self.guard.as_mut()?;
-        if guard.record().past_unknown {
-            // The others are enough; nothing is signed that may contradict what was signed before.
+        if guard.record().past_unknown || !may_attest {
+            // The others are enough; nothing is signed in a halt, or that may contradict what was signed before.
             return None;
         }
         if let Err(refusal) = guard.allow_attestation(anchor) {
@@ -126,6 +158,10 @@ impl Replica {
             }
             return;
         }
+        let anchor = pending.context.anchor_height;
+        if !self.may_start_era(anchor) {
+            return;
+        }
         if let Some(pending) = self.pending_era.take() {
             self.start_era(now, pending.context, pending.certificate, out);
         }
@@ -138,7 +174,8 @@ impl Replica {
         certificate: Option<Certificate>,
         out: &mut Output,
     ) {
-        self.enter_context(Arc::clone(&context));
+        self.enter_context(now, Arc::clone(&context));
+        self.halts_of_era_settled(now, out);
         self.listen_anew(now);
         self.anchor_certificate = certificate;
         self.dag = Some(self.new_dag(now, &context, &[]));
@@ -151,7 +188,8 @@ impl Replica {
         out.era_started = Some(context);
     }
 
-    pub(super) fn enter_context(&mut self, context: Arc<EraContext>) {
+    pub(super) fn enter_context(&mut self, now: Now, context: Arc<EraContext>) {
+        self.halts.enter(&self.config.halts, &context, now);
         self.collector = CertificateCollector::new(
             &context.committee,
             context.anchor_height,
@@ -215,7 +253,8 @@ impl Replica {
         }
         let old = self.dag.take();
         if !same_era {
-            self.enter_context(Arc::clone(&context));
+            self.enter_context(now, Arc::clone(&context));
+            self.halts_of_era_settled(now, out);
             self.listen_anew(now);
             self.mempool.requeue_all();
             self.pending_era = None;

@@ -4,7 +4,8 @@ use super::{EXECUTION_LAG_MAX, LAGGING_TRANSACTIONS_MAX, Replica, SigningState};
 use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_dag::{DagCore, Pace, ProposalPlan};
-use holdfast_types::limits::{VERTEX_ATTESTATIONS_MAX, VERTEX_EVIDENCE_MAX};
+use holdfast_halt::matrix::Activity;
+use holdfast_types::limits::{VERTEX_ATTESTATIONS_MAX, VERTEX_EVIDENCE_MAX, VERTEX_GOVERNANCE_MAX};
 use holdfast_types::{
     Attestation, AuthorityIndex, SignedTransaction, Signer, VertexDraft, VertexPayload,
 };
@@ -12,13 +13,18 @@ use std::sync::Arc;
 
 impl Replica {
     pub(super) fn pace(&self, dag: &DagCore, now: Now) -> Pace {
-        let pending = self.mempool.has_ready(now.monotonic_ms) || !self.evidence.is_empty();
+        let pending = self.mempool.has_ready(now.monotonic_ms)
+            || self.evidence.has_ready()
+            || self.halts.has_messages_to_carry();
         dag.pace(now.monotonic_ms, pending)
     }
 
     /// Signs and sends an own vertex if it is time.
     pub(super) fn propose(&mut self, now: Now, out: &mut Output) {
-        if self.signing != SigningState::Active || self.listening.is_some() {
+        if self.signing != SigningState::Active
+            || self.listening.is_some()
+            || !self.allows(Activity::VertexProduction)
+        {
             return;
         }
         let (Some(dag), Some(signer)) = (&self.dag, self.signer.clone()) else {
@@ -84,7 +90,8 @@ impl Replica {
             added.outcome
         );
         dag.proposed(&vertex, now.monotonic_ms);
-        self.accepted(&added.accepted, out);
+        self.halts.heard(me, now);
+        self.accepted(now, &added.accepted, out);
         self.commit(now, out);
     }
 
@@ -104,6 +111,7 @@ impl Replica {
             transactions,
             attestations: self.attestations(me, signer, out),
             evidence: self.evidence.take(VERTEX_EVIDENCE_MAX),
+            governance: self.halts.messages_to_carry(VERTEX_GOVERNANCE_MAX),
             anchor_certificate: if first {
                 self.anchor_certificate.clone()
             } else {

@@ -11,12 +11,14 @@ use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
 use crate::record::{Record, SignGuardRecord};
+use crate::replica::halts::{ExecutedHead, Halts};
 use crate::replica::listening::Listening;
 use holdfast_chain::CertificateCollector;
+use holdfast_halt::HaltState;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
-    AttestationBody, Certificate, CommitRecord, EraContext, Height, Round, Signer,
+    AttestationBody, Certificate, CommitRecord, EraContext, Evidence, Height, Round, Signer,
     VerifiedTransaction, VerifiedVertex,
 };
 use std::collections::VecDeque;
@@ -45,6 +47,12 @@ pub struct Restored {
     pub signer: Option<(Arc<dyn Signer>, SignGuardRecord)>,
     /// Queued transactions in the order of admission, each with the nonce of its sender in the state.
     pub mempool: Vec<(Arc<VerifiedTransaction>, u64)>,
+    /// What is known of halts.
+    pub halts: HaltState,
+    /// Evidence that waits to be executed.
+    pub evidence: Vec<Evidence>,
+    /// The last executed block.
+    pub head: ExecutedHead,
 }
 
 type Signing = Arc<dyn Signer>;
@@ -68,7 +76,13 @@ impl Replica {
             // What is refused was executed or has expired meanwhile.
             drop(mempool.insert(transaction, account_nonce, Origin::Returning));
         }
+        let mut evidence = EvidencePool::new(EVIDENCE_WAITING_MAX);
+        for item in restored.evidence {
+            evidence.insert(item);
+        }
+        let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
         let mut replica = Self {
+            halts,
             listening: signer.is_some().then(|| Listening::new(now)),
             signing: signer
                 .as_ref()
@@ -86,7 +100,7 @@ impl Replica {
             certified: restored.certified,
             mempool,
             recent_nonces: RecentNonces::default(),
-            evidence: EvidencePool::new(EVIDENCE_WAITING_MAX),
+            evidence,
             future: FutureVertices::new(FUTURE_PER_AUTHOR_MAX),
             early: EarlyVertices::new(COMMITTEE_MEMBERS_MAX, EARLY_PER_AUTHOR_MAX),
             executed_commit: restored.commits.last().map_or(0, |commit| commit.index),
@@ -100,6 +114,7 @@ impl Replica {
             config,
         };
         let mut out = Output::default();
+        replica.halts_of_era_settled(now, &mut out);
         if restored.ended.is_some() {
             replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
         } else {
@@ -153,7 +168,7 @@ impl Replica {
             asked: 0,
         });
         if let Some(attestation) = attestation {
-            self.on_attestation(&attestation, out);
+            self.on_attestation(now, &attestation, out);
         }
     }
 }

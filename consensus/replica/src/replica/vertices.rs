@@ -52,6 +52,7 @@ impl Replica {
         let author = vertex.author();
         let mine = dag.authority() == Some(author);
         let added = dag.add(Arc::clone(&vertex), now.monotonic_ms);
+        self.halts.heard(author, now);
         match added.outcome {
             AddOutcome::Accepted
             | AddOutcome::Suspended
@@ -70,9 +71,9 @@ impl Replica {
         if mine && matches!(added.outcome, AddOutcome::Accepted | AddOutcome::Suspended) {
             self.own_vertex_from_outside(&vertex, out);
         }
-        self.accepted(&added.accepted, out);
+        self.accepted(now, &added.accepted, out);
         for evidence in added.evidence {
-            self.equivocation(evidence, out);
+            self.equivocation(now, evidence, out);
         }
     }
 
@@ -101,20 +102,25 @@ impl Replica {
     }
 
     /// Effects of vertices that entered the DAG.
-    pub(super) fn accepted(&mut self, vertices: &[Arc<VerifiedVertex>], out: &mut Output) {
+    pub(super) fn accepted(
+        &mut self,
+        now: Now,
+        vertices: &[Arc<VerifiedVertex>],
+        out: &mut Output,
+    ) {
         let me = self.dag.as_ref().and_then(holdfast_dag::DagCore::authority);
         for vertex in vertices {
             if Some(vertex.author()) != me {
                 out.persist.push(Record::PeerVertex(Arc::clone(vertex)));
             }
             for attestation in &vertex.payload().attestations {
-                self.on_attestation(attestation, out);
+                self.on_attestation(now, attestation, out);
             }
         }
     }
 
     /// Counts a verified attestation of the collector's era.
-    pub(super) fn on_attestation(&mut self, attestation: &Attestation, out: &mut Output) {
+    pub(super) fn on_attestation(&mut self, now: Now, attestation: &Attestation, out: &mut Output) {
         match self.collector.add(attestation) {
             Collected::Counted => {}
             Collected::Certificate(certificate) => self.on_certificate(certificate, out),
@@ -123,25 +129,34 @@ impl Replica {
                     author: attestation.author,
                     height: attestation.body.height,
                 });
-                self.on_evidence(*evidence, out);
+                self.on_evidence(now, *evidence, out);
             }
         }
+        self.watch_attestation(now, attestation, out);
     }
 
-    fn equivocation(&mut self, evidence: Evidence, out: &mut Output) {
+    fn equivocation(&mut self, now: Now, evidence: Evidence, out: &mut Output) {
         if let Evidence::Equivocation { first, .. } = &evidence {
             out.facts.push(Fact::Equivocation {
                 author: first.header.author,
                 round: first.header.round,
             });
         }
-        self.on_evidence(evidence, out);
+        self.on_evidence(now, evidence, out);
     }
 
     pub(super) fn commit(&mut self, now: Now, out: &mut Output) {
-        let Some(dag) = &mut self.dag else { return };
-        let (sub_dags, freed) = dag.try_commit(now.monotonic_ms);
+        let allowed = self.commits_allowed();
+        let Some(dag) = self.dag.as_mut().filter(|_| allowed > 0) else {
+            return;
+        };
+        let (mut sub_dags, freed) = dag.try_commit(now.monotonic_ms);
+        // What lies above the block that a resume message names is void.
+        sub_dags.truncate(allowed);
         let dropped = dag.take_dropped_own();
+        if !sub_dags.is_empty() {
+            self.halts.committed();
+        }
         for sub_dag in &sub_dags {
             out.facts.push(Fact::Committed {
                 leader_round: sub_dag.record.leader.round,
@@ -155,7 +170,7 @@ impl Replica {
             });
         }
         out.execute.extend(sub_dags);
-        self.accepted(&freed, out);
+        self.accepted(now, &freed, out);
         for vertex in dropped {
             self.mempool.requeue(vertex.transaction_ids());
         }

@@ -2,10 +2,12 @@
 
 use holdfast_chain::{ExecutedBlock, ExecutedTransaction};
 use holdfast_dag::DagConfig;
+use holdfast_halt::HaltState;
 use holdfast_replica::{
-    Input, MempoolConfig, Message, Now, Origin, Output, Record, Replica, ReplicaConfig, Restored,
-    SignGuard, SignGuardRecord, Submission,
+    ExecutedHead, HaltSettings, Input, MempoolConfig, Message, Now, Origin, Output, Record,
+    Replica, ReplicaConfig, Restored, SignGuard, SignGuardRecord, Submission,
 };
+use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair};
 use holdfast_types::{
     AccountName, Action, AttestationBody, AuthorityIndex, BlockId, CommitDigest, CommitRecord, Era,
@@ -48,6 +50,7 @@ pub(crate) fn config() -> ReplicaConfig {
         forward_interval_ms: 5_000,
         // The peers of most tests say nothing.
         listen_limit_ms: 0,
+        halts: HaltSettings::new(CHAIN, &parameters()),
     }
 }
 
@@ -99,6 +102,9 @@ impl Bench {
             certified: Height::ZERO,
             signer,
             mempool: Vec::new(),
+            halts: HaltState::default(),
+            evidence: Vec::new(),
+            head: ExecutedHead::default(),
         };
         let (replica, first) = Replica::restore(config, restored, now(0));
         assert!(
@@ -208,6 +214,9 @@ impl Bench {
             commit: None,
             transactions,
             lib: Height::ZERO,
+            live_time: TimestampMs::ZERO,
+            governance_sequence: None,
+            evidence: Vec::new(),
             next_era: next,
             contradictions: Vec::new(),
         }]))
@@ -242,7 +251,7 @@ pub(crate) fn attestation(height: u64, block: u8) -> AttestationBody {
         era: Era(1),
         height: Height(height),
         block: BlockId::new([block; 32]),
-        commit: CommitDigest::default(),
+        commit: CommitDigest::new([5; 32]),
         state_root: StateRoot::default(),
     }
 }

@@ -5,6 +5,8 @@ mod certificate;
 mod codec;
 mod committee;
 mod evidence;
+mod governance;
+mod halt;
 mod merkle;
 mod purposes;
 mod transaction;

@@ -26,7 +26,7 @@ fn contexts() -> Vec<String> {
 fn every_purpose_has_its_own_versioned_context() {
     let contexts = contexts();
     assert!(
-        contexts.len() >= 21,
+        contexts.len() >= 26,
         "found {} purposes in the source",
         contexts.len()
     );
@@ -59,6 +59,8 @@ fn equal_bytes_hash_differently_for_every_signing_purpose() {
         Purpose::VERTEX,
         Purpose::ATTESTATION,
         Purpose::PEER_CLAIM,
+        Purpose::GOVERNANCE,
+        Purpose::HALT_STATUS,
     ];
     let hashes: BTreeSet<_> = purposes
         .into_iter()
@@ -66,7 +68,7 @@ fn equal_bytes_hash_differently_for_every_signing_purpose() {
             [CHAIN, OTHER_CHAIN].map(|chain| purpose.hash_on_chain(&chain, &[1u8, 2, 3]))
         })
         .collect();
-    assert_eq!(hashes.len(), 8);
+    assert_eq!(hashes.len(), 12);
 }
 
 fn verifies(check: Option<SignatureCheck>) -> bool {

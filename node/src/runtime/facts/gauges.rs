@@ -1,6 +1,7 @@
 //! Metrics from facts and from the board.
 
 use crate::runtime::board::{Board, Standing};
+use holdfast_halt::{Mode, StallChange};
 use holdfast_network::NetworkHandle;
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
@@ -37,6 +38,10 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
         }
         Fact::SignRefused { .. } => metrics.signing.refused.with("guard").inc(),
         Fact::Doppelganger { .. } => metrics.signing.refused.with("doppelganger").inc(),
+        Fact::HaltBegan { mode, .. } => metrics.halt.entered.with(kind(*mode)).inc(),
+        Fact::Stall(StallChange::Began { .. }) => {
+            metrics.halt.entered.with(kind(Mode::SoftStall)).inc();
+        }
         Fact::Certified { .. }
         | Fact::EraEnded { .. }
         | Fact::EraStarted { .. }
@@ -44,7 +49,11 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
         | Fact::PastUnknown { .. }
         | Fact::Listened
         | Fact::VertexParked { .. }
-        | Fact::VertexDropped { .. } => {}
+        | Fact::VertexDropped { .. }
+        | Fact::HaltEnded { .. }
+        | Fact::Stall(_)
+        | Fact::GovernanceAccepted { .. }
+        | Fact::Readiness(_) => {}
     }
 }
 
@@ -90,8 +99,24 @@ fn set_consensus(metrics: &Metrics, standing: &Standing) {
         .set(gauge(committee.quorum() as u64));
 }
 
+/// The mode as metrics name it.
+const fn kind(mode: Mode) -> &'static str {
+    match mode {
+        Mode::SoftStall => "soft_stall",
+        Mode::HardHalt => "hard",
+        Mode::EmergencyHalt => "emergency",
+        Mode::Lockdown => "lockdown",
+        Mode::EmergencyConsensus => "emergency_consensus",
+        Mode::PartialHalt => "partial",
+    }
+}
+
 /// What tells early that the chain is about to stand still.
 fn set_halt(metrics: &Metrics, standing: &Standing) {
+    for mode in Mode::ALL {
+        let holds = standing.halts.modes.contains(mode);
+        metrics.halt.active.with(kind(mode)).set(i64::from(holds));
+    }
     metrics
         .halt
         .active_committee

@@ -17,7 +17,7 @@ use holdfast_types::wire::{
     TransactionBatch, VerticesResponse,
 };
 use holdfast_types::{
-    AuthorityIndex, Certificate, ChainId, EraContext, Evidence, SignatureScheme,
+    AuthorityIndex, Certificate, ChainId, EraContext, Parameters, SignatureScheme,
     VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
 };
 use libp2p::PeerId;
@@ -49,6 +49,11 @@ pub enum Job {
         peer: PeerId,
         request: LastVertexRequest,
         from: AuthorityIndex,
+        data: Bytes,
+    },
+    /// A member's answer on the halts that it is in.
+    Halts {
+        peer: PeerId,
         data: Bytes,
     },
     Again(Reverify),
@@ -83,6 +88,7 @@ impl Asked {
 #[derive(Debug)]
 pub struct Verifier {
     pub chain: ChainId,
+    pub parameters: Arc<Parameters>,
     pub scheme: Arc<dyn SignatureScheme>,
     pub era: Arc<RwLock<Arc<EraContext>>>,
     pub core: CoreHandle,
@@ -133,6 +139,11 @@ impl Verifier {
                     self.network.penalize(peer, Penalty::InvalidResponse);
                 }
             }
+            Job::Halts { peer, data } => {
+                if !self.notice_came(&data) {
+                    self.network.penalize(peer, Penalty::InvalidResponse);
+                }
+            }
             Job::Again(Reverify::Vertices(vertices)) => {
                 let verified = vertices
                     .into_iter()
@@ -157,7 +168,7 @@ impl Verifier {
         }
     }
 
-    pub(super) fn era(&self) -> Arc<EraContext> {
+    pub(in crate::runtime) fn era(&self) -> Arc<EraContext> {
         Arc::clone(&self.era.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -167,10 +178,10 @@ impl Verifier {
             Topic::Attestations => self.gossiped_attestation(data),
             Topic::Evidence => self.gossiped_evidence(data),
             Topic::Transactions => self.gossiped_transactions(data),
+            Topic::Halt => self.gossiped_halt(data),
+            Topic::Governance => self.gossiped_governance(data),
             // The mechanisms of these topics are not part of this version; nobody is blamed for being ahead of us.
-            Topic::Lockdown | Topic::Governance | Topic::Halt | Topic::EmergencyBlocks => {
-                Verdict::Ignore
-            }
+            Topic::Lockdown | Topic::EmergencyBlocks => Verdict::Ignore,
         }
     }
 
@@ -226,23 +237,6 @@ impl Verifier {
         Verdict::Accept
     }
 
-    fn gossiped_evidence(&self, data: &[u8]) -> Verdict {
-        let Ok(evidence) = codec::decode::<Evidence>("evidence", data, CERTIFICATE_BYTES_MAX)
-        else {
-            return Verdict::Reject;
-        };
-        let Some(context) = self.context_of(evidence.era()) else {
-            return Verdict::Ignore;
-        };
-        match evidence.verify(&self.chain, &context.committee, self.scheme.as_ref()) {
-            Ok(()) => {
-                self.core.input(Input::Evidence(vec![evidence]));
-                Verdict::Accept
-            }
-            Err(_) => Verdict::Reject,
-        }
-    }
-
     fn gossiped_transactions(&self, data: &[u8]) -> Verdict {
         let limit = Topic::Transactions.message_bytes_max();
         let Ok(batch) = codec::decode::<TransactionBatch>("transactions", data, limit) else {
@@ -268,7 +262,7 @@ impl Verifier {
         verdict
     }
 
-    fn context_of(&self, era: holdfast_types::Era) -> Option<Arc<EraContext>> {
+    pub(in crate::runtime) fn context_of(&self, era: holdfast_types::Era) -> Option<Arc<EraContext>> {
         let current = self.era();
         if current.era == era {
             return Some(current);
@@ -295,6 +289,8 @@ impl Verifier {
         let scheme = self.scheme.as_ref();
         let heard = last_vertices(request, from, &answer, &self.chain, &era, scheme);
         if let Some(heard) = heard {
+            // What halts the others is learned before anything is signed.
+            self.take_notice(answer.halts);
             self.core.input(Input::LastVertices(heard));
         }
         heard.is_some()

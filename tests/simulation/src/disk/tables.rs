@@ -4,12 +4,13 @@ use super::damage::Damage;
 use super::{DiskError, Kind, Stored, Write};
 use crate::random::Random;
 use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore};
+use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
     AuthorityIndex, Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
-    Height, Receipt, Round, SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex,
-    VertexDigest, VertexRef,
+    Evidence, Hash32, Height, Receipt, Round, SignedVertexHeader, TransactionId,
+    VerifiedTransaction, VerifiedVertex, VertexDigest, VertexRef,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -42,6 +43,9 @@ pub struct Tables {
     /// Kept when the vertices are pruned.
     own_last: BTreeMap<Era, (VertexRef, SignedVertexHeader)>,
     mempool: BTreeMap<u64, Arc<VerifiedTransaction>>,
+    halts: HaltState,
+    journal: BTreeMap<u64, JournalEntry>,
+    evidence: BTreeMap<Hash32, Evidence>,
     sequences: BTreeMap<TransactionId, u64>,
     sequence_next: u64,
     damage: Damage,
@@ -234,6 +238,19 @@ impl Tables {
                     if let Some(sequence) = self.sequences.remove(id) {
                         self.mempool.remove(&sequence);
                     }
+                }
+            }
+            Record::Halts(state) => self.halts = HaltState::clone(state),
+            Record::Journal(entry) => {
+                self.journal.insert(entry.index, *entry);
+            }
+            Record::Evidence(evidence) => {
+                self.evidence
+                    .insert(evidence.slot_key(), Evidence::clone(evidence));
+            }
+            Record::EvidenceRemove(slots) => {
+                for slot in slots {
+                    self.evidence.remove(slot);
                 }
             }
         }
@@ -469,6 +486,19 @@ impl RecordStore for Tables {
         Ok(queued
             .map(|transaction| VerifiedTransaction::clone(transaction))
             .collect())
+    }
+
+    fn halt_state(&self) -> Result<HaltState, StateError> {
+        Ok(self.halts.clone())
+    }
+
+    fn halt_journal(&self, first: u64, limit: usize) -> Result<Vec<JournalEntry>, StateError> {
+        let entries = self.journal.range(first..).take(limit);
+        Ok(entries.map(|(_, entry)| *entry).collect())
+    }
+
+    fn evidence(&self) -> Result<Vec<Evidence>, StateError> {
+        Ok(self.evidence.values().cloned().collect())
     }
 }
 

@@ -6,10 +6,11 @@ use crate::disk::Loss;
 use crate::message::{Envelope, Gossip, NodeId};
 use crate::node::{CrashPoint, Execution};
 use crate::oracle::Rule;
+use holdfast_halt::StallChange;
 use holdfast_replica::durable::make_durable;
 use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
 use holdfast_types::wire::LastVertexRequest;
-use holdfast_types::{Attestation, Certificate, VerifiedVertex, Vertex};
+use holdfast_types::{Attestation, Certificate, HaltGossip, VerifiedVertex, Vertex};
 use std::sync::Arc;
 
 impl World {
@@ -189,6 +190,9 @@ impl World {
             }
             self.queue_execution(node, Execution::Certificate(certificate));
         }
+        if let Some(message) = output.resume {
+            self.queue_execution(node, Execution::Resume(message));
+        }
         self.verify_again(node, output.verify, output.verify_certificates);
         Some(output.submissions)
     }
@@ -228,6 +232,13 @@ impl World {
             Fact::Listened => "processes that begin to sign",
             Fact::VertexParked { .. } => "vertices parked",
             Fact::VertexDropped { .. } => "vertices dropped",
+            Fact::HaltBegan { .. } => "halts",
+            Fact::HaltEnded { .. } => "halts ended",
+            Fact::Stall(StallChange::Began { .. }) => "stalls",
+            Fact::Stall(StallChange::Ended { .. }) => "stalls ended",
+            Fact::Stall(StallChange::Escalated) => "stalls escalated",
+            Fact::GovernanceAccepted { .. } => "governance messages",
+            Fact::Readiness(_) => "changes of readiness",
         };
         self.count(what);
         if let Fact::Certified { height } = fact {
@@ -255,6 +266,18 @@ impl World {
             Message::Evidence(evidence) => {
                 self.publish(node, Envelope::new(Gossip::Evidence(Box::new(evidence))));
             }
+            Message::HaltProof(proof) => {
+                let gossip = Gossip::Halt(Box::new(HaltGossip::Proof(proof)));
+                self.publish(node, Envelope::new(gossip));
+            }
+            Message::HaltStatus(status) => {
+                let gossip = Gossip::Halt(Box::new(HaltGossip::Status(status)));
+                self.publish(node, Envelope::new(gossip));
+            }
+            Message::Governance(message) => {
+                self.publish(node, Envelope::new(Gossip::Governance(Box::new(message))));
+            }
+            Message::AskHalts { to } => self.ask_halts(node, to),
             Message::Transactions(transactions) => {
                 let gossip = Gossip::Transactions(transactions.into());
                 self.publish(node, Envelope::new(gossip));

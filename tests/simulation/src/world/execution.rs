@@ -48,6 +48,7 @@ impl World {
                     }
                 }),
             Execution::Certificate(certificate) => self.certify(node, certificate),
+            Execution::Resume(message) => self.resume(node, &message),
             Execution::Range { from, response } => self.apply_range(node, from, response),
         };
         if let Err(error) = result {
@@ -57,7 +58,7 @@ impl World {
     }
 
     /// None if the node is down.
-    fn with_chain<T>(
+    pub(super) fn with_chain<T>(
         &mut self,
         node: NodeId,
         act: impl FnOnce(&mut Chain, &crate::disk::Tables) -> Result<T, ChainError>,
@@ -70,7 +71,7 @@ impl World {
     }
 
     /// Writes a step of the chain, unsynced: the next sync of the core thread covers it. Then tells the replica.
-    fn apply(&mut self, node: NodeId, step: Step) {
+    pub(super) fn apply(&mut self, node: NodeId, step: Step) {
         let common_ancestor = step.common_ancestor();
         let Step {
             batch,

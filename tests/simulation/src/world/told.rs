@@ -6,6 +6,7 @@ use crate::message::NodeId;
 use crate::trace::Told;
 use holdfast_chain::AppliedBlock;
 use holdfast_dag::SubDag;
+use holdfast_halt::{StallChange, StallReason};
 use holdfast_replica::{Fact, Message, SignGuardRecord, Submission};
 use holdfast_types::{
     Action, AuthorityIndex, Certificate, Event, Evidence, ReceiptStatus, VerifiedVertex, VertexRef,
@@ -209,6 +210,25 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
         Fact::VertexDropped { author, reason } => {
             format!("drops a vertex of member {author}: {reason}")
         }
+        Fact::HaltBegan { mode, cause, .. } => {
+            let cause = cause.map_or_else(String::new, |cause| format!(": {}", cause.message()));
+            format!("halts ({}){cause}", mode.name())
+        }
+        Fact::HaltEnded { mode, .. } => format!("is out of a halt ({})", mode.name()),
+        Fact::Stall(change) => match change {
+            StallChange::Began { reasons } => {
+                let reasons = reasons.iter().map(StallReason::name);
+                format!("sees a soft stall: {}", list(reasons))
+            }
+            StallChange::Escalated => "marks the soft stall as escalated".to_owned(),
+            StallChange::Ended { lasted_ms } => {
+                format!("sees the soft stall end after {lasted_ms} ms")
+            }
+        },
+        Fact::GovernanceAccepted { sequence, action } => {
+            format!("takes message {sequence} of governance: {action}")
+        }
+        Fact::Readiness(readiness) => format!("is {} to resume", readiness.name()),
     })
 }
 
@@ -223,6 +243,12 @@ pub(super) fn message(message: &Message) -> Option<String> {
         Message::Evidence(evidence) => {
             format!("spreads proof against member {}", evidence.offender())
         }
+        Message::HaltProof(proof) => format!("spreads proof of {}", proof.cause().name()),
+        Message::HaltStatus(_) => return None,
+        Message::Governance(message) => {
+            format!("spreads message {} of governance", message.body.sequence)
+        }
+        Message::AskHalts { to } => format!("asks member {to} for its halts"),
         Message::Transactions(handed_on) => {
             format!("hands {} on", transactions(handed_on.len()))
         }

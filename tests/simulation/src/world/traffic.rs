@@ -137,6 +137,8 @@ impl World {
             Gossip::Vertex(vertex) => self.take_vertex(node, vertex),
             Gossip::Attestation(gossiped) => self.take_attestation(node, &gossiped.attestation),
             Gossip::Evidence(evidence) => self.take_evidence(node, evidence),
+            Gossip::Halt(gossip) => self.take_halt(node, gossip),
+            Gossip::Governance(message) => self.take_governance(node, message),
             Gossip::Transactions(transactions) => self.take_transactions(node, transactions),
         }
     }
@@ -230,18 +232,6 @@ impl World {
             return false;
         }
         self.step(node, Input::Attestations(vec![*attestation]));
-        true
-    }
-
-    pub(super) fn take_evidence(&mut self, node: NodeId, evidence: &Evidence) -> bool {
-        let Some(context) = self.context_of(node, evidence.era()) else {
-            return false;
-        };
-        let verified = evidence.verify(&self.chain.id, &context.committee, &self.chain.scheme);
-        if verified.is_err() {
-            return false;
-        }
-        self.step(node, Input::Evidence(vec![evidence.clone()]));
         true
     }
 
@@ -373,7 +363,7 @@ impl World {
     }
 
     /// The peer that is this member of the committee, if there is a connection to it.
-    fn up_peer_of(&self, node: NodeId, member: AuthorityIndex) -> Option<NodeId> {
+    pub(super) fn up_peer_of(&self, node: NodeId, member: AuthorityIndex) -> Option<NodeId> {
         let era = self.era_of(node)?;
         let key = era.committee.member(member)?.signing_key;
         self.up_peers(node)
@@ -421,6 +411,7 @@ impl World {
             Request::Certificate(request) => Response::Certificate(CertificateResponse {
                 certificate: tables.certificate_at_or_above(request.height).ok()?,
             }),
+            Request::Halts(_) => Response::Halts(tables.halt_state().ok()?.notice()),
             Request::Status => Response::Status(self.status(node)?),
         })
     }
@@ -469,6 +460,10 @@ impl World {
                         &self.chain.scheme,
                     )
                 });
+                // What halts the others is learned before anything is signed.
+                if heard.is_some() {
+                    self.take_notice(node, &answer.halts);
+                }
                 if let Some(heard) = heard {
                     self.step(node, Input::LastVertices(heard));
                 }
@@ -478,6 +473,7 @@ impl World {
                     self.take_certificate(node, certificate);
                 }
             }
+            (Purpose::Halts, Response::Halts(notice)) => self.take_notice(node, notice),
             (Purpose::Status, Response::Status(status)) => {
                 self.status_came(node, Some((to, *status)));
             }

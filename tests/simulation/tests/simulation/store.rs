@@ -1,13 +1,14 @@
 //! The simulated disk keeps the contract of the node's store: what a restart makes of it is what it made durable.
 
 use holdfast_chain::{ChainBatch, ChainStore};
+use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
 use holdfast_simulation::disk::{Disk, Loss, Write};
 use holdfast_simulation::random::Random;
 use holdfast_store_contract::{ContractStore, Harness, contract_tests};
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, Round,
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Evidence, Height, Receipt, Round,
     SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;
@@ -67,6 +68,18 @@ impl ContractStore for SimulatedStore {
     fn mempool(&self) -> Vec<VerifiedTransaction> {
         self.0.now().mempool().unwrap()
     }
+
+    fn halt_state(&self) -> HaltState {
+        self.0.now().halt_state().unwrap()
+    }
+
+    fn halt_journal(&self, first: u64, limit: usize) -> Vec<JournalEntry> {
+        self.0.now().halt_journal(first, limit).unwrap()
+    }
+
+    fn evidence(&self) -> Vec<Evidence> {
+        self.0.now().evidence().unwrap()
+    }
 }
 
 macro_rules! delegate {
@@ -119,4 +132,5 @@ contract_tests!(SimulatedHarness =>
     the_first_inclusion_counts,
     vertices_come_back,
     the_mempool_keeps_its_order,
+    halts_and_evidence_survive_restarts,
 );

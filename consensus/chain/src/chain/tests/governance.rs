@@ -153,7 +153,7 @@ fn attested(
     (id, block): &(BlockId, Block),
     change: impl FnOnce(&mut AttestationBody),
 ) -> Attestation {
-    let mut body = crate::chain::position::attestation_of(id, block);
+    let mut body = AttestationBody::of_block(*id, &block.header);
     change(&mut body);
     body.sign(AuthorityIndex(3), &CHAIN, &key_pair(3))
 }

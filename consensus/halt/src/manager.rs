@@ -1,0 +1,584 @@
+//! The halt manager: what this node knows of halts, and what follows from it.
+//!
+//! One transition table, `(state, input) -> (state, effects)`. Every arm names its rule:
+//!
+//! * H1. A verified proof of the running era halts this node, and is told to everybody.
+//! * H2. Another proof of an event that is known changes nothing. Neither do more events than [`HARD_HALTS_MAX`]: the chain
+//!   stands still already.
+//! * H3. A proof of another era halts nobody: one of an earlier era is settled, one of a later era cannot be judged here.
+//! * H4. A fault of this node alone (its own state is wrong, its own ledger broke an invariant) halts this node, and no
+//!   resume ends it: it ends when the state is repaired.
+//! * H5. A halt of governance takes effect if its sequence number is new, it ends in time, no other is in force, and since
+//!   the last one ended the chain has made an epoch of progress.
+//! * H6. One that names a height waits until the block of that height is executed.
+//! * H7. A halt of governance ends by itself at the time that it names.
+//! * H8. A resume message ends the running era: until the next one starts this node signs no vertex and commits nothing
+//!   but what leads to the block that the message names.
+//! * H9. When a later era runs, what halted an earlier one is settled: its proofs and its resume message.
+//! * H10. A halt of governance is over when the chain has executed a message after it.
+//! * H11. A message whose sequence number was used before does nothing.
+//! * H12. Messages that the chain has to record wait here until it has.
+//! * H13. Whatever changes the state is persisted before anything of it is told (DESIGN §6: a halt survives restart).
+//!
+//! Evidence has no rule here: no state of a halt refuses it.
+
+use crate::journal::{Journal, JournalEntry, JournalEvent};
+use crate::matrix::{Activity, Mode, ModeSet, Permission, permission_in};
+use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_types::governance::GovernanceError;
+use holdfast_types::{
+    ChainId, Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof,
+    Hash32, Height, Parameters, TimestampMs,
+};
+
+/// Hard halts of one era that are kept: each after the first changes nothing but the report.
+pub const HARD_HALTS_MAX: usize = 8;
+/// Governance messages that wait to be recorded on the chain.
+pub const MESSAGES_WAITING_MAX: usize = 8;
+
+/// A hard halt on proof.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct HardHalt {
+    pub id: HaltId,
+    pub cause: HaltCause,
+    pub proof: HaltProof,
+    /// Wall clock of this node.
+    pub since: TimestampMs,
+}
+
+/// What is wrong with this node alone.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OwnFault {
+    pub id: HaltId,
+    pub cause: HaltCause,
+    pub height: Height,
+    /// What was expected and what was found, for a person.
+    pub detail: String,
+    pub since: TimestampMs,
+}
+
+/// A halt that governance ordered.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EmergencyHalt {
+    pub id: HaltId,
+    pub message: GovernanceMessage,
+    pub until: TimestampMs,
+    pub after_height: Option<Height>,
+    /// When it was received, by the wall clock of this node.
+    pub received: TimestampMs,
+    /// It took effect: at once, or with its height.
+    pub active: bool,
+}
+
+/// All that is known of halts, as it is persisted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct HaltState {
+    /// The era that runs, or that ran when the chain stopped.
+    pub era: Era,
+    pub hard: Vec<HardHalt>,
+    pub own_fault: Option<OwnFault>,
+    pub emergency: Option<EmergencyHalt>,
+    /// The message that ends the running era.
+    pub resume: Option<GovernanceMessage>,
+    /// Highest sequence number that took effect here or on the chain.
+    pub sequence: u64,
+    /// Messages that the chain has not recorded, by rising sequence number.
+    pub waiting: Vec<GovernanceMessage>,
+    /// Live time of the chain when the last halt of governance ended.
+    pub emergency_ended: Option<TimestampMs>,
+    pub journal: Journal,
+}
+
+impl HaltState {
+    /// What a peer has to know to be halted too.
+    #[must_use]
+    pub fn notice(&self) -> HaltNotice {
+        let emergency = self.emergency.iter().map(|halt| halt.message.clone());
+        HaltNotice {
+            proofs: self.hard.iter().map(|halt| halt.proof.clone()).collect(),
+            messages: emergency.chain(self.resume.clone()).collect(),
+        }
+    }
+}
+
+/// Where the chain stands, for judging an input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Wall clock of this node.
+    pub wall: TimestampMs,
+    pub head: Height,
+    /// Live time of the head.
+    pub live_time: TimestampMs,
+}
+
+/// What happens to the manager. Signatures were verified outside.
+#[derive(Clone, Debug)]
+pub enum HaltInput {
+    Proof(Box<HaltProof>),
+    OwnFault {
+        cause: HaltCause,
+        height: Height,
+        detail: String,
+    },
+    /// The state of this node was repaired.
+    Repaired,
+    Message(Box<GovernanceMessage>),
+    /// Time has passed or blocks were executed; the last governance message that the chain has executed.
+    Progress {
+        executed_sequence: u64,
+    },
+    EraStarted(Era),
+    /// For the record only.
+    Record(JournalEvent),
+}
+
+/// What follows from an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HaltEffect {
+    /// The state changed: persist it before anything else.
+    Persist,
+    Journal(JournalEntry),
+    AnnounceProof(HaltProof),
+    AnnounceMessage(GovernanceMessage),
+    /// A halt took effect here: preserve the forensic state.
+    Began {
+        halt: HaltId,
+        mode: Mode,
+        cause: Option<HaltCause>,
+    },
+    Ended {
+        halt: HaltId,
+        mode: Mode,
+    },
+    /// Build the block that this message orders, or wait until it can be built.
+    Resume(GovernanceMessage),
+}
+
+/// Why an input does nothing. Each is an answer to who sent it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HaltRefusal {
+    #[error("the proof is of era {proof}, this node runs era {running}")]
+    OtherEra { proof: Era, running: Era },
+    #[error("this event is known")]
+    Known,
+    #[error("{0}")]
+    Governance(#[from] GovernanceError),
+    #[error("a halt of governance is in force until {until} ms: resume first")]
+    InForce { until: TimestampMs },
+    #[error(
+        "a second halt needs an epoch of progress after the first: {missing_ms} ms of live time are missing"
+    )]
+    TooSoon { missing_ms: u64 },
+    #[error("a resume message with sequence number {sequence} is being carried out")]
+    Resuming { sequence: u64 },
+}
+
+/// Parameters of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HaltConfig {
+    pub chain: ChainId,
+    pub emergency_halt_max_ms: u64,
+    pub epoch_duration_ms: u64,
+}
+
+impl HaltConfig {
+    #[must_use]
+    pub const fn from_parameters(chain: ChainId, parameters: &Parameters) -> Self {
+        Self {
+            chain,
+            emergency_halt_max_ms: parameters.halt.emergency_halt_max_ms,
+            epoch_duration_ms: parameters.epoch_duration_ms,
+        }
+    }
+}
+
+/// What came of an input.
+pub type Transition = Result<Vec<HaltEffect>, HaltRefusal>;
+
+/// The state with the table.
+#[derive(Clone, Debug)]
+pub struct HaltManager {
+    config: HaltConfig,
+    state: HaltState,
+    /// Known from the stall detector, for the matrix; not persisted.
+    stalled: bool,
+}
+
+impl HaltManager {
+    #[must_use]
+    pub const fn new(config: HaltConfig, state: HaltState) -> Self {
+        Self {
+            config,
+            state,
+            stalled: false,
+        }
+    }
+
+    #[must_use]
+    pub const fn state(&self) -> &HaltState {
+        &self.state
+    }
+
+    /// Everything that holds, a soft stall included.
+    #[must_use]
+    pub fn modes(&self) -> ModeSet {
+        let mut modes = self.orders();
+        if self.stalled {
+            modes.insert(Mode::SoftStall);
+        }
+        modes
+    }
+
+    /// What orders this node to stop something. A soft stall orders nothing: it describes that nothing can be committed.
+    #[must_use]
+    pub fn orders(&self) -> ModeSet {
+        let mut modes = ModeSet::default();
+        let state = &self.state;
+        if !state.hard.is_empty() || state.own_fault.is_some() || state.resume.is_some() {
+            modes.insert(Mode::HardHalt);
+        }
+        if state.emergency.as_ref().is_some_and(|halt| halt.active) {
+            modes.insert(Mode::EmergencyHalt);
+        }
+        modes
+    }
+
+    /// The one question of every gate.
+    #[must_use]
+    pub fn permission(&self, activity: Activity) -> Permission {
+        permission_in(activity, self.orders())
+    }
+
+    #[must_use]
+    pub fn allows(&self, activity: Activity) -> bool {
+        self.permission(activity).allows()
+    }
+
+    /// True while something orders this node to stop.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        !self.orders().is_empty()
+    }
+
+    /// Ids of the halts in force, in their order.
+    #[must_use]
+    pub fn halts(&self) -> Vec<HaltId> {
+        let state = &self.state;
+        let hard = state.hard.iter().map(|halt| halt.id);
+        let own = state.own_fault.iter().map(|fault| fault.id);
+        let emergency = state.emergency.iter().filter(|halt| halt.active);
+        hard.chain(own)
+            .chain(emergency.map(|halt| halt.id))
+            .collect()
+    }
+
+    /// When time alone changes something, by the wall clock.
+    #[must_use]
+    pub fn next_wall(&self) -> Option<TimestampMs> {
+        self.state.emergency.as_ref().map(|halt| halt.until)
+    }
+
+    /// Tells the matrix of a soft stall.
+    pub const fn set_stalled(&mut self, stalled: bool) {
+        self.stalled = stalled;
+    }
+
+    /// One step of the table.
+    pub fn step(&mut self, standing: Standing, input: HaltInput) -> Transition {
+        match input {
+            HaltInput::Proof(proof) => self.on_proof(standing, *proof),
+            HaltInput::OwnFault {
+                cause,
+                height,
+                detail,
+            } => self.on_own_fault(standing, cause, height, detail),
+            HaltInput::Repaired => Ok(self.on_repaired(standing)),
+            HaltInput::Message(message) => self.on_message(standing, *message),
+            HaltInput::Progress { executed_sequence } => {
+                Ok(self.on_progress(standing, executed_sequence))
+            }
+            HaltInput::EraStarted(era) => Ok(self.on_era_started(standing, era)),
+            HaltInput::Record(event) => {
+                let mut effects = vec![HaltEffect::Persist];
+                self.note(standing, event, &mut effects);
+                Ok(effects)
+            }
+        }
+    }
+
+    fn note(&mut self, standing: Standing, event: JournalEvent, effects: &mut Vec<HaltEffect>) {
+        let era = self.state.era;
+        let entry = self
+            .state
+            .journal
+            .append(standing.wall, era, standing.head, event);
+        effects.push(HaltEffect::Journal(entry));
+    }
+
+    /// A halt took effect (H13: the state goes first).
+    fn began(
+        &mut self,
+        standing: Standing,
+        halt: HaltId,
+        mode: Mode,
+        cause: Option<HaltCause>,
+    ) -> Vec<HaltEffect> {
+        let mut effects = vec![HaltEffect::Persist];
+        self.note(
+            standing,
+            JournalEvent::HaltBegan { halt, mode, cause },
+            &mut effects,
+        );
+        effects.push(HaltEffect::Began { halt, mode, cause });
+        effects
+    }
+
+    fn ended(
+        &mut self,
+        standing: Standing,
+        halt: HaltId,
+        mode: Mode,
+        effects: &mut Vec<HaltEffect>,
+    ) {
+        let event = JournalEvent::HaltEnded {
+            halt: Some(halt),
+            mode,
+        };
+        self.note(standing, event, effects);
+        effects.push(HaltEffect::Ended { halt, mode });
+    }
+
+    /// H1 to H3.
+    fn on_proof(&mut self, standing: Standing, proof: HaltProof) -> Transition {
+        let running = self.state.era;
+        let era = proof.era().unwrap_or_default();
+        if era != running {
+            return Err(HaltRefusal::OtherEra {
+                proof: era,
+                running,
+            });
+        }
+        let id = proof.id();
+        let known = self.state.hard.iter().any(|halt| halt.id == id);
+        if known || self.state.hard.len() >= HARD_HALTS_MAX {
+            return Err(HaltRefusal::Known);
+        }
+        let cause = proof.cause();
+        self.state.hard.push(HardHalt {
+            id,
+            cause,
+            proof: proof.clone(),
+            since: standing.wall,
+        });
+        let mut effects = self.began(standing, id, Mode::HardHalt, Some(cause));
+        effects.push(HaltEffect::AnnounceProof(proof));
+        Ok(effects)
+    }
+
+    /// H4. The first fault is the one to look into.
+    fn on_own_fault(
+        &mut self,
+        standing: Standing,
+        cause: HaltCause,
+        height: Height,
+        detail: String,
+    ) -> Transition {
+        if self.state.own_fault.is_some() {
+            return Err(HaltRefusal::Known);
+        }
+        let id = HaltId::of_event(cause, self.state.era, height);
+        self.state.own_fault = Some(OwnFault {
+            id,
+            cause,
+            height,
+            detail,
+            since: standing.wall,
+        });
+        Ok(self.began(standing, id, Mode::HardHalt, Some(cause)))
+    }
+
+    fn on_repaired(&mut self, standing: Standing) -> Vec<HaltEffect> {
+        let Some(fault) = self.state.own_fault.take() else {
+            return Vec::new();
+        };
+        let mut effects = vec![HaltEffect::Persist];
+        self.ended(standing, fault.id, Mode::HardHalt, &mut effects);
+        effects
+    }
+
+    /// H5, H6, H8, H11, H12.
+    fn on_message(&mut self, standing: Standing, message: GovernanceMessage) -> Transition {
+        let sequence = message.body.sequence;
+        let last = self.state.sequence;
+        if sequence <= last {
+            return Err(GovernanceError::Replayed {
+                actual: sequence,
+                last,
+            }
+            .into());
+        }
+        let id = message.body.id(&self.config.chain);
+        let effects = match &message.body.action {
+            GovernanceAction::Halt {
+                until,
+                after_height,
+                ..
+            } => {
+                self.check_halt(standing, &message)?;
+                self.begin_emergency(standing, id, *until, *after_height, message.clone())
+            }
+            GovernanceAction::Resume { .. } => self.begin_resume(standing, id, message.clone()),
+            GovernanceAction::RotateKeys { .. } => vec![HaltEffect::Persist],
+        };
+        self.state.sequence = sequence;
+        if !matches!(message.body.action, GovernanceAction::Resume { .. }) {
+            // H12. Of too many the oldest goes: a later one is what holds.
+            self.state.waiting.push(message.clone());
+            if self.state.waiting.len() > MESSAGES_WAITING_MAX {
+                self.state.waiting.remove(0);
+            }
+        }
+        let mut all = effects;
+        self.note(
+            standing,
+            JournalEvent::MessageReceived {
+                message: id,
+                sequence,
+            },
+            &mut all,
+        );
+        all.push(HaltEffect::AnnounceMessage(message));
+        Ok(all)
+    }
+
+    /// H5: whether a halt may begin now.
+    fn check_halt(
+        &self,
+        standing: Standing,
+        message: &GovernanceMessage,
+    ) -> Result<(), HaltRefusal> {
+        message.check_end(standing.wall, self.config.emergency_halt_max_ms)?;
+        if let Some(halt) = &self.state.emergency {
+            return Err(HaltRefusal::InForce { until: halt.until });
+        }
+        if let Some(resume) = &self.state.resume {
+            return Err(HaltRefusal::Resuming {
+                sequence: resume.body.sequence,
+            });
+        }
+        let Some(ended) = self.state.emergency_ended else {
+            return Ok(());
+        };
+        let progress_ms = standing.live_time.since(ended);
+        let missing_ms = self.config.epoch_duration_ms.saturating_sub(progress_ms);
+        if missing_ms > 0 {
+            return Err(HaltRefusal::TooSoon { missing_ms });
+        }
+        Ok(())
+    }
+
+    fn begin_emergency(
+        &mut self,
+        standing: Standing,
+        id: Hash32,
+        until: TimestampMs,
+        after_height: Option<Height>,
+        message: GovernanceMessage,
+    ) -> Vec<HaltEffect> {
+        let active = after_height.is_none_or(|height| standing.head >= height);
+        let halt = HaltId::of_message(id);
+        self.state.emergency = Some(EmergencyHalt {
+            id: halt,
+            message,
+            until,
+            after_height,
+            received: standing.wall,
+            active,
+        });
+        if active {
+            self.began(standing, halt, Mode::EmergencyHalt, None)
+        } else {
+            vec![HaltEffect::Persist]
+        }
+    }
+
+    /// H8. A later message replaces one that is being carried out: governance may have named a block that too few have.
+    fn begin_resume(
+        &mut self,
+        standing: Standing,
+        id: Hash32,
+        message: GovernanceMessage,
+    ) -> Vec<HaltEffect> {
+        self.state.resume = Some(message.clone());
+        let mut effects = vec![HaltEffect::Persist];
+        self.note(
+            standing,
+            JournalEvent::ResumeRequested { message: id },
+            &mut effects,
+        );
+        effects.push(HaltEffect::Resume(message));
+        effects
+    }
+
+    /// H6, H7, H10, H12.
+    fn on_progress(&mut self, standing: Standing, executed_sequence: u64) -> Vec<HaltEffect> {
+        let mut effects = Vec::new();
+        let waiting = self.state.waiting.len();
+        self.state
+            .waiting
+            .retain(|message| message.body.sequence > executed_sequence);
+        if self.state.waiting.len() != waiting || executed_sequence > self.state.sequence {
+            self.state.sequence = self.state.sequence.max(executed_sequence);
+            effects.push(HaltEffect::Persist);
+        }
+        let Some(halt) = self.state.emergency.clone() else {
+            return effects;
+        };
+        let superseded = executed_sequence > halt.message.body.sequence;
+        if superseded || halt.until <= standing.wall {
+            effects.extend(self.end_emergency(standing, &halt));
+            return effects;
+        }
+        let due = halt
+            .after_height
+            .is_none_or(|height| standing.head >= height);
+        if !halt.active && due {
+            if let Some(emergency) = &mut self.state.emergency {
+                emergency.active = true;
+            }
+            effects.extend(self.began(standing, halt.id, Mode::EmergencyHalt, None));
+        }
+        effects
+    }
+
+    fn end_emergency(&mut self, standing: Standing, halt: &EmergencyHalt) -> Vec<HaltEffect> {
+        self.state.emergency = None;
+        let mut effects = vec![HaltEffect::Persist];
+        if halt.active {
+            self.state.emergency_ended = Some(standing.live_time);
+            self.ended(standing, halt.id, Mode::EmergencyHalt, &mut effects);
+        }
+        effects
+    }
+
+    /// H9.
+    fn on_era_started(&mut self, standing: Standing, era: Era) -> Vec<HaltEffect> {
+        if era <= self.state.era {
+            return Vec::new();
+        }
+        let mut effects = vec![HaltEffect::Persist];
+        let resumed = self.state.resume.take();
+        let settled = std::mem::take(&mut self.state.hard);
+        for halt in settled {
+            self.ended(standing, halt.id, Mode::HardHalt, &mut effects);
+        }
+        if let (Some(resume), Some(halt)) = (resumed, self.state.emergency.clone())
+            && resume.body.sequence > halt.message.body.sequence
+        {
+            effects.extend(self.end_emergency(standing, &halt));
+        }
+        self.state.era = era;
+        self.note(standing, JournalEvent::EraStarted { era }, &mut effects);
+        effects
+    }
+}

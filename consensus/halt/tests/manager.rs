@@ -1,0 +1,455 @@
+//! The table of the halt manager: every input in every state, by the number of its rule.
+
+use holdfast_halt::manager::{
+    HARD_HALTS_MAX, HaltConfig, HaltEffect, HaltInput, HaltManager, HaltRefusal, HaltState,
+    MESSAGES_WAITING_MAX, Standing,
+};
+use holdfast_halt::{Activity, JournalEntry, Mode, verify_chain};
+use holdfast_types::test_util::{CHAIN, samples};
+use holdfast_types::{
+    Attestation, AuthorityIndex, BlockId, CommitDigest, Era, GovernanceAction, GovernanceBody,
+    GovernanceError, GovernanceMessage, HaltCause, HaltId, HaltProof, Height, SoftwareVersion,
+    StateRoot, TimestampMs,
+};
+use proptest::prelude::*;
+
+const DAY_MS: u64 = 86_400_000;
+const MAX_MS: u64 = 30 * DAY_MS;
+const EPOCH_MS: u64 = 10_800_000;
+const RUNNING: Era = Era(3);
+
+fn manager() -> HaltManager {
+    let config = HaltConfig {
+        chain: CHAIN,
+        emergency_halt_max_ms: MAX_MS,
+        epoch_duration_ms: EPOCH_MS,
+    };
+    let mut manager = HaltManager::new(config, HaltState::default());
+    let effects = manager.step(at(0), HaltInput::EraStarted(RUNNING));
+    assert!(effects.is_ok());
+    manager
+}
+
+/// `wall_ms` after an arbitrary moment, at block 100.
+fn at(wall_ms: u64) -> Standing {
+    Standing {
+        wall: TimestampMs(1_000_000 + wall_ms),
+        head: Height(100),
+        live_time: TimestampMs(500_000 + wall_ms),
+    }
+}
+
+/// Two attestations of a height that contradict each other, in `era`.
+fn proof(era: Era, height: u64) -> HaltProof {
+    let attestation = |author: u16, root: u8| {
+        let mut attestation: Attestation = samples("divergence", 1).next().unwrap();
+        attestation.author = AuthorityIndex(author);
+        attestation.body.era = era;
+        attestation.body.height = Height(height);
+        attestation.body.commit = CommitDigest::new([1; 32]);
+        attestation.body.state_root = StateRoot::new([root; 32]);
+        attestation
+    };
+    HaltProof::Divergence {
+        attestations: vec![attestation(0, 1), attestation(1, 2)],
+    }
+}
+
+fn on_proof(era: Era, height: u64) -> HaltInput {
+    HaltInput::Proof(Box::new(proof(era, height)))
+}
+
+fn message(sequence: u64, action: GovernanceAction) -> GovernanceMessage {
+    GovernanceMessage {
+        body: GovernanceBody { sequence, action },
+        signatures: Vec::new(),
+    }
+}
+
+/// A halt that ends `ends_ms` after the moment of [`at`].
+fn halt(sequence: u64, ends_ms: u64, after_height: Option<u64>) -> GovernanceMessage {
+    let action = GovernanceAction::Halt {
+        reason: b"drill".to_vec(),
+        until: TimestampMs(1_000_000 + ends_ms),
+        after_height: after_height.map(Height),
+    };
+    message(sequence, action)
+}
+
+fn resume(sequence: u64) -> GovernanceMessage {
+    let action = GovernanceAction::Resume {
+        reason: b"the bug is fixed".to_vec(),
+        era: RUNNING,
+        height: Height(100),
+        block: BlockId::new([7; 32]),
+        state_root: StateRoot::new([8; 32]),
+        minimum_version: SoftwareVersion::default(),
+        halts: Vec::new(),
+        evidence: Vec::new(),
+    };
+    message(sequence, action)
+}
+
+fn rotate(sequence: u64) -> GovernanceMessage {
+    let action = GovernanceAction::RotateKeys {
+        keys: Vec::new(),
+        threshold: 1,
+    };
+    message(sequence, action)
+}
+
+fn on(message: &GovernanceMessage) -> HaltInput {
+    HaltInput::Message(Box::new(message.clone()))
+}
+
+fn progress(executed_sequence: u64) -> HaltInput {
+    HaltInput::Progress { executed_sequence }
+}
+
+fn began(effects: &[HaltEffect]) -> Vec<Mode> {
+    let modes = effects.iter().filter_map(|effect| match effect {
+        HaltEffect::Began { mode, .. } => Some(*mode),
+        _ => None,
+    });
+    modes.collect()
+}
+
+fn ended(effects: &[HaltEffect]) -> Vec<Mode> {
+    let modes = effects.iter().filter_map(|effect| match effect {
+        HaltEffect::Ended { mode, .. } => Some(*mode),
+        _ => None,
+    });
+    modes.collect()
+}
+
+fn modes(manager: &HaltManager) -> Vec<Mode> {
+    manager.modes().iter().collect()
+}
+
+#[test]
+fn h1_a_proof_of_the_running_era_halts_and_is_told() {
+    let mut manager = manager();
+    assert!(manager.allows(Activity::VertexProduction));
+    let effects = manager.step(at(5), on_proof(RUNNING, 42)).unwrap();
+    assert_eq!(effects[0], HaltEffect::Persist);
+    assert_eq!(began(&effects), [Mode::HardHalt]);
+    assert!(effects.contains(&HaltEffect::AnnounceProof(proof(RUNNING, 42))));
+    assert_eq!(modes(&manager), [Mode::HardHalt]);
+    assert_eq!(manager.halts(), [proof(RUNNING, 42).id()]);
+    assert_eq!(manager.state().notice().proofs, [proof(RUNNING, 42)]);
+    for stopped in [Activity::VertexProduction, Activity::Commits] {
+        assert!(!manager.allows(stopped));
+    }
+    for allowed in [
+        Activity::SlashingEvidence,
+        Activity::Gossip,
+        Activity::StateQueries,
+        Activity::TransactionSubmission,
+    ] {
+        assert!(manager.allows(allowed));
+    }
+}
+
+#[test]
+fn h2_another_proof_of_a_known_event_changes_nothing() {
+    let mut manager = manager();
+    manager.step(at(5), on_proof(RUNNING, 42)).unwrap();
+    let before = manager.state().clone();
+    let again = manager.step(at(6), on_proof(RUNNING, 42));
+    assert_eq!(again, Err(HaltRefusal::Known));
+    assert_eq!(*manager.state(), before);
+    for height in 43..43 + 2 * HARD_HALTS_MAX as u64 {
+        drop(manager.step(at(7), on_proof(RUNNING, height)));
+    }
+    assert_eq!(manager.state().hard.len(), HARD_HALTS_MAX);
+}
+
+#[test]
+fn h3_a_proof_of_another_era_halts_nobody() {
+    let mut manager = manager();
+    for era in [Era(2), Era(4)] {
+        let refused = manager.step(at(5), on_proof(era, 42));
+        assert_eq!(
+            refused,
+            Err(HaltRefusal::OtherEra {
+                proof: era,
+                running: RUNNING
+            })
+        );
+    }
+    assert!(!manager.is_halted());
+}
+
+#[test]
+fn h4_a_fault_of_this_node_stays_until_it_is_repaired() {
+    let mut manager = manager();
+    let fault = || HaltInput::OwnFault {
+        cause: HaltCause::OwnDivergence,
+        height: Height(90),
+        detail: "the state root is another one".to_owned(),
+    };
+    let effects = manager.step(at(5), fault()).unwrap();
+    assert_eq!(began(&effects), [Mode::HardHalt]);
+    assert!(manager.state().notice().is_empty(), "nobody else is halted");
+    assert_eq!(manager.step(at(6), fault()), Err(HaltRefusal::Known));
+    manager.step(at(7), on(&resume(1))).unwrap();
+    manager.step(at(8), HaltInput::EraStarted(Era(4))).unwrap();
+    assert!(manager.is_halted(), "no resume repairs a state");
+    let effects = manager.step(at(9), HaltInput::Repaired).unwrap();
+    assert_eq!(ended(&effects), [Mode::HardHalt]);
+    assert!(!manager.is_halted());
+    assert_eq!(manager.step(at(9), HaltInput::Repaired), Ok(Vec::new()));
+}
+
+#[test]
+fn h5_a_halt_of_governance_takes_effect_within_its_limits() {
+    let mut manager = manager();
+    for (message, expected) in [
+        (
+            halt(1, 0, None),
+            GovernanceError::HaltOver {
+                until: TimestampMs(1_000_000),
+                now: TimestampMs(1_000_000),
+            },
+        ),
+        (
+            halt(1, MAX_MS + 1, None),
+            GovernanceError::HaltTooLong {
+                actual_ms: MAX_MS + 1,
+                limit_ms: MAX_MS,
+            },
+        ),
+    ] {
+        let refused = manager.step(at(0), on(&message));
+        assert_eq!(refused, Err(HaltRefusal::Governance(expected)));
+        assert_eq!(manager.state().sequence, 0, "the number is still free");
+    }
+    let order = halt(1, MAX_MS, None);
+    let effects = manager.step(at(0), on(&order)).unwrap();
+    assert_eq!(began(&effects), [Mode::EmergencyHalt]);
+    assert!(effects.contains(&HaltEffect::AnnounceMessage(order.clone())));
+    assert_eq!(
+        manager.halts(),
+        [HaltId::of_message(order.body.id(&CHAIN))]
+    );
+    assert_eq!(manager.state().notice().messages, [order]);
+    assert_eq!(
+        manager.step(at(1), on(&halt(2, DAY_MS, None))),
+        Err(HaltRefusal::InForce {
+            until: TimestampMs(1_000_000 + MAX_MS)
+        })
+    );
+}
+
+#[test]
+fn h5_a_second_halt_needs_an_epoch_of_progress() {
+    let mut manager = manager();
+    manager.step(at(0), on(&halt(1, 1_000, None))).unwrap();
+    manager.step(at(1_000), progress(0)).unwrap();
+    let second = halt(2, 2 * EPOCH_MS, None);
+    let refused = manager.step(at(1_000 + EPOCH_MS - 1), on(&second));
+    assert_eq!(refused, Err(HaltRefusal::TooSoon { missing_ms: 1 }));
+    let effects = manager.step(at(1_000 + EPOCH_MS), on(&second)).unwrap();
+    assert_eq!(began(&effects), [Mode::EmergencyHalt]);
+}
+
+#[test]
+fn h6_a_halt_with_a_height_waits_for_it() {
+    let mut manager = manager();
+    let effects = manager
+        .step(at(0), on(&halt(1, DAY_MS, Some(102))))
+        .unwrap();
+    assert_eq!(began(&effects), []);
+    assert!(!manager.is_halted());
+    assert!(
+        !manager.state().notice().is_empty(),
+        "a peer that comes learns of it before it begins"
+    );
+    let mut standing = at(1);
+    standing.head = Height(101);
+    assert_eq!(manager.step(standing, progress(0)), Ok(Vec::new()));
+    standing.head = Height(102);
+    let effects = manager.step(standing, progress(0)).unwrap();
+    assert_eq!(began(&effects), [Mode::EmergencyHalt]);
+    assert!(manager.is_halted());
+}
+
+#[test]
+fn h7_a_halt_ends_at_its_time_and_not_before() {
+    let mut manager = manager();
+    manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();
+    assert_eq!(
+        manager.next_wall(),
+        Some(TimestampMs(1_000_000 + DAY_MS))
+    );
+    assert_eq!(manager.step(at(DAY_MS - 1), progress(0)), Ok(Vec::new()));
+    assert!(manager.is_halted());
+    let effects = manager.step(at(DAY_MS), progress(0)).unwrap();
+    assert_eq!(ended(&effects), [Mode::EmergencyHalt]);
+    assert!(!manager.is_halted());
+    assert_eq!(manager.next_wall(), None);
+}
+
+#[test]
+fn h8_a_resume_message_ends_the_running_era() {
+    let mut manager = manager();
+    let order = resume(5);
+    let effects = manager.step(at(0), on(&order)).unwrap();
+    assert!(effects.contains(&HaltEffect::Resume(order.clone())));
+    assert!(!manager.allows(Activity::VertexProduction));
+    assert!(!manager.allows(Activity::Commits));
+    assert_eq!(manager.state().notice().messages, [order]);
+    assert_eq!(
+        manager.step(at(1), on(&halt(6, DAY_MS, None))),
+        Err(HaltRefusal::Resuming { sequence: 5 })
+    );
+    let later = resume(7);
+    manager.step(at(2), on(&later)).unwrap();
+    assert_eq!(manager.state().resume, Some(later));
+}
+
+#[test]
+fn h9_a_later_era_settles_what_halted_the_one_before() {
+    let mut manager = manager();
+    manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();
+    manager.step(at(1), on_proof(RUNNING, 42)).unwrap();
+    manager.step(at(2), on_proof(RUNNING, 43)).unwrap();
+    assert_eq!(modes(&manager), [Mode::HardHalt, Mode::EmergencyHalt]);
+    manager.step(at(3), on(&resume(2))).unwrap();
+    assert_eq!(manager.step(at(4), HaltInput::EraStarted(RUNNING)), Ok(Vec::new()));
+    let effects = manager.step(at(5), HaltInput::EraStarted(Era(4))).unwrap();
+    assert_eq!(
+        ended(&effects),
+        [Mode::HardHalt, Mode::HardHalt, Mode::EmergencyHalt]
+    );
+    assert!(!manager.is_halted());
+    assert!(manager.state().notice().is_empty());
+}
+
+#[test]
+fn h9_an_era_that_starts_by_itself_does_not_end_a_halt_of_governance() {
+    let mut manager = manager();
+    manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();
+    manager.step(at(5), HaltInput::EraStarted(Era(4))).unwrap();
+    assert_eq!(modes(&manager), [Mode::EmergencyHalt]);
+}
+
+#[test]
+fn h10_a_halt_is_over_when_the_chain_has_executed_a_later_message() {
+    let mut manager = manager();
+    manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();
+    drop(manager.step(at(1), progress(1)));
+    assert!(manager.is_halted(), "the record of the halt does not end it");
+    let effects = manager.step(at(2), progress(2)).unwrap();
+    assert_eq!(ended(&effects), [Mode::EmergencyHalt]);
+}
+
+#[test]
+fn h11_a_used_number_does_nothing() {
+    let mut manager = manager();
+    manager.step(at(0), progress(4)).unwrap();
+    for message in [halt(4, DAY_MS, None), resume(3), rotate(1)] {
+        let actual = message.body.sequence;
+        assert_eq!(
+            manager.step(at(1), on(&message)),
+            Err(HaltRefusal::Governance(GovernanceError::Replayed {
+                actual,
+                last: 4
+            }))
+        );
+    }
+    assert!(!manager.is_halted());
+}
+
+#[test]
+fn h12_messages_wait_until_the_chain_has_recorded_them() {
+    let mut manager = manager();
+    manager.step(at(0), on(&rotate(1))).unwrap();
+    manager.step(at(0), on(&halt(2, DAY_MS, None))).unwrap();
+    assert_eq!(manager.state().waiting.len(), 2);
+    manager.step(at(1), progress(1)).unwrap();
+    assert_eq!(manager.state().waiting, [halt(2, DAY_MS, None)]);
+    for sequence in 3..3 + 2 * MESSAGES_WAITING_MAX as u64 {
+        manager.step(at(2), on(&rotate(sequence))).unwrap();
+    }
+    assert_eq!(manager.state().waiting.len(), MESSAGES_WAITING_MAX);
+}
+
+#[test]
+fn a_stall_is_shown_and_orders_nothing() {
+    let mut manager = manager();
+    manager.set_stalled(true);
+    assert_eq!(modes(&manager), [Mode::SoftStall]);
+    assert!(!manager.is_halted());
+    assert!(manager.allows(Activity::Commits), "or nothing could end it");
+}
+
+/// Any input.
+fn any_input() -> impl Strategy<Value = HaltInput> {
+    let era = 1u64..6;
+    prop_oneof![
+        (era.clone(), 0u64..20).prop_map(|(era, height)| on_proof(Era(era), height)),
+        (0u64..20).prop_map(|height| HaltInput::OwnFault {
+            cause: HaltCause::BrokenInvariant,
+            height: Height(height),
+            detail: String::new(),
+        }),
+        Just(HaltInput::Repaired),
+        (0u64..30, 0u64..40 * DAY_MS, prop::option::of(90u64..110))
+            .prop_map(|(sequence, ends_ms, height)| on(&halt(sequence, ends_ms, height))),
+        (0u64..30).prop_map(|sequence| on(&resume(sequence))),
+        (0u64..30).prop_map(|sequence| on(&rotate(sequence))),
+        (0u64..30).prop_map(progress),
+        era.prop_map(|era| HaltInput::EraStarted(Era(era))),
+    ]
+}
+
+proptest! {
+    /// Whatever comes: what changes is persisted first, the journal is a chain, a restart changes nothing, a refusal
+    /// changes nothing, and evidence, gossip and queries go on.
+    #[test]
+    fn the_table_is_total(inputs in prop::collection::vec((any_input(), 0u64..2 * DAY_MS), 0..40)) {
+        let mut manager = manager();
+        let mut wall_ms = 0;
+        let mut journal: Vec<JournalEntry> = Vec::new();
+        for (input, after_ms) in inputs {
+            wall_ms += after_ms;
+            let before = manager.state().clone();
+            match manager.step(at(wall_ms), input) {
+                Ok(effects) => {
+                    let changed = *manager.state() != before;
+                    prop_assert_eq!(changed, effects.first() == Some(&HaltEffect::Persist));
+                    journal.extend(effects.iter().filter_map(|effect| match effect {
+                        HaltEffect::Journal(entry) => Some(*entry),
+                        _ => None,
+                    }));
+                }
+                Err(_) => prop_assert_eq!(manager.state(), &before),
+            }
+            for allowed in [Activity::SlashingEvidence, Activity::Gossip, Activity::StateQueries] {
+                prop_assert!(manager.allows(allowed));
+            }
+            let state = manager.state();
+            prop_assert!(state.era >= before.era && state.sequence >= before.sequence);
+            let first = journal.first().map_or(0, |entry| entry.index);
+            prop_assert!(first <= 1);
+        }
+        let mut all = journal;
+        if let Some(first) = all.first().copied() && first.index == 1 {
+            // The entry of the fixture itself.
+            let mut fresh = HaltManager::new(
+                HaltConfig { chain: CHAIN, emergency_halt_max_ms: MAX_MS, epoch_duration_ms: EPOCH_MS },
+                HaltState::default(),
+            );
+            let effects = fresh.step(at(0), HaltInput::EraStarted(RUNNING)).unwrap();
+            all.splice(0..0, effects.iter().filter_map(|effect| match effect {
+                HaltEffect::Journal(entry) => Some(*entry),
+                _ => None,
+            }));
+        }
+        prop_assert_eq!(verify_chain(&all), Ok(()));
+        let encoded = borsh::to_vec(manager.state()).unwrap();
+        let decoded: HaltState = borsh::from_slice(&encoded).unwrap();
+        prop_assert_eq!(manager.state(), &decoded);
+    }
+}

@@ -1,0 +1,10 @@
+//! The rules of halts, one module per subject.
+
+mod cluster;
+mod divergence;
+mod document;
+mod formats;
+mod journal;
+mod matrix;
+mod stall;
+mod stall_properties;

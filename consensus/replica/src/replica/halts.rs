@@ -1,0 +1,555 @@
+//! Halts: what is watched, and what a halt does to this replica (rules R13 to R17).
+//!
+//! The decisions are those of [`HaltManager`]; here they meet the DAG. Every gate of the replica asks
+//! [`Replica::allows`], and nothing else.
+
+use super::{Replica, SigningState};
+use crate::io::{Fact, Message, Now, Output};
+use crate::record::Record;
+use holdfast_halt::cluster::ClusterDetector;
+use holdfast_halt::divergence::DivergenceDetector;
+use holdfast_halt::journal::JournalEvent;
+use holdfast_halt::manager::{
+    HaltConfig, HaltEffect, HaltInput, HaltManager, HaltRefusal, HaltState, Standing, Transition,
+};
+use holdfast_halt::matrix::{Activity, ModeSet};
+use holdfast_halt::stall::{Stall, StallChange, StallConfig, StallDetector, StallObservation};
+use holdfast_types::parameters::HaltParameters;
+use holdfast_types::{
+    AttestationBody, AuthorityIndex, ChainId, EraContext, Evidence, GovernanceAction,
+    GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height, Parameters,
+    Readiness, SignedHaltStatus, SoftwareVersion, TimestampMs,
+};
+use std::collections::BTreeMap;
+
+/// How halts are watched.
+#[derive(Clone, Debug)]
+pub struct HaltSettings {
+    pub manager: HaltConfig,
+    pub stall: StallConfig,
+    pub thresholds: HaltParameters,
+    /// Of this software: a resume message may ask for a newer one.
+    pub version: SoftwareVersion,
+}
+
+impl HaltSettings {
+    #[must_use]
+    pub fn new(chain: ChainId, parameters: &Parameters) -> Self {
+        Self {
+            manager: HaltConfig::from_parameters(chain, parameters),
+            stall: StallConfig::from_parameters(parameters),
+            thresholds: parameters.halt.clone(),
+            version: env!("CARGO_PKG_VERSION").parse().unwrap_or_default(),
+        }
+    }
+}
+
+/// What is known of the last executed block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExecutedHead {
+    /// As this validator would attest it; at genesis all zero but the height.
+    pub body: Option<AttestationBody>,
+    pub live_time: TimestampMs,
+    /// Sequence number of the last governance message that the chain has executed.
+    pub governance_sequence: u64,
+}
+
+impl ExecutedHead {
+    fn height(&self) -> Height {
+        self.body.map_or(Height::ZERO, |body| body.height)
+    }
+}
+
+/// The halts of a replica, and what watches for them.
+#[derive(Debug)]
+pub struct Halts {
+    manager: HaltManager,
+    stall: StallDetector,
+    divergence: DivergenceDetector,
+    cluster: ClusterDetector,
+    /// What halted members say of themselves, the newest of each.
+    statuses: BTreeMap<AuthorityIndex, SignedHaltStatus>,
+    /// When the newest vertex of each member came.
+    heard_ms: Vec<u64>,
+    pub(super) head: ExecutedHead,
+    /// A commit happened since the stall detector looked last.
+    committed: bool,
+    readiness: Readiness,
+    /// When this node says again how it stands, and asks again for the block that resumes.
+    say_at_ms: u64,
+    resume_at_ms: u64,
+    /// From when on a member may be asked for its halts again.
+    ask_at_ms: u64,
+    /// Highest governance message that an own vertex of this era carries.
+    carried: u64,
+}
+
+impl Halts {
+    pub(super) fn new(
+        settings: &HaltSettings,
+        state: HaltState,
+        head: ExecutedHead,
+        context: &EraContext,
+        now: Now,
+    ) -> Self {
+        let thresholds = HaltThresholds::new(&settings.thresholds, &context.committee);
+        Self {
+            manager: HaltManager::new(settings.manager, state),
+            stall: StallDetector::new(settings.stall),
+            divergence: DivergenceDetector::new(context.era, thresholds),
+            cluster: ClusterDetector::new(context.era, thresholds),
+            statuses: BTreeMap::new(),
+            heard_ms: vec![now.monotonic_ms; context.committee.size()],
+            head,
+            committed: false,
+            readiness: Readiness::NotAsked,
+            say_at_ms: now.monotonic_ms,
+            resume_at_ms: now.monotonic_ms,
+            ask_at_ms: now.monotonic_ms,
+            carried: 0,
+        }
+    }
+
+    /// Everything that holds here.
+    #[must_use]
+    pub fn modes(&self) -> ModeSet {
+        self.manager.modes()
+    }
+
+    #[must_use]
+    pub const fn manager(&self) -> &HaltManager {
+        &self.manager
+    }
+
+    /// The soft stall that holds, if one does.
+    #[must_use]
+    pub fn stall(&self) -> Option<&Stall> {
+        self.stall.current()
+    }
+
+    /// What halted members say of themselves.
+    pub fn statuses(&self) -> impl Iterator<Item = &SignedHaltStatus> {
+        self.statuses.values()
+    }
+
+    #[must_use]
+    pub const fn readiness(&self) -> Readiness {
+        self.readiness
+    }
+
+    /// Another committee: what was seen of the old one says nothing of it.
+    pub(super) fn enter(&mut self, settings: &HaltSettings, context: &EraContext, now: Now) {
+        let committee = &context.committee;
+        let thresholds = HaltThresholds::new(&settings.thresholds, committee);
+        self.divergence.era_started(context.era, thresholds);
+        self.cluster.era_started(context.era, thresholds);
+        self.statuses.clear();
+        self.heard_ms = vec![now.monotonic_ms; committee.size()];
+        self.readiness = Readiness::NotAsked;
+        self.carried = 0;
+        self.committed = true;
+    }
+
+    pub(super) fn heard(&mut self, author: AuthorityIndex, now: Now) {
+        if let Some(at_ms) = self.heard_ms.get_mut(author.as_usize()) {
+            *at_ms = now.monotonic_ms;
+        }
+    }
+
+    pub(super) const fn committed(&mut self) {
+        self.committed = true;
+    }
+
+    /// Governance messages for an own vertex, at most `count`: each once in an era, until the chain has recorded it.
+    pub(super) fn messages_to_carry(&mut self, count: usize) -> Vec<GovernanceMessage> {
+        let waiting = self.manager.state().waiting.iter();
+        let ready = waiting.filter(|message| message.body.sequence > self.carried);
+        let taken: Vec<_> = ready.take(count).cloned().collect();
+        if let Some(last) = taken.last() {
+            self.carried = last.body.sequence;
+        }
+        taken
+    }
+
+    pub(super) fn has_messages_to_carry(&self) -> bool {
+        let waiting = &self.manager.state().waiting;
+        waiting
+            .last()
+            .is_some_and(|message| message.body.sequence > self.carried)
+    }
+
+    fn resume_height(&self) -> Option<Height> {
+        let message = self.manager.state().resume.as_ref()?;
+        match message.body.action {
+            GovernanceAction::Resume { height, .. } => Some(height),
+            GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => None,
+        }
+    }
+
+    fn standing(&self, now: Now) -> Standing {
+        Standing {
+            wall: now.wall,
+            head: self.head.height(),
+            live_time: self.head.live_time,
+        }
+    }
+}
+
+impl Replica {
+    /// Whether nothing forbids an activity here (rule R13).
+    pub(super) fn allows(&self, activity: Activity) -> bool {
+        self.halts.manager.allows(activity)
+    }
+
+    /// The halts that hold here and what is known of them.
+    #[must_use]
+    pub const fn halts(&self) -> &Halts {
+        &self.halts
+    }
+
+    /// How many more commits may be executed: all, or as many as lead to the block that a resume message names (H8).
+    pub(super) fn commits_allowed(&self) -> usize {
+        if self.allows(Activity::Commits) {
+            return usize::MAX;
+        }
+        let Some(target) = self.halts.resume_height() else {
+            return 0;
+        };
+        let ordered = self
+            .dag
+            .as_ref()
+            .map_or(0, holdfast_dag::DagCore::last_commit_index);
+        let in_flight = ordered.saturating_sub(self.executed_commit);
+        let missing = target.since(self.halts.head.height());
+        usize::try_from(missing.saturating_sub(in_flight)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the era that is pending may start: not while a halt holds, unless it is the one after the halt.
+    pub(super) fn may_start_era(&self, anchor: Height) -> bool {
+        let resumes = self
+            .halts
+            .resume_height()
+            .is_some_and(|height| anchor > height);
+        resumes || self.allows(Activity::VertexProduction)
+    }
+
+    /// One step of the manager, with its effects in the output. The verdict is for who sent the input.
+    pub(super) fn halt_step(&mut self, now: Now, input: HaltInput, out: &mut Output) {
+        let standing = self.halts.standing(now);
+        let transition = self.halts.manager.step(standing, input);
+        let verdict = self.take_effects(now, transition, out);
+        out.verdicts.push(verdict);
+    }
+
+    /// The same for inputs of this node itself, which nobody waits for.
+    pub(super) fn halt_note(&mut self, now: Now, input: HaltInput, out: &mut Output) {
+        let standing = self.halts.standing(now);
+        let transition = self.halts.manager.step(standing, input);
+        // What is refused was known before, or is of another era.
+        drop(self.take_effects(now, transition, out));
+    }
+
+    fn take_effects(
+        &mut self,
+        now: Now,
+        transition: Transition,
+        out: &mut Output,
+    ) -> Result<(), HaltRefusal> {
+        let effects = transition?;
+        let mut changed = false;
+        for effect in effects {
+            match effect {
+                HaltEffect::Persist => changed = true,
+                HaltEffect::Journal(entry) => out.persist.push(Record::Journal(entry)),
+                HaltEffect::AnnounceProof(proof) => self.announce(proof, now, out),
+                HaltEffect::AnnounceMessage(message) => {
+                    out.facts.push(Fact::GovernanceAccepted {
+                        sequence: message.body.sequence,
+                        action: message.body.action.name(),
+                    });
+                    out.send.push(Message::Governance(message));
+                }
+                HaltEffect::Began { halt, mode, cause } => {
+                    self.halts.say_at_ms = now.monotonic_ms;
+                    out.facts.push(Fact::HaltBegan { halt, mode, cause });
+                }
+                HaltEffect::Ended { halt, mode } => out.facts.push(Fact::HaltEnded { halt, mode }),
+                HaltEffect::Resume(_) => self.halts.resume_at_ms = now.monotonic_ms,
+            }
+        }
+        if changed {
+            let state = self.halts.manager.state().clone();
+            out.persist.push(Record::Halts(Box::new(state)));
+        }
+        Ok(())
+    }
+
+    /// Tells of a proof, and of the offences in it.
+    fn announce(&mut self, proof: HaltProof, now: Now, out: &mut Output) {
+        if let HaltProof::EquivocationCluster { evidence } = &proof {
+            for item in evidence {
+                self.on_evidence(now, item.clone(), out);
+            }
+        }
+        out.send.push(Message::HaltProof(proof));
+    }
+
+    /// An attestation was seen: does it contradict others? (Rule R14.)
+    pub(super) fn watch_attestation(
+        &mut self,
+        now: Now,
+        attestation: &holdfast_types::Attestation,
+        out: &mut Output,
+    ) {
+        if let Some(proof) = self.halts.divergence.add(attestation) {
+            self.halt_note(now, HaltInput::Proof(Box::new(proof)), out);
+        }
+        let trusted = self.context.committee.validity_threshold();
+        for attestation in self.collector.dissenters(attestation.body.height, trusted) {
+            self.on_evidence(now, Evidence::BadStateRoot { attestation }, out);
+        }
+    }
+
+    /// Evidence was accepted: are these too many offenders? (Rule R14.)
+    pub(super) fn watch_evidence(&mut self, now: Now, evidence: &Evidence, out: &mut Output) {
+        if evidence.era() != self.context.era {
+            return;
+        }
+        if let Some(proof) = self.halts.cluster.add(evidence) {
+            self.halt_note(now, HaltInput::Proof(Box::new(proof)), out);
+        }
+    }
+
+    /// What time brings: stalls, the ends of halts, the own status, the next try to resume.
+    pub(super) fn watch(&mut self, now: Now, out: &mut Output) {
+        let executed_sequence = self.halts.head.governance_sequence;
+        let progress = HaltInput::Progress { executed_sequence };
+        self.halt_note(now, progress, out);
+        self.watch_stall(now, out);
+        self.follow_resume(now, out);
+        self.say_status(now, out);
+    }
+
+    fn watch_stall(&mut self, now: Now, out: &mut Output) {
+        let committed = std::mem::take(&mut self.halts.committed);
+        let committee = &self.context.committee;
+        let certified = self.dag.as_ref().and_then(|dag| {
+            let round = dag.round().previous().previous();
+            (round > holdfast_types::Round::ZERO).then(|| (round, dag.certified_vertices(round)))
+        });
+        let timeout_ms = self.config.halts.stall.timeout_ms;
+        let oldest_ms = now.monotonic_ms.saturating_sub(timeout_ms);
+        let heard = self.halts.heard_ms.iter();
+        let active_committee = heard.filter(|at_ms| **at_ms >= oldest_ms).count();
+        let observation = StallObservation {
+            now_ms: now.monotonic_ms,
+            committed,
+            certified,
+            active_committee,
+            quorum: committee.quorum(),
+            certified_threshold: committee.certified_threshold(),
+            suspended: self.halts.manager.is_halted() || self.is_behind(),
+        };
+        let change = self.halts.stall.observe(observation);
+        self.halts
+            .manager
+            .set_stalled(self.halts.stall.current().is_some());
+        if let Some(change) = change {
+            let event = match change {
+                StallChange::Began { reasons } => JournalEvent::StallBegan { reasons },
+                StallChange::Escalated => JournalEvent::StallEscalated,
+                StallChange::Ended { lasted_ms } => JournalEvent::StallEnded { lasted_ms },
+            };
+            self.halt_note(now, HaltInput::Record(event), out);
+            out.facts.push(Fact::Stall(change));
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.dag
+            .as_ref()
+            .is_some_and(|dag| dag.network_round().since(dag.round()) > super::BEHIND_ROUNDS)
+    }
+
+    /// Rule R15: asks for the block that resumes, unless this node must not be ready.
+    fn follow_resume(&mut self, now: Now, out: &mut Output) {
+        let Some(message) = self.halts.manager.state().resume.clone() else {
+            return;
+        };
+        if now.monotonic_ms < self.halts.resume_at_ms {
+            return;
+        }
+        self.halts.resume_at_ms = now
+            .monotonic_ms
+            .saturating_add(self.config.repeat_interval_ms);
+        let resumed = self.pending_era.as_ref().is_some_and(|pending| {
+            self.halts
+                .resume_height()
+                .is_some_and(|height| pending.context.anchor_height > height)
+        });
+        if resumed {
+            return;
+        }
+        match self.why_not_ready(&message) {
+            Some(readiness) => self.set_readiness(now, readiness, out),
+            None => out.resume = Some(Box::new(message)),
+        }
+    }
+
+    /// What this node knows by itself; what the chain says comes as an input.
+    fn why_not_ready(&self, message: &GovernanceMessage) -> Option<Readiness> {
+        let GovernanceAction::Resume {
+            era,
+            height,
+            minimum_version,
+            ..
+        } = &message.body.action
+        else {
+            return None;
+        };
+        if self.halts.manager.state().own_fault.is_some() {
+            return Some(Readiness::OwnFault);
+        }
+        if self.config.halts.version < *minimum_version {
+            return Some(Readiness::OldVersion);
+        }
+        let attested = self.guard.as_ref()?.record().attestation.as_ref()?;
+        // A quorum may have certified what this key has attested: to deny it would be to sign against it.
+        (attested.era == *era && attested.height > *height).then_some(Readiness::AttestedAbove)
+    }
+
+    pub(super) fn set_readiness(&mut self, now: Now, readiness: Readiness, out: &mut Output) {
+        if self.halts.readiness == readiness {
+            return;
+        }
+        self.halts.readiness = readiness;
+        self.halts.say_at_ms = now.monotonic_ms;
+        let event = match (readiness, &self.halts.manager.state().resume) {
+            (Readiness::Ready, Some(message)) => JournalEvent::Ready {
+                message: message.body.id(&self.config.chain),
+            },
+            _ => JournalEvent::NotReady { readiness },
+        };
+        self.halt_note(now, HaltInput::Record(event), out);
+        out.facts.push(Fact::Readiness(readiness));
+    }
+
+    /// Whether this validator may attest the block that resumes, now that it is executed here.
+    pub(super) fn may_be_ready(&self) -> bool {
+        let resume = self.halts.manager.state().resume.as_ref();
+        resume.is_none_or(|message| self.why_not_ready(message).is_none())
+    }
+
+    /// Rule R16.
+    fn say_status(&mut self, now: Now, out: &mut Output) {
+        if !self.halts.manager.is_halted() || now.monotonic_ms < self.halts.say_at_ms {
+            return;
+        }
+        self.halts.say_at_ms = now
+            .monotonic_ms
+            .saturating_add(self.config.repeat_interval_ms);
+        let (Some(me), Some(signer)) = (self.authority(), self.signer.clone()) else {
+            return;
+        };
+        let status = self
+            .status(now)
+            .sign(me, &self.config.chain, signer.as_ref());
+        self.halts.statuses.insert(me, status.clone());
+        out.send.push(Message::HaltStatus(status));
+    }
+
+    /// How this node stands.
+    #[must_use]
+    pub fn status(&self, now: Now) -> HaltStatus {
+        let state = self.halts.manager.state();
+        let body = self.halts.head.body;
+        let attested = self
+            .guard
+            .as_ref()
+            .and_then(|guard| guard.record().attestation);
+        let attested = attested.filter(|attested| attested.era == self.context.era);
+        let mut halts = self.halts.manager.halts();
+        halts.truncate(holdfast_types::limits::RESUME_HALTS_MAX);
+        HaltStatus {
+            era: self.context.era,
+            head: self.halts.head.height(),
+            head_id: body.map(|body| body.block).unwrap_or_default(),
+            state_root: body.map(|body| body.state_root).unwrap_or_default(),
+            certified: self.certified,
+            attested: attested.map_or(Height::ZERO, |attested| attested.height),
+            version: self.config.halts.version,
+            halts,
+            own_fault: state.own_fault.as_ref().map(|fault| fault.cause),
+            resume: state
+                .resume
+                .as_ref()
+                .map(|message| message.body.id(&self.config.chain)),
+            readiness: self.halts.readiness,
+            at: now.wall,
+        }
+    }
+
+    /// A member says how it stands; a newer statement replaces an older one. If it knows more, it is asked.
+    pub(super) fn on_halt_status(&mut self, now: Now, status: SignedHaltStatus, out: &mut Output) {
+        if status.status.era != self.context.era {
+            return;
+        }
+        let known = self.halts.manager.halts();
+        let resume = &self.halts.manager.state().resume;
+        let is_news = status.status.own_fault.is_none()
+            && status.status.halts.iter().any(|halt| !known.contains(halt))
+            || status.status.resume.is_some() && resume.is_none();
+        if is_news && now.monotonic_ms >= self.halts.ask_at_ms {
+            self.halts.ask_at_ms = now
+                .monotonic_ms
+                .saturating_add(self.config.repeat_interval_ms);
+            let to = status.author;
+            out.send.push(Message::AskHalts { to });
+        }
+        let known = self.halts.statuses.get(&status.author);
+        if known.is_none_or(|known| known.status.at < status.status.at) {
+            self.halts.statuses.insert(status.author, status);
+        }
+    }
+
+    /// When the manager or its detectors have to be asked again, in ms of the monotonic clock.
+    pub(super) fn next_halt_ms(&self, now: Now) -> Option<u64> {
+        let manager = &self.halts.manager;
+        let by_wall = manager
+            .next_wall()
+            .map(|until| now.monotonic_ms.saturating_add(until.since(now.wall)));
+        let halted = manager.is_halted();
+        let say = halted.then_some(self.halts.say_at_ms);
+        let resume = manager.state().resume.as_ref();
+        let resume = resume.map(|_| self.halts.resume_at_ms);
+        let stall = self.halts.stall.next_deadline_ms().filter(|_| !halted);
+        [by_wall, say, resume, stall].into_iter().flatten().min()
+    }
+
+    /// An era has begun here: what halted the one before is settled. Software that is older than what the resume message
+    /// asks for signs nothing in it.
+    pub(super) fn halts_of_era_settled(&mut self, now: Now, out: &mut Output) {
+        if let Some(message) = &self.halts.manager.state().resume
+            && let GovernanceAction::Resume {
+                minimum_version, ..
+            } = &message.body.action
+            && self.config.halts.version < *minimum_version
+            && self.signing == SigningState::Active
+        {
+            self.signing = SigningState::Stopped(format!(
+                "the chain was resumed with software {minimum_version} or newer, this is {}",
+                self.config.halts.version
+            ));
+        }
+        let era = self.context.era;
+        self.halt_note(now, HaltInput::EraStarted(era), out);
+    }
+
+    /// Blocks have executed these offences.
+    pub(super) fn evidence_executed(&mut self, slots: &[Hash32], out: &mut Output) {
+        let removed = self.evidence.executed(slots);
+        if !removed.is_empty() {
+            out.persist.push(Record::EvidenceRemove(removed));
+        }
+    }
+}

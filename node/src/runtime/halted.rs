@@ -1,0 +1,145 @@
+//! Halts at the edge of the node: what comes of them from peers, what is wrong with this node, what others see.
+
+use super::verification::Verifier;
+use holdfast_halt::{HaltState, ModeSet, Stall};
+use holdfast_network::{Topic, Verdict};
+use holdfast_replica::admission::{self, Judgement};
+use holdfast_replica::{Halts, Input};
+use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX};
+use holdfast_types::{
+    Evidence, GovernanceMessage, HaltGossip, HaltNotice, HaltStatus, Readiness, SignedHaltStatus,
+    codec,
+};
+
+/// What a node shows of its halts: one picture, made by the core thread.
+#[derive(Clone, Debug)]
+pub struct HaltPicture {
+    pub state: HaltState,
+    /// Everything that holds, a soft stall included.
+    pub modes: ModeSet,
+    pub stall: Option<Stall>,
+    /// The time of the monotonic clock for [`Stall::since_ms`], in ms.
+    pub now_ms: u64,
+    pub readiness: Readiness,
+    /// What this node says of itself.
+    pub own: HaltStatus,
+    /// What halted members say of themselves, this node included.
+    pub statuses: Vec<SignedHaltStatus>,
+    pub evidence: Vec<Evidence>,
+}
+
+impl HaltPicture {
+    #[must_use]
+    pub fn of(halts: &Halts, own: HaltStatus, evidence: Vec<Evidence>, now_ms: u64) -> Self {
+        Self {
+            state: halts.manager().state().clone(),
+            modes: halts.modes(),
+            stall: halts.stall().copied(),
+            now_ms,
+            readiness: halts.readiness(),
+            own,
+            statuses: halts.statuses().cloned().collect(),
+            evidence,
+        }
+    }
+}
+
+impl Verifier {
+    pub(super) fn gossiped_evidence(&self, data: &[u8]) -> Verdict {
+        let limit = Topic::Evidence.message_bytes_max();
+        let Ok(evidence) = codec::decode::<Evidence>("evidence", data, limit) else {
+            return Verdict::Reject;
+        };
+        let context = self.context_of(evidence.era());
+        let judged = admission::evidence(
+            self.storage.as_ref(),
+            &evidence,
+            &self.chain,
+            context.as_deref(),
+            self.scheme.as_ref(),
+        );
+        // A store that does not read stops the node elsewhere.
+        let judged = judged.unwrap_or(Judgement::Ignore);
+        self.accept(judged, Input::Evidence(vec![evidence]))
+    }
+
+    pub(super) fn gossiped_halt(&self, data: &[u8]) -> Verdict {
+        let Ok(gossip) = codec::decode::<HaltGossip>("a halt", data, HALT_PROOF_BYTES_MAX) else {
+            return Verdict::Reject;
+        };
+        let era = self.era();
+        let scheme = self.scheme.as_ref();
+        match gossip {
+            HaltGossip::Proof(proof) => {
+                let parameters = &self.parameters.halt;
+                let judged =
+                    admission::halt_proof(&proof, &self.chain, &era, parameters, scheme);
+                self.accept(judged, Input::HaltProof(Box::new(proof)))
+            }
+            HaltGossip::Status(status) => {
+                let judged = admission::halt_status(&status, &self.chain, &era, scheme);
+                self.accept(judged, Input::HaltStatus(Box::new(status)))
+            }
+        }
+    }
+
+    pub(super) fn gossiped_governance(&self, data: &[u8]) -> Verdict {
+        let Ok(message) =
+            codec::decode::<GovernanceMessage>("a governance message", data, GOVERNANCE_BYTES_MAX)
+        else {
+            return Verdict::Reject;
+        };
+        let judged = admission::governance(
+            self.storage.as_ref(),
+            &message,
+            &self.chain,
+            self.scheme.as_ref(),
+        );
+        let judged = match judged {
+            Ok(Ok(())) => Judgement::Accept,
+            Ok(Err(error)) => admission::judgement_of(&error),
+            Err(_) => Judgement::Ignore,
+        };
+        self.accept(judged, Input::Governance(Box::new(message)))
+    }
+
+    /// The answer of a peer that was asked for the halts that it is in. False if it is no answer.
+    pub(super) fn notice_came(&self, data: &[u8]) -> bool {
+        let Ok(notice) =
+            codec::decode::<HaltNotice>("a notice of halts", data, RESPONSE_BYTES_MAX)
+        else {
+            return false;
+        };
+        self.take_notice(notice);
+        true
+    }
+
+    /// What a peer says of the halts that it is in: what holds here too is stepped.
+    pub(super) fn take_notice(&self, notice: HaltNotice) {
+        if notice.is_empty() {
+            return;
+        }
+        let inputs = admission::halt_notice(
+            self.storage.as_ref(),
+            notice,
+            &self.chain,
+            &self.era(),
+            &self.parameters.halt,
+            self.scheme.as_ref(),
+        );
+        for input in inputs.unwrap_or_default() {
+            self.core.input(input);
+        }
+    }
+
+    fn accept(&self, judged: Judgement, input: Input) -> Verdict {
+        match judged {
+            Judgement::Accept => {
+                self.core.input(input);
+                Verdict::Accept
+            }
+            Judgement::Ignore => Verdict::Ignore,
+            Judgement::Reject => Verdict::Reject,
+        }
+    }
+}

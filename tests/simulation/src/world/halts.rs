@@ -1,0 +1,103 @@
+//! Halts, evidence and governance: what comes to a node of them.
+
+use super::World;
+use crate::message::{NodeId, Request};
+use crate::node::Purpose;
+use holdfast_chain::ChainError;
+use holdfast_replica::Input;
+use holdfast_replica::admission::{self, Judgement};
+use holdfast_types::wire::HaltStatusRequest;
+use holdfast_types::{
+    AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice,
+};
+
+impl World {
+    pub(super) fn take_evidence(&mut self, node: NodeId, evidence: &Evidence) -> bool {
+        let context = self.context_of(node, evidence.era());
+        let tables = self.nodes[node].disk.now();
+        let (chain, scheme) = (&self.chain.id, &self.chain.scheme);
+        let judged = admission::evidence(tables, evidence, chain, context.as_deref(), scheme);
+        if judged != Ok(Judgement::Accept) {
+            return false;
+        }
+        self.step(node, Input::Evidence(vec![evidence.clone()]));
+        true
+    }
+
+    pub(super) fn take_halt(&mut self, node: NodeId, gossip: &HaltGossip) -> bool {
+        let Some(era) = self.era_of(node) else {
+            return false;
+        };
+        let (chain, scheme) = (&self.chain.id, &self.chain.scheme);
+        let parameters = &self.chain.parameters.halt;
+        let (judged, input) = match gossip {
+            HaltGossip::Proof(proof) => (
+                admission::halt_proof(proof, chain, &era, parameters, scheme),
+                Input::HaltProof(Box::new(proof.clone())),
+            ),
+            HaltGossip::Status(status) => (
+                admission::halt_status(status, chain, &era, scheme),
+                Input::HaltStatus(Box::new(status.clone())),
+            ),
+        };
+        if judged == Judgement::Accept {
+            self.step(node, input);
+        }
+        judged == Judgement::Accept
+    }
+
+    pub(super) fn take_governance(&mut self, node: NodeId, message: &GovernanceMessage) -> bool {
+        let tables = self.nodes[node].disk.now();
+        let judged = admission::governance(tables, message, &self.chain.id, &self.chain.scheme);
+        if !matches!(judged, Ok(Ok(()))) {
+            return false;
+        }
+        self.step(node, Input::Governance(Box::new(message.clone())));
+        true
+    }
+
+    /// What a peer says of the halts that it is in.
+    pub(super) fn take_notice(&mut self, node: NodeId, notice: &HaltNotice) {
+        let Some(era) = self.era_of(node).filter(|_| !notice.is_empty()) else {
+            return;
+        };
+        let inputs = admission::halt_notice(
+            self.nodes[node].disk.now(),
+            notice.clone(),
+            &self.chain.id,
+            &era,
+            &self.chain.parameters.halt,
+            &self.chain.scheme,
+        );
+        for input in inputs.unwrap_or_default() {
+            self.step(node, input);
+        }
+    }
+
+    pub(super) fn ask_halts(&mut self, node: NodeId, to: AuthorityIndex) {
+        let (Some(peer), Some(era)) = (self.up_peer_of(node, to), self.era_of(node)) else {
+            return;
+        };
+        self.count("members asked for their halts");
+        let request = Request::Halts(HaltStatusRequest { era: era.era });
+        self.request(node, peer, request, Purpose::Halts);
+    }
+
+    /// Makes the block that a resume message orders.
+    pub(super) fn resume(
+        &mut self,
+        node: NodeId,
+        message: &GovernanceMessage,
+    ) -> Result<(), ChainError> {
+        let made = self.with_chain(node, |chain, tables| chain.resume(tables, message))?;
+        match made {
+            None | Some(Ok(None)) => {}
+            Some(Ok(Some(step))) => self.apply(node, step),
+            Some(Err(refusal)) => {
+                let readiness = admission::readiness_of(&refusal);
+                self.step(node, Input::ResumeRefused(readiness));
+            }
+        }
+        Ok(())
+    }
+}
