@@ -13,16 +13,22 @@ use std::collections::BTreeMap;
 impl World {
     /// Governors hand a message to a node. False if the node does not take it.
     pub fn hand_in(&mut self, node: NodeId, message: &GovernanceMessage) -> bool {
-        self.take_governance(node, message)
+        let before = self.sequence_at(node);
+        self.take_governance(node, message) && self.sequence_at(node) > before
+    }
+
+    /// The last message of governance that a node has taken.
+    fn sequence_at(&self, node: NodeId) -> u64 {
+        let running = self.nodes[node].running.as_ref();
+        running.map_or(0, |running| {
+            running.replica.halts().manager().state().sequence
+        })
     }
 
     /// A message with the next sequence number that any node knows.
     #[must_use]
     pub fn message(&self, action: GovernanceAction) -> GovernanceMessage {
-        let known = self.nodes.iter().filter_map(|node| {
-            let running = node.running.as_ref()?;
-            Some(running.replica.halts().manager().state().sequence)
-        });
+        let known = (0..self.nodes.len()).map(|node| self.sequence_at(node));
         self.chain
             .governance(known.max().unwrap_or_default() + 1, action)
     }

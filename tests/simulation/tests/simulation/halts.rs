@@ -292,6 +292,7 @@ fn f_plus_one_down_are_a_soft_stall_that_ends_by_itself() {
         world.run_until_done(4_000, |world| !stalled(world, 0) && !stalled(world, 1)),
         "it ends with the next commit"
     );
+    world.start(2);
     goes_on(&mut world);
     assert!(world.is_settled_at(Height::ZERO));
 }
