@@ -14,6 +14,7 @@ use crate::io::{Fact, Input, Message, Now, Output};
 use crate::mempool::{Mempool, MempoolConfig};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
+use crate::signed_here::SignedHere;
 use eras::PendingEra;
 use holdfast_chain::CertificateCollector;
 use holdfast_dag::{DagConfig, DagCore};
@@ -45,6 +46,9 @@ pub struct ReplicaConfig {
     pub forward_interval_ms: u64,
     /// How long a process with a good guard waits for what others know of its key before it signs, in ms (rule R12).
     pub listen_limit_ms: u64,
+    /// How long it listens at least once others have told what they know, in ms: a living process with the same key signs in
+    /// this time.
+    pub listen_min_ms: u64,
 }
 
 impl ReplicaConfig {
@@ -61,6 +65,12 @@ impl ReplicaConfig {
             repeat_interval_ms: 1000,
             forward_interval_ms: 5000,
             listen_limit_ms: 2000,
+            // Half as long again as the slowest pace of the DAG.
+            listen_min_ms: parameters
+                .dag
+                .idle_round_interval_ms
+                .saturating_mul(3)
+                .div_euclid(2),
         }
     }
 }
@@ -103,6 +113,9 @@ pub struct Replica {
     signing: SigningState,
     /// Until rule R12 is satisfied; none: this process may sign.
     listening: Option<Listening>,
+    signed_here: SignedHere,
+    /// See [`Self::never_stop_for_own_key`].
+    ignores_own_key: bool,
     /// Era of the running or last DAG.
     context: Arc<EraContext>,
     /// The running DAG; none between eras.
@@ -150,6 +163,7 @@ impl Replica {
             Input::Certificate(certificate) => self.on_certificate(certificate, &mut out),
             Input::Evidence(evidence) => {
                 for item in evidence {
+                    self.own_key_in_evidence(&item, &mut out);
                     self.on_evidence(item, &mut out);
                 }
             }
@@ -287,6 +301,12 @@ impl Replica {
     #[must_use]
     pub fn listens(&self) -> bool {
         self.listening.is_some() && self.past_is_unknown()
+    }
+
+    /// From now on nothing that appears under the own key stops this replica (rule R6). For the simulator's Byzantine nodes,
+    /// which sign beside their replicas; no product calls it, and no configuration leads here.
+    pub const fn never_stop_for_own_key(&mut self) {
+        self.ignores_own_key = true;
     }
 
     #[must_use]

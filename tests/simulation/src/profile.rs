@@ -342,7 +342,12 @@ pub const PROFILES: [Profile; 12] = [
             }),
             ..CALM.faults
         },
-        reaches: &["keys that run twice", "doppelgangers", "partitions"],
+        reaches: &[
+            "keys that run twice",
+            "keys that start twice in one moment",
+            "doppelgangers",
+            "partitions",
+        ],
         faults_ms: 30_000,
         ..CALM
     },
