@@ -101,8 +101,6 @@ pub const LAGGING_TRANSACTIONS_MAX: usize = 64;
 pub const FUTURE_PER_AUTHOR_MAX: usize = 8;
 /// Vertices of one claimed author that wait for the next era.
 pub const EARLY_PER_AUTHOR_MAX: usize = 4;
-/// Rounds by which the network may be ahead before it counts as behind.
-const BEHIND_ROUNDS: u64 = 20;
 
 /// The consensus half of a node.
 #[derive(Debug)]
@@ -215,9 +213,9 @@ impl Replica {
     fn report_behind(&mut self, out: &mut Output) {
         let Some(dag) = &self.dag else { return };
         let network_round = dag.network_round();
-        if network_round.since(dag.round()) > BEHIND_ROUNDS && network_round > self.behind_reported
-        {
-            self.behind_reported = network_round.plus(BEHIND_ROUNDS);
+        let far = self.config.dag.far();
+        if network_round.since(dag.round()) > far && network_round > self.behind_reported {
+            self.behind_reported = network_round.plus(far);
             out.facts.push(Fact::Behind {
                 round: dag.round(),
                 network_round,

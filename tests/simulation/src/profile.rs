@@ -515,9 +515,9 @@ impl Profile {
                 standby: self.standby,
                 clients: 6,
                 epoch_ms: self.epoch_ms,
-                // Small, so that what is garbage-collected matters. Not smaller: a node that is behind by more rounds than
-                // this hears the others no more, and catches up by blocks only if it is behind by twenty (twins 11 with 3).
-                gc_depth: *random.pick(&[10, 20, 60]),
+                // Small, so that what is garbage-collected matters, and so that gossip soon does not reach a node that is
+                // behind.
+                gc_depth: *random.pick(&[3, 6, 10, 20, 60]),
                 leader_timeout_ms: self.leader_timeout_ms,
                 signatures: Scheme::Fast,
             },
