@@ -220,7 +220,11 @@ impl Node {
         let signer = signer.map(|(key, guard)| (key as Arc<dyn Signer>, guard));
         let restored = Restored::read(self.disk.now(), &opened, &config.dag, signer)?;
         self.running = None;
-        let (replica, first) = Replica::restore(config, restored, self.now(now_ms));
+        let (mut replica, first) = Replica::restore(config, restored, self.now(now_ms));
+        if self.behaviour.is_some() {
+            // What it signs beside its replica comes back to it.
+            replica.never_stop_for_own_key();
+        }
         self.incarnation += 1;
         self.running = Some(Box::new(Running {
             era: Arc::clone(replica.context()),

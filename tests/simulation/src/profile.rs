@@ -345,7 +345,12 @@ pub const PROFILES: [Profile; 12] = [
             }),
             ..CALM.faults
         },
-        reaches: &["keys that run twice", "doppelgangers", "partitions"],
+        reaches: &[
+            "keys that run twice",
+            "keys that start twice in one moment",
+            "doppelgangers",
+            "partitions",
+        ],
         faults_ms: 30_000,
         ..CALM
     },
@@ -513,9 +518,9 @@ impl Profile {
                 standby: self.standby,
                 clients: 6,
                 epoch_ms: self.epoch_ms,
-                // Small, so that what is garbage-collected matters. Not smaller: a node that is behind by more rounds than
-                // this hears the others no more, and catches up by blocks only if it is behind by twenty (twins 11 with 3).
-                gc_depth: *random.pick(&[10, 20, 60]),
+                // Small, so that what is garbage-collected matters, and so that gossip soon does not reach a node that is
+                // behind.
+                gc_depth: *random.pick(&[3, 6, 10, 20, 60]),
                 leader_timeout_ms: self.leader_timeout_ms,
                 one_dissenter_halts: self.one_dissenter_halts,
                 signatures: Scheme::Fast,

@@ -1,8 +1,32 @@
 //! Ranges that start anywhere, and ranges that prove nothing.
 
-use super::RangeError;
+use super::{RangeError, STUCK_MS, sync_source};
 use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
-use holdfast_types::{Block, BlockId, CertificateError, Era, Height};
+use holdfast_types::wire::PeerStatus;
+use holdfast_types::{Block, BlockId, CertificateError, Era, Height, Round};
+
+#[test]
+fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
+    let ahead = |blocks: u64| {
+        let status = PeerStatus {
+            head: Height(100 + blocks),
+            head_id: BlockId::default(),
+            certified: Height(100 + blocks),
+            lowest_block: Height::ZERO,
+            era: Era(1),
+            round: Round(200),
+            timestamp_ms: 0,
+        };
+        [('a', status)]
+    };
+    let source = |blocks, unmoved_ms, far| sync_source(ahead(blocks), Height(100), unmoved_ms, far);
+    // Its head moves now and then, so it is not stuck, and yet it never arrives.
+    assert_eq!(source(2, 500, 3), None);
+    assert_eq!(source(3, 500, 3), Some(('a', Height(103))));
+    assert_eq!(source(19, 500, 20), None);
+    assert_eq!(source(1, STUCK_MS, 20), Some(('a', Height(101))));
+    assert_eq!(source(0, STUCK_MS, 0), None, "nothing is to be had");
+}
 
 type Blocks = Vec<(BlockId, Block)>;
 

@@ -300,6 +300,8 @@ impl World {
         if self.nodes[node].behaviour.is_none() {
             if self.nodes[node].is_honest() {
                 self.check_vertex(node, vertex);
+            } else {
+                self.check_vertex_of_twin(node, vertex);
             }
             self.note_sent(node, vertex, None);
             self.publish(node, Envelope::new(Gossip::Vertex(Arc::clone(vertex))));
@@ -346,6 +348,29 @@ impl World {
         }
         for attestation in &vertex.payload().attestations {
             self.check_attestation(node, attestation);
+        }
+    }
+
+    /// A process whose key runs twice may not know it. Once its DAG holds what the other has signed in a slot of its own, it
+    /// does.
+    fn check_vertex_of_twin(&mut self, node: NodeId, vertex: &VerifiedVertex) {
+        let key = self.nodes[node].public_key();
+        if let Some(key) = key {
+            self.oracle.wire.vertex_of_twin(key, vertex);
+        }
+        let running = self.nodes[node].running.as_ref();
+        let dag = running.and_then(|running| running.replica.dag());
+        let author = vertex.author();
+        let knows = dag.is_some_and(|dag| {
+            let highest = dag.vertices().highest_round();
+            let rounds = std::iter::successors(Some(highest), |round| Some(round.previous()));
+            let mut kept = rounds.take_while(|round| *round > dag.gc_round());
+            kept.any(|round| dag.vertices().slot(round, author).len() > 1)
+        });
+        if knows {
+            let round = vertex.round();
+            let what = format!("node {node} signs round {round} and knows that its key runs twice");
+            self.oracle.violated(Rule::Wire, what);
         }
     }
 

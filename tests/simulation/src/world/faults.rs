@@ -113,6 +113,9 @@ impl World {
     /// From now on the node misbehaves.
     pub fn make_byzantine(&mut self, node: NodeId, fault: byzantine::Fault) {
         self.nodes[node].behaviour = Some(fault.behaviour());
+        if let Some(running) = &mut self.nodes[node].running {
+            running.replica.never_stop_for_own_key();
+        }
         self.oracle.is_guilty(validator_account(node));
         self.move_clients();
     }
