@@ -117,6 +117,8 @@ pub struct Running {
     pub wake_at_ms: Option<u64>,
     pub crash_at: Option<(CrashPoint, Loss)>,
     pub highest_certified: Height,
+    /// Something ordered it to stop when its last step began.
+    pub was_halted: bool,
 }
 
 impl Running {
@@ -241,6 +243,7 @@ impl Node {
             head_changed_ms: now_ms,
             wake_at_ms: None,
             crash_at: None,
+            was_halted: false,
         }));
         Ok(first)
     }
