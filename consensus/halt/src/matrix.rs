@@ -2,7 +2,7 @@
 //!
 //! Rules:
 //!
-//! * M1. The matrix is data, in one place: the rows of [`cell`]. RPC, documents and gates all read it there.
+//! * M1. The matrix is data, in one place: the function `row`. RPC, documents and gates all read it there.
 //! * M2. Several modes may hold at once: for each activity the most restrictive answer counts. What is queued in one mode and
 //!   plain only in another is both.
 //! * M3. Slashing evidence, gossip and state queries continue in every mode: nobody escapes by halting the chain, and

@@ -228,10 +228,7 @@ fn h5_a_halt_of_governance_takes_effect_within_its_limits() {
     let effects = manager.step(at(0), on(&order)).unwrap();
     assert_eq!(began(&effects), [Mode::EmergencyHalt]);
     assert!(effects.contains(&HaltEffect::AnnounceMessage(order.clone())));
-    assert_eq!(
-        manager.halts(),
-        [HaltId::of_message(order.body.id(&CHAIN))]
-    );
+    assert_eq!(manager.halts(), [HaltId::of_message(order.body.id(&CHAIN))]);
     assert_eq!(manager.state().notice().messages, [order]);
     assert_eq!(
         manager.step(at(1), on(&halt(2, DAY_MS, None))),
@@ -278,10 +275,7 @@ fn h6_a_halt_with_a_height_waits_for_it() {
 fn h7_a_halt_ends_at_its_time_and_not_before() {
     let mut manager = manager();
     manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();
-    assert_eq!(
-        manager.next_wall(),
-        Some(TimestampMs(1_000_000 + DAY_MS))
-    );
+    assert_eq!(manager.next_wall(), Some(TimestampMs(1_000_000 + DAY_MS)));
     assert_eq!(manager.step(at(DAY_MS - 1), progress(0)), Ok(Vec::new()));
     assert!(manager.is_halted());
     let effects = manager.step(at(DAY_MS), progress(0)).unwrap();
@@ -316,7 +310,10 @@ fn h9_a_later_era_settles_what_halted_the_one_before() {
     manager.step(at(2), on_proof(RUNNING, 43)).unwrap();
     assert_eq!(modes(&manager), [Mode::HardHalt, Mode::EmergencyHalt]);
     manager.step(at(3), on(&resume(2))).unwrap();
-    assert_eq!(manager.step(at(4), HaltInput::EraStarted(RUNNING)), Ok(Vec::new()));
+    assert_eq!(
+        manager.step(at(4), HaltInput::EraStarted(RUNNING)),
+        Ok(Vec::new())
+    );
     let effects = manager.step(at(5), HaltInput::EraStarted(Era(4))).unwrap();
     assert_eq!(
         ended(&effects),
@@ -339,7 +336,10 @@ fn h10_a_halt_is_over_when_the_chain_has_executed_a_later_message() {
     let mut manager = manager();
     manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();
     drop(manager.step(at(1), progress(1)));
-    assert!(manager.is_halted(), "the record of the halt does not end it");
+    assert!(
+        manager.is_halted(),
+        "the record of the halt does not end it"
+    );
     let effects = manager.step(at(2), progress(2)).unwrap();
     assert_eq!(ended(&effects), [Mode::EmergencyHalt]);
 }

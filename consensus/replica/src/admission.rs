@@ -3,15 +3,17 @@
 use crate::io::{Input, LastVertices, Submission};
 use crate::mempool::Origin;
 use holdfast_chain::{ChainError, ChainStore, ResumeRefusal};
-use holdfast_ledger::{LedgerError, StateError, account, check_transaction, governors, is_punished};
+use holdfast_ledger::{
+    LedgerError, StateError, account, check_transaction, governors, is_punished,
+};
 use holdfast_types::limits::{HALT_NOTICE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::parameters::HaltParameters;
 use holdfast_types::wire::{LastVertexRequest, LastVertexResponse};
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, Certificate, ChainId, EraContext, Evidence, FailureCode, GovernanceError,
-    GovernanceMessage, HaltCause, HaltNotice, HaltProof, HaltProofError, HaltThresholds, Height, PublicKey,
-    Readiness, SignatureScheme, SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId,
-    VerifiedTransaction, Vertex, VertexRef,
+    AttestationBody, AuthorityIndex, Certificate, ChainId, EraContext, Evidence, FailureCode,
+    GovernanceError, GovernanceMessage, HaltCause, HaltNotice, HaltProof, HaltProofError,
+    HaltThresholds, Height, PublicKey, Readiness, SignatureScheme, SignedHaltStatus,
+    SignedVertexHeader, TimestampMs, TransactionId, VerifiedTransaction, Vertex, VertexRef,
 };
 use std::sync::Arc;
 

@@ -9,11 +9,11 @@ use super::halted::HaltPicture;
 use crate::failure::Failure;
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
+use holdfast_halt::HaltRefusal;
 use holdfast_replica::{
     Fact, Input, Message, Now, Output, Record, Replica, SigningState, Submission, SubmissionResult,
 };
 use holdfast_storage::RecordWriter;
-use holdfast_halt::HaltRefusal;
 use holdfast_types::{EraContext, Evidence, GovernanceMessage, TimestampMs, Vertex};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, RwLock};
@@ -143,10 +143,7 @@ impl CoreThread {
     }
 
     /// Makes everything durable, then lets it out.
-    fn carry_out(
-        &mut self,
-        outputs: Vec<(Output, Reply)>,
-    ) -> Result<(), Failure> {
+    fn carry_out(&mut self, outputs: Vec<(Output, Reply)>) -> Result<(), Failure> {
         let records: Vec<Record> = outputs
             .iter()
             .flat_map(|(output, _)| &output.persist)

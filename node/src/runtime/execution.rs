@@ -19,8 +19,8 @@ use holdfast_replica::admission::{fault_of, readiness_of};
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
-    BlockHeader, BlockId, Certificate, ChainId, GovernanceMessage, Height, SignatureScheme, SignedTransaction,
-    TransactionId, VerifiedTransaction,
+    BlockHeader, BlockId, Certificate, ChainId, GovernanceMessage, Height, SignatureScheme,
+    SignedTransaction, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

@@ -72,8 +72,7 @@ impl Verifier {
         match gossip {
             HaltGossip::Proof(proof) => {
                 let parameters = &self.parameters.halt;
-                let judged =
-                    admission::halt_proof(&proof, &self.chain, &era, parameters, scheme);
+                let judged = admission::halt_proof(&proof, &self.chain, &era, parameters, scheme);
                 self.accept(judged, Input::HaltProof(Box::new(proof)))
             }
             HaltGossip::Status(status) => {
@@ -105,8 +104,7 @@ impl Verifier {
 
     /// The answer of a peer that was asked for the halts that it is in. False if it is no answer.
     pub(super) fn notice_came(&self, data: &[u8]) -> bool {
-        let Ok(notice) =
-            codec::decode::<HaltNotice>("a notice of halts", data, RESPONSE_BYTES_MAX)
+        let Ok(notice) = codec::decode::<HaltNotice>("a notice of halts", data, RESPONSE_BYTES_MAX)
         else {
             return false;
         };

@@ -13,8 +13,8 @@ use holdfast_replica::Message;
 use holdfast_replica::asking::whose_turn;
 use holdfast_types::limits::CERTIFICATE_BYTES_MAX;
 use holdfast_types::wire::{
-    CertificateRequest, CertificateResponse, HaltStatusRequest, LastVertexRequest, MissingVerticesRequest,
-    TransactionBatch, VerticesRequest,
+    CertificateRequest, CertificateResponse, HaltStatusRequest, LastVertexRequest,
+    MissingVerticesRequest, TransactionBatch, VerticesRequest,
 };
 use holdfast_types::{
     AuthorityIndex, ChainId, Era, EraContext, HaltGossip, Height, SignatureScheme, codec,

@@ -4,7 +4,10 @@ use crate::keys::{Scheme, SimulatedKey};
 use holdfast_chain::{ChainBatch, genesis_batch};
 use holdfast_genesis::{GenesisTime, NewChain, Template, block_of_state};
 use holdfast_ledger::{GenesisAccount, GenesisState, GenesisValidator};
-use holdfast_types::{AccountName, Amount, ChainId, EraContext, Parameters, Signer, TimestampMs};
+use holdfast_types::{
+    AccountName, Amount, ChainId, EraContext, GovernanceAction, GovernanceBody, GovernanceMessage,
+    Parameters, Signer, TimestampMs,
+};
 use std::sync::Arc;
 
 /// Wall clock at the start of every simulation.
@@ -13,6 +16,10 @@ const CHAIN: ChainId = ChainId::new([0x51; 32]);
 const CLIENT_BALANCE: Amount = 1_000_000_000_000;
 const FIRST_CLIENT_KEY: u64 = 10_000;
 const EMERGENCY_KEY: u64 = 20_000;
+const FIRST_GOVERNOR_KEY: u64 = 30_000;
+const GOVERNORS: u64 = 12;
+/// Signatures that a message of governance needs.
+pub const GOVERNANCE_THRESHOLD: u16 = 7;
 
 /// What a chain is made of.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +32,8 @@ pub struct ChainPlan {
     pub epoch_ms: u64,
     pub gc_depth: u64,
     pub leader_timeout_ms: u64,
+    /// One dissenter halts the chain, as the document says; otherwise it takes more than the f that may be faulty.
+    pub one_dissenter_halts: bool,
     pub signatures: Scheme,
 }
 
@@ -66,7 +75,24 @@ pub fn client_key(scheme: Scheme, number: usize) -> SimulatedKey {
     scheme.key(FIRST_CLIENT_KEY + number as u64)
 }
 
+/// The key of governor number `number`.
+#[must_use]
+pub fn governor_key(scheme: Scheme, number: u16) -> SimulatedKey {
+    scheme.key(FIRST_GOVERNOR_KEY + u64::from(number))
+}
+
 impl SimulatedChain {
+    /// A message of governance that enough governors have signed.
+    #[must_use]
+    pub fn governance(&self, sequence: u64, action: GovernanceAction) -> GovernanceMessage {
+        let body = GovernanceBody { sequence, action };
+        let sign = |number| body.sign(number, &self.id, &governor_key(self.scheme, number));
+        GovernanceMessage {
+            signatures: (0..GOVERNANCE_THRESHOLD).map(sign).collect(),
+            body,
+        }
+    }
+
     /// # Panics
     /// If the plan makes no valid chain.
     #[must_use]
@@ -91,8 +117,10 @@ fn parameters(plan: &ChainPlan) -> Parameters {
         genesis_time: GenesisTime(START),
         notes: String::new(),
         emergency_key: emergency_key(EMERGENCY_KEY),
-        governance_keys: vec![emergency_key(EMERGENCY_KEY + 1)],
-        governance_threshold: None,
+        governance_keys: (0..GOVERNORS)
+            .map(|number| emergency_key(FIRST_GOVERNOR_KEY + number))
+            .collect(),
+        governance_threshold: Some(GOVERNANCE_THRESHOLD),
         accounts: Vec::new(),
         validators: Vec::new(),
         treasury: 0,
@@ -103,6 +131,12 @@ fn parameters(plan: &ChainPlan) -> Parameters {
     parameters.epoch_duration_ms = plan.epoch_ms;
     parameters.dag.gc_depth = plan.gc_depth;
     parameters.dag.leader_timeout_ms = plan.leader_timeout_ms;
+    let faulty = u16::try_from((plan.validators - 1) / 3).expect("a simulation is small");
+    parameters.halt.root_divergence_min_dissenters = if plan.one_dissenter_halts {
+        1
+    } else {
+        faulty + 1
+    };
     parameters
 }
 

@@ -31,6 +31,8 @@ pub struct Profile {
     /// Every seed draws its links, up to these.
     pub links_vary: bool,
     pub leader_timeout_ms: u64,
+    /// See [`ChainPlan::one_dissenter_halts`].
+    pub one_dissenter_halts: bool,
     pub epoch_ms: u64,
     pub faults: Faults,
     pub expects: Expects,
@@ -92,6 +94,7 @@ const CALM: Profile = Profile {
     links: LAN,
     links_vary: false,
     leader_timeout_ms: 250,
+    one_dissenter_halts: false,
     epoch_ms: LONG_MS,
     faults: Faults {
         crashes: None,
@@ -514,6 +517,7 @@ impl Profile {
                 // this hears the others no more, and catches up by blocks only if it is behind by twenty (twins 11 with 3).
                 gc_depth: *random.pick(&[10, 20, 60]),
                 leader_timeout_ms: self.leader_timeout_ms,
+                one_dissenter_halts: self.one_dissenter_halts,
                 signatures: Scheme::Fast,
             },
             followers: count(random.between(self.followers)),

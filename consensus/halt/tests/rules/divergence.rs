@@ -235,7 +235,7 @@ fn fewest(sizes: &[usize], needed: usize) -> Option<usize> {
             .flat_map(|way| (0..=*size).map(move |taken| [way.as_slice(), &[taken]].concat()))
             .collect();
     }
-    let all = |way: &Vec<usize>| way.iter().fold(0, |all, taken| all + taken);
+    let all = |way: &Vec<usize>| way.iter().copied().fold(0, usize::saturating_add);
     let enough = ways
         .iter()
         .filter(|way| all(way) - way.iter().max().unwrap_or(&0) >= needed);

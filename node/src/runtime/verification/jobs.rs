@@ -262,7 +262,10 @@ impl Verifier {
         verdict
     }
 
-    pub(in crate::runtime) fn context_of(&self, era: holdfast_types::Era) -> Option<Arc<EraContext>> {
+    pub(in crate::runtime) fn context_of(
+        &self,
+        era: holdfast_types::Era,
+    ) -> Option<Arc<EraContext>> {
         let current = self.era();
         if current.era == era {
             return Some(current);

@@ -55,6 +55,7 @@ fn plan(setup: &Setup) -> Plan {
             epoch_ms: setup.epoch_ms,
             gc_depth: setup.gc_depth,
             leader_timeout_ms: setup.timeout_ms,
+            one_dissenter_halts: false,
             signatures: Scheme::Fast,
         },
         followers: setup.followers,

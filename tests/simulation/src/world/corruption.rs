@@ -6,14 +6,16 @@
 use super::World;
 use crate::message::{Corrupted, Gossip, NodeId, Response};
 use crate::oracle::Rule;
-use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, RESPONSE_BYTES_MAX, VERTEX_BYTES_MAX};
+use holdfast_types::limits::{
+    CERTIFICATE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX, VERTEX_BYTES_MAX,
+};
 use holdfast_types::wire::{
     BlocksResponse, CertificateResponse, GossipedAttestation, LastVertexResponse, TransactionBatch,
     VerticesResponse,
 };
 use holdfast_types::{
-    Evidence, SignatureScheme, SignedTransaction, SignedVertexHeader, VerifiedTransaction, Vertex,
-    codec,
+    Evidence, GovernanceMessage, HaltGossip, SignatureScheme, SignedTransaction,
+    SignedVertexHeader, VerifiedTransaction, Vertex, codec,
 };
 
 /// What became of a corrupted message.
@@ -69,6 +71,14 @@ impl World {
                 let decoded = codec::decode::<Evidence>("evidence", bytes, CERTIFICATE_BYTES_MAX);
                 let taken = decoded.is_ok_and(|evidence| self.take_evidence(node, &evidence));
                 believed_if(taken)
+            }
+            Gossip::Halt(_) => {
+                let decoded = codec::decode::<HaltGossip>("a halt", bytes, HALT_PROOF_BYTES_MAX);
+                believed_if(decoded.is_ok_and(|gossip| self.take_halt(node, &gossip)))
+            }
+            Gossip::Governance(_) => {
+                let decoded = GovernanceMessage::decode(bytes);
+                believed_if(decoded.is_ok_and(|message| self.take_governance(node, &message)))
             }
             Gossip::Transactions(sent) => self.take_corrupted_transactions(node, bytes, sent),
         }

@@ -7,9 +7,7 @@ use holdfast_chain::ChainError;
 use holdfast_replica::Input;
 use holdfast_replica::admission::{self, Judgement};
 use holdfast_types::wire::HaltStatusRequest;
-use holdfast_types::{
-    AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice,
-};
+use holdfast_types::{AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice};
 
 impl World {
     pub(super) fn take_evidence(&mut self, node: NodeId, evidence: &Evidence) -> bool {

@@ -11,13 +11,13 @@ use holdfast_dag::{AskRequest, FetchRequest};
 use holdfast_replica::admission::{self, VertexPlace, submission, turn_ms, vertex_place};
 use holdfast_replica::asking::whose_turn;
 use holdfast_replica::serve::{last_vertices, missing_vertices, vertices};
-use holdfast_replica::{Input, Origin};
+use holdfast_replica::{Input, Origin, RecordStore};
 use holdfast_types::wire::{
     CertificateRequest, CertificateResponse, LastVertexRequest, MissingVerticesRequest, PeerStatus,
     VerticesRequest,
 };
 use holdfast_types::{
-    Attestation, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, SignatureScheme,
+    Attestation, AuthorityIndex, Certificate, Era, EraContext, Height, SignatureScheme,
     SignedTransaction, VerifiedTransaction, VerifiedVertex, Vertex,
 };
 use std::rc::Rc;

@@ -22,6 +22,7 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
             epoch_ms: 3_600_000,
             gc_depth: 20,
             leader_timeout_ms: 250,
+            one_dissenter_halts: false,
             signatures: Scheme::Fast,
         },
         followers,
