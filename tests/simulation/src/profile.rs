@@ -138,6 +138,7 @@ const HALTS: Profile = Profile {
         }),
         partitions: Some(Partitions {
             pause_ms: (2_000, 15_000),
+            one_way_per_mille: 200,
             lasts_ms: (500, 6_000),
         }),
         byzantine: &[
@@ -478,6 +479,7 @@ const CHAOS: Profile = Profile {
         }),
         twins: Some((500, 10_000)),
         byzantine: Fault::ALL,
+        governors: None,
     },
     reaches: &[
         "crashes",

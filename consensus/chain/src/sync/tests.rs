@@ -1,6 +1,6 @@
 //! Ranges that start anywhere, and ranges that prove nothing.
 
-use super::RangeError;
+use super::{RangeError, STUCK_MS, sync_source};
 use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
