@@ -7,8 +7,8 @@ use crate::message::NodeId;
 use holdfast_halt::ModeSet;
 use holdfast_replica::RecordStore;
 use holdfast_types::{
-    Evidence, GovernanceAction, GovernanceMessage, HaltId, Height, Readiness, SoftwareVersion,
-    TimestampMs,
+    BlockId, Evidence, GovernanceAction, GovernanceMessage, HaltId, Height, Readiness,
+    SoftwareVersion, TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -168,6 +168,18 @@ impl World {
             halts: self.halts_of(holder),
             evidence: self.evidence_of(holder),
         }))
+    }
+
+    /// Whether governance has named this block to go on from, as a node knows.
+    pub(super) fn is_named(&self, node: NodeId, id: BlockId) -> bool {
+        let running = self.nodes[node].running.as_ref();
+        let resume = running.and_then(|running| {
+            let state = running.replica.halts().manager().state();
+            state.resume.as_ref()
+        });
+        resume.is_some_and(|message| {
+            matches!(message.body.action, GovernanceAction::Resume { block, .. } if block == id)
+        })
     }
 
     /// The resume message whose block a node has built, and that is not certified.
