@@ -17,7 +17,8 @@
 //!   attested that block must not attest one that excludes it.
 //! * H9. When a later era runs, what halted an earlier one is settled: its proofs and its resume message.
 //! * H10. A halt of governance is over when the chain has executed a message after it.
-//! * H11. A message whose sequence number was used before does nothing.
+//! * H11. A message whose sequence number was used before does nothing. A halt is also late once a resume with a higher number
+//!   has come; a resume is not late because a halt has come: that halt holds in the next era.
 //! * H12. Messages that the chain has to record wait here until it has.
 //! * H13. Whatever changes the state is persisted before anything of it is told (DESIGN §6: a halt survives restart).
 //!
@@ -85,6 +86,8 @@ pub struct HaltState {
     pub resume_is_built: bool,
     /// Highest sequence number that took effect here or on the chain.
     pub sequence: u64,
+    /// The same on the chain alone.
+    pub executed_sequence: u64,
     /// Messages that the chain has not recorded, by rising sequence number.
     pub waiting: Vec<GovernanceMessage>,
     /// Live time of the chain when the last halt of governance ended.
@@ -415,7 +418,15 @@ impl HaltManager {
     /// H5, H6, H8, H11, H12.
     fn on_message(&mut self, standing: Standing, message: GovernanceMessage) -> Transition {
         let sequence = message.body.sequence;
-        let last = self.state.sequence;
+        let resume = self.state.resume.as_ref();
+        let last = match message.body.action {
+            GovernanceAction::Resume { .. } => resume
+                .map_or(0, |resume| resume.body.sequence)
+                .max(self.state.executed_sequence),
+            GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => {
+                self.state.sequence
+            }
+        };
         if sequence <= last {
             return Err(GovernanceError::Replayed {
                 actual: sequence,
@@ -436,7 +447,7 @@ impl HaltManager {
             GovernanceAction::Resume { .. } => self.begin_resume(standing, id, message.clone())?,
             GovernanceAction::RotateKeys { .. } => vec![HaltEffect::Persist],
         };
-        self.state.sequence = sequence;
+        self.state.sequence = self.state.sequence.max(sequence);
         if !matches!(message.body.action, GovernanceAction::Resume { .. }) {
             // H12. Of too many the oldest goes: a later one is what holds.
             self.state.waiting.push(message.clone());
@@ -548,7 +559,8 @@ impl HaltManager {
         self.state
             .waiting
             .retain(|message| message.body.sequence > executed_sequence);
-        if self.state.waiting.len() != waiting || executed_sequence > self.state.sequence {
+        if self.state.waiting.len() != waiting || executed_sequence > self.state.executed_sequence {
+            self.state.executed_sequence = self.state.executed_sequence.max(executed_sequence);
             self.state.sequence = self.state.sequence.max(executed_sequence);
             effects.push(HaltEffect::Persist);
         }

@@ -373,6 +373,20 @@ fn h11_a_used_number_does_nothing() {
 }
 
 #[test]
+fn h11_a_halt_that_comes_before_the_resume_of_the_halt_before_it_holds_in_the_next_era() {
+    let mut manager = manager();
+    manager.step(at(0), on(&halt(2, DAY_MS, None))).unwrap();
+    // It has not heard of the resume with number 1, which the others follow.
+    manager.step(at(1), on(&resume(1))).unwrap();
+    manager.step(at(2), HaltInput::EraStarted(Era(4))).unwrap();
+    assert_eq!(modes(&manager), [Mode::EmergencyHalt]);
+    // The other way round the halt is the one before the resume.
+    let mut manager = self::manager();
+    manager.step(at(0), on(&resume(2))).unwrap();
+    assert!(manager.step(at(1), on(&halt(1, DAY_MS, None))).is_err());
+}
+
+#[test]
 fn h12_messages_wait_until_the_chain_has_recorded_them() {
     let mut manager = manager();
     manager.step(at(0), on(&rotate(1))).unwrap();
