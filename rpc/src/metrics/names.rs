@@ -287,6 +287,12 @@ metrics! {
         "1 while a halt of this kind is in force, else 0.";
     HALTS = COUNTER "holdfast_halts_total" [HALT_KIND]
         "Halts entered.";
+    HALT_DETECT = LATENCY "holdfast_halt_detect_seconds" [HALT_KIND]
+        "Time to detect. Soft stall: from the last commit until it was noticed. Halts: from the moment in which the core thread took up the message that halts until the halt was durable.";
+    GOVERNANCE_SEQUENCE = GAUGE "holdfast_governance_sequence" []
+        "Highest sequence number of a governance message that was accepted here.";
+    READY_VALIDATORS = GAUGE "holdfast_ready_validators" []
+        "Validators that say they are ready for the era after a halt; 0 while nobody resumes.";
 
     MEMPOOL_TRANSACTIONS = GAUGE "holdfast_mempool_transactions" []
         "Transactions queued on this node.";

@@ -18,6 +18,11 @@ impl Replica {
         out: &mut Output,
     ) {
         let mut local = Vec::new();
+        if !self.allows(Activity::TransactionSubmission) {
+            let rejected = submissions.iter().map(|_| Err(MempoolReject::Halted));
+            out.submissions.extend(rejected);
+            return;
+        }
         for submission in submissions {
             let Submission {
                 transaction,
