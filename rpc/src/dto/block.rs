@@ -122,6 +122,11 @@ pub enum BlockOrigin {
         /// Position of the leader in the committee of the era.
         leader: u16,
     },
+    /// A message of governance that resumed the halted chain.
+    Resumed {
+        /// Id of the message.
+        message: Hash,
+    },
 }
 
 /// What is hashed to the block id, and the id.
@@ -143,7 +148,7 @@ pub struct BlockHeader {
     pub transactions_root: Hash,
     /// Merkle root over the receipts and the block's own events.
     pub events_root: Hash,
-    /// Hash of supports, evidence and era end.
+    /// Hash of supports, evidence, governance message and era end.
     pub system_root: Hash,
     /// Root of the state after this block.
     pub state_root: Hash,

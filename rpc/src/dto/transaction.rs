@@ -20,7 +20,8 @@ pub struct Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// `transferred`, `account_created`, `key_updated`, `validator_registered`, `validator_updated`, `staked`,
-    /// `unbonding_started`, `unbonding_completed`, `era_ended`, `irreversible_advanced`; later versions may add more.
+    /// `unbonding_started`, `unbonding_completed`, `era_ended`, `irreversible_advanced`, `slashed`, `jailed`,
+    /// `properties_changed`, `governance_executed`, `chain_halted`, `chain_resumed`; later versions may add more.
     pub kind: String,
     /// The fields of this kind.
     #[serde(flatten)]

@@ -8,6 +8,7 @@ mod damage;
 mod disks;
 mod execution;
 mod faults;
+mod governing;
 mod halts;
 mod load;
 mod misbehaviour;

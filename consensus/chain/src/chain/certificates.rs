@@ -4,7 +4,7 @@ use super::step::{Step, Work};
 use super::{Chain, ChainError};
 use crate::forks::{Certified, ForkError};
 use crate::store::{AppliedBlock, ChainStore};
-use holdfast_types::{BlockId, BlockOrigin, Certificate, CommitDigest, Era, Height};
+use holdfast_types::{BlockId, BlockOrigin, Certificate, Era, Height};
 use std::collections::BTreeMap;
 
 /// Certificates of blocks that are not in the fork database yet.
@@ -140,7 +140,7 @@ impl Chain {
         let same_dag = header.is_some_and(|header| {
             header.era == body.era
                 && matches!(header.origin, BlockOrigin::Dag { .. })
-                && is_of_commit(certificate)
+                && !certificate.body.has_no_commit()
         });
         if same_dag {
             return Err(diverged(certificate, &ours));
@@ -154,7 +154,7 @@ impl Chain {
         let other = self.awaiting.at(header.height).find(|certificate| {
             certificate.body.era == header.era
                 && certificate.body.block != applied.id
-                && is_of_commit(certificate)
+                && !certificate.body.has_no_commit()
         });
         other.map_or(Ok(()), |certificate| {
             Err(diverged(certificate, &applied.id))
@@ -205,11 +205,6 @@ impl Chain {
             }),
         })
     }
-}
-
-/// Whether the DAG made the certified block.
-fn is_of_commit(certificate: &Certificate) -> bool {
-    certificate.body.commit != CommitDigest::default()
 }
 
 fn diverged(certificate: &Certificate, ours: &BlockId) -> ChainError {

@@ -52,6 +52,9 @@ pub(super) fn header(header: &types::BlockHeader, id: &BlockId) -> BlockHeader {
                 leader_round: Number(leader_round.0),
                 leader: leader.0,
             },
+            types::BlockOrigin::Resumed { message } => BlockOrigin::Resumed {
+                message: hash(&message),
+            },
         },
         transactions_root: hash(&header.transactions_root),
         events_root: hash(&header.events_root),

@@ -527,6 +527,9 @@ const fn event_kind(event: &Event) -> &'static str {
         Event::Slashed { .. } => "slashed",
         Event::Jailed { .. } => "jailed",
         Event::PropertiesChanged { .. } => "properties_changed",
+        Event::GovernanceExecuted { .. } => "governance_executed",
+        Event::ChainHalted { .. } => "chain_halted",
+        Event::ChainResumed { .. } => "chain_resumed",
     }
 }
 
@@ -573,5 +576,12 @@ fn event_object(event: &Event) -> Value {
             "byte_fee": properties.byte_fee.to_string(),
             "account_creation_fee": properties.account_creation_fee.to_string(),
         }),
+        Event::GovernanceExecuted { sequence, message } => {
+            json!({"sequence": Number(*sequence), "message": convert::hash(message)})
+        }
+        Event::ChainHalted { halt, height } => json!({"halt": halt, "height": height}),
+        Event::ChainResumed { message, era } => {
+            json!({"message": convert::hash(message), "era": era})
+        }
     }
 }

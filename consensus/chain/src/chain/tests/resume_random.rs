@@ -56,7 +56,7 @@ fn try_resume(
     let message = governed(
         GOVERNOR_KEY,
         sequence,
-        node.resume_of(height, evidence.clone()),
+        node.resume_of(height, evidence),
     );
     let above: Vec<_> = (0..back)
         .map(|n| node.block_at(node.head().0.minus(n)))
@@ -118,9 +118,8 @@ proptest! {
         strays in 0..5_u64,
         leaves_at in any::<prop::sample::Index>(),
     ) {
-        let start = trunk();
-        let mut live = start.clone();
-        let mut follower = start.clone();
+        let mut live = trunk();
+        let mut follower = live.clone();
         // Before a resume, if there is one: only then may it go on by itself.
         let resumes = growths.iter().enumerate().filter(|(_, growth)| {
             matches!(growth, Growth::Resume { .. })
