@@ -190,6 +190,8 @@ pub struct HaltReport {
     pub transactions_queued: Number,
     /// Pieces of evidence that wait for a block.
     pub evidence_waiting: Number,
+    /// Entries of the halt journal.
+    pub journal_entries: Number,
     /// What an operator does next.
     pub next_command: String,
     /// Where it is explained.

@@ -4,6 +4,7 @@ use super::Replica;
 use crate::io::{Message, Now, Output, Submission};
 use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
+use holdfast_halt::matrix::Activity;
 use holdfast_types::{SignedTransaction, VerifiedTransaction};
 use std::sync::Arc;
 
