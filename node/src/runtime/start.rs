@@ -16,7 +16,7 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::supervisor::Supervisor;
 use holdfast_chain::{Chain, ChainStore};
-use holdfast_dag::DagCore;
+use holdfast_dag::{DagConfig, DagCore};
 use holdfast_genesis::Genesis;
 use holdfast_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
 use holdfast_replica::{
@@ -128,6 +128,7 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         jobs: Arc::new(JobQueue::new(JOBS_MAX)),
         core: CoreHandle::new(core_sender),
         execution,
+        far_blocks: DagConfig::from_parameters(&parameters).far(),
     };
 
     let backend = Arc::new(shared.backend(&parts, Arc::clone(&parameters)));
@@ -238,6 +239,8 @@ struct Shared<'a> {
     jobs: Arc<JobQueue<Job>>,
     core: CoreHandle,
     execution: Sender<ExecutionCommand>,
+    /// So many blocks behind a peer is far.
+    far_blocks: u64,
 }
 
 impl Shared<'_> {
@@ -380,6 +383,7 @@ impl Shared<'_> {
             execution: self.execution.clone(),
             stopping: self.supervisor.stopping(),
             peer_arrived,
+            far_blocks: self.far_blocks,
         };
         self.supervisor.spawn_task("sync", sync.run());
         watch_network(self.supervisor, &self.network);

@@ -1,6 +1,8 @@
 //! Governors of the simulation, and what can be seen of halts.
+//!
+//! They see all that runs, as people do who talk to each other; what they order reaches nodes through one of them.
 
-use super::World;
+use super::{Event, FaultEvent, World};
 use crate::message::NodeId;
 use holdfast_halt::ModeSet;
 use holdfast_replica::RecordStore;
@@ -10,7 +12,71 @@ use holdfast_types::{
 };
 use std::collections::BTreeMap;
 
+/// What governors do: they order halts, and they resume a chain that is halted.
+#[derive(Clone, Copy, Debug)]
+pub struct Governors {
+    /// Between two orders to halt.
+    pub pause_ms: (u64, u64),
+    /// How long a halt lasts at most.
+    pub halt_ms: (u64, u64),
+    /// Between two looks at the chain: whether it is halted, and whether it went on as ordered.
+    pub look_ms: (u64, u64),
+}
+
 impl World {
+    /// Governors look at the chain, now and then, whatever else happens.
+    pub(super) fn govern(&mut self, governors: Governors) {
+        let up: Vec<NodeId> = self
+            .honest()
+            .filter(|node| self.is_running(*node))
+            .collect();
+        let halted = up.iter().copied().find(|node| self.is_halted(*node));
+        // While faults last they take their time.
+        let acts = self.faults_are_over() || self.random.chance(500);
+        if let Some(halted) = halted.filter(|_| acts)
+            && let Some(order) = self.order_resume()
+        {
+            let through = if self.random.chance(500) {
+                halted
+            } else {
+                *self.random.pick(&up)
+            };
+            if self.hand_in(through, &order) {
+                self.count("resumes ordered");
+            }
+        }
+        let after_ms = self.random.between(governors.look_ms);
+        self.schedule(after_ms, Event::Govern(governors));
+    }
+
+    /// Governance orders a halt through one node.
+    pub(super) fn halt_by_governance(&mut self, governors: Governors) {
+        let up: Vec<NodeId> = self
+            .honest()
+            .filter(|node| self.is_running(*node))
+            .collect();
+        if !up.is_empty() {
+            let through = *self.random.pick(&up);
+            let for_ms = self.random.between(governors.halt_ms);
+            let head = self.standing(through).map(|standing| standing.head);
+            let after = self.random.chance(300);
+            let after = head
+                .filter(|_| after)
+                .map(|head| head.plus(self.random.between((0, 20))));
+            let order = self.order_halt(for_ms, after);
+            if self.hand_in(through, &order) {
+                self.count("halts ordered");
+            } else {
+                self.count("halts refused");
+            }
+        }
+        self.schedule_fault(governors.pause_ms, FaultEvent::OrderHalt(governors));
+    }
+
+    fn is_running(&self, node: NodeId) -> bool {
+        self.nodes[node].running.is_some()
+    }
+
     /// Governors hand a message to a node. False if the node does not take it.
     pub fn hand_in(&mut self, node: NodeId, message: &GovernanceMessage) -> bool {
         let before = self.sequence_at(node);
