@@ -215,7 +215,8 @@ fn a_message_for_another_chain_is_not_signed() {
 #[test]
 fn a_changed_file_is_refused_whatever_was_changed() {
     let machine = Machine::new();
-    let changes: [(&str, fn(&mut Value)); 8] = [
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 8] = [
         ("words", |value| {
             value["orders"][0] = "RESUME the chain".into();
         }),
