@@ -336,6 +336,13 @@ fn what_no_node_would_take_is_not_drafted() {
         assert!(failure.why.contains(why), "{failure}");
     }
     assert!(!PathBuf::from(&output).exists());
+}
+
+#[test]
+fn without_a_node_the_sequence_number_has_to_be_given() {
+    let machine = Machine::new();
+    let genesis = genesis(&machine, "one");
+    let output = machine.path("never.json").display().to_string();
     let failure = machine.failure(&[
         "governance",
         "draft",
