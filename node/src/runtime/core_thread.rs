@@ -5,14 +5,16 @@
 
 use super::board::Board;
 use super::execution::ExecutionCommand;
+use super::facts::gauges;
 use super::halted::HaltPicture;
 use crate::failure::Failure;
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
-use holdfast_halt::HaltRefusal;
+use holdfast_halt::{HaltRefusal, Mode, StallChange};
 use holdfast_replica::{
     Fact, Input, Message, Now, Output, Record, Replica, SigningState, Submission, SubmissionResult,
 };
+use holdfast_rpc::Metrics;
 use holdfast_storage::RecordWriter;
 use holdfast_types::{EraContext, Evidence, GovernanceMessage, TimestampMs, Vertex};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -88,17 +90,19 @@ pub struct CoreThread {
     pub started: Instant,
     /// What is shown of halts has changed.
     pub halts_changed: bool,
+    pub metrics: Metrics,
 }
 
 impl CoreThread {
     /// Runs until the node stops. `first` is the output of the restored replica.
     pub fn run(mut self, first: Output) -> Result<(), Failure> {
         let stopping = self.supervisor.stopping();
-        self.carry_out(vec![(first, Reply::Nobody)])?;
+        self.carry_out(vec![(first, Reply::Nobody)], Instant::now())?;
         while !stopping.is_cancelled() {
             let Some(commands) = self.next_commands() else {
                 return Ok(());
             };
+            let taken_up = Instant::now();
             let mut outputs = Vec::with_capacity(commands.len());
             for command in commands {
                 let now = self.now();
@@ -116,7 +120,7 @@ impl CoreThread {
                 };
                 outputs.push((self.replica.step(now, input), reply));
             }
-            self.carry_out(outputs)?;
+            self.carry_out(outputs, taken_up)?;
             self.update_board();
         }
         Ok(())
@@ -143,7 +147,11 @@ impl CoreThread {
     }
 
     /// Makes everything durable, then lets it out.
-    fn carry_out(&mut self, outputs: Vec<(Output, Reply)>) -> Result<(), Failure> {
+    fn carry_out(
+        &mut self,
+        outputs: Vec<(Output, Reply)>,
+        taken_up: Instant,
+    ) -> Result<(), Failure> {
         let records: Vec<Record> = outputs
             .iter()
             .flat_map(|(output, _)| &output.persist)
@@ -161,9 +169,28 @@ impl CoreThread {
             )
         });
         for (output, reply) in outputs {
+            self.time_detection(&output, taken_up);
             self.let_out(output, reply);
         }
         Ok(())
+    }
+
+    /// How long it took to notice what stops the chain.
+    fn time_detection(&self, output: &Output, taken_up: Instant) {
+        for fact in &output.facts {
+            let (mode, time) = match fact {
+                Fact::HaltBegan { mode, .. } => (*mode, taken_up.elapsed()),
+                Fact::Stall(StallChange::Began { .. }) => {
+                    let since_ms = self.replica.halts().stall().map(|stall| stall.since_ms);
+                    let now_ms = self.now().monotonic_ms;
+                    let waited_ms = since_ms.map_or(0, |since| now_ms.saturating_sub(since));
+                    (Mode::SoftStall, Duration::from_millis(waited_ms))
+                }
+                _ => continue,
+            };
+            let series = self.metrics.halt.detect_seconds.with(gauges::kind(mode));
+            series.observe(time.as_secs_f64());
+        }
     }
 
     fn let_out(&self, output: Output, reply: Reply) {
@@ -214,16 +241,17 @@ impl CoreThread {
         let shown = self.halts_changed || !halts.modes().is_empty();
         // Once more after the end of the last mode.
         self.halts_changed = !halts.modes().is_empty();
-        let picture = shown.then(|| {
-            let now = self.now();
-            let evidence = replica.evidence().cloned().collect();
-            let picture = HaltPicture::of(halts, replica.status(now), evidence, now.monotonic_ms);
-            Arc::new(picture)
-        });
+        let picture = shown.then(|| Arc::new(HaltPicture::of(replica, self.now())));
         let dag = replica.dag();
         let round = dag.map(holdfast_dag::DagCore::round).unwrap_or_default();
         let complete = round.previous();
-        let active = dag.map_or(0, |dag| dag.vertices().authors(complete));
+        // Without a quorum the last complete round is one from before: who is there now has a vertex in the round after it.
+        let looked_at = if halts.modes().contains(Mode::SoftStall) {
+            round
+        } else {
+            complete
+        };
+        let active = dag.map_or(0, |dag| dag.vertices().authors(looked_at));
         let certified_vertices = dag.map_or(0, |dag| dag.certified_vertices(complete.previous()));
         let signing_stopped = match replica.signing() {
             SigningState::Stopped(reason) => Some(reason.clone()),

@@ -1,5 +1,6 @@
 //! What happened, as log lines and metrics.
 
+use super::backend::NodeBackend;
 use super::board::Board;
 use crate::failure::Failure;
 use holdfast_halt::{StallChange, StallReason};
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-mod gauges;
+pub(super) mod gauges;
 
 /// Turns facts into log lines and counters, and looks at the gauges now and then.
 #[derive(Debug)]
@@ -22,24 +23,34 @@ pub struct FactsThread {
     pub board: Board,
     pub storage: Arc<Storage>,
     pub network: NetworkHandle,
+    pub backend: Arc<NodeBackend>,
     pub stopping: CancellationToken,
 }
 
 /// How often the gauges are set.
 const GAUGES: Duration = Duration::from_secs(1);
+/// How often subscribers are told of halts at most.
+const HALTS: Duration = Duration::from_millis(50);
 
 impl FactsThread {
     /// Runs until the node stops.
     pub fn run(self) -> Result<(), Failure> {
         let mut gauges_at = Instant::now();
+        let mut halts_at = Instant::now();
         while !self.stopping.is_cancelled() {
             match self.facts.recv_timeout(Duration::from_millis(250)) {
                 Ok(fact) => self.on_fact(&fact),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            if gauges_at.elapsed() >= GAUGES {
+            if halts_at.elapsed() >= HALTS {
+                halts_at = Instant::now();
+                self.backend.tell_halts();
+            }
+            let since = gauges_at.elapsed();
+            if since >= GAUGES {
                 gauges_at = Instant::now();
+                gauges::count_stall(&self.metrics, &self.board, since);
                 gauges::set(&self.metrics, &self.board, &self.storage, &self.network);
             }
         }
@@ -49,25 +60,11 @@ impl FactsThread {
     fn on_fact(&self, fact: &Fact) {
         gauges::count(&self.metrics, fact);
         match fact {
-            Fact::Proposed {
-                round,
-                transactions,
-            } => {
-                tracing::debug!(round = round.0, transactions, "vertex proposed");
-            }
-            Fact::Committed {
-                leader_round,
-                index,
-                vertices,
-                transactions,
-            } => tracing::debug!(
-                leader_round = leader_round.0,
-                index,
-                vertices,
-                transactions,
-                "sub-DAG committed"
-            ),
-            Fact::Certified { height } => tracing::debug!(height = height.0, "block certified"),
+            Fact::Proposed { .. }
+            | Fact::Committed { .. }
+            | Fact::Certified { .. }
+            | Fact::VertexParked { .. }
+            | Fact::VertexDropped { .. } => log_details(fact),
             Fact::EraEnded { era, anchor_height } => {
                 tracing::info!(era = era.0, last_height = anchor_height.0, "era ended");
             }
@@ -103,20 +100,46 @@ impl FactsThread {
             | Fact::Doppelganger { .. }
             | Fact::PastUnknown { .. }
             | Fact::Listened => log_signing(fact),
-            Fact::VertexParked { author, ahead_ms } => tracing::debug!(
-                authority = author.0,
-                ahead_ms,
-                "a vertex is dated ahead of our clock; it waits"
-            ),
-            Fact::VertexDropped { author, reason } => {
-                tracing::debug!(authority = author.0, reason, "a vertex was dropped");
-            }
             Fact::HaltBegan { .. }
             | Fact::HaltEnded { .. }
             | Fact::Stall(_)
             | Fact::GovernanceAccepted { .. }
             | Fact::Readiness(_) => log_halts(fact),
         }
+    }
+}
+
+/// What happens all the time.
+fn log_details(fact: &Fact) {
+    match fact {
+        Fact::Proposed {
+            round,
+            transactions,
+        } => {
+            tracing::debug!(round = round.0, transactions, "vertex proposed");
+        }
+        Fact::Committed {
+            leader_round,
+            index,
+            vertices,
+            transactions,
+        } => tracing::debug!(
+            leader_round = leader_round.0,
+            index,
+            vertices,
+            transactions,
+            "sub-DAG committed"
+        ),
+        Fact::Certified { height } => tracing::debug!(height = height.0, "block certified"),
+        Fact::VertexParked { author, ahead_ms } => tracing::debug!(
+            authority = author.0,
+            ahead_ms,
+            "a vertex is dated ahead of our clock; it waits"
+        ),
+        Fact::VertexDropped { author, reason } => {
+            tracing::debug!(authority = author.0, reason, "a vertex was dropped");
+        }
+        _ => {}
     }
 }
 

@@ -19,7 +19,9 @@ use holdfast_chain::{Chain, ChainStore};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_genesis::Genesis;
 use holdfast_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
-use holdfast_replica::{Fact, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored};
+use holdfast_replica::{
+    Fact, Input, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored,
+};
 use holdfast_rpc::{Metrics, RpcConfig, RpcHandle, RpcServer};
 use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{
@@ -44,6 +46,8 @@ pub struct NodeParts {
     pub signer: Option<Arc<KeyPair>>,
     /// Create the sign guard if it is missing; the operator says what is known of the key.
     pub init_sign_guard: Option<KeyPast>,
+    /// The operator has repaired what was wrong with this node alone.
+    pub repaired: bool,
 }
 
 /// What an operator says of a key whose sign guard is missing.
@@ -136,7 +140,8 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         resumed.chain,
         resumed.commits_needed,
         execution_commands,
-        backend,
+        Arc::clone(&backend),
+        parts.repaired,
     )?;
     shared.start_core(
         resumed.replica,
@@ -145,7 +150,10 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         core_commands,
         outlets,
     )?;
-    shared.start_facts(facts_received)?;
+    if parts.repaired {
+        shared.core.input(Input::Repaired);
+    }
+    shared.start_facts(facts_received, backend)?;
     shared.start_reverify(reverify_received)?;
     shared.start_network_tasks(events, messages_received);
     Ok(RunningNode {
@@ -243,6 +251,8 @@ impl Shared<'_> {
             parameters,
             parameters_hash: parts.genesis.parameters_hash(),
             storage: Arc::clone(&self.storage),
+            scheme: Arc::clone(&self.scheme),
+            core: self.core.clone(),
             board: self.board.clone(),
             jobs: Arc::clone(&self.jobs),
             network: self.network.clone(),
@@ -289,6 +299,7 @@ impl Shared<'_> {
         commits_needed: u64,
         commands: Receiver<ExecutionCommand>,
         observer: Arc<NodeBackend>,
+        repaired: bool,
     ) -> Result<(), Failure> {
         let execution_thread = ExecutionThread {
             chain_id: self.chain_id,
@@ -302,7 +313,7 @@ impl Shared<'_> {
             supervisor: self.supervisor.clone(),
             commits_needed,
             halt_height: config.node().halt_height.map(|height| Height(height.get())),
-            is_faulty: self.board.read().halts.state.own_fault.is_some(),
+            is_faulty: self.board.read().halts.state.own_fault.is_some() && !repaired,
         };
         self.start_thread("execution", move || execution_thread.run())
     }
@@ -325,17 +336,19 @@ impl Shared<'_> {
             supervisor: self.supervisor.clone(),
             started: self.started,
             halts_changed: true,
+            metrics: self.metrics.clone(),
         };
         self.start_thread("core", move || core_thread.run(first))
     }
 
-    fn start_facts(&self, facts: Receiver<Fact>) -> Result<(), Failure> {
+    fn start_facts(&self, facts: Receiver<Fact>, backend: Arc<NodeBackend>) -> Result<(), Failure> {
         let facts_thread = FactsThread {
             facts,
             metrics: self.metrics.clone(),
             board: self.board.clone(),
             storage: Arc::clone(&self.storage),
             network: self.network.clone(),
+            backend,
             stopping: self.supervisor.stopping(),
         };
         self.start_thread("facts", move || facts_thread.run())

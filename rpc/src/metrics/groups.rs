@@ -69,6 +69,9 @@ groups! {
         stall_seconds: Counter = counter(STALL_SECONDS),
         active: Labelled<IntGauge> = labelled_gauge(HALT_ACTIVE),
         entered: Labelled<IntCounter> = labelled_counter(HALTS),
+        detect_seconds: Labelled<Histogram> = labelled_histogram(HALT_DETECT),
+        governance_sequence: IntGauge = int_gauge(GOVERNANCE_SEQUENCE),
+        ready_validators: IntGauge = int_gauge(READY_VALIDATORS),
     }
 
     /// Transactions that wait.
