@@ -297,6 +297,17 @@ fn h8_a_resume_message_ends_the_running_era() {
         manager.step(at(1), on(&halt(6, DAY_MS, None))),
         Err(HaltRefusal::Resuming { sequence: 5 })
     );
+    let mut over = resume(6);
+    if let GovernanceAction::Resume { era, .. } = &mut over.body.action {
+        *era = Era(2);
+    }
+    assert_eq!(
+        manager.step(at(2), on(&over)),
+        Err(HaltRefusal::EraIsOver {
+            era: Era(2),
+            running: RUNNING
+        })
+    );
     let later = resume(7);
     manager.step(at(2), on(&later)).unwrap();
     assert_eq!(manager.state().resume, Some(later.clone()));

@@ -191,10 +191,16 @@ impl Oracle {
             self.violated(Rule::Soundness, what);
         }
         self.agreed.push(now);
+        self.check_new(node, applied, tables);
+    }
+
+    /// What has to hold after a block that nobody has applied before.
+    fn check_new(&mut self, node: usize, applied: &AppliedBlock, tables: &Tables) {
+        let (height, id) = (applied.block.header.height, applied.id);
         if self
             .certified
             .get(&height)
-            .is_some_and(|certified| *certified != now.id)
+            .is_some_and(|certified| *certified != id)
         {
             self.violated(
                 Rule::Finality,
