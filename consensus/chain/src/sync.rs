@@ -20,22 +20,43 @@ const STUCK_MS: u64 = 2_000;
 /// Blocks asked for at once.
 const RANGE_BLOCKS: u64 = 256;
 
-/// The peer that is furthest ahead and its certified height, if it is `far_blocks` ahead (see
-/// [`holdfast_dag::DagConfig::far`]) of a head that has not moved for `unmoved_ms`, or nearer and the head is stuck. Being
-/// near is left to the DAG, which gets there by itself.
+/// Where a node stands that may have to catch up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncNeed {
+    pub head: Height,
+    pub certified: Height,
+    /// How long the head has not moved, in ms.
+    pub unmoved_ms: u64,
+    /// See [`holdfast_dag::DagConfig::far`].
+    pub far_blocks: u64,
+}
+
+/// The peer that is furthest ahead and its certified height, if its blocks are needed: it is `far_blocks` ahead of the head,
+/// or it has certified more while the head is stuck. Being near is left to the DAG, which gets there by itself. A stuck head
+/// that is as high may be void: its branch was left by a resume.
 pub fn sync_source<P>(
     answers: impl IntoIterator<Item = (P, PeerStatus)>,
-    head: Height,
-    unmoved_ms: u64,
-    far_blocks: u64,
+    need: SyncNeed,
 ) -> Option<(P, Height)> {
     let (peer, best) = answers
         .into_iter()
-        .filter(|(_, status)| status.lowest_block <= head.next())
+        .filter(|(_, status)| status.lowest_block <= need.head.next())
         .max_by_key(|(_, status)| status.certified)?;
-    let behind = best.certified.since(head);
-    let is_due = behind >= far_blocks || unmoved_ms >= STUCK_MS;
-    (behind > 0 && is_due).then_some((peer, best.certified))
+    let behind = best.certified.since(need.head);
+    let is_far = behind > 0 && behind >= need.far_blocks;
+    let is_stuck = need.unmoved_ms >= STUCK_MS && best.certified > need.certified;
+    (is_far || is_stuck).then_some((peer, best.certified))
+}
+
+/// The first block to ask for on the way to `target`: above the head, or above what is certified here if the target is not
+/// above the head.
+#[must_use]
+pub fn first_needed(head: Height, certified: Height, target: Height) -> Height {
+    if target > head {
+        head.next()
+    } else {
+        certified.next()
+    }
 }
 
 /// The blocks to ask for next from `from` on, on the way to `target`.

@@ -11,7 +11,7 @@ use super::peers::Peers;
 use crate::failure::Failure;
 use bytes::Bytes;
 use holdfast_chain::RangeError;
-use holdfast_chain::sync::{next_range, sync_source};
+use holdfast_chain::sync::{SyncNeed, first_needed, next_range, sync_source};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
 use holdfast_types::{Height, codec};
@@ -57,7 +57,10 @@ impl Sync {
             while let Some((peer, target)) = self.ahead(&avoided).await {
                 self.board
                     .update(|standing| standing.sync_target = Some(target));
-                if !self.advance(peer, target).await {
+                let before = self.reached();
+                let helped = self.advance(peer, target).await;
+                // What changes nothing here is no help, however well it is proved.
+                if !helped || self.reached() == before {
                     avoided.insert(peer, Instant::now() + AVOID);
                 }
                 if self.stopping.is_cancelled() {
@@ -66,6 +69,11 @@ impl Sync {
             }
             self.board.update(|standing| standing.sync_target = None);
         }
+    }
+
+    fn reached(&self) -> (Height, Height) {
+        let standing = self.board.read();
+        (standing.head, standing.certified)
     }
 
     /// The peer that is furthest ahead, if it is far enough for block sync.
@@ -96,17 +104,20 @@ impl Sync {
         let standing = self.board.read();
         let unmoved = standing.head_changed_at.elapsed().as_millis();
         let unmoved_ms = u64::try_from(unmoved).unwrap_or(u64::MAX);
-        sync_source(
-            answers.into_iter().flatten(),
-            standing.head,
+        let need = SyncNeed {
+            head: standing.head,
+            certified: standing.certified,
             unmoved_ms,
-            self.far_blocks,
-        )
+            far_blocks: self.far_blocks,
+        };
+        sync_source(answers.into_iter().flatten(), need)
     }
 
     /// Fetches and applies the next blocks; false if the peer was no help.
     async fn advance(&self, peer: PeerId, target: Height) -> bool {
-        let from = self.board.read().head.next();
+        let standing = self.board.read();
+        let from = first_needed(standing.head, standing.certified, target);
+        drop(standing);
         match self.fetch_range(peer, from, target).await {
             Fetched::UpTo(_) => true,
             Fetched::Unlinked => self.fetch_branch(peer, target).await,

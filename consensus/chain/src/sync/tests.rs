@@ -1,6 +1,6 @@
 //! Ranges that start anywhere, and ranges that prove nothing.
 
-use super::{RangeError, STUCK_MS, sync_source};
+use super::{RangeError, STUCK_MS, SyncNeed, first_needed, sync_source};
 use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
@@ -23,13 +23,54 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
         };
         [('a', status)]
     };
-    let source = |blocks, unmoved_ms, far| sync_source(ahead(blocks), Height(100), unmoved_ms, far);
+    let source = |blocks, unmoved_ms, far_blocks| {
+        let need = SyncNeed {
+            head: Height(100),
+            certified: Height(100),
+            unmoved_ms,
+            far_blocks,
+        };
+        sync_source(ahead(blocks), need)
+    };
     // Its head moves now and then, so it is not stuck, and yet it never arrives.
     assert_eq!(source(2, 500, 3), None);
     assert_eq!(source(3, 500, 3), Some(('a', Height(103))));
     assert_eq!(source(19, 500, 20), None);
     assert_eq!(source(1, STUCK_MS, 20), Some(('a', Height(101))));
     assert_eq!(source(0, STUCK_MS, 0), None, "nothing is to be had");
+}
+
+#[test]
+fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
+    let status = PeerStatus {
+        head: Height(7),
+        head_id: BlockId::default(),
+        certified: Height(7),
+        lowest_block: Height::ZERO,
+        era: Era(2),
+        round: Round(1),
+        timestamp_ms: 0,
+    };
+    let need = SyncNeed {
+        head: Height(7),
+        certified: Height(6),
+        unmoved_ms: STUCK_MS,
+        far_blocks: 20,
+    };
+    assert_eq!(sync_source([('a', status)], need), Some(('a', Height(7))));
+    assert_eq!(
+        first_needed(need.head, need.certified, Height(7)),
+        Height(7)
+    );
+    assert_eq!(
+        first_needed(need.head, need.certified, Height(9)),
+        Height(8)
+    );
+    let moving = SyncNeed {
+        unmoved_ms: STUCK_MS - 1,
+        ..need
+    };
+    assert_eq!(sync_source([('a', status)], moving), None);
 }
 
 type Blocks = Vec<(BlockId, Block)>;

@@ -139,6 +139,7 @@ impl Replica {
 
     /// Starts the pending era if its anchor is certified; says the own attestation again otherwise.
     pub(super) fn advance_era(&mut self, now: Now, out: &mut Output) {
+        self.attest_pending(now, out);
         let Some(pending) = &mut self.pending_era else {
             return;
         };

@@ -396,32 +396,36 @@ impl Replica {
         if resumed {
             return;
         }
-        self.attest_named(now, &message, out);
         match self.why_not_ready(&message) {
             Some(readiness) => self.set_readiness(now, readiness, out),
             None => out.resume = Some(Box::new(message)),
         }
     }
 
-    /// A named block that ends an era has to be certified first: governance has said that it is the one to go on from.
-    fn attest_named(&mut self, now: Now, message: &GovernanceMessage, out: &mut Output) {
-        let named = names(message);
-        let is_open = |pending: &&mut super::eras::PendingEra| {
-            pending.attestation.is_none()
-                && pending.certificate.is_none()
-                && Some(pending.context.anchor) == named
-        };
+    /// The end of an era that was executed in a halt is attested when the halt is over, or when governance names it as the
+    /// block to go on from: what ends an era is certified before anything stands on it.
+    pub(super) fn attest_pending(&mut self, now: Now, out: &mut Output) {
+        let open = self
+            .pending_era
+            .as_ref()
+            .filter(|pending| pending.attestation.is_none() && pending.certificate.is_none());
+        let anchor = open.map(|pending| pending.context.anchor);
         let head = self.halts.head.body;
-        let Some(anchor) = head.filter(|body| Some(body.block) == named) else {
+        let Some(head) = head.filter(|head| Some(head.block) == anchor) else {
             return;
         };
-        if self.pending_era.as_mut().filter(is_open).is_none() {
+        let attested = self
+            .guard
+            .as_ref()
+            .and_then(|guard| guard.record().attestation);
+        let is_above = attested
+            .is_none_or(|last| last == head || (last.era, last.height) < (head.era, head.height));
+        if !is_above {
             return;
         }
-        let attestation = self.attest_anchor(&anchor, out);
+        let attestation = self.attest_anchor(&head, out);
         if let (Some(pending), Some(attestation)) = (&mut self.pending_era, attestation) {
             pending.attestation = Some(attestation);
-            pending.repeat_at_ms = now.monotonic_ms;
             self.on_attestation(now, &attestation, out);
         }
     }

@@ -135,6 +135,27 @@ fn r13_the_halt_wakes_the_replica_at_its_end() {
 }
 
 #[test]
+fn r13_the_end_of_an_era_that_came_in_a_halt_is_attested_after_it() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    drop(bench.step(halt(1, bench.now_ms + 1_000)));
+    let attests = |output: &Output| {
+        let attests = |message: &&Message| matches!(message, Message::Attestation(_));
+        output.send.iter().filter(attests).count()
+    };
+    assert_eq!(
+        attests(&bench.executed(4, Vec::new(), Some(next_era(4)))),
+        0
+    );
+    assert_eq!(attests(&bench.tick(900)), 0);
+    let mut said = 0;
+    for _ in 0..20 {
+        said += attests(&bench.tick(100));
+    }
+    assert!(said >= 1);
+}
+
+#[test]
 fn r14_contradictory_roots_make_a_proof_that_is_told_and_halt() {
     let mut bench = Bench::new();
     bench.rounds(3);

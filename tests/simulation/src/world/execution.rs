@@ -11,7 +11,7 @@ use holdfast_dag::{DagConfig, DagCore};
 use holdfast_ledger::{StateError, account};
 use holdfast_replica::Input;
 use holdfast_types::wire::BlocksResponse;
-use holdfast_types::{BlockOrigin, Certificate, SignedTransaction, VerifiedTransaction};
+use holdfast_types::{BlockOrigin, Certificate, Height, SignedTransaction, VerifiedTransaction};
 use std::sync::Arc;
 
 impl World {
@@ -215,6 +215,7 @@ impl World {
         };
         self.count("ranges synced");
         let certificate = range.certificate().clone();
+        let before = self.height_of(node);
         if let Some(running) = &mut self.nodes[node].running
             && running.branch_from.is_some()
         {
@@ -241,7 +242,14 @@ impl World {
             commits,
         };
         self.step(node, synced);
-        self.synced(node, from, true);
+        // What changes nothing here is no help, however well it is proved.
+        let helped = self.height_of(node) != before;
+        self.synced(node, from, helped);
         Ok(())
+    }
+
+    fn height_of(&self, node: NodeId) -> Option<(Height, Height)> {
+        let running = self.nodes[node].running.as_ref()?;
+        Some((running.chain.head().0, running.chain.certified()))
     }
 }

@@ -45,9 +45,9 @@ impl World {
         // While faults last they take their time.
         let acts = self.faults_are_over() || self.random.chance(500);
         // An order that somebody has carried out is the one that all have to carry out: it is handed in again.
-        let newest = up.iter().filter_map(|node| self.resume_at(*node)).max();
-        let begun = up.iter().find_map(|node| self.resume_begun(*node));
-        let begun = begun.filter(|message| Some(message.body.sequence) == newest);
+        // They ask the operators of nodes that are down, too, and order one thing at a time: two resumes of one era can block
+        // each other.
+        let begun = self.honest().find_map(|node| self.resume_begun(node));
         if let Some(halted) = halted.filter(|_| acts)
             && let Some(order) = begun.or_else(|| self.order_resume())
         {
@@ -154,7 +154,9 @@ impl World {
             }
             let behind = heads.iter().filter(|(head, _)| *head < height);
             let behind: usize = behind.map(|(_, count)| *count).sum();
-            let reachable = holders.len() + behind >= context.committee.quorum();
+            // An honest one has it, so everybody can get it.
+            let reachable = holders.len() >= context.committee.validity_threshold()
+                && holders.len() + behind >= context.committee.quorum();
             reachable.then(|| (*height, id, holders[0]))
         });
         let (height, block, holder) = chosen?;
@@ -199,18 +201,15 @@ impl World {
         is_resume && certified < Some(height)
     }
 
-    /// The number of the resume message that a node follows.
-    fn resume_at(&self, node: NodeId) -> Option<u64> {
-        let running = self.nodes[node].running.as_ref()?;
-        let resume = running.replica.halts().manager().state().resume.as_ref();
-        resume.map(|message| message.body.sequence)
-    }
-
-    /// The resume message whose block a node has built, and that is not certified.
+    /// The resume message that a node follows, as long as its block is not certified.
     fn resume_begun(&self, node: NodeId) -> Option<GovernanceMessage> {
-        let running = self.nodes[node].running.as_ref()?;
-        let state = running.replica.halts().manager().state();
-        state.resume.clone().filter(|_| state.resume_is_built)
+        let state = self.nodes[node].disk.now().halt_state().ok()?;
+        let resume = state.resume?;
+        let certified = self.certified_by_any();
+        let GovernanceAction::Resume { height, .. } = resume.body.action else {
+            return None;
+        };
+        (height >= certified).then_some(resume)
     }
 
     /// Everything that holds at a node; none if it is down.

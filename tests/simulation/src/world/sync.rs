@@ -3,7 +3,7 @@
 use super::{Event, World};
 use crate::message::{NodeId, Request};
 use crate::node::{Execution, Purpose, SyncState};
-use holdfast_chain::sync::{next_range, sync_source};
+use holdfast_chain::sync::{SyncNeed, first_needed, next_range, sync_source};
 use holdfast_dag::DagConfig;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
 
@@ -67,12 +67,21 @@ impl World {
         let head = running.chain.head().0;
         let unmoved_ms = now_ms - running.head_changed_ms;
         let far_blocks = DagConfig::from_parameters(&self.chain.parameters).far();
-        let Some((peer, target)) = sync_source(answers, head, unmoved_ms, far_blocks) else {
+        let certified = running.chain.certified();
+        let need = SyncNeed {
+            head,
+            certified,
+            unmoved_ms,
+            far_blocks,
+        };
+        let Some((peer, target)) = sync_source(answers, need) else {
             self.rest(node);
             return;
         };
         running.sync = SyncState::Fetching;
-        let from = running.branch_from.unwrap_or_else(|| head.next());
+        let from = running
+            .branch_from
+            .unwrap_or_else(|| first_needed(head, certified, target));
         let range = next_range(from, target);
         self.request(node, peer, Request::Blocks(range), Purpose::Blocks);
     }

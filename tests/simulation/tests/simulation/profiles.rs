@@ -38,6 +38,7 @@ profile_tests!(
     disk: 0..14;
     twins: 0..8;
     chaos: 0..12;
+    halts: 0..16;
 );
 
 #[test]
