@@ -3,6 +3,10 @@
 //! The decisions are those of [`HaltManager`]; here they meet the DAG. Every gate of the replica asks
 //! [`Replica::allows`], and nothing else.
 
+mod settings;
+
+pub use settings::HaltSettings;
+
 use super::{Replica, SigningState};
 use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
@@ -10,39 +14,16 @@ use holdfast_halt::cluster::ClusterDetector;
 use holdfast_halt::divergence::DivergenceDetector;
 use holdfast_halt::journal::JournalEvent;
 use holdfast_halt::manager::{
-    HaltConfig, HaltEffect, HaltInput, HaltManager, HaltRefusal, HaltState, Standing, Transition,
+    HaltEffect, HaltInput, HaltManager, HaltRefusal, HaltState, Standing, Transition,
 };
 use holdfast_halt::matrix::{Activity, ModeSet};
-use holdfast_halt::stall::{Stall, StallChange, StallConfig, StallDetector, StallObservation};
-use holdfast_types::parameters::HaltParameters;
+use holdfast_halt::stall::{Stall, StallChange, StallDetector, StallObservation};
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, BlockId, ChainId, EraContext, Evidence, GovernanceAction,
-    GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height, Parameters,
-    Readiness, SignedHaltStatus, SoftwareVersion, TimestampMs,
+    AttestationBody, AuthorityIndex, BlockId, EraContext, Evidence, GovernanceAction,
+    GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height, Readiness,
+    SignedHaltStatus, TimestampMs,
 };
 use std::collections::BTreeMap;
-
-/// How halts are watched.
-#[derive(Clone, Debug)]
-pub struct HaltSettings {
-    pub manager: HaltConfig,
-    pub stall: StallConfig,
-    pub thresholds: HaltParameters,
-    /// Of this software: a resume message may ask for a newer one.
-    pub version: SoftwareVersion,
-}
-
-impl HaltSettings {
-    #[must_use]
-    pub fn new(chain: ChainId, parameters: &Parameters) -> Self {
-        Self {
-            manager: HaltConfig::from_parameters(chain, parameters),
-            stall: StallConfig::from_parameters(parameters),
-            thresholds: parameters.halt.clone(),
-            version: env!("CARGO_PKG_VERSION").parse().unwrap_or_default(),
-        }
-    }
-}
 
 /// What is known of the last executed block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
