@@ -8,6 +8,7 @@ use super::board::Board;
 use super::execution::{AppliedSummary, ChainObserver};
 use super::peers::Peers;
 use super::verification::{Job, JobQueue};
+use crate::watchdog::Vitals;
 use holdfast_network::{NetworkHandle, PeerInfo};
 use holdfast_rpc::dto::{BlockRef, BlockSummary, FinalityNotification, Hash, Number};
 use holdfast_rpc::{ChainEvent, Feed, FeedLimits, Metrics};
@@ -29,6 +30,8 @@ pub struct BackendParts {
     pub network: NetworkHandle,
     pub peers: Peers,
     pub metrics: Metrics,
+    /// What the watchdog has found.
+    pub vitals: Vitals,
     pub validator_account: Option<String>,
     pub key: Option<PublicKey>,
     pub moniker: String,

@@ -2,13 +2,14 @@
 
 use super::board::Board;
 use crate::failure::Failure;
-use holdfast_halt::{StallChange, StallReason};
+use holdfast_halt::{Mode, StallChange, StallReason};
 use holdfast_network::NetworkHandle;
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
+use holdfast_types::HaltId;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,8 @@ pub struct FactsThread {
     pub storage: Arc<Storage>,
     pub network: NetworkHandle,
     pub stopping: CancellationToken,
+    /// Halts whose forensic state is to be preserved.
+    pub halts: Sender<HaltId>,
 }
 
 /// How often the gauges are set.
@@ -48,6 +51,15 @@ impl FactsThread {
 
     fn on_fact(&self, fact: &Fact) {
         gauges::count(&self.metrics, fact);
+        if let Fact::HaltBegan {
+            halt,
+            mode: Mode::HardHalt | Mode::EmergencyHalt,
+            ..
+        } = fact
+        {
+            // Who preserves is gone only while the node stops, and does it at the next start.
+            let _stopping = self.halts.send(*halt);
+        }
         match fact {
             Fact::Proposed {
                 round,

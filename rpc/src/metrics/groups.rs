@@ -69,6 +69,7 @@ groups! {
         stall_seconds: Counter = counter(STALL_SECONDS),
         active: Labelled<IntGauge> = labelled_gauge(HALT_ACTIVE),
         entered: Labelled<IntCounter> = labelled_counter(HALTS),
+        bundles: Labelled<IntCounter> = labelled_counter(FORENSIC_BUNDLES),
     }
 
     /// Transactions that wait.

@@ -65,6 +65,10 @@ const HALT_KIND: Label = Label {
         "partial",
     ],
 };
+const BUNDLE_OUTCOME: Label = Label {
+    name: "outcome",
+    values: &["complete", "partial", "failed"],
+};
 const STATUS: Label = Label {
     name: "status",
     values: &["success", "failed"],
@@ -287,6 +291,8 @@ metrics! {
         "1 while a halt of this kind is in force, else 0.";
     HALTS = COUNTER "holdfast_halts_total" [HALT_KIND]
         "Halts entered.";
+    FORENSIC_BUNDLES = COUNTER "holdfast_forensic_bundles_total" [BUNDLE_OUTCOME]
+        "Forensic bundles written at halts, by what became of them.";
 
     MEMPOOL_TRANSACTIONS = GAUGE "holdfast_mempool_transactions" []
         "Transactions queued on this node.";
