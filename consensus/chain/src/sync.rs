@@ -15,27 +15,27 @@ use holdfast_types::{
 };
 use std::collections::VecDeque;
 
-/// A peer that is this many certified blocks ahead is synced from at once.
-const FAR_BLOCKS: u64 = 20;
 /// A node that is behind by less and whose head has not moved for this long is synced, too, in ms.
 const STUCK_MS: u64 = 2_000;
 /// Blocks asked for at once.
 const RANGE_BLOCKS: u64 = 256;
 
-/// The peer that is furthest ahead and its certified height, if it is far enough ahead of a head that has not moved for
-/// `unmoved_ms`. Being near is left to the DAG, which gets there by itself.
+/// The peer that is furthest ahead and its certified height, if it is `far_blocks` ahead (see
+/// [`holdfast_dag::DagConfig::far`]) of a head that has not moved for `unmoved_ms`, or nearer and the head is stuck. Being
+/// near is left to the DAG, which gets there by itself.
 pub fn sync_source<P>(
     answers: impl IntoIterator<Item = (P, PeerStatus)>,
     head: Height,
     unmoved_ms: u64,
+    far_blocks: u64,
 ) -> Option<(P, Height)> {
     let (peer, best) = answers
         .into_iter()
         .filter(|(_, status)| status.lowest_block <= head.next())
         .max_by_key(|(_, status)| status.certified)?;
     let behind = best.certified.since(head);
-    let stuck = behind > 0 && unmoved_ms >= STUCK_MS;
-    (behind >= FAR_BLOCKS || stuck).then_some((peer, best.certified))
+    let is_due = behind >= far_blocks || unmoved_ms >= STUCK_MS;
+    (behind > 0 && is_due).then_some((peer, best.certified))
 }
 
 /// The blocks to ask for next from `from` on, on the way to `target`.

@@ -2,6 +2,10 @@
 
 use holdfast_types::Parameters;
 
+/// So many rounds, or blocks, behind the others a node counts as far away, if gossip reaches as far: the DAG gets there by
+/// itself, but blocks are faster.
+const FAR: u64 = 20;
+
 /// Times in ms of the caller's monotonic clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DagConfig {
@@ -42,6 +46,30 @@ impl DagConfig {
             refetch_interval_ms: 300,
             ask_interval_ms: dag.leader_timeout_ms.saturating_mul(2),
             busy_rounds: 10,
+        }
+    }
+
+    /// From so many rounds, or blocks, behind on a node is helped by blocks. Never more than gossip reaches: in between it
+    /// would neither take vertices nor ask for blocks.
+    #[must_use]
+    pub fn far(&self) -> u64 {
+        FAR.min(self.rounds_ahead_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_types::test_util::parameters::parameters;
+
+    #[test]
+    fn between_what_gossip_reaches_and_what_blocks_are_for_is_nothing() {
+        for gc_depth in [1, 3, 6, 20, 60] {
+            let mut parameters = parameters();
+            parameters.dag.gc_depth = gc_depth;
+            let config = DagConfig::from_parameters(&parameters);
+            assert!(config.far() <= config.rounds_ahead_max);
+            assert!(config.far() <= FAR);
         }
     }
 }

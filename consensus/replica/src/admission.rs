@@ -240,14 +240,12 @@ pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
         }))
     };
     Some(match error {
-        ChainError::Ledger(LedgerError::BrokenInvariant { height, .. }) => {
+        ChainError::Ledger(LedgerError::BrokenInvariant { height, .. })
+        | ChainError::NotDeterministic { height, .. } => {
             vec![fault(HaltCause::BrokenInvariant, *height)]
         }
         ChainError::Ledger(LedgerError::WrongBlock { .. }) => {
             vec![fault(HaltCause::BrokenInvariant, head)]
-        }
-        ChainError::NotDeterministic { height, .. } => {
-            vec![fault(HaltCause::BrokenInvariant, *height)]
         }
         ChainError::Diverged { height, .. } | ChainError::CertifiedRejected { height, .. } => {
             vec![fault(HaltCause::OwnDivergence, *height)]

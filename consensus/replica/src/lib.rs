@@ -16,8 +16,9 @@
 //!   first own vertex carries it. Vertices of the next era that come earlier are parked, bounded per author.
 //! * R5. *Sync.* After blocks came from peers, the DAG is rebuilt on the commits of the chain, with the vertices that it
 //!   had.
-//! * R6. *Own key elsewhere.* A vertex under our key in a slot that our guard has not signed means that another process
-//!   signs with it: this one stops signing for good.
+//! * R6. *Own key elsewhere.* A vertex under our key in a slot that our guard has not signed, a second one in a slot of which
+//!   one is here, or one that this process did not sign since it began to, means that another process signs with it: this
+//!   one stops signing for good. What is older and alone in its slot is one that the store lost.
 //! * R7. *Handing on.* A node that does not propose gossips the transactions of its clients: at once, and those that wait
 //!   the longest again every `forward_interval`, until they are executed.
 //! * R8. *Another branch.* Blocks that were taken back are not attested any more, an era that began on them does not start,
@@ -27,8 +28,8 @@
 //! * R10. Everything that waits is bounded, per author where peers can fill it.
 //! * R11. *Nonces.* A nonce that was read from the state counts with what the blocks since then did to it.
 //! * R12. *Listen before signing.* A process signs its first vertex only when the others have not seen more under its key
-//!   than its guard knows; a guard that proves nothing is good again from M + 2 on, M the highest round of q others
-//!   (DESIGN §3).
+//!   than its guard knows, and a living process with the same key had the time to show itself; a guard that proves nothing
+//!   is good again from M + 2 on, M the highest round of q others (DESIGN §3).
 //! * R13. *Halts.* What the halt manager forbids is not done: no vertex, no commit, no new era. A halted validator attests
 //!   nothing but the block that resumes.
 //! * R14. *Detectors.* Attestations that contradict each other, and too many equivocators, make a proof of a halt; the time
@@ -62,6 +63,7 @@ mod recent_nonces;
 pub mod record;
 pub mod replica;
 pub mod serve;
+mod signed_here;
 pub mod stored;
 
 pub use guard::{GuardRefusal, SignGuard};

@@ -16,6 +16,7 @@ use crate::mempool::{Mempool, MempoolConfig};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
 use crate::record::Record;
+use crate::signed_here::SignedHere;
 use eras::PendingEra;
 use halts::{HaltSettings, Halts};
 use holdfast_chain::CertificateCollector;
@@ -51,6 +52,9 @@ pub struct ReplicaConfig {
     pub listen_limit_ms: u64,
     /// How halts are watched.
     pub halts: HaltSettings,
+    /// How long it listens at least once others have told what they know, in ms: a living process with the same key signs in
+    /// this time.
+    pub listen_min_ms: u64,
 }
 
 impl ReplicaConfig {
@@ -68,6 +72,12 @@ impl ReplicaConfig {
             forward_interval_ms: 5000,
             listen_limit_ms: 2000,
             halts: HaltSettings::new(chain, parameters),
+            // Half as long again as the slowest pace of the DAG.
+            listen_min_ms: parameters
+                .dag
+                .idle_round_interval_ms
+                .saturating_mul(3)
+                .div_euclid(2),
         }
     }
 }
@@ -98,8 +108,6 @@ pub const LAGGING_TRANSACTIONS_MAX: usize = 64;
 pub const FUTURE_PER_AUTHOR_MAX: usize = 8;
 /// Vertices of one claimed author that wait for the next era.
 pub const EARLY_PER_AUTHOR_MAX: usize = 4;
-/// Rounds by which the network may be ahead before it counts as behind.
-const BEHIND_ROUNDS: u64 = 20;
 
 /// The consensus half of a node.
 #[derive(Debug)]
@@ -110,6 +118,9 @@ pub struct Replica {
     signing: SigningState,
     /// Until rule R12 is satisfied; none: this process may sign.
     listening: Option<Listening>,
+    signed_here: SignedHere,
+    /// See [`Self::never_stop_for_own_key`].
+    ignores_own_key: bool,
     /// Era of the running or last DAG.
     context: Arc<EraContext>,
     /// The running DAG; none between eras.
@@ -158,6 +169,7 @@ impl Replica {
             Input::Certificate(certificate) => self.on_certificate(certificate, &mut out),
             Input::Evidence(evidence) => {
                 for item in evidence {
+                    self.own_key_in_evidence(&item, &mut out);
                     self.on_evidence(now, item, &mut out);
                 }
             }
@@ -235,9 +247,9 @@ impl Replica {
     fn report_behind(&mut self, out: &mut Output) {
         let Some(dag) = &self.dag else { return };
         let network_round = dag.network_round();
-        if network_round.since(dag.round()) > BEHIND_ROUNDS && network_round > self.behind_reported
-        {
-            self.behind_reported = network_round.plus(BEHIND_ROUNDS);
+        let far = self.config.dag.far();
+        if network_round.since(dag.round()) > far && network_round > self.behind_reported {
+            self.behind_reported = network_round.plus(far);
             out.facts.push(Fact::Behind {
                 round: dag.round(),
                 network_round,
@@ -322,6 +334,12 @@ impl Replica {
     #[must_use]
     pub fn listens(&self) -> bool {
         self.listening.is_some() && self.past_is_unknown()
+    }
+
+    /// From now on nothing that appears under the own key stops this replica (rule R6). For the simulator's Byzantine nodes,
+    /// which sign beside their replicas; no product calls it, and no configuration leads here.
+    pub const fn never_stop_for_own_key(&mut self) {
+        self.ignores_own_key = true;
     }
 
     #[must_use]

@@ -18,6 +18,9 @@ pub enum Mutant {
     NoListening,
     /// C4: own vertices that another process signed are taken for nothing special.
     DoppelgangerIgnored,
+    /// Of our own: whatever appears in a slot that the guard covers is taken for a vertex that the store lost. Two processes on
+    /// copies of one guard never stop.
+    SecondIsLost,
     /// C7: one component is off by one about the garbage-collection round.
     GarbageBoundOffByOne,
     /// C6: what a sub-DAG holds depends on how far the node is, not on its leader alone.

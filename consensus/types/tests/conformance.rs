@@ -76,7 +76,8 @@ fn encoded_types() -> BTreeSet<String> {
         let mut in_invocation = false;
         for line in source.lines().map(str::trim) {
             derives |= line.starts_with("#[derive(") && line.contains("BorshSerialize");
-            derives |= line.starts_with("BorshSerialize,");
+            // A list of derives may go over several lines.
+            derives |= line.contains("BorshSerialize,") && !line.starts_with("use ");
             in_invocation |= line.contains("_newtype!(") || line.contains("parameter_structs! {");
             let declared = ["pub struct ", "pub enum "]
                 .iter()

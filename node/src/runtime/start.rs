@@ -21,7 +21,7 @@ use crate::recorder::Recorder;
 use crate::supervisor::Supervisor;
 use crate::watchdog::{Heartbeat, Limits, ServiceManager, Vitals, Watchdog};
 use holdfast_chain::{Chain, ChainStore};
-use holdfast_dag::DagCore;
+use holdfast_dag::{DagConfig, DagCore};
 use holdfast_genesis::Genesis;
 use holdfast_network::{NetworkEvents, NetworkHandle};
 use holdfast_replica::{Fact, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored};
@@ -145,6 +145,7 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
         execution,
         recorder: Recorder::default(),
         vitals: watchdog.vitals(),
+        far_blocks: DagConfig::from_parameters(&parameters).far(),
     };
 
     let backend = Arc::new(shared.backend(&parts, Arc::clone(&parameters)));
@@ -259,6 +260,8 @@ struct Shared<'a> {
     execution: Sender<ExecutionCommand>,
     recorder: Recorder,
     vitals: Vitals,
+    /// So many blocks behind a peer is far.
+    far_blocks: u64,
 }
 
 impl Shared<'_> {
@@ -442,6 +445,7 @@ impl Shared<'_> {
             execution: self.execution.clone(),
             stopping: self.supervisor.stopping(),
             peer_arrived,
+            far_blocks: self.far_blocks,
         };
         self.supervisor.spawn_task("sync", sync.run());
         watch_network(self.supervisor, &self.network);

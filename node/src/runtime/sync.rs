@@ -39,6 +39,8 @@ pub struct Sync {
     pub execution: Sender<ExecutionCommand>,
     pub stopping: CancellationToken,
     pub peer_arrived: Arc<Notify>,
+    /// A peer that is so many certified blocks ahead is synced from at once.
+    pub far_blocks: u64,
 }
 
 impl Sync {
@@ -94,7 +96,12 @@ impl Sync {
         let standing = self.board.read();
         let unmoved = standing.head_changed_at.elapsed().as_millis();
         let unmoved_ms = u64::try_from(unmoved).unwrap_or(u64::MAX);
-        sync_source(answers.into_iter().flatten(), standing.head, unmoved_ms)
+        sync_source(
+            answers.into_iter().flatten(),
+            standing.head,
+            unmoved_ms,
+            self.far_blocks,
+        )
     }
 
     /// Fetches and applies the next blocks; false if the peer was no help.

@@ -117,6 +117,8 @@ pub struct Running {
     pub wake_at_ms: Option<u64>,
     pub crash_at: Option<(CrashPoint, Loss)>,
     pub highest_certified: Height,
+    /// Something ordered it to stop when its last step began.
+    pub was_halted: bool,
 }
 
 impl Running {
@@ -220,7 +222,11 @@ impl Node {
         let signer = signer.map(|(key, guard)| (key as Arc<dyn Signer>, guard));
         let restored = Restored::read(self.disk.now(), &opened, &config.dag, signer)?;
         self.running = None;
-        let (replica, first) = Replica::restore(config, restored, self.now(now_ms));
+        let (mut replica, first) = Replica::restore(config, restored, self.now(now_ms));
+        if self.behaviour.is_some() {
+            // What it signs beside its replica comes back to it.
+            replica.never_stop_for_own_key();
+        }
         self.incarnation += 1;
         self.running = Some(Box::new(Running {
             era: Arc::clone(replica.context()),
@@ -237,6 +243,7 @@ impl Node {
             head_changed_ms: now_ms,
             wake_at_ms: None,
             crash_at: None,
+            was_halted: false,
         }));
         Ok(first)
     }

@@ -11,6 +11,7 @@
 //! | O7 bounds | what a node holds for others, and what it answers, stays below its caps ([`bounds`]) | every virtual second, with every answer |
 //! | O8 | the same seed gives the same trace | by tests, and between builds by `scripts/sim-nightly` |
 //! | O9 transactions and supply | a transaction takes effect once; all money is somewhere; what was promised to clients took effect | with every block; the last at the end of a run |
+//! | O10 halted is halted | who is halted signs no vertex, and attests nothing but the block that resumes | with every message that leaves |
 //! | O14 slashing | an offence is punished once, an honest validator never | with every block, at the end of a run |
 //! | O16 recovery | after all faults, all honest nodes have settled within [`crate::run::SETTLE_MS`] | at the end of a run |
 //! | soundness | no honest node panics, stops, or refuses what honest nodes sent | with every event |

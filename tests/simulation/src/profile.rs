@@ -7,7 +7,7 @@ use crate::network::{Bandwidth, Distance, Latency, Links};
 use crate::random::Random;
 use crate::run::Report;
 use crate::world::{
-    Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, Membership, Partitions, Plan,
+    Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, Governors, Membership, Partitions, Plan,
 };
 
 /// What a run has to show on its way from the faults to the end, where all must settle whatever the profile is.
@@ -106,6 +106,7 @@ const CALM: Profile = Profile {
         failures: None,
         twins: None,
         byzantine: &[],
+        governors: None,
     },
     expects: Expects {
         halt_per_mille: 400,
@@ -120,9 +121,62 @@ const CALM: Profile = Profile {
     faults_ms: 10_000,
 };
 
+const HALTS: Profile = Profile {
+    name: "halts",
+    about: "validators that contradict each other, governors that halt and resume, nodes that die in every state",
+    validators: (4, 7),
+    followers: (0, 1),
+    // As the document has it: one dissenter halts the chain.
+    one_dissenter_halts: true,
+    // A second halt of governance needs an epoch of progress.
+    epoch_ms: 6_000,
+    faults: Faults {
+        crashes: Some(Crashes {
+            pause_ms: (500, 6_000),
+            down_ms: (10, 4_000),
+            all_per_mille: 100,
+        }),
+        partitions: Some(Partitions {
+            pause_ms: (2_000, 15_000),
+            one_way_per_mille: 200,
+            lasts_ms: (500, 6_000),
+        }),
+        byzantine: &[
+            Fault::WrongRoot,
+            Fault::Equivocator,
+            Fault::Withholder,
+            Fault::Silent,
+        ],
+        governors: Some(Governors {
+            pause_ms: (1_000, 12_000),
+            halt_ms: (500, 30_000),
+            look_ms: (500, 3_000),
+        }),
+        ..CALM.faults
+    },
+    expects: Expects {
+        halt_per_mille: 100,
+        core_per_mille: 200,
+    },
+    reaches: &[
+        "halts",
+        "halts ordered",
+        "resumes ordered",
+        "halts ended",
+        "stalls",
+        "blocks that resume",
+        "offences punished",
+        "crashes in a halt",
+        "members asked for their halts",
+    ],
+    faults_ms: 40_000,
+    ..CALM
+};
+
 /// All profiles.
-pub const PROFILES: [Profile; 12] = [
+pub const PROFILES: [Profile; 13] = [
     CALM,
+    HALTS,
     Profile {
         name: "wan",
         about: "ten regions of the world: long, uneven ways, losses and copies",
@@ -345,7 +399,12 @@ pub const PROFILES: [Profile; 12] = [
             }),
             ..CALM.faults
         },
-        reaches: &["keys that run twice", "doppelgangers", "partitions"],
+        reaches: &[
+            "keys that run twice",
+            "keys that start twice in one moment",
+            "doppelgangers",
+            "partitions",
+        ],
         faults_ms: 30_000,
         ..CALM
     },
@@ -420,6 +479,7 @@ const CHAOS: Profile = Profile {
         }),
         twins: Some((500, 10_000)),
         byzantine: Fault::ALL,
+        governors: None,
     },
     reaches: &[
         "crashes",
@@ -477,6 +537,7 @@ impl Profile {
             } else {
                 &[]
             },
+            governors: None,
         }
     }
 
@@ -513,9 +574,9 @@ impl Profile {
                 standby: self.standby,
                 clients: 6,
                 epoch_ms: self.epoch_ms,
-                // Small, so that what is garbage-collected matters. Not smaller: a node that is behind by more rounds than
-                // this hears the others no more, and catches up by blocks only if it is behind by twenty (twins 11 with 3).
-                gc_depth: *random.pick(&[10, 20, 60]),
+                // Small, so that what is garbage-collected matters, and so that gossip soon does not reach a node that is
+                // behind.
+                gc_depth: *random.pick(&[3, 6, 10, 20, 60]),
                 leader_timeout_ms: self.leader_timeout_ms,
                 one_dissenter_halts: self.one_dissenter_halts,
                 signatures: Scheme::Fast,

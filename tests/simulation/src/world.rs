@@ -8,6 +8,7 @@ mod damage;
 mod disks;
 mod execution;
 mod faults;
+mod governing;
 mod halts;
 mod load;
 mod misbehaviour;
@@ -40,6 +41,7 @@ pub use clocks::Clocks;
 pub use cuts::{Flapping, Partitions};
 pub use disks::{DiskFailures, DiskFault, Disks};
 pub use faults::{Crashes, FaultEvent, Faults, Membership};
+pub use governing::Governors;
 
 /// How often it is looked at what nodes hold, in ms.
 const LOOK_MS: u64 = 1_000;
@@ -97,6 +99,7 @@ enum Event {
     Client(usize),
     /// Looks at what nodes hold.
     Look,
+    Govern(Governors),
     Fault(FaultEvent),
 }
 
@@ -375,6 +378,7 @@ impl World {
             }
             Event::Client(client) => self.client_turn(client),
             Event::Look => self.look(),
+            Event::Govern(governors) => self.govern(governors),
             Event::Fault(fault) => self.fault(fault),
         }
     }

@@ -59,6 +59,7 @@ hunted!(
     guard_reset: GuardReset in "crash";
     no_listening: NoListening in "disk";
     doppelganger_ignored: DoppelgangerIgnored in "twins";
+    second_is_lost: SecondIsLost in "twins";
     garbage_bound_off_by_one: GarbageBoundOffByOne in "partition";
     garbage_bound_of_the_moment: GarbageBoundOfTheMoment in "partition";
     sorted_by_round_only: SortedByRoundOnly in "calm";

@@ -1,8 +1,36 @@
 //! Ranges that start anywhere, and ranges that prove nothing.
 
-use super::RangeError;
+use super::{RangeError, STUCK_MS, sync_source};
 use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
-use holdfast_types::{Block, BlockId, CertificateError, Era, Height};
+use holdfast_types::test_util::CHAIN;
+use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
+use holdfast_types::wire::PeerStatus;
+use holdfast_types::{
+    Block, BlockId, CertificateError, Era, GovernanceAction, Height, Round, TimestampMs,
+};
+
+#[test]
+fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
+    let ahead = |blocks: u64| {
+        let status = PeerStatus {
+            head: Height(100 + blocks),
+            head_id: BlockId::default(),
+            certified: Height(100 + blocks),
+            lowest_block: Height::ZERO,
+            era: Era(1),
+            round: Round(200),
+            timestamp_ms: 0,
+        };
+        [('a', status)]
+    };
+    let source = |blocks, unmoved_ms, far| sync_source(ahead(blocks), Height(100), unmoved_ms, far);
+    // Its head moves now and then, so it is not stuck, and yet it never arrives.
+    assert_eq!(source(2, 500, 3), None);
+    assert_eq!(source(3, 500, 3), Some(('a', Height(103))));
+    assert_eq!(source(19, 500, 20), None);
+    assert_eq!(source(1, STUCK_MS, 20), Some(('a', Height(101))));
+    assert_eq!(source(0, STUCK_MS, 0), None, "nothing is to be had");
+}
 
 type Blocks = Vec<(BlockId, Block)>;
 
@@ -152,4 +180,51 @@ fn every_part_of_a_body_is_checked_against_the_header() {
     for (change, part) in cases {
         assert_eq!(refused(change), wrong(part));
     }
+}
+
+#[test]
+fn a_block_comes_of_a_commit_or_of_the_resume_that_it_carries() {
+    let mut node = Node::new();
+    node.order(Commit::new(1));
+    let mut peer = node.clone();
+    let resume = |sequence| {
+        governed(
+            GOVERNOR_KEY,
+            sequence,
+            node.resume_of(Height(1), Vec::new()),
+        )
+    };
+    peer.resume(&resume(1)).expect("nothing refuses it");
+    let resumed = peer.block_at(Height(2));
+    let ordered = node.clone().order(Commit::new(2));
+    // The header belongs to the body in all but its origin.
+    let refused = |block: &(BlockId, Block), change: &dyn Fn(&mut Block)| {
+        let mut block = block.1.clone();
+        change(&mut block);
+        block.header.system_root = block.body.system_root();
+        let block = (block.header.id(&CHAIN), block);
+        node.refusal(response(
+            std::slice::from_ref(&block),
+            Some(certificate(&block)),
+        ))
+    };
+    let wrong = |part| RangeError::WrongBody {
+        height: Height(2),
+        part,
+    };
+    let both = |block: &mut Block| block.body.governance = Some(resume(1));
+    assert_eq!(refused(&ordered, &both), wrong("governance message"));
+    let other = |block: &mut Block| block.body.governance = Some(resume(2));
+    assert_eq!(refused(&resumed, &other), wrong("governance message"));
+    let none = |block: &mut Block| block.body.governance = None;
+    assert_eq!(refused(&resumed, &none), wrong("commit"));
+    let halt = |block: &mut Block| {
+        let action = GovernanceAction::Halt {
+            reason: Vec::new(),
+            until: TimestampMs::MAX,
+            after_height: None,
+        };
+        block.body.governance = Some(governed(GOVERNOR_KEY, 1, action));
+    };
+    assert_eq!(refused(&resumed, &halt), wrong("commit"));
 }

@@ -99,6 +99,7 @@ mod tests {
         };
         let config = ReplicaConfig {
             listen_limit_ms: 0,
+            listen_min_ms: 0,
             ..ReplicaConfig::new(CHAIN, &parameters(), mempool)
         };
         Replica::restore(config, restored, NOW).0

@@ -83,7 +83,8 @@ impl Replica {
             && let Some(pending) = self.pending_era.take()
         {
             // The halt came between two eras: the one that was to begin is over before it began.
-            self.enter_context(now, pending.context);
+            self.enter_context(now, Arc::clone(&pending.context));
+            out.era_started = Some(pending.context);
         }
         let attestation = self.attest_anchor(&anchor, out);
         if resumes {

@@ -368,7 +368,7 @@ impl Replica {
     fn is_behind(&self) -> bool {
         self.dag
             .as_ref()
-            .is_some_and(|dag| dag.network_round().since(dag.round()) > super::BEHIND_ROUNDS)
+            .is_some_and(|dag| dag.network_round().since(dag.round()) > self.config.dag.far())
     }
 
     /// Rule R15: asks for the block that resumes, unless this node must not be ready.

@@ -4,9 +4,11 @@
 //! know. So a validator listens before it signs:
 //!
 //! * With a guard that is there, it asks the other members for the last vertex under its key. When as many have answered as
-//!   the DAG needs to move at all, it signs, at or above the highest round that these have signed themselves: what others
-//!   hold of old rounds may be deleted. If so many do not answer within `listen_limit_ms`, it signs all the same. If
-//!   somebody showed a vertex above the guard, the guard proves nothing.
+//!   the DAG needs to move at all, it listens for `listen_min_ms` more, in which a living process with the same key and a
+//!   copy of the guard would sign something, and signs, at or above the highest round that these have signed themselves:
+//!   what others hold of old rounds may be deleted. If so many do not answer within `listen_limit_ms`, it signs all the
+//!   same. If somebody showed a vertex above the guard, the guard proves nothing. A vertex that the guard covers is no
+//!   news: a process that starts again gets its own last ones back from those that it had sent them to.
 //! * With a guard that proves nothing ([`SignGuardRecord::past_unknown`], or one that is older than what somebody
 //!   showed), the others' own last vertices count. An old vertex of ours at round r had a quorum of parents at r - 1, and
 //!   of any q other members one honest one is among their authors. So with the last rounds of q others, M the highest of
@@ -15,6 +17,9 @@
 //!
 //! Own vertices at M + 2 or above that we did not sign come from a process that lives (rule R6). To hear it, this one waits
 //! until the DAG is [`LISTEN_ROUNDS`] beyond.
+//!
+//! Two processes that start in one moment on copies of one guard hear nothing of each other, and sign the same slot. Then
+//! each sees the other's vertex, and both stop (rule R6): what no listening can prevent costs one slot.
 //!
 //! [`SignGuardRecord::past_unknown`]: crate::record::SignGuardRecord::past_unknown
 
@@ -38,20 +43,10 @@ struct Rule {
     fewer: usize,
     /// The first vertex is so many rounds above the highest that they have signed.
     above: u64,
-    /// For so many rounds more nothing is signed.
-    heard: u64,
 }
 
-const GUARDED: Rule = Rule {
-    fewer: 1,
-    above: 0,
-    heard: 0,
-};
-const PROVEN: Rule = Rule {
-    fewer: 0,
-    above: 2,
-    heard: LISTEN_ROUNDS,
-};
+const GUARDED: Rule = Rule { fewer: 1, above: 0 };
+const PROVEN: Rule = Rule { fewer: 0, above: 2 };
 
 /// What is known before the first signature.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +56,8 @@ pub(crate) struct Listening {
     answers: BTreeMap<AuthorityIndex, Answer>,
     /// First round in which may be signed.
     floor: Option<Round>,
+    /// Since when so many have answered that this process hears what goes on.
+    heard_since_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,17 +130,24 @@ impl Replica {
         }));
     }
 
-    /// When members are to be asked again, in ms.
+    /// When members are to be asked, or enough is heard by time alone, in ms.
     pub(super) fn next_listen_ms(&self) -> Option<u64> {
         let listening = self.listening.as_ref()?;
         self.dag.as_ref()?;
-        let asked_at_ms = listening.asked_at_ms?;
-        let pause_ms = if self.past_is_unknown() {
-            ASK_AGAIN_FOR_PROOF_MS
-        } else {
-            ASK_AGAIN_MS
+        self.authority()?;
+        let Some(asked_at_ms) = listening.asked_at_ms else {
+            return Some(listening.since_ms);
         };
-        Some(asked_at_ms.saturating_add(pause_ms))
+        if self.past_is_unknown() {
+            return Some(asked_at_ms.saturating_add(ASK_AGAIN_FOR_PROOF_MS));
+        }
+        let again_ms = asked_at_ms.saturating_add(ASK_AGAIN_MS);
+        let heard_ms = listening
+            .heard_since_ms
+            .map(|since_ms| since_ms.saturating_add(self.config.listen_min_ms))
+            // Once it is over it is no deadline: an era that is over elsewhere may keep this process from signing.
+            .filter(|at_ms| listening.floor.is_some() && *at_ms > asked_at_ms);
+        Some(heard_ms.map_or(again_ms, |heard_ms| again_ms.min(heard_ms)))
     }
 
     fn has_heard_enough(&mut self, now: Now) -> bool {
@@ -166,8 +170,9 @@ impl Replica {
         };
         let rule = if needs_proof { PROVEN } else { GUARDED };
         let needed = quorum.saturating_sub(rule.fewer);
-        let waited_ms = now.monotonic_ms.saturating_sub(listening.since_ms);
-        if !needs_proof && here().count() < needed && waited_ms >= self.config.listen_limit_ms {
+        let since = |at_ms: u64| now.monotonic_ms.saturating_sub(at_ms);
+        let limit_ms = self.config.listen_limit_ms.max(self.config.listen_min_ms);
+        if !needs_proof && here().count() < needed && since(listening.since_ms) >= limit_ms {
             return true;
         }
         let held = here().filter_map(|answer| match answer.own {
@@ -178,15 +183,24 @@ impl Replica {
             Some(_) => None,
         });
         let rounds: Vec<Round> = held.collect();
+        if here().count() >= needed {
+            listening.heard_since_ms.get_or_insert(now.monotonic_ms);
+        }
         if listening.floor.is_none() && rounds.len() >= needed {
             let highest = rounds.into_iter().max().unwrap_or_default();
             let floor = highest.plus(rule.above);
             listening.floor = Some(floor);
             dag.raise_proposal_floor(floor);
         }
-        listening
-            .floor
-            .is_some_and(|floor| rule.heard == 0 || dag.round() >= floor.plus(rule.heard))
+        listening.floor.is_some_and(|floor| {
+            if needs_proof {
+                dag.round() >= floor.plus(LISTEN_ROUNDS)
+            } else {
+                // Not in rounds: without this member the DAG may not move.
+                let heard_ms = listening.heard_since_ms.map_or(0, since);
+                heard_ms >= self.config.listen_min_ms
+            }
+        })
     }
 
     /// A member has answered.
@@ -205,18 +219,26 @@ impl Replica {
             listening.answers.insert(from, Answer { running, own });
         }
         if let Some(vertex) = of_asker {
-            self.own_slot_seen(era, vertex.round, out);
+            self.own_vertex_seen(era, &vertex, out);
         }
     }
 
-    /// Somebody showed a vertex under our key that this process did not sign.
-    pub(super) fn own_slot_seen(&mut self, era: Era, round: Round, out: &mut Output) {
+    /// Somebody showed a vertex under our key.
+    pub(super) fn own_vertex_seen(&mut self, era: Era, seen: &VertexRef, out: &mut Output) {
+        let round = seen.round;
+        if self.ignores_own_key {
+            return;
+        }
+        if self.signed_here.excludes(era, seen) && !mutant::is_on(Mutant::SecondIsLost) {
+            self.own_key_elsewhere(era, round, out);
+            return;
+        }
         let Some(guard) = &mut self.guard else { return };
         if guard.covers(era, round) {
             return;
         }
         match &self.listening {
-            _ if matches!(self.signing, SigningState::Stopped(_)) => {}
+            _ if self.signing != SigningState::Active => {}
             // Signed before, under a guard that is lost.
             Some(listening)
                 if !guard.record().past_unknown
@@ -231,13 +253,21 @@ impl Replica {
                     out.facts.push(Fact::PastUnknown { era, round });
                 }
             }
-            Some(_) | None if mutant::is_on(Mutant::DoppelgangerIgnored) => {}
-            Some(_) | None => {
-                self.signing = SigningState::Stopped(format!(
-                    "another process signed era {era} round {round} with this key"
-                ));
-                out.facts.push(Fact::Doppelganger { era, round });
-            }
+            Some(_) | None => self.own_key_elsewhere(era, round, out),
         }
+    }
+
+    /// Another process signs with our key: this one never does again (rule R6).
+    pub(super) fn own_key_elsewhere(&mut self, era: Era, round: Round, out: &mut Output) {
+        if self.ignores_own_key
+            || self.signing != SigningState::Active
+            || mutant::is_on(Mutant::DoppelgangerIgnored)
+        {
+            return;
+        }
+        self.signing = SigningState::Stopped(format!(
+            "another process signed era {era} round {round} with this key"
+        ));
+        out.facts.push(Fact::Doppelganger { era, round });
     }
 }

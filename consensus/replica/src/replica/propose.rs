@@ -73,6 +73,7 @@ impl Replica {
             }
             .sign(&self.config.chain, signer),
         );
+        self.signed_here.note(self.context.era, &vertex.reference());
         if let Some(guard) = &self.guard {
             out.persist.push(Record::SignGuard(guard.record().clone()));
         }

@@ -13,6 +13,7 @@ use crate::recent_nonces::RecentNonces;
 use crate::record::{Record, SignGuardRecord};
 use crate::replica::halts::{ExecutedHead, Halts};
 use crate::replica::listening::Listening;
+use crate::signed_here::SignedHere;
 use holdfast_chain::CertificateCollector;
 use holdfast_halt::HaltState;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
@@ -89,6 +90,8 @@ impl Replica {
                 .map_or(SigningState::NoKey, |_| SigningState::Active),
             signer,
             guard,
+            signed_here: SignedHere::default(),
+            ignores_own_key: false,
             collector: CertificateCollector::new(
                 &running.committee,
                 restored.certified.minus(1).max(running.anchor_height),

@@ -4,8 +4,9 @@ use super::{COLLECTOR_HEIGHTS_KEPT, Replica};
 use crate::io::{Fact, Now, Output};
 use crate::record::Record;
 use holdfast_chain::Collected;
-use holdfast_dag::{AddOutcome, gc_round};
-use holdfast_types::{Attestation, Evidence, Round, VerifiedVertex};
+use holdfast_dag::{AddOutcome, Added, gc_round};
+use holdfast_types::mutant::{self, Mutant};
+use holdfast_types::{Attestation, Evidence, Round, VerifiedVertex, VertexRef};
 use std::sync::Arc;
 
 /// Rounds between two orders to the store to prune.
@@ -68,8 +69,8 @@ impl Replica {
                 reason: "wrong_genesis",
             }),
         }
-        if mine && matches!(added.outcome, AddOutcome::Accepted | AddOutcome::Suspended) {
-            self.own_vertex_from_outside(&vertex, out);
+        if mine && added.outcome != AddOutcome::Known {
+            self.own_vertex_from_outside(&vertex, &added, out);
         }
         self.accepted(now, &added.accepted, out);
         for evidence in added.evidence {
@@ -77,24 +78,22 @@ impl Replica {
         }
     }
 
-    /// Rule R6. A vertex that the guard covers is one of ours that the store lost.
-    fn own_vertex_from_outside(&mut self, vertex: &Arc<VerifiedVertex>, out: &mut Output) {
+    /// Rule R6. It counts whatever became of it: it may be too far ahead for this DAG, but it was signed.
+    fn own_vertex_from_outside(
+        &mut self,
+        vertex: &Arc<VerifiedVertex>,
+        added: &Added,
+        out: &mut Output,
+    ) {
         let era = vertex.header().era;
         let round = vertex.round();
-        if self
-            .guard
-            .as_ref()
-            .is_some_and(|guard| guard.covers(era, round))
-        {
-            if let Some(dag) = &mut self.dag
-                && dag.own_last().is_none_or(|last| last.round < round)
-            {
-                dag.set_own_last(vertex);
-            }
-            return;
+        if added.evidence.is_empty() || mutant::is_on(Mutant::SecondIsLost) {
+            self.own_vertex_seen(era, &vertex.reference(), out);
+        } else {
+            self.own_key_elsewhere(era, round, out);
         }
-        self.own_slot_seen(era, round, out);
-        if let Some(dag) = &mut self.dag
+        if matches!(added.outcome, AddOutcome::Accepted | AddOutcome::Suspended)
+            && let Some(dag) = &mut self.dag
             && dag.own_last().is_none_or(|last| last.round < round)
         {
             dag.set_own_last(vertex);
@@ -133,6 +132,24 @@ impl Replica {
             }
         }
         self.watch_attestation(now, attestation, out);
+    }
+
+    /// Others may have both vertices of a slot before this node has the foreign one.
+    pub(super) fn own_key_in_evidence(&mut self, evidence: &Evidence, out: &mut Output) {
+        let Evidence::Equivocation { first, second } = evidence else {
+            return;
+        };
+        let me = self.authority();
+        for header in [&first.header, &second.header] {
+            if header.era == self.context.era && Some(header.author) == me {
+                let reference = VertexRef {
+                    round: header.round,
+                    author: header.author,
+                    digest: header.digest(&self.config.chain),
+                };
+                self.own_vertex_seen(header.era, &reference, out);
+            }
+        }
     }
 
     fn equivocation(&mut self, now: Now, evidence: Evidence, out: &mut Output) {

@@ -51,6 +51,7 @@ pub(crate) fn config() -> ReplicaConfig {
         // The peers of most tests say nothing.
         listen_limit_ms: 0,
         halts: HaltSettings::new(CHAIN, &parameters()),
+        listen_min_ms: 0,
     }
 }
 
@@ -80,6 +81,16 @@ impl Bench {
     pub(crate) fn listening(guard: SignGuardRecord, limit_ms: u64) -> Self {
         let config = ReplicaConfig {
             listen_limit_ms: limit_ms,
+            ..config()
+        };
+        Self::start(Some((Arc::new(key_pair(0)), guard)), config)
+    }
+
+    /// As [`Self::listening`], and for `min_ms` more once it has its answers.
+    pub(crate) fn listening_on(guard: SignGuardRecord, min_ms: u64, limit_ms: u64) -> Self {
+        let config = ReplicaConfig {
+            listen_limit_ms: limit_ms,
+            listen_min_ms: min_ms,
             ..config()
         };
         Self::start(Some((Arc::new(key_pair(0)), guard)), config)
@@ -166,13 +177,18 @@ impl Bench {
 
     /// A vertex under the replica's key that it did not sign, on all vertices of the last round.
     pub(crate) fn own_vertex(&self, round: Round) -> Arc<VerifiedVertex> {
+        self.dated_own_vertex(round, 0)
+    }
+
+    /// As [`Self::own_vertex`]; those of different dates are different.
+    pub(crate) fn dated_own_vertex(&self, round: Round, later_ms: u64) -> Arc<VerifiedVertex> {
         let mut parents = self.previous.clone();
         parents.sort();
         let draft = VertexDraft {
             era: self.context.era,
             round,
             author: AuthorityIndex(0),
-            timestamp: TimestampMs(WALL),
+            timestamp: TimestampMs(WALL + later_ms),
             parents,
             payload: VertexPayload::default(),
         };

@@ -184,3 +184,74 @@ fn who_lives_elsewhere_with_the_same_key_is_heard() {
     bench.rounds(3 * LISTEN_ROUNDS as usize);
     assert_eq!(bench.sent.len(), 0);
 }
+
+const MIN_MS: u64 = 150;
+
+/// A process with a good guard whose questions were answered.
+fn answered(guard: SignGuardRecord) -> Bench {
+    let mut bench = Bench::listening_on(guard, MIN_MS, LIMIT_MS);
+    let _asked = bench.tick(1);
+    for from in [1, 2] {
+        let _answered = bench.step(answer(&bench, from, None, None));
+    }
+    bench
+}
+
+#[test]
+fn the_questions_are_asked_at_once() {
+    let mut bench = listening(guard());
+    assert_eq!(bench.replica.next_wake_ms(crate::bench::now(0)), Some(0));
+    assert_eq!(asked(&bench.tick(0)), [1, 2, 3]);
+}
+
+#[test]
+fn a_good_guard_listens_for_a_while_once_it_has_its_answers() {
+    let mut bench = answered(guard());
+    let _soon = bench.tick(MIN_MS - 1);
+    assert_eq!(bench.sent.len(), 0);
+    let wake = bench.replica.next_wake_ms(crate::bench::now(bench.now_ms));
+    assert_eq!(wake, Some(bench.now_ms + 1));
+    let _then = bench.tick(1);
+    assert_eq!(bench.sent.len(), 1);
+}
+
+#[test]
+fn a_limit_shorter_than_the_while_is_none() {
+    let mut bench = Bench::listening_on(guard(), MIN_MS, 0);
+    let _soon = bench.tick(MIN_MS - 1);
+    assert_eq!(bench.sent.len(), 0);
+    let _then = bench.tick(1);
+    assert_eq!(bench.sent.len(), 1);
+}
+
+#[test]
+fn who_signs_meanwhile_on_a_copy_of_the_guard_is_heard() {
+    let mut bench = answered(guard());
+    let first = bench.own_vertex(Round(1));
+    let _heard = bench.step(Input::Vertices(vec![first]));
+    bench.rounds(3);
+    assert_eq!(bench.sent.len(), 0, "the guard proves nothing now");
+    for from in [1, 2, 3] {
+        let last = Some(last_of(&bench, from));
+        let _answered = bench.step(answer(&bench, from, last, None));
+    }
+    bench.rounds(2);
+    // M is 3: who signs round 5 lives.
+    let alive = Input::Vertices(vec![bench.own_vertex(Round(5))]);
+    assert!(is_doppelganger(&bench.step(alive)));
+}
+
+#[test]
+fn own_last_vertices_that_come_back_after_a_restart_are_no_news() {
+    let mut bench = answered(SignGuardRecord {
+        vertex: Some(slot(1)),
+        ..guard()
+    });
+    // The store had lost it; another copy of it comes with an answer.
+    let last = bench.own_vertex(Round(1));
+    let _back = bench.step(Input::Vertices(vec![last.clone(), last.clone()]));
+    let _late = bench.step(answer(&bench, 3, None, Some(last.reference())));
+    bench.rounds(4);
+    assert_eq!(*bench.replica.signing(), SigningState::Active);
+    assert!(!bench.sent.is_empty());
+}

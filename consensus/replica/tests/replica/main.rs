@@ -2,6 +2,7 @@
 
 mod bench;
 mod eras;
+mod halts;
 mod listening;
 mod signing;
 mod transactions;

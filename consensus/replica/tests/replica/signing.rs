@@ -5,14 +5,23 @@ use holdfast_replica::durable::{Durable, make_durable};
 use holdfast_replica::{
     Fact, Input, Message, Output, Record, SignGuard, SignGuardRecord, SigningState,
 };
-use holdfast_types::Signer;
 use holdfast_types::test_util::key_pair;
+use holdfast_types::{Evidence, Signer, VerifiedVertex, VertexPayload};
 
 fn guard_of(output: &Output) -> Option<&SignGuardRecord> {
     output.persist.iter().find_map(|record| match record {
         Record::SignGuard(guard) => Some(guard),
         _ => None,
     })
+}
+
+fn guard_at(round: u64) -> SignGuardRecord {
+    SignGuardRecord {
+        key: key_pair(0).public_key(),
+        vertex: Some(slot(round)),
+        attestation: None,
+        past_unknown: false,
+    }
 }
 
 #[test]
@@ -71,12 +80,7 @@ fn r1_records_then_sync_then_guard() {
 
 #[test]
 fn r2_no_vertex_in_a_slot_that_the_guard_has_seen() {
-    let mut bench = Bench::with_guard(SignGuardRecord {
-        key: key_pair(0).public_key(),
-        vertex: Some(slot(5)),
-        attestation: None,
-        past_unknown: false,
-    });
+    let mut bench = Bench::with_guard(guard_at(5));
     let outputs = bench.rounds(9);
     let rounds: Vec<u64> = outputs
         .iter()
@@ -130,12 +134,7 @@ fn r6_a_foreign_vertex_under_our_key_ends_signing() {
 
 #[test]
 fn r6_an_own_vertex_that_the_store_lost_is_ours() {
-    let mut bench = Bench::with_guard(SignGuardRecord {
-        key: key_pair(0).public_key(),
-        vertex: Some(slot(1)),
-        attestation: None,
-        past_unknown: false,
-    });
+    let mut bench = Bench::with_guard(guard_at(1));
     let lost = Input::Vertices(vec![bench.own_vertex(bench.next_round())]);
     let output = bench.step(lost);
     assert_eq!(output.facts, [Fact::Listened]);
@@ -145,6 +144,100 @@ fn r6_an_own_vertex_that_the_store_lost_is_ours() {
         .dag()
         .and_then(holdfast_dag::DagCore::own_last);
     assert_eq!(own.map(|own| own.round.0), Some(1));
+}
+
+fn stops(output: &Output) -> bool {
+    let mut facts = output.facts.iter();
+    facts.any(|fact| matches!(fact, Fact::Doppelganger { .. }))
+}
+
+fn equivocation(one: &VerifiedVertex, other: &VerifiedVertex) -> Evidence {
+    let mut both = [one, other];
+    both.sort_by_key(|vertex| vertex.reference().digest);
+    Evidence::Equivocation {
+        first: both[0].vertex().signed.clone(),
+        second: both[1].vertex().signed.clone(),
+    }
+}
+
+#[test]
+fn r6_a_second_vertex_in_a_signed_slot_ends_signing_and_is_evidence() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    let foreign = bench.own_vertex(bench.next_round());
+    bench.rounds(1);
+    assert_eq!(bench.sent.last().unwrap().round(), foreign.round());
+    let output = bench.step(Input::Vertices(vec![foreign]));
+    assert!(stops(&output), "the guard covers the slot, and yet");
+    let is_evidence = |message: &Message| matches!(message, Message::Evidence(_));
+    assert!(output.send.iter().any(is_evidence));
+    let sent = bench.sent.len();
+    bench.rounds(5);
+    assert_eq!(bench.sent.len(), sent);
+}
+
+#[test]
+fn r6_a_vertex_in_a_round_that_this_process_left_out_ends_signing() {
+    let mut bench = Bench::new();
+    bench.rounds(2);
+    let left_out = bench.own_vertex(bench.next_round());
+    // Two rounds of the peers in one moment: the second is too soon for an own vertex.
+    for _ in 0..2 {
+        let peers: Vec<_> = (1..4)
+            .map(|author| bench.peer_vertex(author, 0, VertexPayload::default()))
+            .collect();
+        bench.previous = peers.iter().map(|peer| peer.reference()).collect();
+        let _peers = bench.step(Input::Vertices(peers));
+    }
+    bench.rounds(1);
+    let rounds: Vec<u64> = bench.sent.iter().map(|own| own.round().0).collect();
+    assert_eq!(rounds, [1, 2, 5]);
+    assert!(stops(&bench.step(Input::Vertices(vec![left_out]))));
+}
+
+#[test]
+fn r6_own_vertices_that_come_back_are_ours() {
+    let mut bench = Bench::new();
+    // So many that garbage collection has forgotten the first.
+    bench.rounds(100);
+    let own = bench.sent.clone();
+    for vertex in own {
+        let output = bench.step(Input::Vertices(vec![vertex]));
+        assert!(!stops(&output));
+    }
+    assert_eq!(*bench.replica.signing(), SigningState::Active);
+}
+
+#[test]
+fn r6_of_two_vertices_that_the_store_lost_in_one_slot_one_is_not_ours() {
+    let mut bench = Bench::with_guard(guard_at(1));
+    let lost = bench.own_vertex(bench.next_round());
+    let other = bench.dated_own_vertex(bench.next_round(), 1);
+    assert!(!stops(&bench.step(Input::Vertices(vec![lost]))));
+    assert!(stops(&bench.step(Input::Vertices(vec![other]))));
+}
+
+#[test]
+fn r6_evidence_against_our_key_ends_signing_if_it_is_of_our_time() {
+    let mut bench = Bench::with_guard(guard_at(1));
+    let old = [0, 1].map(|later| bench.dated_own_vertex(bench.next_round(), later));
+    bench.rounds(1);
+    let foreign = bench.own_vertex(bench.next_round());
+    bench.rounds(1);
+    let own = bench.sent.last().unwrap().clone();
+    assert_eq!(own.round(), foreign.round());
+    let of_before = equivocation(&old[0], &old[1]);
+    assert!(!stops(&bench.step(Input::Evidence(vec![of_before]))));
+    let of_now = equivocation(&own, &foreign);
+    assert!(stops(&bench.step(Input::Evidence(vec![of_now]))));
+}
+
+#[test]
+fn r6_an_own_vertex_too_far_ahead_for_the_dag_was_signed_all_the_same() {
+    let mut bench = Bench::new();
+    bench.rounds(1);
+    let far = bench.own_vertex(bench.next_round().plus(1_000));
+    assert!(stops(&bench.step(Input::Vertices(vec![far]))));
 }
 
 #[test]

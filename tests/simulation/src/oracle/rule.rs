@@ -13,12 +13,13 @@ pub enum Rule {
     Durability,
     Bounds,
     Accounts,
+    Halts,
     Slashing,
     Soundness,
 }
 
 impl Rule {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Agreement,
         Self::StateRoots,
         Self::Finality,
@@ -26,6 +27,7 @@ impl Rule {
         Self::Durability,
         Self::Bounds,
         Self::Accounts,
+        Self::Halts,
         Self::Slashing,
         Self::Soundness,
     ];
@@ -40,6 +42,7 @@ impl Rule {
             Self::Durability => "O5 durability",
             Self::Bounds => "O7 bounds",
             Self::Accounts => "O9 transactions and supply",
+            Self::Halts => "O10 halted is halted",
             Self::Slashing => "O14 slashing",
             Self::Soundness => "soundness",
         }

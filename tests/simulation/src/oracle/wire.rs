@@ -3,13 +3,15 @@
 use holdfast_types::{
     Attestation, AttestationBody, Era, Height, PublicKey, Round, VerifiedVertex, VertexDigest,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Every signature of honest keys that left a node.
+/// Every signature of honest keys that left a node; of keys that run twice the vertices.
 #[derive(Debug, Default)]
 pub struct Wire {
     vertices: BTreeMap<(PublicKey, Era, Round), VertexDigest>,
     attestations: BTreeMap<(PublicKey, Era, Height), AttestationBody>,
+    /// Slots that a key has signed twice because it runs twice.
+    twice: BTreeSet<(PublicKey, Era, Round)>,
 }
 
 impl Wire {
@@ -27,6 +29,22 @@ impl Wire {
         }
         let mut attestations = vertex.payload().attestations.iter();
         attestations.try_for_each(|attestation| self.attestation(key, attestation))
+    }
+
+    /// A vertex leaves one of the nodes with `key`, which runs twice.
+    pub fn vertex_of_twin(&mut self, key: PublicKey, vertex: &VerifiedVertex) {
+        let header = vertex.header();
+        let digest = vertex.reference().digest;
+        let slot = (key, header.era, header.round);
+        if *self.vertices.entry(slot).or_insert(digest) != digest {
+            self.twice.insert(slot);
+        }
+    }
+
+    /// Slots that were signed twice by keys that run twice.
+    #[must_use]
+    pub fn twice(&self) -> usize {
+        self.twice.len()
     }
 
     /// An attestation leaves the node with `key`.

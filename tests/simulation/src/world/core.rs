@@ -49,10 +49,14 @@ impl World {
 
     /// Ends the process of a node.
     pub fn crash(&mut self, node: NodeId, loss: Loss) {
+        let was_halted = self.is_halted(node);
         if self.nodes[node].running.take().is_none() {
             return;
         }
         self.count("crashes");
+        if was_halted {
+            self.count("crashes in a halt");
+        }
         self.trace.add(self.now_ms, node, loss as u64, || {
             told::loses(loss).to_owned()
         });
@@ -103,6 +107,7 @@ impl World {
         }
         let now = self.nodes[node].now(self.now_ms);
         let running = self.nodes[node].running.as_mut()?;
+        running.was_halted = running.replica.halts().manager().is_halted();
         let output = running.replica.step(now, input);
         let answers = self.carry_out(node, output);
         self.set_alarm(node);
@@ -300,6 +305,8 @@ impl World {
         if self.nodes[node].behaviour.is_none() {
             if self.nodes[node].is_honest() {
                 self.check_vertex(node, vertex);
+            } else {
+                self.check_vertex_of_twin(node, vertex);
             }
             self.note_sent(node, vertex, None);
             self.publish(node, Envelope::new(Gossip::Vertex(Arc::clone(vertex))));
@@ -326,6 +333,7 @@ impl World {
             self.oracle.violated(Rule::Soundness, what);
             return;
         };
+        self.check_may_sign(node, "a vertex");
         let header = vertex.header();
         let disk = &self.nodes[node].disk;
         let is_stored = disk.keeps_vertex(header.era, vertex.reference());
@@ -349,12 +357,48 @@ impl World {
         }
     }
 
+    /// A process whose key runs twice may not know it. Once its DAG holds what the other has signed in a slot of its own, it
+    /// does.
+    fn check_vertex_of_twin(&mut self, node: NodeId, vertex: &VerifiedVertex) {
+        let key = self.nodes[node].public_key();
+        if let Some(key) = key {
+            self.oracle.wire.vertex_of_twin(key, vertex);
+        }
+        let running = self.nodes[node].running.as_ref();
+        let dag = running.and_then(|running| running.replica.dag());
+        let author = vertex.author();
+        let knows = dag.is_some_and(|dag| {
+            let highest = dag.vertices().highest_round();
+            let rounds = std::iter::successors(Some(highest), |round| Some(round.previous()));
+            let mut kept = rounds.take_while(|round| *round > dag.gc_round());
+            kept.any(|round| dag.vertices().slot(round, author).len() > 1)
+        });
+        if knows {
+            let round = vertex.round();
+            let what = format!("node {node} signs round {round} and knows that its key runs twice");
+            self.oracle.violated(Rule::Wire, what);
+        }
+    }
+
+    /// Who was halted when a step began, and is so after it, has signed nothing in it (rule O10).
+    fn check_may_sign(&mut self, node: NodeId, what: &str) {
+        let running = self.nodes[node].running.as_ref();
+        let was_halted = running.is_some_and(|running| running.was_halted);
+        if was_halted && self.is_halted(node) {
+            let what = format!("the halted node {node} signs {what}");
+            self.oracle.violated(Rule::Halts, what);
+        }
+    }
+
     fn check_attestation(&mut self, node: NodeId, attestation: &Attestation) {
         let (Some(key), true) = (self.nodes[node].public_key(), self.nodes[node].is_honest())
         else {
             return;
         };
         let body = &attestation.body;
+        if !body.has_no_commit() {
+            self.check_may_sign(node, "an attestation");
+        }
         let disk = &self.nodes[node].disk;
         let is_stored = disk.keeps_block(body.height, body.block);
         let is_guarded = disk.guard().and_then(|guard| guard.attestation);

@@ -189,12 +189,7 @@ impl World {
     /// A process with the key of `node` starts on another machine: on a copy of its disk, or on a new one. From then on
     /// neither is honest.
     pub fn start_twin(&mut self, node: NodeId, twin: NodeId, copied: bool) {
-        self.count("keys that run twice");
-        for one in [node, twin] {
-            self.nodes[one].has_twin = true;
-        }
-        self.oracle.is_guilty(validator_account(node));
-        self.move_clients();
+        self.runs_twice(node, twin);
         let guard = guard_without_past(&self.nodes[node]);
         self.nodes[twin].key = self.nodes[node].key.clone();
         self.nodes[twin].disk = if copied {
@@ -203,6 +198,23 @@ impl World {
             Disk::new(self.chain.genesis.clone(), guard)
         };
         self.start(twin);
+    }
+
+    /// A node ends, and two processes start on its disk and a copy of it in one moment: neither can hear the other first.
+    pub fn start_twins_together(&mut self, node: NodeId, twin: NodeId) {
+        self.crash(node, Loss::Nothing);
+        self.count("keys that start twice in one moment");
+        self.start_twin(node, twin, true);
+        self.start(node);
+    }
+
+    fn runs_twice(&mut self, node: NodeId, twin: NodeId) {
+        self.count("keys that run twice");
+        for one in [node, twin] {
+            self.nodes[one].has_twin = true;
+        }
+        self.oracle.is_guilty(validator_account(node));
+        self.move_clients();
     }
 
     /// Clients of nodes whose promises are worth nothing go to others.
@@ -232,7 +244,11 @@ impl World {
     /// Twin number `number` is the last node but so many; its original is a validator.
     pub(super) fn start_one_twin(&mut self, number: usize) {
         let twin = self.nodes.len() - 1 - number;
-        let copied = self.random.chance(500);
-        self.start_twin(number, twin, copied);
+        if self.random.chance(300) {
+            self.start_twins_together(number, twin);
+        } else {
+            let copied = self.random.chance(500);
+            self.start_twin(number, twin, copied);
+        }
     }
 }

@@ -102,6 +102,9 @@ impl World {
                 let slot = (applied.block.header.era, leader_round, leader);
                 self.stopwatch.applied(node, height, slot);
             }
+            if matches!(applied.block.header.origin, BlockOrigin::Resumed { .. }) {
+                self.count("blocks that resume");
+            }
             let id = crate::message::hash(applied.id.as_bytes());
             self.trace
                 .add(self.now_ms, node, id, || told::applies(applied));

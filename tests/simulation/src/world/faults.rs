@@ -1,7 +1,7 @@
 //! Faults: what goes wrong, when, and how it ends.
 
 use super::cuts::FlappingLink;
-use super::{Clocks, DiskFailures, Disks, Event, Flapping, Partitions, World};
+use super::{Clocks, DiskFailures, Disks, Event, Flapping, Governors, Partitions, World};
 use crate::byzantine;
 use crate::chain::{validator_account, validator_key};
 use crate::disk::Loss;
@@ -39,6 +39,7 @@ pub struct Faults {
     pub twins: Option<(u64, u64)>,
     /// f nodes are Byzantine, each in one of these ways.
     pub byzantine: &'static [byzantine::Fault],
+    pub governors: Option<Governors>,
 }
 
 /// A fault that is to happen.
@@ -58,6 +59,7 @@ pub enum FaultEvent {
     Failure(DiskFailures),
     MakeRoom(NodeId),
     Twin(usize),
+    OrderHalt(Governors),
 }
 
 /// How long a node is down that ended by a fault of its disk.
@@ -105,6 +107,10 @@ impl World {
         if let Some(pause_ms) = faults.twins {
             self.schedule_twins(pause_ms);
         }
+        if let Some(governors) = faults.governors {
+            self.schedule_fault(governors.pause_ms, FaultEvent::OrderHalt(governors));
+            self.schedule(0, Event::Govern(governors));
+        }
         if let Some(membership) = faults.membership {
             self.schedule_fault(membership.pause_ms, FaultEvent::Membership(membership));
         }
@@ -113,6 +119,9 @@ impl World {
     /// From now on the node misbehaves.
     pub fn make_byzantine(&mut self, node: NodeId, fault: byzantine::Fault) {
         self.nodes[node].behaviour = Some(fault.behaviour());
+        if let Some(running) = &mut self.nodes[node].running {
+            running.replica.never_stop_for_own_key();
+        }
         self.oracle.is_guilty(validator_account(node));
         self.move_clients();
     }
@@ -153,6 +162,7 @@ impl World {
                 self.set_clocks(&clocks);
                 self.schedule_fault(clocks.pause_ms, fault);
             }
+            FaultEvent::OrderHalt(governors) => self.halt_by_governance(governors),
             FaultEvent::Disk(disks) => self.damage_one(&disks),
             FaultEvent::Copy(disks) => self.copy_one(&disks),
             FaultEvent::Failure(failures) => self.fail_one(&failures),

@@ -62,8 +62,8 @@ impl World {
         }
     }
 
-    /// What a Byzantine node signed for rounds to come does not come back to it: its replica is honest, and would stop for
-    /// good.
+    /// What a Byzantine node signed for rounds to come does not come back to it: it would take the places of what its replica
+    /// is going to sign there.
     pub(super) fn leave_out_own(&self, node: NodeId, vertices: &mut Vec<Arc<VerifiedVertex>>) {
         let running = self.nodes[node].running.as_ref();
         let dag = running.and_then(|running| running.replica.dag());

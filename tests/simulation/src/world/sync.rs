@@ -4,6 +4,7 @@ use super::{Event, World};
 use crate::message::{NodeId, Request};
 use crate::node::{Execution, Purpose, SyncState};
 use holdfast_chain::sync::{next_range, sync_source};
+use holdfast_dag::DagConfig;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
 
 /// How often peers are asked where they stand, in ms.
@@ -65,7 +66,8 @@ impl World {
         let answers = std::mem::take(answers);
         let head = running.chain.head().0;
         let unmoved_ms = now_ms - running.head_changed_ms;
-        let Some((peer, target)) = sync_source(answers, head, unmoved_ms) else {
+        let far_blocks = DagConfig::from_parameters(&self.chain.parameters).far();
+        let Some((peer, target)) = sync_source(answers, head, unmoved_ms, far_blocks) else {
             self.rest(node);
             return;
         };

@@ -88,7 +88,7 @@ fn dies_at_each(calls: Range<u64>, ways_min: usize, world: impl Fn() -> World) {
 #[test]
 fn every_call_under_load() {
     let world = || loaded(4, 3_600_000);
-    let calls = calls_while(world(), |w| w.now_ms() >= 1_000, |w| w.now_ms() >= 1_300);
+    let calls = calls_while(world(), |w| w.now_ms() >= 2_500, |w| w.now_ms() >= 2_800);
     dies_at_each(calls, 200, world);
 }
 

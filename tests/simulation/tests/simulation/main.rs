@@ -3,6 +3,7 @@
 mod clocks;
 mod disk_faults;
 mod every_call;
+mod halts;
 mod profiles;
 mod restart_safety;
 mod scenarios;

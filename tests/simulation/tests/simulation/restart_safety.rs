@@ -30,7 +30,7 @@ fn takes_part(world: &World, node: usize) -> bool {
 fn comes_back_after(fault: DiskFault) {
     for size in [4, 7] {
         let mut world = world(size);
-        world.run(1_500);
+        world.run(3_000);
         world.copy_disk(NODE);
         world.run(3_000);
         world.damage(NODE, fault);
@@ -79,19 +79,25 @@ fn more_than_f_lost_guards_wait_for_people() {
     sound(&world);
 }
 
-fn twins() -> World {
+fn twins(seed: u64) -> World {
     let plan = Plan {
         twins: 1,
         ..plan(4, 0)
     };
-    World::new(&plan, 7)
+    World::new(&plan, seed)
+}
+
+fn goes_on(world: &mut World) {
+    let goal = world.certified_by_any().plus(20);
+    assert!(world.run_until_done(30_000, |world| world.certified_by_any() >= goal));
+    sound(world);
 }
 
 #[test]
 fn a_second_process_of_a_living_key_stops_before_it_signs() {
-    for copied in [true, false] {
-        let mut world = twins();
-        world.run(3_000);
+    for (seed, copied) in (0..24).flat_map(|seed| [(seed, true), (seed, false)]) {
+        let mut world = twins(seed);
+        world.run(3_000 + 170 * seed);
         world.start_twin(0, 4, copied);
         assert!(
             world.run_until_done(60_000, |world| {
@@ -102,8 +108,33 @@ fn a_second_process_of_a_living_key_stops_before_it_signs() {
         );
         assert_eq!(signing(&world, 0), SigningState::Active);
         assert_eq!(world.reached().get("equivocations seen"), None);
-        let goal = world.certified_by_any().plus(20);
-        assert!(world.run_until_done(30_000, |world| world.certified_by_any() >= goal));
-        sound(&world);
+        assert_eq!(world.oracle().wire.twice(), 0);
+        goes_on(&mut world);
     }
+}
+
+/// Neither can hear the other before it signs. So one slot is signed twice, and then both know.
+#[test]
+fn two_processes_on_copies_of_a_guard_that_start_together_stop() {
+    let mut conflicts = 0;
+    for seed in 0..48 {
+        let mut world = twins(seed);
+        world.run(3_000 + 170 * seed);
+        world.start_twins_together(0, 4);
+        let is_over = |world: &World| {
+            let states = [0, 4].map(|node| signing(world, node));
+            states.iter().any(|state| *state != SigningState::Active)
+        };
+        assert!(world.run_until_done(60_000, is_over), "seed {seed}");
+        goes_on(&mut world);
+        let active = [0, 4].map(|node| signing(&world, node) == SigningState::Active);
+        let twice = world.oracle().wire.twice();
+        assert!(twice <= 1, "seed {seed}: {twice} slots were signed twice");
+        assert!(
+            active != [true, true] && (twice == 0 || active == [false, false]),
+            "seed {seed}: {active:?}, {twice} slots were signed twice"
+        );
+        conflicts += twice;
+    }
+    assert!(conflicts > 0, "no seed has tried it");
 }

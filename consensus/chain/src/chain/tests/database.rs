@@ -137,3 +137,22 @@ fn a_tree_that_cannot_name_its_branch_stops_the_node() {
     let id = stray[2].0;
     assert_eq!(error, ChainError::Forks(ForkError::UnknownBlock { id }));
 }
+
+#[test]
+fn blocks_of_the_last_two_eras_keep_their_undo_records() {
+    let mut node = Node::with_fork_db(2400);
+    let mut horizons = Vec::new();
+    for round in 1..=320 {
+        let mut commit = Commit::new(round).that_supports_the_head();
+        // These two end an era.
+        let ends = round == 101 || round == 192;
+        commit.step_ms = if ends { EPOCH_MS } else { 500 };
+        let step = node.try_order(commit).expect("it executes");
+        let tip = node.block_at(node.head().0);
+        node.certify(certificate(&tip)).expect("it is ours");
+        let horizon = step.batch.prune_undo_below;
+        horizons.extend(horizon.map(|horizon| (round, horizon)));
+    }
+    // At 192, block 64 is of the era before the last two; but 192 may be taken back, and with it the last of them.
+    assert_eq!(horizons, [(256, Height(64))]);
+}

@@ -53,11 +53,7 @@ fn try_resume(
     let is_member = usize::from(offender) < era.committee.size();
     let evidence = is_member.then(|| equivocation(&era, offender, sequence));
     let evidence: Vec<_> = evidence.into_iter().collect();
-    let message = governed(
-        GOVERNOR_KEY,
-        sequence,
-        node.resume_of(height, evidence),
-    );
+    let message = governed(GOVERNOR_KEY, sequence, node.resume_of(height, evidence));
     let above: Vec<_> = (0..back)
         .map(|n| node.block_at(node.head().0.minus(n)))
         .collect();

@@ -1,0 +1,343 @@
+//! Rules R13 to R17: what a halt does to a replica.
+
+use crate::bench::{Bench, WALL, attestation, next_era, now, own_vertex};
+use holdfast_chain::ExecutedBlock;
+use holdfast_halt::{HaltRefusal, Mode, StallChange};
+use holdfast_replica::{Fact, Input, Message, Output, Record};
+use holdfast_types::test_util::{CHAIN, key_pair, samples};
+use holdfast_types::{
+    Attestation, AuthorityIndex, BlockId, Certificate, CommitDigest, Era, Evidence,
+    GovernanceAction, GovernanceBody, GovernanceMessage, HaltCause, Height, Readiness,
+    SoftwareVersion, StateRoot, TimestampMs, VertexPayload,
+};
+
+fn message(sequence: u64, action: GovernanceAction) -> Box<GovernanceMessage> {
+    Box::new(GovernanceMessage {
+        body: GovernanceBody { sequence, action },
+        signatures: Vec::new(),
+    })
+}
+
+fn halt(sequence: u64, until_ms: u64) -> Input {
+    let action = GovernanceAction::Halt {
+        reason: Vec::new(),
+        until: TimestampMs(WALL + until_ms),
+        after_height: None,
+    };
+    Input::Governance(message(sequence, action))
+}
+
+fn resume(sequence: u64, height: u64, minimum_version: SoftwareVersion) -> Input {
+    let action = GovernanceAction::Resume {
+        reason: Vec::new(),
+        era: Era(1),
+        height: Height(height),
+        block: attestation(height, 7).block,
+        state_root: StateRoot::default(),
+        minimum_version,
+        halts: Vec::new(),
+        evidence: Vec::new(),
+    };
+    Input::Governance(message(sequence, action))
+}
+
+fn bad_root(author: u16, root: u8) -> Attestation {
+    let mut body = attestation(5, 7);
+    body.state_root = StateRoot::new([root; 32]);
+    body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author))
+}
+
+fn offence(height: u64) -> Evidence {
+    let mut attestation: Attestation = samples("offence", 1).next().unwrap();
+    attestation.author = AuthorityIndex(2);
+    attestation.body.era = Era(1);
+    attestation.body.height = Height(height);
+    Evidence::BadStateRoot { attestation }
+}
+
+/// Position of the first record and the first message that satisfy the conditions: both are there.
+fn persists_and_tells(
+    output: &Output,
+    record: impl Fn(&Record) -> bool,
+    message: impl Fn(&Message) -> bool,
+) -> bool {
+    output.persist.iter().any(record) && output.send.iter().any(message)
+}
+
+/// The block that resumes era 1, executed at `height`.
+fn resumed(bench: &mut Bench, height: u64) -> Output {
+    let mut body = attestation(height, 7);
+    body.commit = CommitDigest::default();
+    bench.step(Input::Executed(vec![ExecutedBlock {
+        attestation: body,
+        timestamp: TimestampMs(WALL),
+        commit: None,
+        transactions: Vec::new(),
+        lib: Height::ZERO,
+        live_time: TimestampMs::ZERO,
+        governance_sequence: Some(9),
+        evidence: Vec::new(),
+        next_era: Some(next_era(height)),
+        contradictions: Vec::new(),
+    }]))
+}
+
+fn certificate(height: u64) -> Certificate {
+    let mut body = attestation(height, 7);
+    body.commit = CommitDigest::default();
+    let sign = |author: u16| {
+        let signed = body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author));
+        (signed.author, signed.signature)
+    };
+    Certificate {
+        body,
+        signatures: (1..4).map(sign).collect(),
+    }
+}
+
+#[test]
+fn r13_a_halted_validator_signs_no_vertex_and_commits_nothing() {
+    let mut bench = Bench::new();
+    bench.rounds(6);
+    let (sent, committed) = (bench.sent.len(), bench.commits.len());
+    assert!(sent > 0 && committed > 0);
+    let output = bench.step(halt(1, 60_000));
+    assert_eq!(output.verdicts, [Ok(())]);
+    assert!(persists_and_tells(
+        &output,
+        |record| matches!(record, Record::Halts(state) if state.emergency.is_some()),
+        |message| matches!(message, Message::Governance(_)),
+    ));
+    bench.rounds(10);
+    assert_eq!(bench.sent.len(), sent);
+    assert_eq!(bench.commits.len(), committed);
+}
+
+#[test]
+fn r13_at_its_end_the_same_era_goes_on() {
+    let mut bench = Bench::new();
+    bench.rounds(6);
+    let committed = bench.commits.len();
+    bench.step(halt(1, bench.now_ms + 1_000));
+    bench.rounds(8);
+    assert_eq!(bench.commits.len(), committed, "800 ms have passed");
+    bench.rounds(8);
+    assert!(bench.commits.len() > committed);
+    assert_eq!(bench.replica.era(), Era(1));
+}
+
+#[test]
+fn r13_the_halt_wakes_the_replica_at_its_end() {
+    let mut bench = Bench::new();
+    bench.step(halt(1, 700));
+    let wake_ms = bench.replica.next_wake_ms(now(bench.now_ms));
+    assert!(wake_ms.is_some_and(|wake_ms| wake_ms <= 700));
+}
+
+#[test]
+fn r14_contradictory_roots_make_a_proof_that_is_told_and_halt() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    let with = |attestation: Attestation| VertexPayload {
+        attestations: vec![attestation],
+        ..VertexPayload::default()
+    };
+    let payloads = [1, 2, 3].map(|author| with(bad_root(author, u8::from(author == 3))));
+    let [_, output] = bench.round(payloads);
+    assert!(persists_and_tells(
+        &output,
+        |record| matches!(record, Record::Halts(state) if state.hard.len() == 1),
+        |message| matches!(message, Message::HaltProof(proof) if proof.cause() == HaltCause::RootDivergence),
+    ));
+    let offenders: Vec<_> = bench.replica.evidence().map(Evidence::offender).collect();
+    assert_eq!(
+        offenders,
+        [AuthorityIndex(3)],
+        "two of four agree against it"
+    );
+    assert!(bench.replica.halts().modes().contains(Mode::HardHalt));
+}
+
+#[test]
+fn r14_without_commits_there_is_a_soft_stall_which_stops_nothing() {
+    let mut bench = Bench::new();
+    bench.rounds(6);
+    let output = bench.tick(6_000);
+    let began = |fact: &Fact| matches!(fact, Fact::Stall(StallChange::Began { .. }));
+    assert!(output.facts.iter().any(began));
+    assert!(bench.replica.halts().modes().contains(Mode::SoftStall));
+    let outputs = bench.rounds(6);
+    let facts = outputs.iter().flat_map(|output| &output.facts);
+    let ended = |fact: &Fact| matches!(fact, Fact::Stall(StallChange::Ended { .. }));
+    assert_eq!(facts.filter(|fact| ended(fact)).count(), 1);
+}
+
+#[test]
+fn r15_the_block_that_resumes_is_asked_for_and_attested_and_starts_the_next_era() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    bench.executed(4, Vec::new(), None);
+    let output = bench.step(resume(1, 4, SoftwareVersion::default()));
+    assert!(output.resume.is_some());
+    assert!(bench.tick(10).resume.is_none(), "not again at once");
+    assert!(bench.tick(1_000).resume.is_some(), "until it is there");
+    let sent = bench.sent.len();
+    let output = resumed(&mut bench, 5);
+    assert!(persists_and_tells(
+        &output,
+        |record| matches!(record, Record::SignGuard(_)),
+        |message| matches!(message, Message::Attestation(gossiped) if gossiped.attestation.body.height == Height(5)),
+    ));
+    assert_eq!(bench.replica.halts().readiness(), Readiness::Ready);
+    let output = bench.step(Input::Certificate(certificate(5)));
+    assert_eq!(output.era_started.map(|context| context.era), Some(Era(2)));
+    assert!(bench.replica.halts().modes().is_empty());
+    assert!(
+        bench
+            .tick(200)
+            .send
+            .iter()
+            .any(|m| matches!(m, Message::Vertex(_)))
+            || bench.sent.len() > sent
+    );
+}
+
+#[test]
+fn r15_who_has_attested_above_the_named_block_stays_out() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    bench.executed(4, Vec::new(), None);
+    bench.executed(5, Vec::new(), None);
+    // The next own vertex attests both.
+    bench.rounds(2);
+    let output = bench.step(resume(1, 4, SoftwareVersion::default()));
+    assert!(output.resume.is_none());
+    assert_eq!(bench.replica.halts().readiness(), Readiness::AttestedAbove);
+    let output = bench.step(resume(2, 5, SoftwareVersion::default()));
+    assert!(output.resume.is_some(), "governance names a higher block");
+}
+
+#[test]
+fn r15_older_software_stays_out_and_signs_nothing_in_the_next_era() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    let newer = SoftwareVersion {
+        major: 9,
+        minor: 0,
+        patch: 0,
+    };
+    let output = bench.step(resume(1, 4, newer));
+    assert!(output.resume.is_none());
+    assert_eq!(bench.replica.halts().readiness(), Readiness::OldVersion);
+    // A quorum of others resumes; the block comes by sync.
+    let output = resumed(&mut bench, 5);
+    let attests = |message: &Message| matches!(message, Message::Attestation(_));
+    assert!(!output.send.iter().any(attests));
+    bench.step(Input::Certificate(certificate(5)));
+    assert_eq!(bench.replica.era(), Era(2));
+    let sent = bench.sent.len();
+    bench.tick(2_000);
+    assert_eq!(bench.sent.len(), sent);
+}
+
+#[test]
+fn r15_nothing_but_the_way_to_the_named_block_is_committed() {
+    let mut bench = Bench::new();
+    bench.rounds(6);
+    let committed = bench.commits.len() as u64;
+    bench.executed(committed, Vec::new(), None);
+    bench.step(halt(1, 600_000));
+    // The DAG of the others goes on a little.
+    bench.rounds(8);
+    assert_eq!(bench.commits.len() as u64, committed);
+    bench.step(resume(2, committed + 2, SoftwareVersion::default()));
+    bench.tick(10);
+    assert_eq!(bench.commits.len() as u64, committed + 2);
+}
+
+#[test]
+fn r16_a_halted_validator_says_how_it_stands() {
+    let mut bench = Bench::new();
+    let output = bench.step(halt(1, 60_000));
+    let status = |output: &Output| {
+        output.send.iter().find_map(|message| match message {
+            Message::HaltStatus(status) => Some(status.clone()),
+            _ => None,
+        })
+    };
+    let first = status(&output).expect("at once");
+    assert_eq!(first.author, AuthorityIndex(0));
+    assert_eq!(first.status.halts.len(), 1);
+    assert!(status(&bench.tick(10)).is_none());
+    assert!(status(&bench.tick(1_000)).is_some());
+}
+
+#[test]
+fn r16_who_says_that_it_is_in_an_unknown_halt_is_asked() {
+    let mut knowing = Bench::new();
+    let output = knowing.step(halt(1, 60_000));
+    let status = output.send.iter().find_map(|message| match message {
+        Message::HaltStatus(status) => Some(status.clone()),
+        _ => None,
+    });
+    let mut status = status.expect("it says how it stands");
+    status.author = AuthorityIndex(2);
+    let mut bench = Bench::new();
+    let asks = |output: &Output| {
+        let asks = |message: &&Message| matches!(message, Message::AskHalts { .. });
+        output.send.iter().filter(asks).count()
+    };
+    let heard = |bench: &mut Bench| bench.step(Input::HaltStatus(Box::new(status.clone())));
+    assert_eq!(asks(&heard(&mut bench)), 1);
+    assert_eq!(asks(&heard(&mut bench)), 0, "not again at once");
+    bench.step(halt(1, 60_000));
+    bench.tick(2_000);
+    assert_eq!(asks(&heard(&mut bench)), 0, "it is known now");
+}
+
+#[test]
+fn r17_evidence_is_taken_kept_and_told_in_a_halt_and_stays_until_it_is_executed() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    bench.step(halt(1, 2_000));
+    let output = bench.step(Input::Evidence(vec![offence(3), offence(3), offence(4)]));
+    let kept = output.persist.iter();
+    let kept = kept.filter(|record| matches!(record, Record::Evidence(_)));
+    assert_eq!(kept.count(), 2);
+    let told = output.send.iter();
+    let told = told.filter(|message| matches!(message, Message::Evidence(_)));
+    assert_eq!(told.count(), 2);
+    // At the end of the halt the first own vertex carries it.
+    bench.tick(2_000);
+    bench.rounds(2);
+    let carried = bench
+        .sent
+        .iter()
+        .flat_map(|vertex| &vertex.payload().evidence);
+    assert_eq!(carried.count(), 2);
+    assert_eq!(
+        bench.replica.evidence_waiting(),
+        2,
+        "no block has executed it"
+    );
+}
+
+#[test]
+fn a_refusal_of_governance_comes_back_with_its_reason() {
+    let mut bench = Bench::new();
+    bench.step(halt(3, 60_000));
+    let output = bench.step(halt(3, 60_000));
+    assert!(matches!(
+        output.verdicts[..],
+        [Err(HaltRefusal::Governance(_))]
+    ));
+    assert!(own_vertex(&output).is_none());
+    let fault = |height| Input::OwnFault {
+        cause: HaltCause::OwnDivergence,
+        height: Height(height),
+        detail: String::from("another state root"),
+    };
+    assert_eq!(bench.step(fault(4)).verdicts, [Ok(())]);
+    assert_eq!(bench.step(fault(5)).verdicts, [Err(HaltRefusal::Known)]);
+    let _: BlockId = bench.replica.status(now(0)).head_id;
+}

@@ -1,0 +1,199 @@
+//! Governors of the simulation, and what can be seen of halts.
+//!
+//! They see all that runs, as people do who talk to each other; what they order reaches nodes through one of them.
+
+use super::{Event, FaultEvent, World};
+use crate::message::NodeId;
+use holdfast_halt::ModeSet;
+use holdfast_replica::RecordStore;
+use holdfast_types::{
+    Evidence, GovernanceAction, GovernanceMessage, HaltId, Height, Readiness, SoftwareVersion,
+    TimestampMs,
+};
+use std::collections::BTreeMap;
+
+/// What governors do: they order halts, and they resume a chain that is halted.
+#[derive(Clone, Copy, Debug)]
+pub struct Governors {
+    /// Between two orders to halt.
+    pub pause_ms: (u64, u64),
+    /// How long a halt lasts at most.
+    pub halt_ms: (u64, u64),
+    /// Between two looks at the chain: whether it is halted, and whether it went on as ordered.
+    pub look_ms: (u64, u64),
+}
+
+impl World {
+    /// Governors look at the chain, now and then, whatever else happens.
+    pub(super) fn govern(&mut self, governors: Governors) {
+        let up: Vec<NodeId> = self
+            .honest()
+            .filter(|node| self.is_running(*node))
+            .collect();
+        let halted = up.iter().copied().find(|node| self.is_halted(*node));
+        // While faults last they take their time.
+        let acts = self.faults_are_over() || self.random.chance(500);
+        if let Some(halted) = halted.filter(|_| acts)
+            && let Some(order) = self.order_resume()
+        {
+            let through = if self.random.chance(500) {
+                halted
+            } else {
+                *self.random.pick(&up)
+            };
+            if self.hand_in(through, &order) {
+                self.count("resumes ordered");
+            }
+        }
+        let after_ms = self.random.between(governors.look_ms);
+        self.schedule(after_ms, Event::Govern(governors));
+    }
+
+    /// Governance orders a halt through one node.
+    pub(super) fn halt_by_governance(&mut self, governors: Governors) {
+        let up: Vec<NodeId> = self
+            .honest()
+            .filter(|node| self.is_running(*node))
+            .collect();
+        if !up.is_empty() {
+            let through = *self.random.pick(&up);
+            let for_ms = self.random.between(governors.halt_ms);
+            let head = self.standing(through).map(|standing| standing.head);
+            let after = self.random.chance(300);
+            let after = head
+                .filter(|_| after)
+                .map(|head| head.plus(self.random.between((0, 20))));
+            let order = self.order_halt(for_ms, after);
+            if self.hand_in(through, &order) {
+                self.count("halts ordered");
+            } else {
+                self.count("halts refused");
+            }
+        }
+        self.schedule_fault(governors.pause_ms, FaultEvent::OrderHalt(governors));
+    }
+
+    fn is_running(&self, node: NodeId) -> bool {
+        self.nodes[node].running.is_some()
+    }
+
+    /// Governors hand a message to a node. False if the node does not take it.
+    pub fn hand_in(&mut self, node: NodeId, message: &GovernanceMessage) -> bool {
+        let before = self.sequence_at(node);
+        self.take_governance(node, message) && self.sequence_at(node) > before
+    }
+
+    /// The last message of governance that a node has taken.
+    fn sequence_at(&self, node: NodeId) -> u64 {
+        let running = self.nodes[node].running.as_ref();
+        running.map_or(0, |running| {
+            running.replica.halts().manager().state().sequence
+        })
+    }
+
+    /// A message with the next sequence number that any node knows.
+    #[must_use]
+    pub fn message(&self, action: GovernanceAction) -> GovernanceMessage {
+        let known = (0..self.nodes.len()).map(|node| self.sequence_at(node));
+        self.chain
+            .governance(known.max().unwrap_or_default() + 1, action)
+    }
+
+    /// Governance orders a halt that ends `for_ms` from now, by the true time.
+    #[must_use]
+    pub fn order_halt(&self, for_ms: u64, after_height: Option<Height>) -> GovernanceMessage {
+        self.message(GovernanceAction::Halt {
+            reason: b"drill".to_vec(),
+            until: TimestampMs(crate::chain::START.0 + self.now_ms + for_ms),
+            after_height,
+        })
+    }
+
+    /// What the governors' tool drafts from the statuses of validators: the highest block that a quorum of them has, with
+    /// all evidence that anybody shows. None if no quorum has the same.
+    #[must_use]
+    pub fn order_resume(&self) -> Option<GovernanceMessage> {
+        let mut heads: BTreeMap<Height, usize> = BTreeMap::new();
+        let validators = 0..self.plan.chain.validators;
+        let up = validators.filter(|node| self.nodes[*node].running.is_some());
+        let up: Vec<NodeId> = up.collect();
+        for node in &up {
+            *heads.entry(self.standing(*node)?.head).or_default() += 1;
+        }
+        let certified = self.certified_by_any();
+        let context = self.era_of(*up.first()?)?;
+        // Everybody can come to the highest block of the branch; it has to be one that a quorum agrees on.
+        let candidates = heads.keys().rev().filter(|height| **height >= certified);
+        let chosen = candidates.into_iter().find_map(|height| {
+            let mut ids: BTreeMap<_, Vec<NodeId>> = BTreeMap::new();
+            for node in &up {
+                let tables = self.nodes[*node].disk.now();
+                let id = holdfast_chain::ChainStore::block_id_at(tables, *height).ok()?;
+                if let Some(id) = id {
+                    ids.entry(id).or_default().push(*node);
+                }
+            }
+            let (id, holders) = ids.into_iter().max_by_key(|(_, holders)| holders.len())?;
+            let behind = heads.iter().filter(|(head, _)| *head < height);
+            let behind: usize = behind.map(|(_, count)| *count).sum();
+            let reachable = holders.len() + behind >= context.committee.quorum();
+            reachable.then(|| (*height, id, holders[0]))
+        });
+        let (height, block, holder) = chosen?;
+        let tables = self.nodes[holder].disk.now();
+        let header = holdfast_chain::ChainStore::block_at(tables, height)
+            .ok()??
+            .header;
+        let era = self.nodes[holder].running.as_ref()?.chain.era().era;
+        Some(self.message(GovernanceAction::Resume {
+            reason: b"the cause is known".to_vec(),
+            era,
+            height,
+            block,
+            state_root: header.state_root,
+            minimum_version: SoftwareVersion::default(),
+            halts: self.halts_of(holder),
+            evidence: self.evidence_of(holder),
+        }))
+    }
+
+    /// Everything that holds at a node; none if it is down.
+    #[must_use]
+    pub fn modes(&self, node: NodeId) -> Option<ModeSet> {
+        let running = self.nodes[node].running.as_ref()?;
+        Some(running.replica.halts().modes())
+    }
+
+    /// True if something orders the node to stop.
+    #[must_use]
+    pub fn is_halted(&self, node: NodeId) -> bool {
+        let running = self.nodes[node].running.as_ref();
+        running.is_some_and(|running| running.replica.halts().manager().is_halted())
+    }
+
+    /// The halts that hold at a node.
+    #[must_use]
+    pub fn halts_of(&self, node: NodeId) -> Vec<HaltId> {
+        let running = self.nodes[node].running.as_ref();
+        running.map_or_else(Vec::new, |running| {
+            running.replica.halts().manager().halts()
+        })
+    }
+
+    #[must_use]
+    pub fn readiness(&self, node: NodeId) -> Option<Readiness> {
+        let running = self.nodes[node].running.as_ref()?;
+        Some(running.replica.halts().readiness())
+    }
+
+    /// Evidence that waits at a node, as its disk has it.
+    #[must_use]
+    pub fn evidence_of(&self, node: NodeId) -> Vec<Evidence> {
+        self.nodes[node].disk.now().evidence().unwrap_or_default()
+    }
+
+    /// A node's state is flipped: it computes something else than the others from now on.
+    pub fn tell_fault(&mut self, node: NodeId, input: holdfast_replica::Input) {
+        self.step(node, input);
+    }
+}
