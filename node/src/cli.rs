@@ -7,8 +7,11 @@ mod cli_machine;
 mod completions;
 mod config;
 mod devnet;
+mod evidence;
 mod genesis;
 mod global;
+mod governance;
+mod halt;
 mod incident;
 mod init;
 mod key_text;
@@ -20,6 +23,7 @@ mod run;
 mod status;
 mod tx;
 mod units;
+mod why;
 
 pub use global::GlobalArguments;
 
@@ -51,6 +55,17 @@ enum Verb {
     Run(run::Arguments),
     /// One screen on how the node and its chain are doing.
     Status(status::Arguments),
+    /// Why the chain stands still: what triggered it, who is missing or differs, what to do next.
+    Why(why::Arguments),
+    /// Halts: status, journal, matrix, proofs.
+    #[command(subcommand)]
+    Halt(halt::Command),
+    /// Governance messages: draft, sign offline, combine, submit, show.
+    #[command(subcommand)]
+    Governance(Box<governance::Command>),
+    /// Evidence of misbehaviour: list and submit.
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// Look at accounts.
     #[command(subcommand)]
     Account(account::Command),
@@ -177,6 +192,10 @@ impl CommandLine {
             Verb::Init(arguments) => init::run(arguments, &global, context),
             Verb::Run(arguments) => run::run(&arguments, &global, context),
             Verb::Status(arguments) => status::run(&arguments, &global, context),
+            Verb::Why(arguments) => why::run(&arguments, &global, context),
+            Verb::Halt(command) => halt::run(&command, &global, context),
+            Verb::Governance(command) => governance::run(*command, &global, context),
+            Verb::Evidence(command) => evidence::run(&command, &global, context),
             Verb::Account(command) => account::run(command, &global, context),
             Verb::Tx(command) => tx::run(command, &global, context),
             Verb::Genesis(command) => genesis::run(command, context),

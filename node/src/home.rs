@@ -75,6 +75,7 @@ impl Home {
             KeyKind::Validator => "validator.json",
             KeyKind::Account => "account.json",
             KeyKind::Network => "network.json",
+            KeyKind::Governor => "governor.json",
         })
     }
 }

@@ -4,6 +4,8 @@
 //! characters before they are shown, and the store in it is opened as a copy ([`holdfast_storage::Storage::open_copy`]).
 
 pub mod diff;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod report;
 mod state_names;
 mod timeline;
@@ -192,6 +194,12 @@ pub fn find(folder: &Path, text: &str) -> Result<Bundle, IncidentError> {
 #[must_use]
 pub(crate) fn clean(text: &str) -> String {
     text.chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
         .collect()
 }

@@ -69,7 +69,12 @@ impl Recorder {
     #[must_use]
     pub fn recording(&self) -> Recording {
         let ring = self.lock();
-        let mut chunks: Vec<_> = ring.sealed.iter().map(|chunk| &chunk.entries).cloned().collect();
+        let mut chunks: Vec<_> = ring
+            .sealed
+            .iter()
+            .map(|chunk| &chunk.entries)
+            .cloned()
+            .collect();
         chunks.push(ring.open.clone().into());
         Recording {
             chunks,

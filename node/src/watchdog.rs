@@ -66,7 +66,10 @@ impl Vitals {
 }
 
 fn frozen_for(part: &str, silent: Duration) -> String {
-    format!("the {part} thread has not moved for {:.1} s", silent.as_secs_f64())
+    format!(
+        "the {part} thread has not moved for {:.1} s",
+        silent.as_secs_f64()
+    )
 }
 
 /// The times of rules W1 and W3.
@@ -171,7 +174,11 @@ impl Watchdog {
             let silent = self.period * part.look();
             let was_frozen = vital.frozen_ms.load(Ordering::Relaxed) > 0;
             let is_frozen = silent >= self.limits.frozen_after;
-            let frozen_ms = if is_frozen { silent.as_millis().max(1) } else { 0 };
+            let frozen_ms = if is_frozen {
+                silent.as_millis().max(1)
+            } else {
+                0
+            };
             let frozen_ms = u64::try_from(frozen_ms).unwrap_or(u64::MAX);
             vital.frozen_ms.store(frozen_ms, Ordering::Relaxed);
             match (was_frozen, is_frozen) {

@@ -3,7 +3,9 @@
 use crate::codes::{ErrorCode, Fault};
 use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockSelector, Certificate, ChainState,
-    Committee, Hash, NodeInfo, Peer, Receipt, Status, Transaction, Validator,
+    Committee, EvidenceItem, EvidenceReceipt, GovernanceState, GovernanceSummary, HaltMatrix,
+    HaltProof, HaltReport, Hash, JournalEntry, NodeInfo, Peer, Receipt, Status, Transaction,
+    Validator,
 };
 use crate::feed::Feed;
 use crate::health::Health;
@@ -80,6 +82,30 @@ pub trait Backend: Send + Sync + 'static {
     /// once; a future that is dropped early may still have its effect.
     fn submit(&self, transaction: Vec<u8>) -> BoxFuture<'static, Result<Hash, BackendError>>;
 
+    /// Everything about halts of this moment. Reads memory only.
+    fn halt_report(&self) -> Result<HaltReport, BackendError>;
+
+    /// The matrix, with what holds now. Reads memory only.
+    fn halt_matrix(&self) -> Result<HaltMatrix, BackendError>;
+
+    /// At most `limit` entries of the halt journal from `from` on.
+    fn halt_history(&self, from: u64, limit: usize) -> Result<Vec<JournalEntry>, BackendError>;
+
+    /// What a halt in force stands on.
+    fn halt_proof(&self, id: &Hash) -> Result<Option<HaltProof>, BackendError>;
+
+    /// The governors, and what they have ordered.
+    fn governance(&self) -> Result<GovernanceState, BackendError>;
+
+    /// Takes an encoded governance message, in any state of the chain. Blocks until it is durable or refused.
+    fn submit_governance(&self, message: &[u8]) -> Result<GovernanceSummary, BackendError>;
+
+    /// Evidence that waits for a block.
+    fn evidence(&self) -> Result<Vec<EvidenceItem>, BackendError>;
+
+    /// Takes encoded evidence, in any state of the chain. Blocks until it is durable or refused.
+    fn submit_evidence(&self, evidence: &[u8]) -> Result<EvidenceReceipt, BackendError>;
+
     /// The event feed. An event is published after the queries above can see what it announces.
     fn feed(&self) -> &Feed;
 }
@@ -136,6 +162,22 @@ pub enum BackendError {
         /// The reason in words.
         message: String,
     },
+    /// A governance message does nothing.
+    #[error("the governance message was refused: {message}")]
+    GovernanceRejected {
+        /// Stable name of the reason: `not_enough_signatures`, `replayed`, …
+        reason: String,
+        /// The reason in words.
+        message: String,
+    },
+    /// Evidence proves nothing here.
+    #[error("the evidence was refused: {message}")]
+    EvidenceRejected {
+        /// Stable name of the reason: `malformed`, `bad_signature`, …
+        reason: String,
+        /// The reason in words.
+        message: String,
+    },
     /// The store belongs to another process.
     #[error("this node runs read-only on a store that it does not own")]
     NotPrimaryStore,
@@ -171,6 +213,12 @@ impl From<BackendError> for Fault {
             } => Self::new(ErrorCode::MempoolFull, message).retry_after(retry_after_seconds),
             BackendError::TransactionRejected { reason, .. } => {
                 Self::new(ErrorCode::TransactionRejected, message).detail("reason", reason)
+            }
+            BackendError::GovernanceRejected { reason, .. } => {
+                Self::new(ErrorCode::GovernanceRejected, message).detail("reason", reason)
+            }
+            BackendError::EvidenceRejected { reason, .. } => {
+                Self::new(ErrorCode::EvidenceRejected, message).detail("reason", reason)
             }
             BackendError::NotPrimaryStore => Self::new(ErrorCode::NotPrimaryStore, message),
             BackendError::Internal { cause } => {

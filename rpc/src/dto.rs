@@ -5,6 +5,9 @@
 
 mod account;
 mod block;
+mod evidence;
+mod governance;
+mod halt;
 mod names;
 mod node;
 mod numbers;
@@ -18,6 +21,14 @@ pub use account::{Account, AccountOptions, AccountProof};
 pub use block::{
     Block, BlockDetail, BlockHeader, BlockOrigin, BlockRef, BlockSelector, BlockSummary,
     Certificate, CertificateSignature, CommitVertex, Support,
+};
+pub use evidence::{EvidenceBytes, EvidenceFate, EvidenceItem, EvidenceReceipt};
+pub use governance::{
+    GovernanceBytes, GovernanceState, GovernanceSummary, Governor, ResumeInProgress,
+};
+pub use halt::{
+    HaltFigures, HaltInForce, HaltMatrix, HaltNotification, HaltPhase, HaltProof, HaltReport,
+    JournalEntry, MatrixCell, MatrixRow, OwnFault, ResumeMeter, StallReport, ValidatorStanding,
 };
 pub use names::AccountName;
 pub use node::{NodeInfo, Peer, PeerClass, PeerDirection, SigningState, SigningStatus};

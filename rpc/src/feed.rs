@@ -5,7 +5,9 @@
 
 mod waiters;
 
-use crate::dto::{BlockSummary, Cursor, FinalityNotification, Hash, SubscriptionKind};
+use crate::dto::{
+    BlockSummary, Cursor, FinalityNotification, HaltNotification, Hash, SubscriptionKind,
+};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::watch;
@@ -29,6 +31,8 @@ pub enum ChainEvent {
     },
     /// The certified block or LIB has advanced.
     Finality(FinalityNotification),
+    /// What is known of halts has changed.
+    Halts(Box<HaltNotification>),
 }
 
 /// How much the feed keeps.
@@ -132,7 +136,7 @@ impl Feed {
             } => {
                 inner.waiters.announce(transaction_ids, *height);
             }
-            ChainEvent::Block(_) => {}
+            ChainEvent::Block(_) | ChainEvent::Halts(_) => {}
         }
         let mut ring = inner.ring.lock().expect("no holder of the ring panics");
         let newest = ring.push(event, inner.limits);
@@ -241,7 +245,7 @@ impl Ring {
                 (ChainEvent::Receipts { height, .. }, SubscriptionKind::Receipts) => Some(*height),
                 (
                     ChainEvent::Block(block),
-                    SubscriptionKind::Blocks | SubscriptionKind::Finality,
+                    SubscriptionKind::Blocks | SubscriptionKind::Finality | SubscriptionKind::Halts,
                 ) => Some(block.header.height.get()),
                 _ => None,
             })
@@ -254,6 +258,7 @@ impl ChainEvent {
             Self::Block(_) => SubscriptionKind::Blocks,
             Self::Receipts { .. } => SubscriptionKind::Receipts,
             Self::Finality(_) => SubscriptionKind::Finality,
+            Self::Halts(_) => SubscriptionKind::Halts,
         }
     }
 
@@ -262,13 +267,13 @@ impl ChainEvent {
             Self::Receipts {
                 transaction_ids, ..
             } => transaction_ids.len(),
-            Self::Block(_) | Self::Finality(_) => 0,
+            Self::Block(_) | Self::Finality(_) | Self::Halts(_) => 0,
         }
     }
 }
 
 impl Entry {
-    /// `"block":{…}` or `"finality":{…}`; made once for all subscribers.
+    /// `"block":{…}`, `"finality":{…}` or `"halts":{…}`; made once for all subscribers.
     pub(crate) fn json(&self) -> Option<&str> {
         let make = |name: &str, json: serde_json::Result<String>| {
             format!(
@@ -285,6 +290,10 @@ impl Entry {
             ChainEvent::Finality(finality) => Some(
                 self.json
                     .get_or_init(|| make("finality", serde_json::to_string(finality))),
+            ),
+            ChainEvent::Halts(halts) => Some(
+                self.json
+                    .get_or_init(|| make("halts", serde_json::to_string(halts))),
             ),
             ChainEvent::Receipts { .. } => None,
         }

@@ -132,7 +132,8 @@ impl HealthReply {
             .iter()
             .map(|(name, check)| CheckReply::of(name, check))
             .collect();
-        let reasons: Vec<_> = checks.iter().filter_map(|check| check.reason).collect();
+        let mut reasons: Vec<_> = checks.iter().filter_map(|check| check.reason).collect();
+        reasons.dedup();
         Self {
             ok: reasons.is_empty(),
             reasons,

@@ -10,12 +10,14 @@ pub use definition::{Method, Params, Transport};
 pub(crate) use definition::{MethodDoc, ParamSpec, RawParams};
 pub(crate) use list::METHOD_NAMES;
 pub use list::{
-    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetHeader, GetInfo,
-    GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators, SendTransaction,
-    Subscribe, Unsubscribe,
+    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetGovernanceState,
+    GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader, GetInfo, GetParameters,
+    GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators, ListEvidence, SendTransaction,
+    SubmitEvidence, SubmitGovernance, Subscribe, SubscribeHalts, Unsubscribe,
 };
 pub use params::{
-    AccountParams, BlockParams, CommitteeParams, HeaderParams, HeightParams, NoParams, SendParams,
+    AccountParams, BlockParams, CommitteeParams, EvidenceParams, GovernanceParams, HaltIdParams,
+    HaltSubscribeParams, HeaderParams, HeightParams, HistoryParams, NoParams, SendParams,
     SubscribeParams, TransactionIdParams, UnsubscribeParams,
 };
 pub(crate) use table::{Handler, MethodTable, NOTIFICATION_METHOD};

@@ -102,7 +102,8 @@ impl Subscription {
                 "only the kind `receipts` is filtered",
             ));
         }
-        if finality.is_some() && kind == SubscriptionKind::Finality {
+        let has_blocks = matches!(kind, SubscriptionKind::Blocks | SubscriptionKind::Receipts);
+        if finality.is_some() && !has_blocks {
             return Err(Fault::parameter(
                 "finality",
                 "only for the kinds `blocks` and `receipts`",
@@ -171,7 +172,8 @@ impl Subscription {
     ) -> Option<String> {
         match (&entry.event, self.kind) {
             (ChainEvent::Block(_), SubscriptionKind::Blocks)
-            | (ChainEvent::Finality(_), SubscriptionKind::Finality) => {
+            | (ChainEvent::Finality(_), SubscriptionKind::Finality)
+            | (ChainEvent::Halts(_), SubscriptionKind::Halts) => {
                 entry.json().map(|body| self.text(state, body))
             }
             (
@@ -290,12 +292,12 @@ fn named(name: &str, body: &impl Serialize) -> String {
 }
 
 impl Entry {
-    /// Height of the block that the event is about; a finality event is about none in particular.
+    /// Height of the block that the event is about; others are about none in particular.
     fn height(&self) -> Option<u64> {
         match &self.event {
             ChainEvent::Block(block) => Some(block.header.height.get()),
             ChainEvent::Receipts { height, .. } => Some(*height),
-            ChainEvent::Finality(_) => None,
+            ChainEvent::Finality(_) | ChainEvent::Halts(_) => None,
         }
     }
 }

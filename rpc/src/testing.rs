@@ -1,17 +1,21 @@
 //! An in-memory backend for tests: a chain that makes a block when told to.
 
+mod halts;
 mod samples;
 
 use crate::backend::{AttributedReceipt, Backend, BackendError};
 use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector, BlockSummary,
-    Certificate, ChainState, Committee, Finality, FinalityNotification, Hash, NodeInfo, Number,
-    Peer, Receipt, Status, Transaction, Validator,
+    Certificate, ChainState, Committee, EvidenceItem, EvidenceReceipt, Finality,
+    FinalityNotification, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
+    Hash, JournalEntry, NodeInfo, Number, Peer, Receipt, Status, Transaction, Validator,
 };
 use crate::feed::{ChainEvent, Feed, FeedLimits};
 use crate::health::Health;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use halts::FakeHalts;
+pub use halts::halt_id;
 pub use samples::sample_hash;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -41,6 +45,7 @@ struct FakeChain {
     submission_error: Option<BackendError>,
     health: Health,
     state: ChainState,
+    halts: FakeHalts,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +73,7 @@ impl FakeBackend {
             submission_error: None,
             health: Health::all_pass(),
             state: ChainState::Running,
+            halts: FakeHalts::default(),
         };
         Arc::new(Self {
             chain: Mutex::new(chain),
@@ -136,6 +142,32 @@ impl FakeBackend {
     /// Forgets the blocks below a height.
     pub fn prune_below(&self, height: u64) {
         self.chain().pruned_below = height;
+    }
+
+    /// Begins or ends a halt of governance, and announces it.
+    pub fn set_halted(&self, halted: bool) {
+        let event = {
+            let mut chain = self.chain();
+            chain.state = if halted {
+                ChainState::Halted
+            } else {
+                ChainState::Running
+            };
+            let head = chain.head_height();
+            chain.halts.set_halted(halted, head)
+        };
+        self.feed.publish(event);
+    }
+
+    /// Refuses governance messages with this error from now on; none: accepts them.
+    pub fn set_governance_error(&self, error: Option<BackendError>) {
+        self.chain().halts.governance_error = error;
+    }
+
+    /// Executes the evidence that waits.
+    pub fn punish_evidence(&self) {
+        let halts = &mut self.chain().halts;
+        halts.punished.append(&mut halts.evidence);
     }
 
     /// What the node says of its health and state from now on.
@@ -385,6 +417,41 @@ impl Backend for FakeBackend {
             result
         }
         .boxed()
+    }
+
+    fn halt_report(&self) -> Result<HaltReport, BackendError> {
+        let chain = self.chain();
+        let head = chain.block_ref(chain.head_height());
+        let certified = chain.block_ref(chain.certified_height);
+        Ok(chain.halts.report(head, certified, chain.queue.len()))
+    }
+
+    fn halt_matrix(&self) -> Result<HaltMatrix, BackendError> {
+        Ok(self.chain().halts.matrix())
+    }
+
+    fn halt_history(&self, from: u64, limit: usize) -> Result<Vec<JournalEntry>, BackendError> {
+        Ok(self.chain().halts.history(from, limit))
+    }
+
+    fn halt_proof(&self, id: &Hash) -> Result<Option<HaltProof>, BackendError> {
+        Ok(self.chain().halts.proof(id))
+    }
+
+    fn governance(&self) -> Result<GovernanceState, BackendError> {
+        Ok(self.chain().halts.governance())
+    }
+
+    fn submit_governance(&self, message: &[u8]) -> Result<GovernanceSummary, BackendError> {
+        self.chain().halts.submit_governance(message)
+    }
+
+    fn evidence(&self) -> Result<Vec<EvidenceItem>, BackendError> {
+        Ok(self.chain().halts.evidence_items())
+    }
+
+    fn submit_evidence(&self, evidence: &[u8]) -> Result<EvidenceReceipt, BackendError> {
+        self.chain().halts.submit_evidence(evidence)
     }
 
     fn feed(&self) -> &Feed {

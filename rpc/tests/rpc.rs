@@ -4,6 +4,8 @@
 mod calls;
 #[path = "rpc/documents.rs"]
 mod documents;
+#[path = "rpc/halts.rs"]
+mod halts;
 #[path = "rpc/health.rs"]
 mod health;
 #[path = "rpc/http.rs"]

@@ -78,6 +78,8 @@ pub enum Input {
         height: Height,
         detail: String,
     },
+    /// The operator has repaired what was wrong with this node alone.
+    Repaired,
     /// The block that [`Output::resume`] asks for was not made.
     ResumeRefused(Readiness),
     /// A member has answered [`Message::AskLastVertices`].

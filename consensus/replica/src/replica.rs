@@ -192,6 +192,7 @@ impl Replica {
                 };
                 self.halt_step(now, fault, &mut out);
             }
+            Input::Repaired => self.halt_note(now, HaltInput::Repaired, &mut out),
             Input::ResumeRefused(readiness) => self.set_readiness(now, readiness, &mut out),
             Input::Transactions(submissions) => {
                 self.on_transactions(now, submissions, &mut out);

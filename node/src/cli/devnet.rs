@@ -254,7 +254,17 @@ impl Run<'_> {
         format!(
             "try in another terminal (Ctrl-C here ends the devnet):\n\
              \x20 holdfast status --home {home}\n\
+             \x20 holdfast governance draft halt --home {home} --from-node URL --reason drill --for 10m --output halt.json\n\
+             \x20 (the governors' key files are in {})\n\
              \x20 HOLDFAST_PASSWORD={} holdfast tx transfer --home {home} --from validator-0 --to user-0 --amount 5coin\n",
+            self.session
+                .nodes()
+                .first()
+                .and_then(|node| node.home.parent())
+                .map_or_else(String::new, |folder| folder
+                    .join(homes::GOVERNORS_FOLDER)
+                    .display()
+                    .to_string()),
             homes::PASSWORD
         )
     }

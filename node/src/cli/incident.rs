@@ -135,10 +135,16 @@ fn list(folder: &Path, json: bool) -> Result<String, Failure> {
     let bundles = bundles(folder).map_err(|error| failure(&error))?;
     if json {
         let lines: Vec<Value> = bundles.iter().map(line_as_json).collect();
-        return Ok(format!("{:#}\n", json!({ "folder": folder, "bundles": lines })));
+        return Ok(format!(
+            "{:#}\n",
+            json!({ "folder": folder, "bundles": lines })
+        ));
     }
     if bundles.is_empty() {
-        return Ok(format!("no halt has left a bundle in {}\n", folder.display()));
+        return Ok(format!(
+            "no halt has left a bundle in {}\n",
+            folder.display()
+        ));
     }
     let mut text = format!("{}\n", folder.display());
     for bundle in &bundles {
@@ -227,8 +233,8 @@ impl OpenCopy {
             .prefix("holdfast-incident-")
             .tempdir()
             .map_err(|error| Failure::disk("cannot make a temporary folder", &error))?;
-        let storage = Storage::open_copy(&path, scratch.path())
-            .map_err(|error| failures::of_open(&error))?;
+        let storage =
+            Storage::open_copy(&path, scratch.path()).map_err(|error| failures::of_open(&error))?;
         Ok(Self {
             storage,
             _scratch: scratch,
@@ -251,3 +257,7 @@ fn store_path(folder: &Path, text: &str) -> Result<PathBuf, Failure> {
         )
     })
 }
+
+#[cfg(test)]
+#[path = "incident/incident_tests.rs"]
+mod tests;

@@ -39,6 +39,8 @@ enum Kind {
     Account,
     /// Identifies the node to its peers.
     Network,
+    /// Signs governance messages: keep it offline, on no node.
+    Governor,
 }
 
 impl From<Kind> for KeyKind {
@@ -47,6 +49,7 @@ impl From<Kind> for KeyKind {
             Kind::Validator => Self::Validator,
             Kind::Account => Self::Account,
             Kind::Network => Self::Network,
+            Kind::Governor => Self::Governor,
         }
     }
 }
@@ -204,6 +207,10 @@ const fn advice(kind: KeyKind) -> &'static str {
         KeyKind::Account => {
             "next: back up the file and the password, each in another place. Without them nobody can move the account's\n\
              tokens.\n"
+        }
+        KeyKind::Governor => {
+            "next: back up the file and the password, each in another place, on no node. Give the public key to whoever writes\n\
+             the genesis document or drafts the next rotation of keys (holdfast governance draft rotate-keys).\n"
         }
         KeyKind::Network => {
             "next: tell your peers the peer id. A lost network key costs nothing but a new peer id.\n"

@@ -33,6 +33,11 @@ pub(super) struct NodeClient {
 }
 
 impl RpcArguments {
+    /// The node at this address.
+    pub(super) const fn at(url: String) -> Self {
+        Self { rpc: Some(url) }
+    }
+
     /// A client that waits for an answer as long as most calls take.
     pub(super) fn connect(
         &self,

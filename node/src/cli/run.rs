@@ -26,6 +26,10 @@ pub(super) struct Arguments {
     /// this key has signed. `never-signed`: at once; if that is not true, the validator is slashed.
     #[arg(long, value_name = "PAST", num_args = 0..=1, require_equals = true, default_missing_value = "unknown")]
     init_sign_guard: Option<KeyPast>,
+    /// What was wrong with this node alone (halt status: own fault) was repaired: take part again. It halts anew if the
+    /// fault is still there.
+    #[arg(long)]
+    repaired: bool,
     /// Stop when standard input ends: for a parent process that must not leave nodes behind.
     #[arg(long)]
     exit_with_stdin: bool,
@@ -53,6 +57,7 @@ pub(super) fn run(
         init_sign_guard: arguments.init_sign_guard,
         settings,
         service_manager: service_manager(context)?,
+        repaired: arguments.repaired,
         genesis,
         config,
     };

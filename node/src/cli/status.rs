@@ -117,7 +117,7 @@ impl Facts {
             ),
             ChainState::Halted => (
                 halts(),
-                "read the halt record and follow the runbook of its kind; queries go on meanwhile",
+                "holdfast why says what triggered it, who is missing and what to do; queries go on meanwhile",
             ),
             ChainState::Lockdown => (
                 halts(),

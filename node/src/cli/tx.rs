@@ -16,6 +16,7 @@ use deliver::{DeliveryArguments, deliver};
 use holdfast_types::limits::TRANSACTION_BYTES_MAX;
 use holdfast_types::{SignedTransaction, codec};
 use sign::SigningArguments;
+pub(super) use sign::known_chain;
 use std::io::Read as _;
 
 #[derive(Debug, Subcommand)]

@@ -86,6 +86,24 @@ pub fn owner_key(number: u16) -> KeyPair {
     KeyPair::from_secret(&validator_key("owner", number))
 }
 
+/// Folder of the governors' key files in the folder of a devnet.
+pub const GOVERNORS_FOLDER: &str = "governors";
+
+/// Writes the key file of each governor: `governors/governor-0.json` and so on.
+fn write_governors(spec: &DevnetSpec) -> Result<(), Failure> {
+    let folder = spec.directory.join(GOVERNORS_FOLDER);
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| Failure::disk(format!("cannot make {}", folder.display()), &error))?;
+    let password = Password::new(zeroize::Zeroizing::new(PASSWORD.as_bytes().to_vec()));
+    for number in 0..GOVERNANCE_KEYS {
+        let secret = validator_key("governance", number);
+        let key = UnlockedKey::from_secret(KeyKind::Governor, &secret);
+        let file = key.seal(&password, KdfParameters::INSECURE)?;
+        keystore::save_new(&folder.join(format!("governor-{number}.json")), &file)?;
+    }
+    Ok(())
+}
+
 /// Writes everything that the nodes need to start.
 pub fn create(spec: DevnetSpec) -> Result<Devnet, Failure> {
     let count = usize::from(spec.validators);
@@ -134,6 +152,7 @@ pub fn create(spec: DevnetSpec) -> Result<Devnet, Failure> {
         maker.make(&node)?;
         nodes.push(node);
     }
+    write_governors(&spec)?;
     Ok(Devnet {
         genesis,
         nodes,

@@ -81,7 +81,8 @@ pub fn preserve(
 
 impl Bundle<'_> {
     fn open(&mut self) -> io::Result<()> {
-        let room = retention::make_room(&self.settings.folder, &self.path, self.settings.bundles_max);
+        let room =
+            retention::make_room(&self.settings.folder, &self.path, self.settings.bundles_max);
         // Old bundles in the way are no reason not to keep a new one.
         if let Err(error) = room {
             self.problem("(old bundles)", &error.to_string());
@@ -146,7 +147,9 @@ impl Bundle<'_> {
         let free = self.scene.free_bytes()?;
         let needed = self.settings.headroom_bytes;
         if free < needed {
-            return Err(format!("skipped: {free} bytes are free, {needed} have to be"));
+            return Err(format!(
+                "skipped: {free} bytes are free, {needed} have to be"
+            ));
         }
         // RocksDB moves it into its place when it is whole; what a crash has left stands beside.
         let unfinished = path.with_extension("tmp");
@@ -206,7 +209,10 @@ impl Bundle<'_> {
             halt: halt.to_string(),
             mode: halted.map_or_else(String::new, |one| one.mode().name().to_owned()),
             cause: halted.and_then(|one| Some(one.cause()?.name().to_owned())),
-            what: halted.map_or_else(|| String::from("it ended before it was looked at"), HaltInForce::what),
+            what: halted.map_or_else(
+                || String::from("it ended before it was looked at"),
+                HaltInForce::what,
+            ),
             began_ms: halted.map_or(now_ms, HaltInForce::began_ms),
             preserved_ms: now_ms,
             after_restart,
@@ -221,10 +227,16 @@ impl Bundle<'_> {
             certified: describe::point(standing.certified, &standing.certified_id),
             irreversible: standing.lib.0,
             round: standing.round.0,
-            modes: halts.modes.iter().map(|mode| mode.name().to_owned()).collect(),
+            modes: halts
+                .modes
+                .iter()
+                .map(|mode| mode.name().to_owned())
+                .collect(),
             versions: versions(facts.commit),
             thresholds: describe::thresholds(&facts.parameters, committee),
-            stall: halts.stall.map(|stall| describe::stall(&stall, halts.now_ms)),
+            stall: halts
+                .stall
+                .map(|stall| describe::stall(&stall, halts.now_ms)),
             evidence: describe::offences(&halts.evidence, committee),
             recorder: RecorderRecord {
                 entries: recording.entries().count() as u64,

@@ -57,7 +57,9 @@ pub(super) fn stall(stall: &Stall, now_ms: u64) -> StallRecord {
     let reasons = stall.reasons.iter();
     StallRecord {
         lasted_ms: now_ms.saturating_sub(stall.since_ms),
-        reasons: reasons.map(|reason| StallReason::name(reason).to_owned()).collect(),
+        reasons: reasons
+            .map(|reason| StallReason::name(reason).to_owned())
+            .collect(),
         escalated: stall.escalated,
     }
 }
@@ -128,7 +130,11 @@ fn groups(attestations: &[Attestation], committee: &Committee) -> Vec<StatementR
 }
 
 fn certified(certificate: &Certificate, committee: &Committee) -> StatementRecord {
-    let signers: Vec<_> = certificate.signatures.iter().map(|(author, _)| *author).collect();
+    let signers: Vec<_> = certificate
+        .signatures
+        .iter()
+        .map(|(author, _)| *author)
+        .collect();
     statement(&certificate.body, &signers, committee)
 }
 
@@ -141,7 +147,10 @@ fn statement(
         block: body.block.to_string(),
         commit: body.commit.to_string(),
         state_root: body.state_root.to_string(),
-        signers: signers.iter().map(|author| member(committee, *author)).collect(),
+        signers: signers
+            .iter()
+            .map(|author| member(committee, *author))
+            .collect(),
     }
 }
 
@@ -201,7 +210,11 @@ fn order(message: &GovernanceMessage, id: &str) -> ProofRecord {
             reason,
             until,
             after_height,
-        } => (reason.as_slice(), until.0, after_height.map(|height| height.0)),
+        } => (
+            reason.as_slice(),
+            until.0,
+            after_height.map(|height| height.0),
+        ),
         GovernanceAction::Resume { reason, .. } => (reason.as_slice(), 0, None),
         GovernanceAction::RotateKeys { .. } => (&[][..], 0, None),
     };
@@ -213,7 +226,11 @@ fn order(message: &GovernanceMessage, id: &str) -> ProofRecord {
             reason: String::from_utf8_lossy(reason).into_owned(),
             until_ms,
             after_height,
-            signers: message.signatures.iter().map(|(position, _)| *position).collect(),
+            signers: message
+                .signatures
+                .iter()
+                .map(|(position, _)| *position)
+                .collect(),
         }),
         ..ProofRecord::default()
     }
@@ -285,7 +302,9 @@ pub(super) fn peers(
             .iter()
             .map(|signed| status(&signed.status, &member(committee, signed.author)))
             .collect(),
-        silent: silent.map(|authority| member(committee, authority)).collect(),
+        silent: silent
+            .map(|authority| member(committee, authority))
+            .collect(),
         connections: connections
             .iter()
             .map(|(peer, key)| connection(peer, key.as_ref(), committee))

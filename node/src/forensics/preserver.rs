@@ -4,7 +4,7 @@ use super::scene::Scene;
 use super::{Outcome, Settings, preserve, retention};
 use crate::failure::Failure;
 use crate::supervisor::Supervisor;
-use holdfast_halt::{EmergencyHalt, HardHalt, HaltState, Mode, OwnFault};
+use holdfast_halt::{EmergencyHalt, HaltState, HardHalt, Mode, OwnFault};
 use holdfast_rpc::Metrics;
 use holdfast_types::{GovernanceAction, HaltCause, HaltId};
 use std::panic::AssertUnwindSafe;
@@ -152,7 +152,9 @@ impl Preserver {
             Outcome::Failed(reason) => {
                 tracing::error!(%halt, reason, "the forensic state is not preserved; the halt holds all the same");
             }
-            Outcome::AlreadyThere => tracing::info!(%halt, "the forensic state was preserved before"),
+            Outcome::AlreadyThere => {
+                tracing::info!(%halt, "the forensic state was preserved before")
+            }
         }
     }
 }

@@ -94,17 +94,28 @@ impl Scene for NodeScene {
     }
 
     fn checkpoint(&self, path: &Path) -> Result<(), String> {
-        self.storage.checkpoint(path).map_err(|error| error.to_string())
+        self.storage
+            .checkpoint(path)
+            .map_err(|error| error.to_string())
     }
 
     fn free_bytes(&self) -> Result<u64, String> {
-        let space = self.storage.disk_space().map_err(|error| error.to_string())?;
+        let space = self
+            .storage
+            .disk_space()
+            .map_err(|error| error.to_string())?;
         Ok(space.available)
     }
 
     fn journal(&self) -> Result<Vec<JournalEntry>, String> {
-        let state = self.storage.halt_state().map_err(|error| error.to_string())?;
-        let first = state.journal.next_index().saturating_sub(JOURNAL_ENTRIES_MAX);
+        let state = self
+            .storage
+            .halt_state()
+            .map_err(|error| error.to_string())?;
+        let first = state
+            .journal
+            .next_index()
+            .saturating_sub(JOURNAL_ENTRIES_MAX);
         let limit = usize::try_from(JOURNAL_ENTRIES_MAX).unwrap_or(usize::MAX);
         self.storage
             .halt_journal(first, limit)
@@ -119,7 +130,9 @@ impl Scene for NodeScene {
         });
         self.wait_until(PEERS_WAIT, |standing| {
             let said = standing.halts.statuses.iter();
-            let said = said.filter(|signed| signed.status.halts.contains(&halt)).count();
+            let said = said
+                .filter(|signed| signed.status.halts.contains(&halt))
+                .count();
             said >= standing.context.committee.size()
         });
         let connected = self.peers.all().into_iter();

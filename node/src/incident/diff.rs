@@ -44,7 +44,9 @@ pub struct Side {
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Finding {
     /// Up to this height every block is the same.
-    Same { up_to: u64 },
+    Same {
+        up_to: u64,
+    },
     /// The stores are of two chains.
     OtherChain,
     /// No height is in both.
@@ -245,16 +247,36 @@ fn header_fields(left: &Block, right: &Block) -> Vec<Pair> {
     let pairs = [
         ("parent", one.parent.to_string(), other.parent.to_string()),
         ("era", one.era.to_string(), other.era.to_string()),
-        ("timestamp", one.timestamp.to_string(), other.timestamp.to_string()),
-        ("origin", format!("{:?}", one.origin), format!("{:?}", other.origin)),
-        ("transactions", hash(&one.transactions_root), hash(&other.transactions_root)),
-        ("receipts and events", hash(&one.events_root), hash(&other.events_root)),
+        (
+            "timestamp",
+            one.timestamp.to_string(),
+            other.timestamp.to_string(),
+        ),
+        (
+            "origin",
+            format!("{:?}", one.origin),
+            format!("{:?}", other.origin),
+        ),
+        (
+            "transactions",
+            hash(&one.transactions_root),
+            hash(&other.transactions_root),
+        ),
+        (
+            "receipts and events",
+            hash(&one.events_root),
+            hash(&other.events_root),
+        ),
         (
             "supports, evidence, governance, era end",
             hash(&one.system_root),
             hash(&other.system_root),
         ),
-        ("state root", one.state_root.to_string(), other.state_root.to_string()),
+        (
+            "state root",
+            one.state_root.to_string(),
+            other.state_root.to_string(),
+        ),
         (
             "next committee",
             hash_or_none(&one.next_committee),
@@ -262,7 +284,9 @@ fn header_fields(left: &Block, right: &Block) -> Vec<Pair> {
         ),
     ];
     let pairs = pairs.into_iter().filter(|(_, left, right)| left != right);
-    pairs.map(|(what, left, right)| pair(what, left, right)).collect()
+    pairs
+        .map(|(what, left, right)| pair(what, left, right))
+        .collect()
 }
 
 fn pair(what: impl Into<String>, left: String, right: String) -> Pair {
@@ -277,7 +301,9 @@ fn first_transaction(store: &Storage, left: &Block, right: &Block) -> Option<Tra
     let chain = store.chain_id();
     let ids = |block: &Block| -> Vec<String> {
         let transactions = block.body.transactions.iter();
-        transactions.map(|one| one.body.id(&chain).to_string()).collect()
+        transactions
+            .map(|one| one.body.id(&chain).to_string())
+            .collect()
     };
     let (left, right) = (ids(left), ids(right));
     let longest = left.len().max(right.len());
@@ -313,7 +339,9 @@ fn receipt_differences(left: &Receipt, right: &Receipt) -> Vec<Pair> {
         ("events", debug(&left.events), debug(&right.events)),
     ];
     let pairs = pairs.into_iter().filter(|(_, left, right)| left != right);
-    pairs.map(|(what, left, right)| pair(what, left, right)).collect()
+    pairs
+        .map(|(what, left, right)| pair(what, left, right))
+        .collect()
 }
 
 fn debug(value: &impl Debug) -> String {
@@ -346,16 +374,25 @@ fn different_keys(
     );
     // A key that one side has not changed had before what it has after.
     let value_before = |before: &Values, after: &Values, key: &Vec<u8>| {
-        before.get(key).or_else(|| after.get(key)).cloned().flatten()
+        before
+            .get(key)
+            .or_else(|| after.get(key))
+            .cloned()
+            .flatten()
     };
     let mut pairs = Vec::new();
     for key in &changed {
         let one = after.0.get(key).cloned().flatten();
         let other = after.1.get(key).cloned().flatten();
         if one != other {
-            let differed_before = value_before(&before.0, &after.0, key)
-                != value_before(&before.1, &after.1, key);
-            pairs.push(key_pair(key, one.as_deref(), other.as_deref(), differed_before));
+            let differed_before =
+                value_before(&before.0, &after.0, key) != value_before(&before.1, &after.1, key);
+            pairs.push(key_pair(
+                key,
+                one.as_deref(),
+                other.as_deref(),
+                differed_before,
+            ));
         }
     }
     Ok(pairs)
@@ -435,3 +472,7 @@ fn field(line: &str) -> (String, String) {
     let (name, value) = line.split_once(": ").unwrap_or(("", line));
     (name.to_owned(), value.to_owned())
 }
+
+#[cfg(test)]
+#[path = "diff_tests.rs"]
+mod tests;

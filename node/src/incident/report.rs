@@ -122,9 +122,17 @@ fn sentence(halt: &HaltRecord, proof: &ProofRecord) -> String {
         .map_or_else(String::new, |height| format!(", at height {height}"));
     let what = match proof.kind.as_str() {
         "divergence" => {
-            let dissenting: usize = proof.statements.iter().skip(1).map(|one| one.signers.len()).sum();
+            let dissenting: usize = proof
+                .statements
+                .iter()
+                .skip(1)
+                .map(|one| one.signers.len())
+                .sum();
             let agreeing = proof.statements.first().map_or(0, |one| one.signers.len());
-            format!("{}: {agreeing} signed one result, {dissenting} another", halt.what)
+            format!(
+                "{}: {agreeing} signed one result, {dissenting} another",
+                halt.what
+            )
         }
         "equivocation_cluster" => format!("{}: {} of them", halt.what, proof.offences.len()),
         _ => halt.what.clone(),
@@ -137,7 +145,11 @@ fn sentence(halt: &HaltRecord, proof: &ProofRecord) -> String {
 fn proof_in_words(proof: &ProofRecord) -> Vec<String> {
     let mut words = Vec::new();
     for statement in &proof.statements {
-        let signers: Vec<_> = statement.signers.iter().map(|one| one.account.as_str()).collect();
+        let signers: Vec<_> = statement
+            .signers
+            .iter()
+            .map(|one| one.account.as_str())
+            .collect();
         words.push(format!(
             "{} signed block {} with state root {} for commit {}",
             signers.join(", "),
@@ -160,7 +172,12 @@ fn proof_in_words(proof: &ProofRecord) -> Vec<String> {
             order.reason
         ));
     }
-    words.extend(proof.detail.iter().map(|detail| format!("this node alone: {detail}")));
+    words.extend(
+        proof
+            .detail
+            .iter()
+            .map(|detail| format!("this node alone: {detail}")),
+    );
     words.iter().map(|text| clean(text)).collect()
 }
 
@@ -205,7 +222,10 @@ fn differing(halt: &HaltRecord, proof: &ProofRecord, peers: &PeersRecord) -> Vec
     }
     for status in &peers.statuses {
         if let Some(fault) = &status.own_fault {
-            words.push(format!("{} says that it is itself the one that is wrong: {fault}", status.account));
+            words.push(format!(
+                "{} says that it is itself the one that is wrong: {fault}",
+                status.account
+            ));
         }
     }
     words.extend(
@@ -220,7 +240,10 @@ fn differing(halt: &HaltRecord, proof: &ProofRecord, peers: &PeersRecord) -> Vec
 fn next_steps(halt: &HaltRecord, proof: &ProofRecord, bundle: &Bundle) -> Vec<String> {
     let mut steps = Vec::new();
     let path = bundle.path().display();
-    steps.push(format!("touch {path}/{}  (so that it is never deleted)", names::KEEP));
+    steps.push(format!(
+        "touch {path}/{}  (so that it is never deleted)",
+        names::KEEP
+    ));
     match proof.kind.as_str() {
         "divergence" | "contradictory_certificates" => {
             steps.push(String::from(

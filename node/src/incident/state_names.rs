@@ -23,8 +23,14 @@ fn named(key: &[u8]) -> Option<String> {
         0x04 if rest.is_empty() => "governors".to_owned(),
         0x10 => format!("account {}", text()?),
         0x11 => format!("validator {}", text()?),
-        0x12 => format!("validator number {}", u32::from_be_bytes(rest.try_into().ok()?)),
-        0x13 => format!("candidate number {}", u32::from_be_bytes(rest.try_into().ok()?)),
+        0x12 => format!(
+            "validator number {}",
+            u32::from_be_bytes(rest.try_into().ok()?)
+        ),
+        0x13 => format!(
+            "candidate number {}",
+            u32::from_be_bytes(rest.try_into().ok()?)
+        ),
         0x14 => format!("owner of signing key {}", hex::encode(rest)),
         0x15 => {
             let (length, names) = rest.split_first()?;
@@ -35,7 +41,10 @@ fn named(key: &[u8]) -> Option<String> {
                 std::str::from_utf8(validator).ok()?
             )
         }
-        0x16 => format!("unbonding number {}", u64::from_be_bytes(rest.try_into().ok()?)),
+        0x16 => format!(
+            "unbonding number {}",
+            u64::from_be_bytes(rest.try_into().ok()?)
+        ),
         0x17 => format!("punished slot {}", hex::encode(rest)),
         _ => return None,
     };

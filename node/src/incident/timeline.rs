@@ -54,15 +54,17 @@ impl Recorded {
     }
 
     fn moment(self) -> Moment {
-        let number = |label: &str, number: Option<u64>| {
-            number.map(|number| format!("{label} {number}"))
-        };
+        let number =
+            |label: &str, number: Option<u64>| number.map(|number| format!("{label} {number}"));
         let parts = [
             number("era", self.era),
             number("round", self.round),
             number("height", self.height),
             number("authority", self.author.map(u64::from)),
-            number("count", Some(u64::from(self.count)).filter(|count| *count > 0)),
+            number(
+                "count",
+                Some(u64::from(self.count)).filter(|count| *count > 0),
+            ),
             Some(self.digest).filter(|text| !text.is_empty()),
             Some(self.detail).filter(|text| !text.is_empty()),
         ];
@@ -101,7 +103,10 @@ pub(super) fn merge(journal: &[JournalLine], recorder: &str) -> Vec<Moment> {
         at_ms: line.at_ms,
         source: "journal",
         event: clean(&line.event),
-        detail: clean(&format!("{} (era {}, head {})", line.detail, line.era, line.head)),
+        detail: clean(&format!(
+            "{} (era {}, head {})",
+            line.detail, line.era, line.head
+        )),
     }));
     // Stable: what has the same time stays in its order.
     moments.sort_by_key(|moment| moment.at_ms);
@@ -123,7 +128,9 @@ mod tests {
                 )
             })
             .collect();
-        recorder.push_str("{\"wall_ms\":50,\"kind\":\"fact\",\"name\":\"equivocation\",\"author\":3}\n");
+        recorder.push_str(
+            "{\"wall_ms\":50,\"kind\":\"fact\",\"name\":\"equivocation\",\"author\":3}\n",
+        );
         recorder.push_str("{\"wall_ms\":120,\"kind\":\"fa");
         let journal = [JournalLine {
             at_ms: 97,
@@ -132,7 +139,10 @@ mod tests {
             ..JournalLine::default()
         }];
         let lines = merge(&journal, &recorder);
-        let shown: Vec<_> = lines.iter().map(|line| (line.at_ms, line.event.as_str())).collect();
+        let shown: Vec<_> = lines
+            .iter()
+            .map(|line| (line.at_ms, line.event.as_str()))
+            .collect();
         assert_eq!(
             shown,
             [

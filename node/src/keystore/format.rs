@@ -43,6 +43,9 @@ pub enum KeyKind {
     /// Identifies the node to its peers.
     #[serde(rename = "network key")]
     Network,
+    /// Signs governance messages.
+    #[serde(rename = "governor key")]
+    Governor,
 }
 
 impl KeyKind {
@@ -52,6 +55,7 @@ impl KeyKind {
             Self::Validator => "validator signing key",
             Self::Account => "account key",
             Self::Network => "network key",
+            Self::Governor => "governor key",
         }
     }
 }

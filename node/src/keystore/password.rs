@@ -7,7 +7,7 @@
 use crate::durable_file::read_bounded;
 use crate::environment::Environment;
 use std::fs::File;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -88,6 +88,14 @@ pub trait Prompt {
     /// # Errors
     /// When the terminal goes away or the person interrupts.
     fn ask(&mut self, question: &str) -> io::Result<Zeroizing<String>>;
+
+    /// Shows `question`; true if the answer is yes.
+    ///
+    /// # Errors
+    /// When the terminal goes away or the person interrupts.
+    fn confirm(&mut self, question: &str) -> io::Result<bool> {
+        Ok(self.ask(question)?.trim() == "yes")
+    }
 }
 
 /// The controlling terminal.
@@ -101,6 +109,15 @@ impl Prompt for TerminalPrompt {
 
     fn ask(&mut self, question: &str) -> io::Result<Zeroizing<String>> {
         rpassword::prompt_password(question).map(Zeroizing::new)
+    }
+
+    fn confirm(&mut self, question: &str) -> io::Result<bool> {
+        let mut terminal = io::stderr();
+        write!(terminal, "{question}")?;
+        terminal.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(answer.trim() == "yes")
     }
 }
 

@@ -142,7 +142,9 @@ impl Entry {
     pub(super) fn detail(mut self, text: impl Into<String>) -> Self {
         let mut text = text.into();
         if text.len() > DETAIL_BYTES_MAX {
-            let cut = (0..=DETAIL_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at));
+            let cut = (0..=DETAIL_BYTES_MAX)
+                .rev()
+                .find(|at| text.is_char_boundary(*at));
             text.truncate(cut.unwrap_or_default());
         }
         self.detail = Some(text.into_boxed_str());

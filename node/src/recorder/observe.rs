@@ -22,16 +22,24 @@ impl Entry {
                     .digest(vertex.reference().digest.as_bytes())
                     .count(vertex.transaction_ids().len())
             })),
-            Input::EarlyVertex(vertex) => entries.push(early_vertex(received("early_vertex"), vertex)),
-            Input::Attestations(attestations) => entries.extend(attestations.iter().map(|one| {
-                attested(received("attestation"), &one.body).author(one.author)
-            })),
+            Input::EarlyVertex(vertex) => {
+                entries.push(early_vertex(received("early_vertex"), vertex))
+            }
+            Input::Attestations(attestations) => entries.extend(
+                attestations
+                    .iter()
+                    .map(|one| attested(received("attestation"), &one.body).author(one.author)),
+            ),
             Input::Certificate(certificate) => entries.push(
                 attested(received("certificate"), &certificate.body)
                     .count(certificate.signatures.len()),
             ),
             Input::Evidence(evidence) => {
-                entries.extend(evidence.iter().map(|one| accused(received("evidence"), one)));
+                entries.extend(
+                    evidence
+                        .iter()
+                        .map(|one| accused(received("evidence"), one)),
+                );
             }
             Input::HaltProof(proof) => entries.push(proven(received("halt_proof"), proof)),
             Input::Governance(message) => entries.push(ordered(received("governance"), message)),
@@ -45,6 +53,7 @@ impl Entry {
                     .height(*height)
                     .detail(format!("{}: {detail}", cause.name())),
             ),
+            Input::Repaired => entries.push(received("repaired")),
             Input::ResumeRefused(readiness) => {
                 entries.push(received("resume_refused").detail(readiness.name()));
             }
@@ -159,7 +168,9 @@ impl Entry {
                 entry("equivocation").author(*author).round(*round)
             }
             Fact::ContradictoryAttestations { author, height } => {
-                entry("contradictory_attestations").author(*author).height(*height)
+                entry("contradictory_attestations")
+                    .author(*author)
+                    .height(*height)
             }
             Fact::Behind {
                 round,
@@ -183,9 +194,9 @@ impl Entry {
                     || mode.name().to_owned(),
                     |cause| format!("{}: {}", mode.name(), cause.name()),
                 )),
-            Fact::HaltEnded { halt, mode } => {
-                entry("halt_ended").digest(halt.as_bytes()).detail(mode.name())
-            }
+            Fact::HaltEnded { halt, mode } => entry("halt_ended")
+                .digest(halt.as_bytes())
+                .detail(mode.name()),
             Fact::Stall(change) => stall(entry, change),
             Fact::GovernanceAccepted { sequence, action } => {
                 entry("governance_accepted").detail(format!("{action}, sequence number {sequence}"))
@@ -217,7 +228,10 @@ fn stall(entry: impl Fn(&'static str) -> Entry, change: &StallChange) -> Entry {
 
 fn early_vertex(entry: Entry, vertex: &Vertex) -> Entry {
     let header = &vertex.signed.header;
-    entry.era(header.era).round(header.round).author(header.author)
+    entry
+        .era(header.era)
+        .round(header.round)
+        .author(header.author)
 }
 
 fn attested(entry: Entry, body: &AttestationBody) -> Entry {
@@ -245,9 +259,11 @@ fn proven(entry: Entry, proof: &HaltProof) -> Entry {
 
 fn ordered(entry: Entry, message: &GovernanceMessage) -> Entry {
     let body = &message.body;
-    entry
-        .count(message.signatures.len())
-        .detail(format!("{}, sequence number {}", body.action.name(), body.sequence))
+    entry.count(message.signatures.len()).detail(format!(
+        "{}, sequence number {}",
+        body.action.name(),
+        body.sequence
+    ))
 }
 
 fn standing(entry: Entry, signed: &SignedHaltStatus) -> Entry {

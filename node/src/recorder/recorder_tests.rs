@@ -28,7 +28,11 @@ fn the_newest_stay_and_the_oldest_go_when_memory_is_used_up() {
     recorder.append(&mut entries);
     assert!(entries.is_empty());
     let kept = rounds(&recorder);
-    assert!(kept.len() <= 1000 && kept.len() > 1000 - CHUNK_ENTRIES, "{}", kept.len());
+    assert!(
+        kept.len() <= 1000 && kept.len() > 1000 - CHUNK_ENTRIES,
+        "{}",
+        kept.len()
+    );
     assert_eq!(kept.last(), Some(&5000));
     assert!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]));
     assert_eq!(recorder.recording().forgotten, 5000 - kept.len() as u64);
@@ -43,9 +47,11 @@ fn texts_count_and_are_cut() {
     let recording = recorder.recording();
     let held: usize = recording.entries().map(Entry::bytes_held).sum();
     assert!(held <= 100_000, "{held}");
-    assert!(recording.entries().all(|entry| {
-        entry.detail.as_ref().is_some_and(|text| text.len() == 240)
-    }));
+    assert!(
+        recording
+            .entries()
+            .all(|entry| { entry.detail.as_ref().is_some_and(|text| text.len() == 240) })
+    );
 }
 
 #[test]
@@ -56,7 +62,11 @@ fn entries_go_when_they_are_old() {
     }
     let kept = rounds(&recorder);
     // A chunk goes when its newest entry is too old.
-    assert!(kept.len() >= 1000 && kept.len() <= 1000 + 2 * CHUNK_ENTRIES, "{}", kept.len());
+    assert!(
+        kept.len() >= 1000 && kept.len() <= 1000 + 2 * CHUNK_ENTRIES,
+        "{}",
+        kept.len()
+    );
 }
 
 #[test]

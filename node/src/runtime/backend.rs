@@ -1,19 +1,27 @@
 //! What RPC asks of the node, answered from board and store; and what it tells subscribers.
 
 mod convert;
+mod events;
+mod halts;
 mod queries;
 mod submit;
 
 use super::board::Board;
+use super::core_thread::CoreHandle;
 use super::execution::{AppliedSummary, ChainObserver};
+use super::halted::HaltPicture;
 use super::peers::Peers;
 use super::verification::{Job, JobQueue};
 use crate::watchdog::Vitals;
 use holdfast_network::{NetworkHandle, PeerInfo};
-use holdfast_rpc::dto::{BlockRef, BlockSummary, FinalityNotification, Hash, Number};
+use holdfast_rpc::dto::{
+    BlockRef, BlockSummary, FinalityNotification, HaltNotification, Hash, Number,
+};
 use holdfast_rpc::{ChainEvent, Feed, FeedLimits, Metrics};
 use holdfast_storage::Storage;
-use holdfast_types::{BlockId, ChainId, Height, Parameters, PublicKey, TimestampMs, TransactionId};
+use holdfast_types::{
+    BlockId, ChainId, Height, Parameters, PublicKey, SignatureScheme, TimestampMs, TransactionId,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +33,8 @@ pub struct BackendParts {
     pub parameters: Arc<Parameters>,
     pub parameters_hash: [u8; 32],
     pub storage: Arc<Storage>,
+    pub scheme: Arc<dyn SignatureScheme>,
+    pub core: CoreHandle,
     pub board: Board,
     pub jobs: Arc<JobQueue<Job>>,
     pub network: NetworkHandle,
@@ -46,6 +56,8 @@ pub struct NodeBackend {
     started_at: TimestampMs,
     /// The peers as the network told them last: a task of the node keeps this fresh.
     known_peers: Mutex<Vec<PeerInfo>>,
+    /// What subscribers were told of halts last, and the picture that it was made of.
+    told: Mutex<Option<(Arc<HaltPicture>, HaltNotification)>>,
 }
 
 impl NodeBackend {
@@ -62,6 +74,7 @@ impl NodeBackend {
             started: Instant::now(),
             started_at: TimestampMs(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
             known_peers: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 

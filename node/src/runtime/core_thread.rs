@@ -5,16 +5,18 @@
 
 use super::board::Board;
 use super::execution::ExecutionCommand;
+use super::facts::gauges;
 use super::halted::HaltPicture;
 use crate::failure::Failure;
 use crate::recorder::{Entry, Recorder};
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
 use crate::watchdog::Heartbeat;
-use holdfast_halt::HaltRefusal;
+use holdfast_halt::{HaltRefusal, Mode, StallChange};
 use holdfast_replica::{
     Fact, Input, Message, Now, Output, Record, Replica, SigningState, Submission, SubmissionResult,
 };
+use holdfast_rpc::Metrics;
 use holdfast_storage::RecordWriter;
 use holdfast_types::{EraContext, Evidence, GovernanceMessage, TimestampMs, Vertex};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -94,17 +96,19 @@ pub struct CoreThread {
     /// Entries for the recorder: those of one batch go there together.
     pub entries: Vec<Entry>,
     pub heartbeat: Heartbeat,
+    pub metrics: Metrics,
 }
 
 impl CoreThread {
     /// Runs until the node stops. `first` is the output of the restored replica.
     pub fn run(mut self, first: Output) -> Result<(), Failure> {
         let stopping = self.supervisor.stopping();
-        self.carry_out(vec![(first, Reply::Nobody)])?;
+        self.carry_out(vec![(first, Reply::Nobody)], Instant::now())?;
         while !stopping.is_cancelled() {
             let Some(commands) = self.next_commands() else {
                 return Ok(());
             };
+            let taken_up = Instant::now();
             let mut outputs = Vec::with_capacity(commands.len());
             for command in commands {
                 let now = self.now();
@@ -127,7 +131,7 @@ impl CoreThread {
             }
             // Before anything is told: who preserves the recorder because of it finds it there.
             self.recorder.append(&mut self.entries);
-            self.carry_out(outputs)?;
+            self.carry_out(outputs, taken_up)?;
             self.update_board();
             self.heartbeat.beat();
         }
@@ -155,7 +159,11 @@ impl CoreThread {
     }
 
     /// Makes everything durable, then lets it out.
-    fn carry_out(&mut self, outputs: Vec<(Output, Reply)>) -> Result<(), Failure> {
+    fn carry_out(
+        &mut self,
+        outputs: Vec<(Output, Reply)>,
+        taken_up: Instant,
+    ) -> Result<(), Failure> {
         let records: Vec<Record> = outputs
             .iter()
             .flat_map(|(output, _)| &output.persist)
@@ -173,9 +181,28 @@ impl CoreThread {
             )
         });
         for (output, reply) in outputs {
+            self.time_detection(&output, taken_up);
             self.let_out(output, reply);
         }
         Ok(())
+    }
+
+    /// How long it took to notice what stops the chain.
+    fn time_detection(&self, output: &Output, taken_up: Instant) {
+        for fact in &output.facts {
+            let (mode, time) = match fact {
+                Fact::HaltBegan { mode, .. } => (*mode, taken_up.elapsed()),
+                Fact::Stall(StallChange::Began { .. }) => {
+                    let since_ms = self.replica.halts().stall().map(|stall| stall.since_ms);
+                    let now_ms = self.now().monotonic_ms;
+                    let waited_ms = since_ms.map_or(0, |since| now_ms.saturating_sub(since));
+                    (Mode::SoftStall, Duration::from_millis(waited_ms))
+                }
+                _ => continue,
+            };
+            let series = self.metrics.halt.detect_seconds.with(gauges::kind(mode));
+            series.observe(time.as_secs_f64());
+        }
     }
 
     fn let_out(&self, output: Output, reply: Reply) {

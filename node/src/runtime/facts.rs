@@ -1,5 +1,6 @@
 //! What happened, as log lines and metrics.
 
+use super::backend::NodeBackend;
 use super::board::Board;
 use crate::failure::Failure;
 use holdfast_halt::{Mode, StallChange, StallReason};
@@ -13,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-mod gauges;
+pub(super) mod gauges;
 
 /// Turns facts into log lines and counters, and looks at the gauges now and then.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct FactsThread {
     pub board: Board,
     pub storage: Arc<Storage>,
     pub network: NetworkHandle,
+    pub backend: Arc<NodeBackend>,
     pub stopping: CancellationToken,
     /// Halts whose forensic state is to be preserved.
     pub halts: Sender<HaltId>,
@@ -30,19 +32,28 @@ pub struct FactsThread {
 
 /// How often the gauges are set.
 const GAUGES: Duration = Duration::from_secs(1);
+/// How often subscribers are told of halts at most.
+const HALTS: Duration = Duration::from_millis(50);
 
 impl FactsThread {
     /// Runs until the node stops.
     pub fn run(self) -> Result<(), Failure> {
         let mut gauges_at = Instant::now();
+        let mut halts_at = Instant::now();
         while !self.stopping.is_cancelled() {
             match self.facts.recv_timeout(Duration::from_millis(250)) {
                 Ok(fact) => self.on_fact(&fact),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            if gauges_at.elapsed() >= GAUGES {
+            if halts_at.elapsed() >= HALTS {
+                halts_at = Instant::now();
+                self.backend.tell_halts();
+            }
+            let since = gauges_at.elapsed();
+            if since >= GAUGES {
                 gauges_at = Instant::now();
+                gauges::count_stall(&self.metrics, &self.board, since);
                 gauges::set(&self.metrics, &self.board, &self.storage, &self.network);
             }
         }

@@ -25,6 +25,8 @@ pub struct HaltPicture {
     pub own: HaltStatus,
     /// What halted members say of themselves, this node included.
     pub statuses: Vec<SignedHaltStatus>,
+    /// When the newest vertex of each member came, by the same clock as [`Self::now_ms`].
+    pub heard_ms: Vec<u64>,
     pub evidence: Vec<Evidence>,
 }
 
@@ -39,6 +41,7 @@ impl HaltPicture {
             readiness: halts.readiness(),
             own,
             statuses: halts.statuses().cloned().collect(),
+            heard_ms: halts.heard_ms().to_vec(),
             evidence,
         }
     }

@@ -5,6 +5,7 @@ use super::core_thread;
 use bytes::Bytes;
 use holdfast_chain::ChainStore;
 use holdfast_chain::serve::{blocks_asked, provable_prefix};
+use holdfast_ledger::StateError;
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol, Responder};
 use holdfast_replica::admission::turn_ms;
 use holdfast_replica::serve::{Refusal, last_vertices, missing_vertices, vertices};
@@ -118,7 +119,8 @@ impl Server {
     }
 
     fn halts(&self) -> Result<Vec<u8>, Refusal> {
-        Ok(codec::encode(&self.storage.halt_state()?.notice()))
+        let state = self.storage.halt_state().map_err(StateError::from)?;
+        Ok(codec::encode(&state.notice()))
     }
 
     fn blocks(&self, data: &[u8]) -> Result<Vec<u8>, Refusal> {

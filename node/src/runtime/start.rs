@@ -5,17 +5,17 @@ use super::board::{Board, Standing};
 use super::core_thread::{COMMANDS_MAX, CoreCommand, CoreHandle, CoreThread, Outlets, Reverify};
 use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
-use super::peers::Peers;
 use super::listeners::{start_network, start_rpc};
+use super::peers::Peers;
 use super::serve::Server;
 use super::sync::Sync;
 use super::traffic::{Traffic, reverify};
 use super::verification::{self, Job, JobQueue, Verifier};
 use super::{core_thread, failures};
-use crate::forensics;
 use crate::config::Config;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
+use crate::forensics;
 use crate::forensics::{NodeScene, Preserver, StaticFacts};
 use crate::recorder::Recorder;
 use crate::supervisor::Supervisor;
@@ -24,7 +24,9 @@ use holdfast_chain::{Chain, ChainStore};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_genesis::Genesis;
 use holdfast_network::{NetworkEvents, NetworkHandle};
-use holdfast_replica::{Fact, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored};
+use holdfast_replica::{
+    Fact, Input, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored,
+};
 use holdfast_rpc::{Metrics, RpcHandle};
 use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{
@@ -53,6 +55,8 @@ pub struct NodeParts {
     pub settings: serde_json::Value,
     /// Who has started the node, if it wants to hear from it.
     pub service_manager: Option<ServiceManager>,
+    /// The operator has repaired what was wrong with this node alone.
+    pub repaired: bool,
 }
 
 /// What an operator says of a key whose sign guard is missing.
@@ -157,8 +161,9 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
         resumed.chain,
         resumed.commits_needed,
         execution_commands,
-        backend,
+        Arc::clone(&backend),
         execution_heartbeat,
+        parts.repaired,
     )?;
     shared.start_core(
         resumed.replica,
@@ -168,8 +173,11 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
         outlets,
         core_heartbeat,
     )?;
+    if parts.repaired {
+        shared.core.input(Input::Repaired);
+    }
     let halts = shared.start_preserver(&parts)?;
-    shared.start_facts(facts_received, halts)?;
+    shared.start_facts(facts_received, backend, halts)?;
     shared.start_reverify(reverify_received)?;
     shared.start_network_tasks(events, messages_received);
     watchdog
@@ -272,6 +280,8 @@ impl Shared<'_> {
             parameters,
             parameters_hash: parts.genesis.parameters_hash(),
             storage: Arc::clone(&self.storage),
+            scheme: Arc::clone(&self.scheme),
+            core: self.core.clone(),
             board: self.board.clone(),
             jobs: Arc::clone(&self.jobs),
             network: self.network.clone(),
@@ -320,6 +330,7 @@ impl Shared<'_> {
         commands: Receiver<ExecutionCommand>,
         observer: Arc<NodeBackend>,
         heartbeat: Heartbeat,
+        repaired: bool,
     ) -> Result<(), Failure> {
         let execution_thread = ExecutionThread {
             chain_id: self.chain_id,
@@ -333,10 +344,10 @@ impl Shared<'_> {
             supervisor: self.supervisor.clone(),
             commits_needed,
             halt_height: config.node().halt_height.map(|height| Height(height.get())),
-            is_faulty: self.board.read().halts.state.own_fault.is_some(),
             recorder: self.recorder.clone(),
             started: self.started,
             heartbeat,
+            is_faulty: self.board.read().halts.state.own_fault.is_some() && !repaired,
         };
         self.start_thread("execution", move || execution_thread.run())
     }
@@ -363,6 +374,7 @@ impl Shared<'_> {
             recorder: self.recorder.clone(),
             entries: Vec::new(),
             heartbeat,
+            metrics: self.metrics.clone(),
         };
         self.start_thread("core", move || core_thread.run(first))
     }
@@ -400,6 +412,7 @@ impl Shared<'_> {
     fn start_facts(
         &self,
         facts: Receiver<Fact>,
+        backend: Arc<NodeBackend>,
         halts: Sender<HaltId>,
     ) -> Result<(), Failure> {
         let facts_thread = FactsThread {
@@ -408,6 +421,7 @@ impl Shared<'_> {
             board: self.board.clone(),
             storage: Arc::clone(&self.storage),
             network: self.network.clone(),
+            backend,
             stopping: self.supervisor.stopping(),
             halts,
         };

@@ -84,7 +84,10 @@ mod tests {
         // The kernel keeps 15 bytes of a name.
         let name: String = name.chars().take(15).collect();
         let threads = all(Path::new("/proc/self/task"));
-        assert!(threads.iter().any(|thread| thread.name == name), "{threads:?}");
+        assert!(
+            threads.iter().any(|thread| thread.name == name),
+            "{threads:?}"
+        );
         assert!(in_words().contains(&name));
         assert!(describe(&all(Path::new("/nowhere"))).contains("does not tell"));
     }

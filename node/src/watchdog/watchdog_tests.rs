@@ -108,10 +108,8 @@ fn service_manager(folder: &tempfile::TempDir) -> (UnixDatagram, Environment) {
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     let path = path.to_str().unwrap().to_owned();
-    let environment = Environment::from([
-        ("NOTIFY_SOCKET", path.as_str()),
-        ("WATCHDOG_USEC", "6000"),
-    ]);
+    let environment =
+        Environment::from([("NOTIFY_SOCKET", path.as_str()), ("WATCHDOG_USEC", "6000")]);
     (socket, environment)
 }
 

@@ -1,6 +1,6 @@
 //! Subscriptions: cursors and what subscribers receive.
 
-use super::{BlockRef, BlockSummary, Hash, Number, Receipt};
+use super::{BlockRef, BlockSummary, HaltNotification, Hash, Number, Receipt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -17,11 +17,13 @@ pub enum SubscriptionKind {
     Receipts,
     /// Each advance of the certified block or of LIB.
     Finality,
+    /// Each change of what is known of halts.
+    Halts,
 }
 
 impl SubscriptionKind {
     /// Every kind, as the metric label `kind` lists them.
-    pub const NAMES: [&'static str; 3] = ["blocks", "receipts", "finality"];
+    pub const NAMES: [&'static str; 4] = ["blocks", "receipts", "finality", "halts"];
 
     /// The word that JSON and metrics use.
     #[must_use]
@@ -30,6 +32,7 @@ impl SubscriptionKind {
             Self::Blocks => Self::NAMES[0],
             Self::Receipts => Self::NAMES[1],
             Self::Finality => Self::NAMES[2],
+            Self::Halts => Self::NAMES[3],
         }
     }
 }
@@ -159,6 +162,8 @@ pub enum NotificationBody {
     Receipts(ReceiptsNotification),
     /// Kind `finality`.
     Finality(FinalityNotification),
+    /// Kind `halts`.
+    Halts(Box<HaltNotification>),
     /// Any kind: events were lost.
     Gap(Gap),
 }

@@ -1,6 +1,6 @@
 //! Transactions, receipts, and how far a transaction has come.
 
-use super::{AccountName, Amount, Hash, Number, PublicKey, Signature};
+use super::{AccountName, Amount, ChainState, Hash, Number, PublicKey, Signature};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -137,4 +137,7 @@ pub struct Sent {
     pub timed_out: bool,
     /// The receipt, once a block has executed the transaction.
     pub receipt: Option<Receipt>,
+    /// The state of the chain when the reply was made: unless `running`, the transaction waits in the queue of this node
+    /// until the chain goes on.
+    pub chain_state: ChainState,
 }

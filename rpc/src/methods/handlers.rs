@@ -27,6 +27,7 @@ pub(super) fn send_transaction(
                 finality: Finality::Accepted,
                 timed_out: false,
                 receipt: None,
+                chain_state: state.backend.chain_state(),
             },
             WaitFor::Committed => wait_for(&state, id, Finality::Committed, options).await?,
             WaitFor::Irreversible => wait_for(&state, id, Finality::Irreversible, options).await?,
@@ -82,6 +83,7 @@ async fn wait_for(
         finality,
         timed_out,
         receipt,
+        chain_state: state.backend.chain_state(),
     })
 }
 

@@ -2,13 +2,15 @@
 
 use super::definition::{Method, Transport};
 use super::params::{
-    AccountParams, BlockParams, CommitteeParams, HeaderParams, HeightParams, NoParams, SendParams,
+    AccountParams, BlockParams, CommitteeParams, EvidenceParams, GovernanceParams, HaltIdParams,
+    HaltSubscribeParams, HeaderParams, HeightParams, HistoryParams, NoParams, SendParams,
     SubscribeParams, TransactionIdParams, UnsubscribeParams,
 };
 use crate::codes::ErrorCode;
 use crate::dto::{
-    Account, Block, BlockHeader, Certificate, Committee, NodeInfo, Peer, Receipt, Sent, Status,
-    Transaction, Validator,
+    Account, Block, BlockHeader, Certificate, Committee, EvidenceItem, EvidenceReceipt,
+    GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport, JournalEntry, NodeInfo,
+    Peer, Receipt, Sent, Status, Transaction, Validator,
 };
 use serde_json::{Map, Value};
 
@@ -114,13 +116,13 @@ methods! {
     /// `chain_sendTransaction`.
     SendTransaction = "chain_sendTransaction" (SendParams) -> Sent {
         summary: "Queues a signed transaction.",
-        description: "The reply comes when this node has verified the transaction and durably queued it, or, with `wait`, when it is committed or irreversible. If the wait runs out, `timed_out` is true and the transaction stays queued. Sending the same transaction again is harmless. To send many, use batches: their entries are verified together.\n\nA receipt with `status` `failed` is a success of this call: the chain has executed the transaction and says why it had no effect.",
+        description: "The reply comes when this node has verified the transaction and durably queued it, or, with `wait`, when it is committed or irreversible. If the wait runs out, `timed_out` is true and the transaction stays queued. Sending the same transaction again is harmless. While the chain is stalled or halted it is queued all the same, and `chain_state` says so; only a lockdown rejects it (`LOCKDOWN`). To send many, use batches: their entries are verified together.\n\nA receipt with `status` `failed` is a success of this call: the chain has executed the transaction and says why it had no effect.",
         errors: [ChainHalted, NodeBehind, EmergencyProvisional, Lockdown, MempoolFull, TransactionRejected, NotPrimaryStore, RateLimited],
     }
 
     /// `chain_subscribe`.
     Subscribe = "chain_subscribe" (SubscribeParams) -> String {
-        summary: "Subscribes to blocks, receipts or finality.",
+        summary: "Subscribes to blocks, receipts, finality or halts.",
         description: "The result is the id of the subscription. Notifications have the method `chain_subscription` and the params `{subscription, result}`, where `result` is a `Notification`. Events come in order. After a lost connection hand back the last cursor as `from`. If events are missing (a slow client, an old cursor, a restarted or different node) the next notification is a `gap` that says which; fetch the blocks in between and go on.",
         errors: [TooManySubscriptions],
         transport: WebSocket,
@@ -131,6 +133,65 @@ methods! {
         summary: "Ends a subscription.",
         description: "True if this connection had it.",
         transport: WebSocket,
+    }
+
+    /// `halt_getStatus`.
+    GetHaltStatus = "halt_getStatus" (NoParams) -> HaltReport {
+        summary: "What stops the chain, and who is ready to go on.",
+        description: "Halts in force, the fault of this node, the soft stall with its reasons, the figures behind them, what each validator says of itself, and what to do next.",
+    }
+
+    /// `halt_getHistory`.
+    GetHaltHistory = "halt_getHistory" (HistoryParams) -> Vec<JournalEntry> {
+        summary: "The halt journal: everything that halted and resumed this node.",
+        description: "Each entry names the hash of the one before. Empty past the end.",
+    }
+
+    /// `halt_getMatrix`.
+    GetHaltMatrix = "halt_getMatrix" (NoParams) -> HaltMatrix {
+        summary: "What every activity does in every mode, and what holds now.",
+        description: "The matrix that every gate of the node asks. If several modes hold, the most restrictive answer counts; a soft stall closes no gate.",
+    }
+
+    /// `halt_getProof`.
+    GetHaltProof = "halt_getProof" (HaltIdParams) -> Option<HaltProof> {
+        summary: "What a halt in force stands on.",
+        description: "Decoded, and in its canonical encoding for whoever verifies it. Null if no halt in force here has this id.",
+    }
+
+    /// `halt_subscribe`.
+    SubscribeHalts = "halt_subscribe" (HaltSubscribeParams) -> String {
+        summary: "Subscribes to every change of what is known of halts.",
+        description: "The same as `chain_subscribe` with the kind `halts`; `chain_unsubscribe` ends it.",
+        errors: [TooManySubscriptions],
+        transport: WebSocket,
+    }
+
+    /// `governance_getState`.
+    GetGovernanceState = "governance_getState" (NoParams) -> GovernanceState {
+        summary: "The governors, and what they have ordered.",
+        description: "Keys, threshold, sequence numbers, messages that wait for the chain, the halt and the resume in progress.",
+    }
+
+    /// `governance_submit`.
+    SubmitGovernance = "governance_submit" (GovernanceParams) -> GovernanceSummary {
+        summary: "Takes a governance message.",
+        description: "The signatures of the governors are the authority: anybody may submit it, in any state of the chain. The reply comes when the message and what follows from it here are durable.",
+        errors: [GovernanceRejected],
+    }
+
+    /// `evidence_submit`.
+    SubmitEvidence = "evidence_submit" (EvidenceParams) -> EvidenceReceipt {
+        summary: "Takes evidence of misbehaviour.",
+        description: "In every state of the chain, from anybody. The reply comes when new evidence is durable. An offence is punished once, whoever reports it.",
+        errors: [EvidenceRejected],
+    }
+
+    /// `evidence_list`.
+    ListEvidence = "evidence_list" (NoParams) -> Vec<EvidenceItem> {
+        summary: "Evidence that waits for a block.",
+        description: "By offence, each once.",
+        errors: [ReplyTooLarge],
     }
 
     /// `node_getInfo`.

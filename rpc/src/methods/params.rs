@@ -2,8 +2,9 @@
 
 use super::definition::params;
 use crate::dto::{
-    AccountName, AccountOptions, BlockDetail, BlockSelector, Cursor, Hash, Number, SendOptions,
-    SubscriptionFinality, SubscriptionKind, TransactionBytes,
+    AccountName, AccountOptions, BlockDetail, BlockSelector, Cursor, EvidenceBytes,
+    GovernanceBytes, Hash, Number, SendOptions, SubscriptionFinality, SubscriptionKind,
+    TransactionBytes,
 };
 
 params! {
@@ -94,5 +95,47 @@ params! {
     UnsubscribeParams {
         /// Id as `chain_subscribe` gave it.
         required subscription: String = "\"1\"",
+    }
+}
+
+params! {
+    /// Parameters of `halt_getHistory`.
+    HistoryParams {
+        /// Index of the first entry; 0 if absent.
+        optional from: Number = "0",
+        /// How many entries at most, up to 500; 100 if absent.
+        optional limit: Number = "100",
+    }
+}
+
+params! {
+    /// Parameters of `halt_getProof`.
+    HaltIdParams {
+        /// Id of the halt.
+        required id: Hash = "\"5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e\"",
+    }
+}
+
+params! {
+    /// Parameters of `halt_subscribe`.
+    HaltSubscribeParams {
+        /// Go on behind this cursor; with the next event if absent.
+        optional from: Cursor = "\"6423f1e8a1b4-17\"",
+    }
+}
+
+params! {
+    /// Parameters of `governance_submit`.
+    GovernanceParams {
+        /// The message with its signatures in its canonical encoding, as hexadecimal digits.
+        required message: GovernanceBytes = "\"0700000000000000\"",
+    }
+}
+
+params! {
+    /// Parameters of `evidence_submit`.
+    EvidenceParams {
+        /// The evidence in its canonical encoding, as hexadecimal digits.
+        required evidence: EvidenceBytes = "\"00\"",
     }
 }

@@ -3,14 +3,16 @@
 use super::definition::{Method, MethodDoc, Params, RawParams};
 use super::handlers;
 use super::list::{
-    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetHeader, GetInfo,
-    GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators, METHOD_NAMES,
-    SendTransaction, Subscribe, Unsubscribe,
+    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetGovernanceState,
+    GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader, GetInfo, GetParameters,
+    GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators, ListEvidence, METHOD_NAMES,
+    SendTransaction, SubmitEvidence, SubmitGovernance, Subscribe, SubscribeHalts, Unsubscribe,
 };
 use super::params::{SubscribeParams, UnsubscribeParams};
 use crate::backend::{Backend, BackendError};
 use crate::codes::{ErrorCode, Fault};
 use crate::docs::{Docs, DocsBuilder};
+use crate::dto::SubscriptionKind;
 use crate::state::ServerState;
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -20,6 +22,10 @@ use std::sync::Arc;
 
 /// Method of the notifications of a subscription.
 pub(crate) const NOTIFICATION_METHOD: &str = "chain_subscription";
+
+/// Entries of the halt journal in one reply.
+const HISTORY_ENTRIES_MAX: usize = 500;
+const HISTORY_ENTRIES_DEFAULT: u64 = 100;
 
 type JsonResult = Result<String, Fault>;
 type SendFuture = BoxFuture<'static, JsonResult>;
@@ -97,10 +103,61 @@ impl MethodTable {
         }));
         builder.add::<Subscribe>(Handler::Subscribe(parse::<Subscribe>));
         builder.add::<Unsubscribe>(Handler::Unsubscribe(parse::<Unsubscribe>));
+        Self::add_halts(&mut builder);
         builder.inline::<GetInfo>(|backend| json(backend.node_info()));
         builder.inline::<GetPeers>(|backend| json(backend.peers()));
         builder.add::<Discover>(Handler::Document);
         builder.build()
+    }
+
+    /// Halts, governance and evidence.
+    fn add_halts(builder: &mut Builder) {
+        builder.inline::<GetHaltStatus>(|backend| json(backend.halt_report()));
+        builder.blocking::<GetHaltHistory>(|params| {
+            let params = parse::<GetHaltHistory>(params)?;
+            let from = params.from.map_or(0, |from| from.get());
+            let limit = params
+                .limit
+                .map_or(HISTORY_ENTRIES_DEFAULT, |limit| limit.get());
+            let limit = usize::try_from(limit)
+                .ok()
+                .filter(|limit| (1..=HISTORY_ENTRIES_MAX).contains(limit))
+                .ok_or_else(|| {
+                    Fault::parameter("limit", format_args!("from 1 to {HISTORY_ENTRIES_MAX}"))
+                })?;
+            query(move |backend| backend.halt_history(from, limit))
+        });
+        builder.inline::<GetHaltMatrix>(|backend| json(backend.halt_matrix()));
+        builder.blocking::<GetHaltProof>(|params| {
+            let params = parse::<GetHaltProof>(params)?;
+            query(move |backend| backend.halt_proof(&params.id))
+        });
+        builder.add::<SubscribeHalts>(Handler::Subscribe(|params| {
+            let params = parse::<SubscribeHalts>(params)?;
+            Ok(SubscribeParams {
+                kind: SubscriptionKind::Halts,
+                from: params.from,
+                finality: None,
+                account: None,
+                transaction_id: None,
+            })
+        }));
+        builder.blocking::<GetGovernanceState>(|params| {
+            parse::<GetGovernanceState>(params)?;
+            query(|backend| backend.governance())
+        });
+        builder.blocking::<SubmitGovernance>(|params| {
+            let message = parse::<SubmitGovernance>(params)?.message.0.0;
+            query(move |backend| backend.submit_governance(&message))
+        });
+        builder.blocking::<SubmitEvidence>(|params| {
+            let evidence = parse::<SubmitEvidence>(params)?.evidence.0.0;
+            query(move |backend| backend.submit_evidence(&evidence))
+        });
+        builder.blocking::<ListEvidence>(|params| {
+            parse::<ListEvidence>(params)?;
+            query(|backend| backend.evidence())
+        });
     }
 
     /// Index and handler of a method.

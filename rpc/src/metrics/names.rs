@@ -48,6 +48,10 @@ const COUNTER: Kind = Kind::Counter;
 const LATENCY: Kind = Kind::Histogram(&[
     0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0,
 ]);
+/// From a signal to the halt: resolves milliseconds to a minute.
+const DETECTION: Kind = Kind::Histogram(&[
+    0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 6.0, 10.0, 60.0,
+]);
 /// For work inside the node: resolves 50 µs to seconds.
 const WORK: Kind = Kind::Histogram(&[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
@@ -293,6 +297,12 @@ metrics! {
         "Halts entered.";
     FORENSIC_BUNDLES = COUNTER "holdfast_forensic_bundles_total" [BUNDLE_OUTCOME]
         "Forensic bundles written at halts, by what became of them.";
+    HALT_DETECT = DETECTION "holdfast_halt_detect_seconds" [HALT_KIND]
+        "Time to detect. Soft stall: from the last commit until it was noticed. Halts: from the moment in which the core thread took up the message that halts until the halt was durable.";
+    GOVERNANCE_SEQUENCE = GAUGE "holdfast_governance_sequence" []
+        "Highest sequence number of a governance message that was accepted here.";
+    READY_VALIDATORS = GAUGE "holdfast_ready_validators" []
+        "Validators that say they are ready for the era after a halt; 0 while nobody resumes.";
 
     MEMPOOL_TRANSACTIONS = GAUGE "holdfast_mempool_transactions" []
         "Transactions queued on this node.";

@@ -35,6 +35,9 @@ async fn example_replies() -> BTreeMap<String, String> {
     let mut socket = node.websocket().await;
     let mut replies = BTreeMap::new();
     for (name, request) in requests {
+        if name == "halt_getStatus" {
+            node.backend.set_halted(true);
+        }
         socket.send(request).await;
         let reply = socket.json().await;
         assert!(

@@ -75,7 +75,8 @@ fn names_follow_the_rules() {
 async fn no_caller_can_add_a_series() {
     let node = start(config()).await;
     let before = scrape(&node).await.lines().count();
-    assert!(before < 1500, "{before} lines: a scrape stays small");
+    // A method costs about 40 lines: one per error code, and its latencies.
+    assert!(before < 1700, "{before} lines: a scrape stays small");
     for n in 0..50 {
         node.call(&format!("made_up_{n}"), json!([])).await;
     }

@@ -39,6 +39,9 @@ pub enum MempoolReject {
         bytes: usize,
         bytes_max: usize,
     },
+    /// A halt rejects transactions instead of queueing them (rule R13 of the replica).
+    #[error("the chain is halted and rejects transactions: send it again after the resume")]
+    Halted,
     /// The nonce of the sender was read too many blocks ago (rule R11).
     #[error("the chain went on while the transaction waited to be looked at: send it again")]
     Outdated,
@@ -64,6 +67,7 @@ impl MempoolReject {
             Self::GapFull { .. } => "gap_full",
             Self::Full { .. } => "mempool_full",
             Self::Outdated => "outdated",
+            Self::Halted => "halted",
             Self::Expired { .. } => "expired",
         }
     }
@@ -76,6 +80,7 @@ impl MempoolReject {
             | Self::SenderFull { .. }
             | Self::GapFull { .. }
             | Self::Full { .. }
+            | Self::Halted
             | Self::Outdated => true,
             Self::NonceTooLow { .. } | Self::NonceTaken { .. } | Self::Expired { .. } => false,
         }

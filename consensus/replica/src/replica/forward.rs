@@ -4,6 +4,7 @@ use super::Replica;
 use crate::io::{Message, Now, Output, Submission};
 use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
+use holdfast_halt::matrix::Activity;
 use holdfast_types::{SignedTransaction, VerifiedTransaction};
 use std::sync::Arc;
 
@@ -18,6 +19,11 @@ impl Replica {
         out: &mut Output,
     ) {
         let mut local = Vec::new();
+        if !self.allows(Activity::TransactionSubmission) {
+            let rejected = submissions.iter().map(|_| Err(MempoolReject::Halted));
+            out.submissions.extend(rejected);
+            return;
+        }
         for submission in submissions {
             let Submission {
                 transaction,

@@ -132,6 +132,12 @@ impl Halts {
         self.statuses.values()
     }
 
+    /// When the newest vertex of each member came, in ms of the monotonic clock.
+    #[must_use]
+    pub fn heard_ms(&self) -> &[u64] {
+        &self.heard_ms
+    }
+
     #[must_use]
     pub const fn readiness(&self) -> Readiness {
         self.readiness

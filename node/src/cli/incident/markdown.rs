@@ -54,9 +54,15 @@ pub(super) fn report(report: &Report) -> String {
         clean(&report.chain_name),
         report.chain
     ));
-    page.item(format_args!("bundle {}: {}", report.bundle, soundness(&report.soundness)));
+    page.item(format_args!(
+        "bundle {}: {}",
+        report.bundle,
+        soundness(&report.soundness)
+    ));
     if report.after_restart {
-        page.item("preserved after a restart in the halt: what only memory knew before is not in it");
+        page.item(
+            "preserved after a restart in the halt: what only memory knew before is not in it",
+        );
     }
     page.list("Proof", &report.proof);
     page.list("Who differs", &report.differing);
@@ -86,9 +92,7 @@ pub(super) fn report(report: &Report) -> String {
 fn soundness(soundness: &Soundness) -> String {
     match soundness {
         Soundness::Complete => String::from("complete, every file is as it was written"),
-        Soundness::Incomplete => {
-            String::from("INCOMPLETE: writing it was interrupted, or goes on")
-        }
+        Soundness::Incomplete => String::from("INCOMPLETE: writing it was interrupted, or goes on"),
         Soundness::Changed { files } => {
             format!("CHANGED since it was written: {}", clean(&files.join(", ")))
         }
@@ -98,8 +102,14 @@ fn soundness(soundness: &Soundness) -> String {
 fn standing(page: &mut Page, report: &Report) {
     let standing = &report.standing;
     page.heading("State of this node");
-    page.item(format_args!("era {}, round {}", standing.era, standing.round));
-    page.item(format_args!("head {} `{}`", standing.head, standing.head_id));
+    page.item(format_args!(
+        "era {}, round {}",
+        standing.era, standing.round
+    ));
+    page.item(format_args!(
+        "head {} `{}`",
+        standing.head, standing.head_id
+    ));
     page.item(format_args!("state root `{}`", standing.state_root));
     page.item(format_args!(
         "certified {}, irreversible {}",
@@ -198,7 +208,10 @@ fn side(page: &mut Page, label: &str, side: &Side) {
 }
 
 fn differs(page: &mut Page, difference: &Difference) {
-    page.line(format_args!("**the first block that differs is block {}**\n", difference.height));
+    page.line(format_args!(
+        "**the first block that differs is block {}**\n",
+        difference.height
+    ));
     page.line(format_args!("- left  `{}`", difference.left_id));
     page.line(format_args!("- right `{}`", difference.right_id));
     section(page, "Header", &difference.fields);
@@ -215,7 +228,10 @@ fn differs(page: &mut Page, difference: &Difference) {
         None => page.line("\nNo transaction that both have has another receipt."),
         Some(pair) => section(
             page,
-            &format!("Receipt of transaction {} (`{}`)", pair.index, pair.transaction),
+            &format!(
+                "Receipt of transaction {} (`{}`)",
+                pair.index, pair.transaction
+            ),
             &pair.differences,
         ),
     }
@@ -245,10 +261,16 @@ fn key(page: &mut Page, key: &KeyPair) {
     } else {
         ""
     };
-    page.item(format_args!("**{}** (`{}`){before}", clean(&key.name), key.key));
+    page.item(format_args!(
+        "**{}** (`{}`){before}",
+        clean(&key.name),
+        key.key
+    ));
     if key.fields.is_empty() {
         let show = |value: &Option<String>| {
-            value.as_ref().map_or_else(|| String::from("none"), |value| clean(value))
+            value
+                .as_ref()
+                .map_or_else(|| String::from("none"), |value| clean(value))
         };
         page.line(format_args!("  - left  {}", show(&key.left)));
         page.line(format_args!("  - right {}", show(&key.right)));

@@ -10,7 +10,7 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::{Args, ValueEnum};
 use holdfast_rpc::dto::{
-    Finality, Receipt, ReceiptStatus, SendOptions, Sent, TransactionBytes, WaitFor,
+    ChainState, Finality, Receipt, ReceiptStatus, SendOptions, Sent, TransactionBytes, WaitFor,
 };
 use holdfast_rpc::methods::{SendParams, SendTransaction};
 use holdfast_rpc::{ClientError, RpcCallError};
@@ -147,6 +147,19 @@ fn as_text(sent: &Sent) -> String {
     if let Some(receipt) = &sent.receipt {
         add_receipt(&mut sheet, receipt);
     }
+    let is_held = matches!(
+        sent.chain_state,
+        ChainState::Halted | ChainState::Stalled | ChainState::Lockdown
+    );
+    if is_held && sent.receipt.is_none() {
+        sheet.line(
+            "queued",
+            format_args!(
+                "the chain is {}: the transaction waits on this node and is executed when the chain goes on (holdfast why)",
+                sent.chain_state.as_str()
+            ),
+        );
+    }
     sheet.into_text()
 }
 
@@ -162,6 +175,7 @@ mod tests {
             transaction_id: id,
             finality: Finality::Irreversible,
             timed_out: false,
+            chain_state: ChainState::Running,
             receipt: Some(Receipt {
                 transaction_id: id,
                 status,

@@ -214,7 +214,7 @@ impl SigningArguments {
 }
 
 /// The chain that arguments or home name, and its parameters if there is a document.
-pub(super) fn known_chain(
+pub(in crate::cli) fn known_chain(
     chain_id: Option<ChainId>,
     genesis: Option<PathBuf>,
     global: &GlobalArguments,

@@ -248,7 +248,7 @@ pub(super) fn receipt(
 
 /// Events are shown by their Rust names in snake case with their fields; amounts as strings.
 fn event(event: &types::Event) -> Event {
-    let (kind, fields) = super::queries::event_fields(event);
+    let (kind, fields) = super::events::event_fields(event);
     Event { kind, fields }
 }
 

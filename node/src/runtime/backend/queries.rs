@@ -1,6 +1,6 @@
 //! The queries of RPC.
 
-use super::{NodeBackend, convert};
+use super::{NodeBackend, convert, halts};
 use crate::runtime::board::Standing;
 use futures::future::BoxFuture;
 use holdfast_chain::ChainStore;
@@ -9,14 +9,15 @@ use holdfast_ledger::{StateError, dynamic_properties};
 use holdfast_network::{Direction, PeerClass as NetworkPeerClass};
 use holdfast_rpc::dto::{
     Account, AccountName, AccountProof, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector,
-    Certificate, ChainState, Committee, Hash, Head, HexBytes, MempoolStatus, NodeInfo, Number,
-    Peer, PeerClass, PeerDirection, Receipt, SigningState, SigningStatus, Status, Syncing,
-    Transaction, Validator,
+    Certificate, ChainState, Committee, EvidenceItem, EvidenceReceipt, GovernanceState,
+    GovernanceSummary, HaltMatrix, HaltProof, HaltReport, Hash, Head, HexBytes, JournalEntry,
+    MempoolStatus, NodeInfo, Number, Peer, PeerClass, PeerDirection, Receipt, SigningState,
+    SigningStatus, Status, Syncing, Transaction, Validator,
 };
 use holdfast_rpc::{AttributedReceipt, Backend, BackendError, Check, Feed, Health, NotReady};
 use holdfast_types as types;
 use holdfast_types::{BlockId, Era, Event, Height, TimestampMs, TransactionId};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Validators listed at most.
@@ -25,7 +26,7 @@ const VALIDATORS_MAX: u32 = 10_000;
 const IDLE_INTERVALS: u64 = 5;
 
 impl NodeBackend {
-    fn failed(error: &StateError) -> BackendError {
+    pub(super) fn failed(error: &StateError) -> BackendError {
         BackendError::Internal {
             cause: error.to_string(),
         }
@@ -86,8 +87,20 @@ impl NodeBackend {
         Duration::from_millis(self.parts.parameters.stall.timeout_ms.max(idle))
     }
 
+    fn no_block(&self, standing: &Standing, reasons: &str) -> String {
+        format!(
+            "no block for {:.1} s ({reasons}); {} of {} validators seen, quorum {}",
+            standing.head_changed_at.elapsed().as_secs_f64(),
+            standing.active_committee,
+            standing.context.committee.size(),
+            standing.context.committee.quorum()
+        )
+    }
+
     fn state(&self, standing: &Standing) -> ChainState {
-        if standing.sync_target.is_some() {
+        if let Some(state) = halts::chain_state(&standing.halts) {
+            state
+        } else if standing.sync_target.is_some() {
             ChainState::Syncing
         } else if standing.head_changed_at.elapsed() > self.stall_after() {
             ChainState::Stalled
@@ -135,7 +148,7 @@ impl Backend for NodeBackend {
                 target_height: Number(target.0),
                 blocks_per_second: standing.sync_blocks_per_second,
             }),
-            halts: Vec::new(),
+            halts: self.halts_in_short(&standing),
             seconds_since_commit: standing.head_changed_at.elapsed().as_secs_f64(),
             seconds_since_lib: standing.lib_changed_at.elapsed().as_secs_f64(),
             mempool: MempoolStatus {
@@ -171,21 +184,19 @@ impl Backend for NodeBackend {
                     NotReady::Starting,
                     "no block has been made or received yet".to_owned(),
                 )
+            } else if let Check::Fail { reason, detail } = halts::not_halted(&standing.halts) {
+                fail(reason, detail)
+            } else if let Some(reasons) = halts::stalled(&standing.halts) {
+                fail(NotReady::Stalled, self.no_block(&standing, &reasons))
             } else if still > self.stall_after() {
                 fail(
                     NotReady::Stalled,
-                    format!(
-                        "no block for {:.1} s; {} of {} validators seen, quorum {}",
-                        still.as_secs_f64(),
-                        standing.active_committee,
-                        standing.context.committee.size(),
-                        standing.context.committee.quorum()
-                    ),
+                    self.no_block(&standing, "the head is old"),
                 )
             } else {
                 Check::Pass
             },
-            not_halted: Check::Pass,
+            not_halted: halts::not_halted(&standing.halts),
             clock_agrees: Check::Pass,
         }
     }
@@ -465,6 +476,38 @@ impl Backend for NodeBackend {
         self.submit_encoded(transaction)
     }
 
+    fn halt_report(&self) -> Result<HaltReport, BackendError> {
+        Ok(self.report_of_halts())
+    }
+
+    fn halt_matrix(&self) -> Result<HaltMatrix, BackendError> {
+        Ok(self.matrix_now())
+    }
+
+    fn halt_history(&self, from: u64, limit: usize) -> Result<Vec<JournalEntry>, BackendError> {
+        self.journal_entries(from, limit)
+    }
+
+    fn halt_proof(&self, id: &Hash) -> Result<Option<HaltProof>, BackendError> {
+        Ok(self.proof_of_halt(id))
+    }
+
+    fn governance(&self) -> Result<GovernanceState, BackendError> {
+        self.governance_state()
+    }
+
+    fn submit_governance(&self, message: &[u8]) -> Result<GovernanceSummary, BackendError> {
+        self.take_governance(message)
+    }
+
+    fn evidence(&self) -> Result<Vec<EvidenceItem>, BackendError> {
+        Ok(self.evidence_waiting())
+    }
+
+    fn submit_evidence(&self, evidence: &[u8]) -> Result<EvidenceReceipt, BackendError> {
+        self.take_evidence(evidence)
+    }
+
     fn feed(&self) -> &Feed {
         &self.feed
     }
@@ -493,87 +536,4 @@ fn concerned(signed: &types::SignedTransaction, receipt: &types::Receipt) -> Vec
     names.sort_unstable();
     names.dedup();
     names.iter().map(convert::account_name).collect()
-}
-
-/// Kind and fields of an event as RPC shows them.
-pub(super) fn event_fields(event: &Event) -> (String, Map<String, Value>) {
-    let fields = match event_object(event) {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    };
-    (event_kind(event).to_owned(), fields)
-}
-
-const fn event_kind(event: &Event) -> &'static str {
-    match event {
-        Event::Transferred { .. } => "transferred",
-        Event::AccountCreated { .. } => "account_created",
-        Event::KeyUpdated { .. } => "key_updated",
-        Event::ValidatorRegistered { .. } => "validator_registered",
-        Event::ValidatorUpdated { .. } => "validator_updated",
-        Event::Staked { .. } => "staked",
-        Event::UnbondingStarted { .. } => "unbonding_started",
-        Event::UnbondingCompleted { .. } => "unbonding_completed",
-        Event::EraEnded { .. } => "era_ended",
-        Event::IrreversibleAdvanced { .. } => "irreversible_advanced",
-        Event::Slashed { .. } => "slashed",
-        Event::Jailed { .. } => "jailed",
-        Event::PropertiesChanged { .. } => "properties_changed",
-        Event::GovernanceExecuted { .. } => "governance_executed",
-        Event::ChainHalted { .. } => "chain_halted",
-        Event::ChainResumed { .. } => "chain_resumed",
-    }
-}
-
-/// The fields of an event as an object.
-fn event_object(event: &Event) -> Value {
-    match event {
-        Event::Transferred { from, to, amount } => {
-            json!({"from": from, "to": to, "amount": amount.to_string()})
-        }
-        Event::AccountCreated { name, creator } => json!({"name": name, "creator": creator}),
-        Event::KeyUpdated { account } | Event::ValidatorRegistered { account } => {
-            json!({"account": account})
-        }
-        Event::ValidatorUpdated {
-            account,
-            signing_key,
-        } => json!({"account": account, "signing_key": signing_key}),
-        Event::Staked {
-            account,
-            validator,
-            amount,
-        }
-        | Event::UnbondingStarted {
-            account,
-            validator,
-            amount,
-        } => json!({"account": account, "validator": validator, "amount": amount.to_string()}),
-        Event::UnbondingCompleted { account, amount } => {
-            json!({"account": account, "amount": amount.to_string()})
-        }
-        Event::EraEnded { era, next_era } => json!({"era": era, "next_era": next_era}),
-        Event::IrreversibleAdvanced { height } => json!({"height": height}),
-        Event::Slashed {
-            validator,
-            era,
-            amount,
-            burned,
-        } => {
-            json!({"validator": validator, "era": era, "amount": amount.to_string(), "burned": burned.to_string()})
-        }
-        Event::Jailed { validator, until } => json!({"validator": validator, "until_ms": until}),
-        Event::PropertiesChanged { properties } => json!({
-            "transaction_fee": properties.transaction_fee.to_string(),
-            "byte_fee": properties.byte_fee.to_string(),
-            "account_creation_fee": properties.account_creation_fee.to_string(),
-        }),
-        Event::GovernanceExecuted { sequence, message } => {
-            json!({"sequence": Number(*sequence), "message": convert::hash(message)})
-        }
-        Event::ChainHalted { halt, height } => json!({"halt": halt, "height": height}),
-        Event::ChainResumed { message, era } => {
-            json!({"message": convert::hash(message), "era": era})
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Transactions of clients: to the verification pool and the mempool, and the answer back.
 
-use super::NodeBackend;
+use super::{NodeBackend, halts};
 use crate::runtime::verification::{Job, Submit, SubmitError, Urgency};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -20,6 +20,7 @@ impl NodeBackend {
     ) -> BoxFuture<'static, Result<Hash, BackendError>> {
         let (reply, answer) = oneshot::channel();
         let metrics = self.parts.metrics.clone();
+        let board = self.parts.board.clone();
         let offered = self.parts.jobs.offer(
             Urgency::Transactions,
             Job::Submit(Submit { encoded, reply }),
@@ -31,6 +32,9 @@ impl NodeBackend {
                 }),
                 Ok(()) => match answer.await {
                     Ok(Ok(id)) => Ok(Hash::new(*id.as_bytes())),
+                    Ok(Err(SubmitError::Refused(MempoolReject::Halted))) => {
+                        Err(halts::rejected(&board.read().halts))
+                    }
                     Ok(Err(error)) => Err(refusal(&error)),
                     Err(_) => Err(BackendError::Internal {
                         cause: "the node is stopping".to_owned(),
@@ -73,6 +77,7 @@ fn reason(error: &BackendError) -> &'static str {
     let reason = match error {
         BackendError::TransactionRejected { reason, .. } => reason.as_str(),
         BackendError::MempoolFull { .. } => return "full",
+        BackendError::ChainHalted { .. } | BackendError::Lockdown => return "halted",
         _ => return "other",
     };
     match reason {

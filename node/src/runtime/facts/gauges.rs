@@ -6,6 +6,7 @@ use holdfast_network::NetworkHandle;
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
+use std::time::Duration;
 
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -57,6 +58,13 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
     }
 }
 
+/// Adds the time since the last look, if the chain is stalled.
+pub(super) fn count_stall(metrics: &Metrics, board: &Board, since: Duration) {
+    if board.read().halts.modes.contains(Mode::SoftStall) {
+        metrics.halt.stall_seconds.inc_by(since.as_secs_f64());
+    }
+}
+
 pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: &NetworkHandle) {
     let standing = board.read();
     set_chain(metrics, &standing);
@@ -100,7 +108,7 @@ fn set_consensus(metrics: &Metrics, standing: &Standing) {
 }
 
 /// The mode as metrics name it.
-const fn kind(mode: Mode) -> &'static str {
+pub(in crate::runtime) const fn kind(mode: Mode) -> &'static str {
     match mode {
         Mode::SoftStall => "soft_stall",
         Mode::HardHalt => "hard",
@@ -117,6 +125,14 @@ fn set_halt(metrics: &Metrics, standing: &Standing) {
         let holds = standing.halts.modes.contains(mode);
         metrics.halt.active.with(kind(mode)).set(i64::from(holds));
     }
+    metrics
+        .halt
+        .governance_sequence
+        .set(gauge(standing.halts.state.sequence));
+    metrics
+        .consensus
+        .evidence_pending
+        .set(gauge(standing.halts.evidence.len() as u64));
     metrics
         .halt
         .active_committee

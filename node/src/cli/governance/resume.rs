@@ -1,0 +1,234 @@
+//! `holdfast governance draft resume`
+
+use super::choice::{Choice, Facts, heights, short};
+use super::draft::Office;
+use crate::cli::layout::Sheet;
+use crate::cli::node_client::{NodeClient, RpcArguments};
+use crate::cli::{Context, GlobalArguments};
+use crate::exit_codes::ExitCode;
+use crate::failure::Failure;
+use clap::Args;
+use holdfast_rpc::dto::{BlockSelector, HaltPhase, HaltReport};
+use holdfast_rpc::methods::{
+    GetGovernanceState, GetHaltStatus, GetHeader, HeaderParams, ListEvidence, NoParams,
+};
+use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, RESUME_EVIDENCE_MAX, RESUME_HALTS_MAX};
+use holdfast_types::{
+    BlockId, ChainId, Era, Evidence, GovernanceAction, HaltId, Height, PublicKey, SoftwareVersion,
+    StateRoot, codec,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    /// Node to ask: one that is halted too and has caught up.
+    #[arg(long, value_name = "URL")]
+    from_node: String,
+    /// Why, for everybody who looks.
+    #[arg(long)]
+    reason: String,
+    /// Validators with older software stay out.
+    #[arg(long, value_name = "VERSION", default_value = "0.0.0")]
+    minimum_version: SoftwareVersion,
+    /// Build on the block of this height [default: the highest on which a quorum agrees].
+    #[arg(long, value_name = "HEIGHT")]
+    height: Option<u64>,
+    /// Sequence number of the message [default: the next, as the node says].
+    #[arg(long, value_name = "N")]
+    sequence: Option<u64>,
+    /// Where the message goes; must not exist.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Bytes of a message that are left for evidence, beside everything else and the signatures.
+const EVIDENCE_BYTES_MAX: usize = GOVERNANCE_BYTES_MAX * 3 / 4;
+
+fn refused(why: impl std::fmt::Display) -> Failure {
+    Failure::new(
+        ExitCode::Refused,
+        "there is no block to resume from",
+        why,
+        "holdfast halt status shows what each validator has; --height HEIGHT names a block by hand",
+    )
+}
+
+pub(super) fn run(
+    arguments: &Arguments,
+    global: &GlobalArguments,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let node = RpcArguments::at(arguments.from_node.clone()).connect(global, context)?;
+    let report = node.call::<GetHaltStatus>(NoParams {})?;
+    if !matches!(report.chain_state, HaltPhase::Halted | HaltPhase::Resuming) {
+        return Err(Failure::new(
+            ExitCode::Refused,
+            "there is nothing to resume",
+            format!(
+                "the chain is {} at {}",
+                report.chain_state.as_str(),
+                node.url()
+            ),
+            "a soft stall ends by itself; name a node that is halted, or halt the chain first",
+        ));
+    }
+    let facts = facts(&node, &report, arguments.height)?;
+    let choice = match arguments.height {
+        Some(height) => facts.at(height),
+        None => facts.choose(),
+    };
+    let choice = choice.map_err(refused)?;
+    let evidence = evidence(&node)?;
+    let state = node.call::<GetGovernanceState>(NoParams {})?;
+    let sheet = explanation(arguments, &report, &choice, &evidence);
+    context.print(&sheet.into_text())?;
+    let halts = report.halts.iter().filter(|halt| halt.active);
+    let action = GovernanceAction::Resume {
+        reason: arguments.reason.as_bytes().to_vec(),
+        era: Era(report.figures.era.get()),
+        height: Height(choice.height),
+        block: BlockId::new(*choice.block.as_bytes()),
+        state_root: StateRoot::new(*choice.state_root.as_bytes()),
+        minimum_version: arguments.minimum_version,
+        halts: halts
+            .map(|halt| HaltId::new(*halt.id.as_bytes()))
+            .take(RESUME_HALTS_MAX)
+            .collect(),
+        evidence: evidence.taken,
+    };
+    let keys = state.governors.iter();
+    let office = Office {
+        chain: ChainId::new(*state.chain_id.as_bytes()),
+        governors: keys
+            .map(|governor| PublicKey::new(*governor.public_key.as_bytes()))
+            .collect(),
+        threshold: state.threshold,
+        sequence: arguments
+            .sequence
+            .unwrap_or_else(|| state.sequence_next.get()),
+    };
+    office.draft(action, &arguments.output, context)
+}
+
+fn facts(node: &NodeClient, report: &HaltReport, height: Option<u64>) -> Result<Facts, Failure> {
+    let head = report.figures.head.height.get();
+    let certified = report.figures.certified.height.get();
+    let validators = report.resume.validators.clone();
+    let mut chain = BTreeMap::new();
+    let wanted = heights(&validators, head, certified);
+    for height in wanted.into_iter().chain(height) {
+        let block = BlockSelector::Height(height);
+        if let Some(header) = node.call::<GetHeader>(HeaderParams { block })? {
+            chain.insert(height, (header.id, header.state_root));
+        }
+    }
+    Ok(Facts {
+        validators,
+        quorum: usize::from(report.figures.quorum),
+        head,
+        certified,
+        chain,
+    })
+}
+
+/// Evidence for the message, and how much did not fit.
+struct Offences {
+    taken: Vec<Evidence>,
+    listed: usize,
+}
+
+fn evidence(node: &NodeClient) -> Result<Offences, Failure> {
+    let items = node.call::<ListEvidence>(NoParams {})?;
+    let listed = items.len();
+    let mut taken = Vec::new();
+    let mut bytes = 0usize;
+    for item in items.into_iter().take(RESUME_EVIDENCE_MAX) {
+        bytes = bytes.saturating_add(item.encoded.0.len());
+        if bytes > EVIDENCE_BYTES_MAX {
+            break;
+        }
+        let decoded = codec::decode("evidence", &item.encoded.0, GOVERNANCE_BYTES_MAX);
+        taken.push(decoded.map_err(|error| {
+            Failure::new(
+                ExitCode::Unreachable,
+                "the node lists evidence that does not decode",
+                error,
+                "ask a node of this version",
+            )
+        })?);
+    }
+    Ok(Offences { taken, listed })
+}
+
+/// What was chosen and why.
+fn explanation(
+    arguments: &Arguments,
+    report: &HaltReport,
+    choice: &Choice,
+    evidence: &Offences,
+) -> Sheet {
+    let mut sheet = Sheet::titled(format_args!(
+        "resume on block {}, era {} ends",
+        choice.height, report.figures.era
+    ));
+    let why = if arguments.height.is_some() {
+        "named by --height"
+    } else {
+        "the highest block on which a quorum agrees"
+    };
+    sheet.line(
+        "why",
+        format_args!(
+            "{why}: {} of {} agree, quorum {}; the highest certified block here is {}",
+            choice.agree.len(),
+            report.figures.committee_size,
+            report.figures.quorum,
+            report.figures.certified.height
+        ),
+    );
+    sheet.line(
+        "block",
+        format_args!(
+            "{}, state root {}",
+            short(&choice.block),
+            short(&choice.state_root)
+        ),
+    );
+    sheet.line("agree", list(&choice.agree, ", "));
+    sheet.line("differ", list(&choice.differ, "\n"));
+    sheet.line("silent", list(&choice.silent, ", "));
+    if !choice.above.is_empty() {
+        sheet.line(
+            "ATTENTION",
+            format_args!(
+                "{} attested a block above {} and will keep out: a quorum may have certified it",
+                choice.above.join(", "),
+                choice.height
+            ),
+        );
+    }
+    if choice.agree.len() < usize::from(report.figures.quorum) {
+        sheet.line(
+            "ATTENTION",
+            "fewer than a quorum agree: the chain will not start until more do",
+        );
+    }
+    sheet.line(
+        "evidence",
+        format_args!(
+            "{} of {} pieces that wait",
+            evidence.taken.len(),
+            evidence.listed
+        ),
+    );
+    sheet
+}
+
+fn list(names: &[String], separator: &str) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(separator)
+    }
+}

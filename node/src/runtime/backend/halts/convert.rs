@@ -1,0 +1,282 @@
+//! From the halts of the chain to those of RPC.
+
+use crate::runtime::backend::convert::{account_name, certificate, hash, key};
+use holdfast_halt::{HaltState, JournalEvent, Mode, StallReason};
+use holdfast_rpc::dto::{
+    EvidenceItem, GovernanceSummary, HaltInForce, HaltProof, Hash, HexBytes, JournalEntry, Number,
+    OwnFault, Signature,
+};
+use holdfast_types as types;
+use holdfast_types::{
+    Attestation, ChainId, Committee, EraContext, Evidence, GovernanceAction, GovernanceMessage,
+    SignedVertexHeader, codec,
+};
+use serde_json::{Map, Value, json};
+
+/// Why the governors ordered it, in their words.
+pub(super) fn reason(action: &GovernanceAction) -> Option<String> {
+    match action {
+        GovernanceAction::Halt { reason, .. } | GovernanceAction::Resume { reason, .. } => {
+            Some(String::from_utf8_lossy(reason).into_owned())
+        }
+        GovernanceAction::RotateKeys { .. } => None,
+    }
+}
+
+pub(super) fn message_summary(message: &GovernanceMessage, chain: &ChainId) -> GovernanceSummary {
+    GovernanceSummary {
+        id: hash(&message.body.id(chain)),
+        sequence: Number(message.body.sequence),
+        action: message.body.action.name().to_owned(),
+        reason: reason(&message.body.action),
+    }
+}
+
+/// The halts in force, and one that waits for its height.
+pub(super) fn halts(state: &HaltState) -> Vec<HaltInForce> {
+    let hard = state.hard.iter().map(|halt| HaltInForce {
+        id: hash(halt.id.as_bytes()),
+        mode: Mode::HardHalt.name().to_owned(),
+        cause: Some(halt.cause.name().to_owned()),
+        sentence: halt.cause.message().to_owned(),
+        active: true,
+        since_ms: Number(halt.since.0),
+        until_ms: None,
+        after_height: None,
+        reason: None,
+        sequence: None,
+    });
+    let emergency = state.emergency.iter().map(|halt| HaltInForce {
+        id: hash(halt.id.as_bytes()),
+        mode: Mode::EmergencyHalt.name().to_owned(),
+        cause: None,
+        sentence: "the governors ordered it".to_owned(),
+        active: halt.active,
+        since_ms: Number(halt.received.0),
+        until_ms: Some(Number(halt.until.0)),
+        after_height: halt.after_height.map(|height| Number(height.0)),
+        reason: reason(&halt.message.body.action),
+        sequence: Some(Number(halt.message.body.sequence)),
+    });
+    hard.chain(emergency).collect()
+}
+
+pub(super) fn own_fault(fault: &holdfast_halt::OwnFault) -> OwnFault {
+    OwnFault {
+        id: hash(fault.id.as_bytes()),
+        cause: fault.cause.name().to_owned(),
+        sentence: fault.cause.message().to_owned(),
+        height: Number(fault.height.0),
+        detail: fault.detail.clone(),
+        since_ms: Number(fault.since.0),
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+pub(super) fn journal_entry(entry: &holdfast_halt::JournalEntry) -> JournalEntry {
+    let fields = match &entry.event {
+        JournalEvent::HaltBegan { halt, mode, cause } => json!({
+            "halt": halt, "mode": mode.name(), "cause": cause.map(types::HaltCause::name),
+        }),
+        JournalEvent::HaltEnded { halt, mode } => json!({ "halt": halt, "mode": mode.name() }),
+        JournalEvent::StallBegan { reasons } => {
+            let reasons: Vec<_> = reasons.iter().map(StallReason::name).collect();
+            json!({ "reasons": reasons })
+        }
+        JournalEvent::StallEscalated => json!({}),
+        JournalEvent::StallEnded { lasted_ms } => json!({ "lasted_ms": Number(*lasted_ms) }),
+        JournalEvent::MessageReceived { message, sequence } => {
+            json!({ "message": hash(message), "sequence": Number(*sequence) })
+        }
+        JournalEvent::ResumeRequested { message } | JournalEvent::Ready { message } => {
+            json!({ "message": hash(message) })
+        }
+        JournalEvent::NotReady { readiness } => json!({ "readiness": readiness.name() }),
+        JournalEvent::EraStarted { era } => json!({ "started": Number(era.0) }),
+        JournalEvent::EvidenceAccepted { slot } => json!({ "slot": hash(slot) }),
+    };
+    JournalEntry {
+        index: Number(entry.index),
+        hash: hash(&entry.hash()),
+        previous: hash(&entry.previous),
+        at_ms: Number(entry.wall.0),
+        era: Number(entry.era.0),
+        head: Number(entry.head.0),
+        event: entry.event.name().to_owned(),
+        fields: object(fields),
+    }
+}
+
+fn attestation(attestation: &Attestation, committee: Option<&Committee>) -> Value {
+    let body = &attestation.body;
+    let account = committee
+        .and_then(|committee| committee.member(attestation.author))
+        .map(|member| account_name(&member.account));
+    json!({
+        "authority": attestation.author.0,
+        "account": account,
+        "era": Number(body.era.0),
+        "height": Number(body.height.0),
+        "block_id": body.block,
+        "commit_digest": body.commit,
+        "state_root": body.state_root,
+        "signature": Signature::new(*attestation.signature.as_bytes()),
+    })
+}
+
+fn vertex_header(signed: &SignedVertexHeader, chain: &ChainId) -> Value {
+    let header = &signed.header;
+    json!({
+        "authority": header.author.0,
+        "era": Number(header.era.0),
+        "round": Number(header.round.0),
+        "digest": header.digest(chain),
+        "timestamp_ms": Number(header.timestamp.0),
+        "signature": Signature::new(*signed.signature.as_bytes()),
+    })
+}
+
+const fn offence(evidence: &Evidence) -> &'static str {
+    match evidence {
+        Evidence::Equivocation { .. } => "equivocation",
+        Evidence::ContradictoryAttestations { .. } => "contradictory_attestations",
+        Evidence::BadStateRoot { .. } => "bad_state_root",
+    }
+}
+
+fn evidence_object(evidence: &Evidence, committee: &Committee, chain: &ChainId) -> Value {
+    let statements = match evidence {
+        Evidence::Equivocation { first, second } => {
+            vec![vertex_header(first, chain), vertex_header(second, chain)]
+        }
+        Evidence::ContradictoryAttestations { first, second } => vec![
+            attestation(first, Some(committee)),
+            attestation(second, Some(committee)),
+        ],
+        Evidence::BadStateRoot { attestation: one } => vec![attestation(one, Some(committee))],
+    };
+    json!({ "offence": offence(evidence), "statements": statements })
+}
+
+/// Evidence with the committee of its era, if that is known.
+pub(super) fn evidence(evidence: &Evidence, context: Option<&EraContext>) -> EvidenceItem {
+    let (round, height) = match evidence {
+        Evidence::Equivocation { first, .. } => (Some(first.header.round.0), None),
+        Evidence::ContradictoryAttestations { first, .. }
+        | Evidence::BadStateRoot { attestation: first } => (None, Some(first.body.height.0)),
+    };
+    EvidenceItem {
+        slot: hash(&evidence.slot_key()),
+        offence: offence(evidence).to_owned(),
+        era: Number(evidence.era().0),
+        authority: evidence.offender().0,
+        offender: context
+            .and_then(|context| context.committee.member(evidence.offender()))
+            .map(|member| account_name(&member.account)),
+        round: round.map(Number),
+        height: height.map(Number),
+        encoded: HexBytes(codec::encode(evidence)),
+    }
+}
+
+/// What the halt with this id stands on.
+pub(super) fn proof(
+    state: &HaltState,
+    id: &Hash,
+    committee: &Committee,
+    chain: &ChainId,
+) -> Option<HaltProof> {
+    let is_it = |halt: &types::HaltId| halt.as_bytes() == id.as_bytes();
+    let found = |mode: Mode, kind: &str, proof: Value, encoded: Vec<u8>| HaltProof {
+        id: *id,
+        mode: mode.name().to_owned(),
+        kind: kind.to_owned(),
+        proof: object(proof),
+        encoded: HexBytes(encoded),
+    };
+    if let Some(halt) = state.hard.iter().find(|halt| is_it(&halt.id)) {
+        let (kind, decoded) = hard_proof(&halt.proof, committee, chain);
+        let encoded = codec::encode(&halt.proof);
+        return Some(found(Mode::HardHalt, kind, decoded, encoded));
+    }
+    if let Some(halt) = state.emergency.as_ref().filter(|halt| is_it(&halt.id)) {
+        let encoded = codec::encode(&halt.message);
+        let decoded = message_object(&halt.message);
+        let kind = "governance_message";
+        return Some(found(Mode::EmergencyHalt, kind, decoded, encoded));
+    }
+    let fault = state.own_fault.as_ref().filter(|fault| is_it(&fault.id))?;
+    let decoded = json!({
+        "cause": fault.cause.name(), "height": Number(fault.height.0), "detail": fault.detail,
+    });
+    Some(found(Mode::HardHalt, "own_fault", decoded, Vec::new()))
+}
+
+fn hard_proof(
+    proof: &types::HaltProof,
+    committee: &Committee,
+    chain: &ChainId,
+) -> (&'static str, Value) {
+    match proof {
+        types::HaltProof::Divergence { attestations } => {
+            let attestations: Vec<_> = attestations
+                .iter()
+                .map(|one| attestation(one, Some(committee)))
+                .collect();
+            ("divergence", json!({ "attestations": attestations }))
+        }
+        types::HaltProof::EquivocationCluster { evidence } => {
+            let evidence: Vec<_> = evidence
+                .iter()
+                .map(|one| evidence_object(one, committee, chain))
+                .collect();
+            ("equivocation_cluster", json!({ "evidence": evidence }))
+        }
+        types::HaltProof::ContradictoryCertificates { first, second } => (
+            "contradictory_certificates",
+            json!({ "first": certificate(first), "second": certificate(second) }),
+        ),
+    }
+}
+
+fn message_object(message: &GovernanceMessage) -> Value {
+    let signatures: Vec<_> = message
+        .signatures
+        .iter()
+        .map(|(position, signature)| {
+            json!({ "governor": position, "signature": Signature::new(*signature.as_bytes()) })
+        })
+        .collect();
+    let mut object = json!({
+        "sequence": Number(message.body.sequence),
+        "action": message.body.action.name(),
+        "reason": reason(&message.body.action),
+        "signatures": signatures,
+    });
+    match &message.body.action {
+        GovernanceAction::Halt {
+            until,
+            after_height,
+            ..
+        } => {
+            object["until_ms"] = json!(Number(until.0));
+            object["after_height"] = json!(after_height.map(|height| Number(height.0)));
+        }
+        GovernanceAction::Resume { height, block, .. } => {
+            object["height"] = json!(Number(height.0));
+            object["block_id"] = json!(block);
+        }
+        GovernanceAction::RotateKeys { keys, threshold } => {
+            let keys: Vec<_> = keys.iter().map(key).collect();
+            object["keys"] = json!(keys);
+            object["threshold"] = json!(threshold);
+        }
+    }
+    object
+}
