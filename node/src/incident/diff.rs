@@ -243,7 +243,8 @@ fn difference(
 fn header_fields(left: &Block, right: &Block) -> Vec<Pair> {
     let (one, other) = (&left.header, &right.header);
     let hash = |hash: &[u8; 32]| hex::encode(hash);
-    let hash_or_none = |value: &Option<[u8; 32]>| value.as_ref().map_or("none".to_owned(), hash);
+    let hash_or_none =
+        |value: &Option<[u8; 32]>| value.as_ref().map_or_else(|| "none".to_owned(), hash);
     let pairs = [
         ("parent", one.parent.to_string(), other.parent.to_string()),
         ("era", one.era.to_string(), other.era.to_string()),

@@ -1,10 +1,10 @@
 //! A chain of real blocks in real stores, executed by the ledger, in which one block can be made to go wrong.
 
 use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore as _, genesis_batch};
+use holdfast_genesis::templates::COIN;
 use holdfast_genesis::{
     AccountEntry, Genesis, GenesisTime, NewChain, Template, ValidatorEntry, genesis_block,
 };
-use holdfast_genesis::templates::COIN;
 use holdfast_ledger::keys::{AccountKey, StateKey as _};
 use holdfast_ledger::objects::{Account, StateObject as _};
 use holdfast_ledger::{BlockInput, BlockOutcome, execute_block, tree};
@@ -37,7 +37,7 @@ pub(crate) fn genesis() -> Genesis {
             balance: 1_000 * COIN,
         })
         .collect();
-    entries.sort_by(|one, other| one.name.cmp(&other.name));
+    entries.sort_by_key(|entry| entry.name);
     let document = Template::Devnet.document(NewChain {
         chain_name: "incident".to_owned(),
         genesis_time: GenesisTime(TimestampMs(1_798_761_600_000)),

@@ -48,11 +48,10 @@ impl Entry {
                 cause,
                 height,
                 detail,
-            } => entries.push(
-                received("own_fault")
-                    .height(*height)
-                    .detail(format!("{}: {detail}", cause.name())),
-            ),
+            } => {
+                let said = format!("{}: {detail}", cause.name());
+                entries.push(received("own_fault").height(*height).detail(said));
+            }
             Input::Repaired => entries.push(received("repaired")),
             Input::ResumeRefused(readiness) => {
                 entries.push(received("resume_refused").detail(readiness.name()));

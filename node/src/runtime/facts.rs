@@ -60,8 +60,8 @@ impl FactsThread {
         Ok(())
     }
 
-    fn on_fact(&self, fact: &Fact) {
-        gauges::count(&self.metrics, fact);
+    /// Has the forensic state preserved if a halt began that is worth it.
+    fn preserve(&self, fact: &Fact) {
         if let Fact::HaltBegan {
             halt,
             mode: Mode::HardHalt | Mode::EmergencyHalt,
@@ -71,6 +71,11 @@ impl FactsThread {
             // Who preserves is gone only while the node stops, and does it at the next start.
             let _stopping = self.halts.send(*halt);
         }
+    }
+
+    fn on_fact(&self, fact: &Fact) {
+        gauges::count(&self.metrics, fact);
+        self.preserve(fact);
         match fact {
             Fact::Proposed {
                 round,

@@ -27,7 +27,7 @@ use holdfast_network::{NetworkEvents, NetworkHandle};
 use holdfast_replica::{
     Fact, Input, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored,
 };
-use holdfast_rpc::{Metrics, RpcHandle};
+use holdfast_rpc::{BuildInfo, Metrics, RpcHandle};
 use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{
     CachingEd25519, ChainId, EraContext, HaltId, Height, KeyPair, Parameters, PublicKey,
@@ -95,9 +95,12 @@ impl RunningNode {
 }
 
 /// What this binary was built from.
-const COMMIT: &str = match option_env!("HOLDFAST_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
+const BUILD: BuildInfo<'static> = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: match option_env!("HOLDFAST_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    },
 };
 /// Jobs that may wait: consensus, requests of peers, transactions.
 const JOBS_MAX: [usize; 3] = [1024, 256, 16_384];
@@ -111,15 +114,7 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
     let parameters = Arc::new(parts.genesis.parameters().clone());
     let resumed = Resumed::read(&parts, &parameters, &scheme, started)?;
     let (network, events) = start_network(&parts, &parameters).await?;
-    let metrics = Metrics::new(holdfast_rpc::BuildInfo {
-        version: env!("CARGO_PKG_VERSION"),
-        commit: COMMIT,
-    });
-    let (watchdog, [core_heartbeat, execution_heartbeat]) = Watchdog::over(
-        ["core", "execution"],
-        Limits::default(),
-        parts.service_manager.take(),
-    );
+    let (watchdog, [core_heartbeat, execution_heartbeat]) = watchdog(&mut parts);
 
     let (core_sender, core_commands) = mpsc::sync_channel(COMMANDS_MAX);
     let (execution, execution_commands) = mpsc::channel();
@@ -143,7 +138,7 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
         board: Board::new(resumed.standing),
         network,
         peers: Peers::default(),
-        metrics,
+        metrics: Metrics::new(BUILD),
         jobs: Arc::new(JobQueue::new(JOBS_MAX)),
         core: CoreHandle::new(core_sender),
         execution,
@@ -157,13 +152,12 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
     let threads = parts.config.execution().verify_threads.get();
     shared.start_verification(threads, parameters)?;
     shared.start_execution(
-        &parts.config,
+        &parts,
         resumed.chain,
         resumed.commits_needed,
         execution_commands,
         Arc::clone(&backend),
         execution_heartbeat,
-        parts.repaired,
     )?;
     shared.start_core(
         resumed.replica,
@@ -173,20 +167,21 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
         outlets,
         core_heartbeat,
     )?;
-    if parts.repaired {
-        shared.core.input(Input::Repaired);
-    }
     let halts = shared.start_preserver(&parts)?;
     shared.start_facts(facts_received, backend, halts)?;
     shared.start_reverify(reverify_received)?;
     shared.start_network_tasks(events, messages_received);
-    watchdog
-        .start(supervisor)
-        .map_err(|error| no_thread(&error))?;
+    let watching = watchdog.start(supervisor);
+    watching.map_err(|error| no_thread(&error))?;
     Ok(RunningNode {
         network: shared.network,
         rpc,
     })
+}
+
+fn watchdog(parts: &mut NodeParts) -> (Watchdog, [Heartbeat; 2]) {
+    let service_manager = parts.service_manager.take();
+    Watchdog::over(["core", "execution"], Limits::default(), service_manager)
 }
 
 /// What a node goes on with: its store, and what it has read from there.
@@ -324,14 +319,14 @@ impl Shared<'_> {
 
     fn start_execution(
         &self,
-        config: &Config,
+        parts: &NodeParts,
         chain: Chain,
         commits_needed: u64,
         commands: Receiver<ExecutionCommand>,
         observer: Arc<NodeBackend>,
         heartbeat: Heartbeat,
-        repaired: bool,
     ) -> Result<(), Failure> {
+        let halt_height = parts.config.node().halt_height;
         let execution_thread = ExecutionThread {
             chain_id: self.chain_id,
             chain,
@@ -343,12 +338,16 @@ impl Shared<'_> {
             observer,
             supervisor: self.supervisor.clone(),
             commits_needed,
-            halt_height: config.node().halt_height.map(|height| Height(height.get())),
+            halt_height: halt_height.map(|height| Height(height.get())),
             recorder: self.recorder.clone(),
             started: self.started,
             heartbeat,
-            is_faulty: self.board.read().halts.state.own_fault.is_some() && !repaired,
+            is_faulty: self.board.read().halts.state.own_fault.is_some() && !parts.repaired,
         };
+        if parts.repaired {
+            // Before anything else: the fault is over for the core thread too.
+            self.core.input(Input::Repaired);
+        }
         self.start_thread("execution", move || execution_thread.run())
     }
 
@@ -389,7 +388,7 @@ impl Shared<'_> {
                 parameters_hash: parts.genesis.parameters_hash(),
                 settings: parts.settings.clone(),
                 key: self.key,
-                commit: COMMIT,
+                commit: BUILD.commit,
             },
             recorder: self.recorder.clone(),
             board: self.board.clone(),
