@@ -116,10 +116,9 @@ impl Topic {
     pub const fn message_bytes_max(self) -> usize {
         match self {
             Self::Vertices => GOSSIP_BYTES_MAX,
-            Self::Transactions => 256 * KIB,
-            Self::Attestations => 4 * KIB,
             // A proof of a halt may name a whole committee.
-            Self::Halt => 256 * KIB,
+            Self::Transactions | Self::Halt => 256 * KIB,
+            Self::Attestations => 4 * KIB,
             Self::Evidence | Self::Lockdown | Self::Governance | Self::EmergencyBlocks => 64 * KIB,
         }
     }

@@ -13,7 +13,8 @@
 //! * H6. One that names a height waits until the block of that height is executed.
 //! * H7. A halt of governance ends by itself at the time that it names.
 //! * H8. A resume message ends the running era: until the next one starts this node signs no vertex and commits nothing
-//!   but what leads to the block that the message names.
+//!   but what leads to the block that the message names. A later message replaces it until its block is built here: who has
+//!   attested that block must not attest one that excludes it.
 //! * H9. When a later era runs, what halted an earlier one is settled: its proofs and its resume message.
 //! * H10. A halt of governance is over when the chain has executed a message after it.
 //! * H11. A message whose sequence number was used before does nothing.
@@ -80,6 +81,8 @@ pub struct HaltState {
     pub emergency: Option<EmergencyHalt>,
     /// The message that ends the running era.
     pub resume: Option<GovernanceMessage>,
+    /// Its block is built here, and perhaps attested: no other message ends the era any more.
+    pub resume_is_built: bool,
     /// Highest sequence number that took effect here or on the chain.
     pub sequence: u64,
     /// Messages that the chain has not recorded, by rising sequence number.
@@ -128,6 +131,8 @@ pub enum HaltInput {
         executed_sequence: u64,
     },
     EraStarted(Era),
+    /// The block that the resume message orders is executed here.
+    ResumeBuilt,
     /// For the record only.
     Record(JournalEvent),
 }
@@ -298,6 +303,7 @@ impl HaltManager {
                 Ok(self.on_progress(standing, executed_sequence))
             }
             HaltInput::EraStarted(era) => Ok(self.on_era_started(standing, era)),
+            HaltInput::ResumeBuilt => Ok(self.on_resume_built()),
             HaltInput::Record(event) => {
                 let mut effects = vec![HaltEffect::Persist];
                 self.note(standing, event, &mut effects);
@@ -427,7 +433,7 @@ impl HaltManager {
                 self.check_halt(standing, &message)?;
                 self.begin_emergency(standing, id, *until, *after_height, message.clone())
             }
-            GovernanceAction::Resume { .. } => self.begin_resume(standing, id, message.clone()),
+            GovernanceAction::Resume { .. } => self.begin_resume(standing, id, message.clone())?,
             GovernanceAction::RotateKeys { .. } => vec![HaltEffect::Persist],
         };
         self.state.sequence = sequence;
@@ -502,13 +508,20 @@ impl HaltManager {
         }
     }
 
-    /// H8. A later message replaces one that is being carried out: governance may have named a block that too few have.
+    /// H8.
     fn begin_resume(
         &mut self,
         standing: Standing,
         id: Hash32,
         message: GovernanceMessage,
-    ) -> Vec<HaltEffect> {
+    ) -> Transition {
+        if let Some(running) = &self.state.resume
+            && self.state.resume_is_built
+        {
+            return Err(HaltRefusal::Resuming {
+                sequence: running.body.sequence,
+            });
+        }
         self.state.resume = Some(message.clone());
         let mut effects = vec![HaltEffect::Persist];
         self.note(
@@ -517,7 +530,15 @@ impl HaltManager {
             &mut effects,
         );
         effects.push(HaltEffect::Resume(message));
-        effects
+        Ok(effects)
+    }
+
+    fn on_resume_built(&mut self) -> Vec<HaltEffect> {
+        if self.state.resume.is_none() || self.state.resume_is_built {
+            return Vec::new();
+        }
+        self.state.resume_is_built = true;
+        vec![HaltEffect::Persist]
     }
 
     /// H6, H7, H10, H12.
@@ -568,6 +589,7 @@ impl HaltManager {
         }
         let mut effects = vec![HaltEffect::Persist];
         let resumed = self.state.resume.take();
+        self.state.resume_is_built = false;
         let settled = std::mem::take(&mut self.state.hard);
         for halt in settled {
             self.ended(standing, halt.id, Mode::HardHalt, &mut effects);

@@ -299,7 +299,18 @@ fn h8_a_resume_message_ends_the_running_era() {
     );
     let later = resume(7);
     manager.step(at(2), on(&later)).unwrap();
+    assert_eq!(manager.state().resume, Some(later.clone()));
+    let effects = manager.step(at(3), HaltInput::ResumeBuilt).unwrap();
+    assert_eq!(effects, [HaltEffect::Persist]);
+    assert_eq!(
+        manager.step(at(4), on(&resume(8))),
+        Err(HaltRefusal::Resuming { sequence: 7 }),
+        "what is attested may be certified"
+    );
     assert_eq!(manager.state().resume, Some(later));
+    assert_eq!(manager.step(at(5), HaltInput::ResumeBuilt), Ok(Vec::new()));
+    manager.step(at(6), HaltInput::EraStarted(Era(4))).unwrap();
+    assert!(!manager.state().resume_is_built);
 }
 
 #[test]
@@ -400,6 +411,7 @@ fn any_input() -> impl Strategy<Value = HaltInput> {
         (0u64..30).prop_map(|sequence| on(&resume(sequence))),
         (0u64..30).prop_map(|sequence| on(&rotate(sequence))),
         (0u64..30).prop_map(progress),
+        Just(HaltInput::ResumeBuilt),
         era.prop_map(|era| HaltInput::EraStarted(Era(era))),
     ]
 }

@@ -277,6 +277,7 @@ pub const fn readiness_of(refusal: &ResumeRefusal) -> Readiness {
         ResumeRefusal::Differs { .. } => Readiness::Differs,
         ResumeRefusal::BelowCertified { .. } => Readiness::AttestedAbove,
         ResumeRefusal::NotResume
+        | ResumeRefusal::OnResume { .. }
         | ResumeRefusal::Governance(_)
         | ResumeRefusal::WrongEra { .. } => Readiness::NotAsked,
     }

@@ -222,6 +222,7 @@ impl Replica {
         self.listen(now, out);
         self.propose(now, out);
         self.forward_again(now, out);
+        self.watch_stall(now, out);
         let era = self.context.era;
         if let Some(dag) = &mut self.dag {
             let fetches = dag.fetches(now.monotonic_ms).into_iter();

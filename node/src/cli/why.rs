@@ -113,11 +113,11 @@ impl Facts {
 
     fn add_evidence(&self, sheet: &mut Sheet) {
         let mut lines = vec![format!(
-            "{} wait for a block",
+            "{} for a block",
             count(
                 self.evidence.len() as u64,
-                "piece of evidence",
-                "pieces of evidence"
+                "piece of evidence waits",
+                "pieces of evidence wait"
             )
         )];
         for item in self.evidence.iter().take(OFFENCES_SHOWN) {

@@ -30,7 +30,7 @@ fn the_causal_chain_of_a_halt_on_one_screen() {
         "HALTED (emergency_halt)  http://node",
         "  so            this node signs no vertex",
         "  trigger       5e5e",
-        "  evidence      1 piece of evidence wait for a block",
+        "  evidence      1 piece of evidence waits for a block",
         "validator-3: equivocation in era 1, round 12",
         "the proof: holdfast halt proof 5e5e",
         "  missing       validator-3",

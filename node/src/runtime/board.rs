@@ -55,9 +55,7 @@ impl Standing {
     ) -> Result<Self, StateError> {
         let (head, head_id) = chain.head();
         let certified = chain.certified();
-        let evidence = replica.evidence().cloned().collect();
-        let own = replica.status(now);
-        let halts = HaltPicture::of(replica.halts(), own, evidence, now.monotonic_ms);
+        let halts = HaltPicture::of(replica, now);
         Ok(Self {
             head,
             head_id,

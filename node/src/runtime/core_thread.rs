@@ -253,16 +253,17 @@ impl CoreThread {
         let shown = self.halts_changed || !halts.modes().is_empty();
         // Once more after the end of the last mode.
         self.halts_changed = !halts.modes().is_empty();
-        let picture = shown.then(|| {
-            let now = self.now();
-            let evidence = replica.evidence().cloned().collect();
-            let picture = HaltPicture::of(halts, replica.status(now), evidence, now.monotonic_ms);
-            Arc::new(picture)
-        });
+        let picture = shown.then(|| Arc::new(HaltPicture::of(replica, self.now())));
         let dag = replica.dag();
         let round = dag.map(holdfast_dag::DagCore::round).unwrap_or_default();
         let complete = round.previous();
-        let active = dag.map_or(0, |dag| dag.vertices().authors(complete));
+        // Without a quorum the last complete round is one from before: who is there now has a vertex in the round after it.
+        let looked_at = if halts.modes().contains(Mode::SoftStall) {
+            round
+        } else {
+            complete
+        };
+        let active = dag.map_or(0, |dag| dag.vertices().authors(looked_at));
         let certified_vertices = dag.map_or(0, |dag| dag.certified_vertices(complete.previous()));
         let signing_stopped = match replica.signing() {
             SigningState::Stopped(reason) => Some(reason.clone()),

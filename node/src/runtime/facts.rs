@@ -77,25 +77,11 @@ impl FactsThread {
         gauges::count(&self.metrics, fact);
         self.preserve(fact);
         match fact {
-            Fact::Proposed {
-                round,
-                transactions,
-            } => {
-                tracing::debug!(round = round.0, transactions, "vertex proposed");
-            }
-            Fact::Committed {
-                leader_round,
-                index,
-                vertices,
-                transactions,
-            } => tracing::debug!(
-                leader_round = leader_round.0,
-                index,
-                vertices,
-                transactions,
-                "sub-DAG committed"
-            ),
-            Fact::Certified { height } => tracing::debug!(height = height.0, "block certified"),
+            Fact::Proposed { .. }
+            | Fact::Committed { .. }
+            | Fact::Certified { .. }
+            | Fact::VertexParked { .. }
+            | Fact::VertexDropped { .. } => log_details(fact),
             Fact::EraEnded { era, anchor_height } => {
                 tracing::info!(era = era.0, last_height = anchor_height.0, "era ended");
             }
@@ -131,20 +117,46 @@ impl FactsThread {
             | Fact::Doppelganger { .. }
             | Fact::PastUnknown { .. }
             | Fact::Listened => log_signing(fact),
-            Fact::VertexParked { author, ahead_ms } => tracing::debug!(
-                authority = author.0,
-                ahead_ms,
-                "a vertex is dated ahead of our clock; it waits"
-            ),
-            Fact::VertexDropped { author, reason } => {
-                tracing::debug!(authority = author.0, reason, "a vertex was dropped");
-            }
             Fact::HaltBegan { .. }
             | Fact::HaltEnded { .. }
             | Fact::Stall(_)
             | Fact::GovernanceAccepted { .. }
             | Fact::Readiness(_) => log_halts(fact),
         }
+    }
+}
+
+/// What happens all the time.
+fn log_details(fact: &Fact) {
+    match fact {
+        Fact::Proposed {
+            round,
+            transactions,
+        } => {
+            tracing::debug!(round = round.0, transactions, "vertex proposed");
+        }
+        Fact::Committed {
+            leader_round,
+            index,
+            vertices,
+            transactions,
+        } => tracing::debug!(
+            leader_round = leader_round.0,
+            index,
+            vertices,
+            transactions,
+            "sub-DAG committed"
+        ),
+        Fact::Certified { height } => tracing::debug!(height = height.0, "block certified"),
+        Fact::VertexParked { author, ahead_ms } => tracing::debug!(
+            authority = author.0,
+            ahead_ms,
+            "a vertex is dated ahead of our clock; it waits"
+        ),
+        Fact::VertexDropped { author, reason } => {
+            tracing::debug!(authority = author.0, reason, "a vertex was dropped");
+        }
+        _ => {}
     }
 }
 

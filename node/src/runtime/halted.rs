@@ -4,12 +4,13 @@ use super::verification::Verifier;
 use holdfast_halt::{HaltState, ModeSet, Stall};
 use holdfast_network::{Topic, Verdict};
 use holdfast_replica::admission::{self, Judgement};
-use holdfast_replica::{Halts, Input};
+use holdfast_replica::{Input, Now, Replica};
 use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX};
 use holdfast_types::{
-    Evidence, GovernanceMessage, HaltGossip, HaltNotice, HaltStatus, Readiness, SignedHaltStatus,
-    codec,
+    AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice, HaltStatus, Readiness,
+    SignedHaltStatus, codec,
 };
+use std::collections::BTreeSet;
 
 /// What a node shows of its halts: one picture, made by the core thread.
 #[derive(Clone, Debug)]
@@ -27,22 +28,30 @@ pub struct HaltPicture {
     pub statuses: Vec<SignedHaltStatus>,
     /// When the newest vertex of each member came, by the same clock as [`Self::now_ms`].
     pub heard_ms: Vec<u64>,
+    /// Members with a vertex in the newest round. Without a quorum all rounds end there: who has none is missing.
+    pub in_newest_round: BTreeSet<AuthorityIndex>,
     pub evidence: Vec<Evidence>,
 }
 
 impl HaltPicture {
     #[must_use]
-    pub fn of(halts: &Halts, own: HaltStatus, evidence: Vec<Evidence>, now_ms: u64) -> Self {
+    pub fn of(replica: &Replica, now: Now) -> Self {
+        let halts = replica.halts();
+        let newest = replica.dag().into_iter().flat_map(|dag| {
+            let vertices = dag.vertices();
+            vertices.round(vertices.highest_round())
+        });
         Self {
             state: halts.manager().state().clone(),
             modes: halts.modes(),
             stall: halts.stall().copied(),
-            now_ms,
+            now_ms: now.monotonic_ms,
             readiness: halts.readiness(),
-            own,
+            own: replica.status(now),
             statuses: halts.statuses().cloned().collect(),
             heard_ms: halts.heard_ms().to_vec(),
-            evidence,
+            in_newest_round: newest.map(|vertex| vertex.author()).collect(),
+            evidence: replica.evidence().cloned().collect(),
         }
     }
 }

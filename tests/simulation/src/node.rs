@@ -110,6 +110,8 @@ pub struct Running {
     pub seen_order: VecDeque<(u64, u64)>,
     pub pending: BTreeMap<u64, Pending>,
     pub sync: SyncState,
+    /// Peers are on another branch: from where their blocks are fetched.
+    pub branch_from: Option<Height>,
     /// Peers that were no help, until when.
     pub avoided: BTreeMap<NodeId, u64>,
     pub head_changed_ms: u64,
@@ -239,6 +241,7 @@ impl Node {
             seen_order: VecDeque::new(),
             pending: BTreeMap::new(),
             sync: SyncState::Idle,
+            branch_from: None,
             avoided: BTreeMap::new(),
             head_changed_ms: now_ms,
             wake_at_ms: None,

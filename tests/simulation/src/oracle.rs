@@ -32,8 +32,8 @@ use holdfast_chain::AppliedBlock;
 use holdfast_dag::SubDag;
 use holdfast_ledger::dynamic_properties;
 use holdfast_types::{
-    AccountName, AuthorityIndex, BlockId, Certificate, CommitDigest, Era, FailureCode, Height,
-    ReceiptStatus, Round, StateRoot, TimestampMs, TransactionId,
+    AccountName, AuthorityIndex, BlockHeader, BlockId, BlockOrigin, Certificate, CommitDigest, Era,
+    FailureCode, Height, ReceiptStatus, Round, StateRoot, TimestampMs, TransactionId,
 };
 use slashing::Slashing;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,8 @@ use supply::Supply;
 #[derive(Clone, Copy, Debug)]
 struct Agreed {
     id: BlockId,
+    era: Era,
+    height: Height,
     state_root: StateRoot,
     timestamp: TimestampMs,
 }
@@ -56,6 +58,10 @@ pub struct Oracle {
     /// What executes of each era that stands on a block.
     slots: BTreeMap<(Era, BlockId), BTreeSet<(Round, AuthorityIndex)>>,
     certified: BTreeMap<Height, BlockId>,
+    /// What each commit gave.
+    results: BTreeMap<CommitDigest, StateRoot>,
+    /// The height at which an era was ended by a resume: what its DAG put there and above is void.
+    resumed: BTreeMap<Era, Height>,
     /// Where a transaction took effect.
     executed: BTreeMap<TransactionId, Height>,
     /// Transactions that a node has promised to keep.
@@ -74,6 +80,8 @@ impl Oracle {
             commits: BTreeMap::new(),
             slots: BTreeMap::new(),
             certified: BTreeMap::new(),
+            results: BTreeMap::new(),
+            resumed: BTreeMap::new(),
             executed: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             supply: Supply::new(genesis),
@@ -133,9 +141,24 @@ impl Oracle {
         let position = usize::try_from(height.0).expect("a simulation is short") - 1;
         let now = Agreed {
             id: applied.id,
+            era: header.era,
+            height,
             state_root: header.state_root,
             timestamp: header.timestamp,
         };
+        if let BlockOrigin::Dag { commit, .. } = header.origin {
+            let first = *self.results.entry(commit).or_insert(now.state_root);
+            if first != now.state_root {
+                let what = format!("node {node} has another state root after commit {commit}");
+                self.violated(Rule::StateRoots, what);
+            }
+        }
+        if self.is_void(header) {
+            return;
+        }
+        if matches!(header.origin, BlockOrigin::Resumed { .. }) {
+            self.cut(position, &now);
+        }
         if let Some(first) = self.agreed.get(position) {
             if first.id != now.id {
                 self.violated(
@@ -192,6 +215,35 @@ impl Oracle {
         if let Err(wrong) = self.slashing.check(applied) {
             self.violated(Rule::Slashing, format!("at height {height}: {wrong}"));
         }
+    }
+
+    /// A block that a resume has taken back elsewhere: this node has not heard of the resume.
+    fn is_void(&self, header: &BlockHeader) -> bool {
+        let resumed = self.resumed.get(&header.era);
+        matches!(header.origin, BlockOrigin::Dag { .. })
+            && resumed.is_some_and(|resumed| header.height >= *resumed)
+    }
+
+    /// A resume stands in the place of blocks that nobody has certified.
+    fn cut(&mut self, position: usize, now: &Agreed) {
+        if self
+            .agreed
+            .get(position)
+            .is_none_or(|first| first.id == now.id)
+        {
+            self.resumed.insert(now.era, now.height);
+            return;
+        }
+        let from = now.height;
+        if let Some((height, _)) = self.certified.range(from..).next() {
+            let what = format!("the certified block {height} is taken back by a resume at {from}");
+            self.violated(Rule::Finality, what);
+        }
+        self.resumed.insert(now.era, from);
+        self.agreed.truncate(position);
+        self.executed.retain(|_, height| *height < from);
+        self.supply.cut(from);
+        self.slashing.cut(from);
     }
 
     fn count_executions(&mut self, applied: &AppliedBlock) {

@@ -8,6 +8,7 @@
 //!   one, and other branches. None of it is certified, so it can only come back with a certificate, which outranks a resume
 //!   block that has none.
 //! * R5. One resume for an era: after it the era is over, so another message that ends it is settled.
+//! * R6. A resume block that is not certified is no block to resume on.
 
 use super::assembly::{BlockMaker, Draft, Source};
 use super::error::ResumeRefusal;
@@ -151,6 +152,13 @@ impl Chain {
             }
             return self.not_applied(store, named).map(Err);
         };
+        let header = store.block(&named.block)?.map(|block| block.header);
+        let is_resume =
+            header.is_some_and(|header| matches!(header.origin, BlockOrigin::Resumed { .. }));
+        if is_resume && named.height > self.position.certified {
+            let height = named.height;
+            return Ok(Err(ResumeRefusal::OnResume { height }));
+        }
         let era = self.era_on(store, entry)?.era;
         if named.era != era {
             return Ok(wrong_era(era));

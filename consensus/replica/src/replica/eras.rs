@@ -6,6 +6,7 @@ use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, ExecutedBlock};
 use holdfast_dag::DagCore;
+use holdfast_halt::HaltInput;
 use holdfast_halt::matrix::Activity;
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
@@ -88,11 +89,12 @@ impl Replica {
         }
         let attestation = self.attest_anchor(&anchor, out);
         if resumes {
-            let readiness = match attestation {
-                Some(_) => Readiness::Ready,
-                None => Readiness::AttestedAbove,
-            };
-            self.set_readiness(now, readiness, out);
+            self.halt_note(now, HaltInput::ResumeBuilt, out);
+            if attestation.is_some() {
+                self.set_readiness(now, Readiness::Ready, out);
+            } else if self.authority().is_some() && self.may_be_ready() {
+                self.set_readiness(now, Readiness::AttestedAbove, out);
+            }
         }
         self.pending_era = Some(PendingEra {
             context: next,

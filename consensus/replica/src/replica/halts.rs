@@ -326,17 +326,17 @@ impl Replica {
         }
     }
 
-    /// What time brings: stalls, the ends of halts, the own status, the next try to resume.
+    /// What time brings: the ends of halts, the own status, the next try to resume.
     pub(super) fn watch(&mut self, now: Now, out: &mut Output) {
         let executed_sequence = self.halts.head.governance_sequence;
         let progress = HaltInput::Progress { executed_sequence };
         self.halt_note(now, progress, out);
-        self.watch_stall(now, out);
         self.follow_resume(now, out);
         self.say_status(now, out);
     }
 
-    fn watch_stall(&mut self, now: Now, out: &mut Output) {
+    /// Looks for a soft stall, after all that this step has committed.
+    pub(super) fn watch_stall(&mut self, now: Now, out: &mut Output) {
         let committed = std::mem::take(&mut self.halts.committed);
         let committee = &self.context.committee;
         let certified = self.dag.as_ref().and_then(|dag| {
@@ -421,7 +421,8 @@ impl Replica {
         }
         let attested = self.guard.as_ref()?.record().attestation.as_ref()?;
         // A quorum may have certified what this key has attested: to deny it would be to sign against it.
-        (attested.era == *era && attested.height > *height).then_some(Readiness::AttestedAbove)
+        let is_above = attested.era == *era && attested.height > *height;
+        (is_above && !attested.has_no_commit()).then_some(Readiness::AttestedAbove)
     }
 
     pub(super) fn set_readiness(&mut self, now: Now, readiness: Readiness, out: &mut Output) {

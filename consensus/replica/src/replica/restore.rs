@@ -15,7 +15,7 @@ use crate::replica::halts::{ExecutedHead, Halts};
 use crate::replica::listening::Listening;
 use crate::signed_here::SignedHere;
 use holdfast_chain::CertificateCollector;
-use holdfast_halt::HaltState;
+use holdfast_halt::{HaltInput, HaltState};
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
@@ -162,6 +162,9 @@ impl Replica {
         anchor: Option<&AttestationBody>,
         out: &mut Output,
     ) {
+        if anchor.is_some_and(AttestationBody::has_no_commit) {
+            self.halt_note(now, HaltInput::ResumeBuilt, out);
+        }
         let attestation = anchor.and_then(|anchor| self.attest_anchor(anchor, out));
         self.pending_era = Some(super::eras::PendingEra {
             context: Arc::clone(next),

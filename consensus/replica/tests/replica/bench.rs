@@ -19,6 +19,16 @@ use std::sync::Arc;
 pub(crate) const WALL: u64 = 2_000_000;
 const STEP_MS: u64 = 100;
 
+fn halt_settings() -> HaltSettings {
+    let mut parameters = parameters();
+    parameters.halt.emergency_halt_max_ms = 30 * 86_400_000;
+    parameters.halt.root_divergence_min_dissenters = 1;
+    parameters.stall.timeout_ms = 5_000;
+    parameters.stall.rounds = 5;
+    parameters.dag.idle_round_interval_ms = 100;
+    HaltSettings::new(CHAIN, &parameters)
+}
+
 pub(crate) fn config() -> ReplicaConfig {
     ReplicaConfig {
         chain: CHAIN,
@@ -50,7 +60,7 @@ pub(crate) fn config() -> ReplicaConfig {
         forward_interval_ms: 5_000,
         // The peers of most tests say nothing.
         listen_limit_ms: 0,
-        halts: HaltSettings::new(CHAIN, &parameters()),
+        halts: halt_settings(),
         listen_min_ms: 0,
     }
 }

@@ -36,6 +36,13 @@ pub(super) struct Choice {
     pub(super) above: Vec<String>,
 }
 
+impl Choice {
+    /// How many of those who agree have attested nothing above (rule C3).
+    pub(super) const fn can_be_ready(&self) -> usize {
+        self.agree.len().saturating_sub(self.above.len())
+    }
+}
+
 /// Heights at which the number of those who agree can change, the highest first.
 pub(super) fn heights(validators: &[ValidatorStanding], head: u64, certified: u64) -> Vec<u64> {
     let heads = validators.iter().filter_map(|one| one.head);
@@ -212,11 +219,22 @@ mod tests {
             standing(2, 12, false),
             silent.clone(),
         ];
-        let error = facts(all).choose().unwrap_err();
-        assert!(
-            error.contains("at most 3") || error.contains("at most 2"),
-            "{error}"
+        let choice = facts(all).choose().unwrap();
+        assert_eq!(
+            (choice.height, choice.can_be_ready()),
+            (8, 0),
+            "two agree on 12, which is no quorum; three on what is certified, and all have attested above"
         );
+        let mut uncertain = standing(1, 12, true);
+        uncertain.certified = Some(Number(0));
+        let all = vec![
+            standing(0, 12, false),
+            uncertain,
+            standing(2, 12, false),
+            silent,
+        ];
+        let error = facts(all).choose().unwrap_err();
+        assert!(error.contains("at most 2 validators"), "{error}");
         let all = vec![
             standing(0, 12, false),
             standing(1, 12, true),

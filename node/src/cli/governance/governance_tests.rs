@@ -215,7 +215,8 @@ fn a_message_for_another_chain_is_not_signed() {
 #[test]
 fn a_changed_file_is_refused_whatever_was_changed() {
     let machine = Machine::new();
-    let changes: [(&str, fn(&mut Value)); 8] = [
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 8] = [
         ("words", |value| {
             value["orders"][0] = "RESUME the chain".into();
         }),
@@ -335,6 +336,13 @@ fn what_no_node_would_take_is_not_drafted() {
         assert!(failure.why.contains(why), "{failure}");
     }
     assert!(!PathBuf::from(&output).exists());
+}
+
+#[test]
+fn without_a_node_the_sequence_number_has_to_be_given() {
+    let machine = Machine::new();
+    let genesis = genesis(&machine, "one");
+    let output = machine.path("never.json").display().to_string();
     let failure = machine.failure(&[
         "governance",
         "draft",

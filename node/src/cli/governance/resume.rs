@@ -208,10 +208,14 @@ fn explanation(
             ),
         );
     }
-    if choice.agree.len() < usize::from(report.figures.quorum) {
+    if choice.can_be_ready() < usize::from(report.figures.quorum) {
         sheet.line(
             "ATTENTION",
-            "fewer than a quorum agree: the chain will not start until more do",
+            format_args!(
+                "{} validators can be ready on this block, {} have to be: the chain will not start on it as things are",
+                choice.can_be_ready(),
+                report.figures.quorum
+            ),
         );
     }
     sheet.line(

@@ -10,6 +10,7 @@ use crate::runtime::board::Standing;
 use crate::runtime::halted::HaltPicture;
 use convert::message_summary;
 use holdfast_chain::ChainStore as _;
+use holdfast_genesis::GenesisTime;
 use holdfast_halt::matrix::{permission, permission_in, wording};
 use holdfast_halt::{Activity, Mode, Permission, StallReason};
 use holdfast_rpc::dto::{
@@ -65,7 +66,8 @@ pub(super) fn in_a_line(picture: &HaltPicture) -> Option<(&'static str, String)>
     }
     if let Some(halt) = picture.state.emergency.as_ref().filter(|halt| halt.active) {
         let reason = convert::reason(&halt.message.body.action).unwrap_or_default();
-        let text = format!("ordered by governance until {} ms: {reason}", halt.until);
+        let until = GenesisTime(halt.until);
+        let text = format!("ordered by governance until {until}: {reason}");
         return Some((Mode::EmergencyHalt.name(), text));
     }
     let resume = picture.state.resume.as_ref()?;

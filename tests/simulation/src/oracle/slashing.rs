@@ -3,7 +3,7 @@
 use holdfast_chain::AppliedBlock;
 use holdfast_ledger::keys::{PunishedSlotKey, StateKey};
 use holdfast_ledger::objects::{PunishedSlot, StateObject};
-use holdfast_types::{AccountName, Event};
+use holdfast_types::{AccountName, Event, Height};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Punishments on the chain that honest nodes agree on.
@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Slashing {
     /// Validators that break rules in this simulation, on purpose or because their key runs twice.
     guilty: BTreeSet<AccountName>,
-    /// By state key.
-    punished: BTreeSet<Vec<u8>>,
+    /// By state key, with the height of the block.
+    punished: BTreeMap<Vec<u8>, Height>,
 }
 
 impl Slashing {
@@ -31,7 +31,10 @@ impl Slashing {
             .map(|evidence| PunishedSlotKey(evidence.slot_key()).bytes())
             .collect();
         let mut slots: BTreeMap<AccountName, usize> = BTreeMap::new();
-        for key in proven.difference(&self.punished) {
+        for key in proven
+            .iter()
+            .filter(|key| !self.punished.contains_key(*key))
+        {
             let mut changes = applied.changes.values.iter();
             let record = changes
                 .find(|(changed, _)| changed == key)
@@ -59,7 +62,15 @@ impl Slashing {
                 ));
             }
         }
-        self.punished.extend(proven);
+        let height = applied.block.header.height;
+        for key in proven {
+            self.punished.entry(key).or_insert(height);
+        }
         Ok(())
+    }
+
+    /// Blocks from this height on were taken back by a resume.
+    pub(super) fn cut(&mut self, from: Height) {
+        self.punished.retain(|_, height| *height < from);
     }
 }

@@ -3,6 +3,7 @@
 use crate::disk::Tables;
 use holdfast_ledger::dynamic_properties;
 use holdfast_ledger::objects::{Account, StateObject, Validator};
+use holdfast_types::Height;
 
 const ACCOUNT_PREFIX: u8 = 0x10;
 const VALIDATOR_PREFIX: u8 = 0x11;
@@ -10,17 +11,20 @@ const VALIDATOR_PREFIX: u8 = 0x11;
 /// Counts the money.
 #[derive(Debug)]
 pub(super) struct Supply {
-    last: u64,
+    /// By height, from genesis on.
+    totals: Vec<u64>,
 }
 
 impl Supply {
     #[must_use]
     pub(super) fn new(genesis: &Tables) -> Self {
         Self {
-            last: dynamic_properties(genesis)
-                .expect("memory reads")
-                .expect("genesis is applied")
-                .total_supply,
+            totals: vec![
+                dynamic_properties(genesis)
+                    .expect("memory reads")
+                    .expect("genesis is applied")
+                    .total_supply,
+            ],
         }
     }
 
@@ -28,6 +32,8 @@ impl Supply {
     pub(super) fn check(&mut self, tables: &Tables) -> Result<(), String> {
         let Ok(properties) = dynamic_properties(tables) else {
             // A flipped bit took it from this node; the others are counted.
+            let last = self.totals.last().copied().unwrap_or_default();
+            self.totals.push(last);
             return Ok(());
         };
         let properties = properties.expect("genesis is applied");
@@ -43,13 +49,19 @@ impl Supply {
             };
         }
         let total = properties.total_supply;
-        if counted != total || total > self.last {
+        let last = self.totals.last().copied().unwrap_or_default();
+        if counted != total || total > last {
             return Err(format!(
-                "the supply is {total}, it was {}, and {counted} are found",
-                self.last
+                "the supply is {total}, it was {last}, and {counted} are found"
             ));
         }
-        self.last = total;
+        self.totals.push(total);
         Ok(())
+    }
+
+    /// Blocks from this height on were taken back by a resume.
+    pub(super) fn cut(&mut self, from: Height) {
+        let kept = usize::try_from(from.0).expect("a simulation is short");
+        self.totals.truncate(kept);
     }
 }

@@ -264,7 +264,10 @@ impl World {
         match message {
             Message::Vertex(vertex) => self.send_vertex(node, &vertex),
             Message::Attestation(gossiped) => {
-                self.check_attestation(node, &gossiped.attestation);
+                // To say again what was signed before is to sign nothing.
+                if gossiped.repetition == 0 {
+                    self.check_attestation(node, &gossiped.attestation);
+                }
                 let gossip = Gossip::Attestation(Box::new(gossiped));
                 self.publish(node, Envelope::new(gossip));
             }

@@ -5,6 +5,7 @@ use crate::disk::{Call, Write};
 use crate::message::NodeId;
 use crate::node::{CrashPoint, Execution};
 use crate::oracle::Rule;
+use holdfast_chain::sync::RangeError;
 use holdfast_chain::{Chain, ChainError, Step, last_commits};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_ledger::{StateError, account};
@@ -181,7 +182,19 @@ impl World {
         running.highest_certified = certified;
     }
 
-    /// Blocks of a peer: a refusal is the peer's fault.
+    /// The peer's blocks do not stand on our head: it is on another branch. Both have our last irreversible block, so its
+    /// blocks are fetched from there; true if that is new.
+    fn fetches_branch(&mut self, node: NodeId, error: &RangeError) -> bool {
+        let Some(running) = &mut self.nodes[node].running else {
+            return false;
+        };
+        let is_new = matches!(error, RangeError::Unlinked { .. }) && running.branch_from.is_none();
+        let irreversible = running.chain.irreversible();
+        running.branch_from = is_new.then(|| irreversible.next());
+        is_new
+    }
+
+    /// Blocks of a peer: a refusal is the peer's fault, or they are of another branch.
     fn apply_range(
         &mut self,
         node: NodeId,
@@ -193,14 +206,22 @@ impl World {
         let mut range = match verified {
             None => return Ok(()),
             Some(Ok(range)) => range,
-            Some(Err(_)) => {
+            Some(Err(error)) => {
                 self.count("ranges refused");
-                self.synced(node, from, false);
+                let linked = self.fetches_branch(node, &error);
+                self.synced(node, from, linked);
                 return Ok(());
             }
         };
         self.count("ranges synced");
         let certificate = range.certificate().clone();
+        if let Some(running) = &mut self.nodes[node].running
+            && running.branch_from.is_some()
+        {
+            let reached = certificate.body.height;
+            let is_past = reached >= running.chain.head().0;
+            running.branch_from = (!is_past).then(|| reached.next());
+        }
         // Each turn writes what the one before decided.
         while let Some(step) = self
             .with_chain(node, |chain, tables| chain.import(tables, &mut range))?

@@ -30,11 +30,24 @@ impl World {
             .honest()
             .filter(|node| self.is_running(*node))
             .collect();
-        let halted = up.iter().copied().find(|node| self.is_halted(*node));
+        let halted: Vec<NodeId> = up
+            .iter()
+            .copied()
+            .filter(|node| self.is_halted(*node))
+            .collect();
+        // Who is halted alone catches up; the chain is halted if too few go on.
+        let is_member = |node: &NodeId| *node < self.plan.chain.validators;
+        let going = up.iter().filter(|node| is_member(node)).count()
+            - halted.iter().filter(|node| is_member(node)).count();
+        let quorum = self.nodes.iter().find_map(|node| node.running.as_ref());
+        let quorum = quorum.map_or(0, |running| running.era.committee.quorum());
+        let halted = halted.into_iter().find(|_| going < quorum);
         // While faults last they take their time.
         let acts = self.faults_are_over() || self.random.chance(500);
+        // An order that somebody has carried out is the one that all have to carry out: it is handed in again.
+        let begun = up.iter().find_map(|node| self.resume_begun(*node));
         if let Some(halted) = halted.filter(|_| acts)
-            && let Some(order) = self.order_resume()
+            && let Some(order) = begun.or_else(|| self.order_resume())
         {
             let through = if self.random.chance(500) {
                 halted
@@ -155,6 +168,13 @@ impl World {
             halts: self.halts_of(holder),
             evidence: self.evidence_of(holder),
         }))
+    }
+
+    /// The resume message whose block a node has built, and that is not certified.
+    fn resume_begun(&self, node: NodeId) -> Option<GovernanceMessage> {
+        let running = self.nodes[node].running.as_ref()?;
+        let state = running.replica.halts().manager().state();
+        state.resume.clone().filter(|_| state.resume_is_built)
     }
 
     /// Everything that holds at a node; none if it is down.

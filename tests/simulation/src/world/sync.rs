@@ -72,7 +72,8 @@ impl World {
             return;
         };
         running.sync = SyncState::Fetching;
-        let range = next_range(head.next(), target);
+        let from = running.branch_from.unwrap_or_else(|| head.next());
+        let range = next_range(from, target);
         self.request(node, peer, Request::Blocks(range), Purpose::Blocks);
     }
 

@@ -43,7 +43,11 @@ pub(super) fn meter(
         let status = statuses.get(&authority).copied().filter(|_| !is_running);
         let seconds = heard(picture, authority, status, wall);
         let account = account_name(&member.account);
-        let place = place(picture, status, seconds, &statuses);
+        let place = if phase(picture) == HaltPhase::Stalled {
+            place_in_stall(picture, authority)
+        } else {
+            place(picture, status, seconds, &statuses)
+        };
         meter.validators.push(ValidatorStanding {
             account: account.clone(),
             authority: authority.0,
@@ -128,6 +132,15 @@ fn heard(
     Some(age_ms as f64 / 1000.0)
 }
 
+/// In a stall members say nothing of their state: their vertices tell who is there.
+fn place_in_stall(picture: &HaltPicture, authority: AuthorityIndex) -> Place {
+    if picture.in_newest_round.contains(&authority) {
+        Place::Waiting
+    } else {
+        Place::Missing
+    }
+}
+
 fn place(
     picture: &HaltPicture,
     status: Option<&HaltStatus>,
@@ -137,9 +150,8 @@ fn place(
     if seconds.is_none_or(|seconds| seconds > SILENT_SECONDS) {
         return Place::Missing;
     }
-    // In a stall members say nothing of their state.
     let Some(status) = status else {
-        return Place::Waiting;
+        return Place::Missing;
     };
     match status.readiness {
         Readiness::Ready if picture.state.resume.is_some() => Place::Ready,

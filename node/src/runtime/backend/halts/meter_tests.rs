@@ -53,6 +53,7 @@ fn picture(mode: Mode, statuses: Vec<SignedHaltStatus>) -> HaltPicture {
         own: own.status,
         statuses,
         heard_ms: vec![60_000; 4],
+        in_newest_round: std::collections::BTreeSet::new(),
         evidence: Vec::new(),
     }
 }
@@ -140,7 +141,9 @@ fn in_a_stall_the_vertices_tell_who_is_missing() {
         reasons: StallReasons::of(StallReason::NoCommit),
         escalated: false,
     });
-    picture.heard_ms = vec![60_000, 59_900, 45_000, 40_000];
+    // Rounds have ended for all of them: only the newest round tells.
+    picture.heard_ms = vec![41_000, 41_000, 40_000, 40_000];
+    picture.in_newest_round = [0, 1].map(AuthorityIndex).into();
     let meter = measured(&picture);
     assert_eq!(names(&meter.waiting), ["v0", "v1"]);
     assert_eq!(names(&meter.missing), ["v2", "v3"]);
