@@ -17,102 +17,26 @@
 //!   attested that block must not attest one that excludes it.
 //! * H9. When a later era runs, what halted an earlier one is settled: its proofs and its resume message.
 //! * H10. A halt of governance is over when the chain has executed a message after it.
-//! * H11. A message whose sequence number was used before does nothing.
+//! * H11. A message whose sequence number was used before does nothing. A halt is also late once a resume with a higher number
+//!   has come; a resume is not late because a halt has come: that halt holds in the next era.
 //! * H12. Messages that the chain has to record wait here until it has.
 //! * H13. Whatever changes the state is persisted before anything of it is told (DESIGN §6: a halt survives restart).
 //!
 //! Evidence has no rule here: no state of a halt refuses it.
 
-use crate::journal::{Journal, JournalEntry, JournalEvent};
+use crate::journal::{JournalEntry, JournalEvent};
 use crate::matrix::{Activity, Mode, ModeSet, Permission, permission_in};
-use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::governance::GovernanceError;
 use holdfast_types::{
-    ChainId, Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof,
-    Hash32, Height, Parameters, TimestampMs,
+    ChainId, Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltProof, Hash32,
+    Height, Parameters, TimestampMs,
 };
 
-/// Hard halts of one era that are kept: each after the first changes nothing but the report.
-pub const HARD_HALTS_MAX: usize = 8;
-/// Governance messages that wait to be recorded on the chain.
-pub const MESSAGES_WAITING_MAX: usize = 8;
+mod state;
 
-/// A hard halt on proof.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct HardHalt {
-    pub id: HaltId,
-    pub cause: HaltCause,
-    pub proof: HaltProof,
-    /// Wall clock of this node.
-    pub since: TimestampMs,
-}
-
-/// What is wrong with this node alone.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct OwnFault {
-    pub id: HaltId,
-    pub cause: HaltCause,
-    pub height: Height,
-    /// What was expected and what was found, for a person.
-    pub detail: String,
-    pub since: TimestampMs,
-}
-
-/// A halt that governance ordered.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct EmergencyHalt {
-    pub id: HaltId,
-    pub message: GovernanceMessage,
-    pub until: TimestampMs,
-    pub after_height: Option<Height>,
-    /// When it was received, by the wall clock of this node.
-    pub received: TimestampMs,
-    /// It took effect: at once, or with its height.
-    pub active: bool,
-}
-
-/// All that is known of halts, as it is persisted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct HaltState {
-    /// The era that runs, or that ran when the chain stopped.
-    pub era: Era,
-    pub hard: Vec<HardHalt>,
-    pub own_fault: Option<OwnFault>,
-    pub emergency: Option<EmergencyHalt>,
-    /// The message that ends the running era.
-    pub resume: Option<GovernanceMessage>,
-    /// Its block is built here, and perhaps attested: no other message ends the era any more.
-    pub resume_is_built: bool,
-    /// Highest sequence number that took effect here or on the chain.
-    pub sequence: u64,
-    /// Messages that the chain has not recorded, by rising sequence number.
-    pub waiting: Vec<GovernanceMessage>,
-    /// Live time of the chain when the last halt of governance ended.
-    pub emergency_ended: Option<TimestampMs>,
-    pub journal: Journal,
-}
-
-impl HaltState {
-    /// What a peer has to know to be halted too.
-    #[must_use]
-    pub fn notice(&self) -> HaltNotice {
-        let emergency = self.emergency.iter().map(|halt| halt.message.clone());
-        HaltNotice {
-            proofs: self.hard.iter().map(|halt| halt.proof.clone()).collect(),
-            messages: emergency.chain(self.resume.clone()).collect(),
-        }
-    }
-}
-
-/// Where the chain stands, for judging an input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Wall clock of this node.
-    pub wall: TimestampMs,
-    pub head: Height,
-    /// Live time of the head.
-    pub live_time: TimestampMs,
-}
+pub use state::{
+    EmergencyHalt, HARD_HALTS_MAX, HaltState, HardHalt, MESSAGES_WAITING_MAX, OwnFault, Standing,
+};
 
 /// What happens to the manager. Signatures were verified outside.
 #[derive(Clone, Debug)]
@@ -176,6 +100,8 @@ pub enum HaltRefusal {
     TooSoon { missing_ms: u64 },
     #[error("a resume message with sequence number {sequence} is being carried out")]
     Resuming { sequence: u64 },
+    #[error("the message ends era {era}, which is over: this node runs era {running}")]
+    EraIsOver { era: Era, running: Era },
 }
 
 /// Parameters of the table.
@@ -415,7 +341,15 @@ impl HaltManager {
     /// H5, H6, H8, H11, H12.
     fn on_message(&mut self, standing: Standing, message: GovernanceMessage) -> Transition {
         let sequence = message.body.sequence;
-        let last = self.state.sequence;
+        let resume = self.state.resume.as_ref();
+        let last = match message.body.action {
+            GovernanceAction::Resume { .. } => resume
+                .map_or(0, |resume| resume.body.sequence)
+                .max(self.state.executed_sequence),
+            GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => {
+                self.state.sequence
+            }
+        };
         if sequence <= last {
             return Err(GovernanceError::Replayed {
                 actual: sequence,
@@ -436,7 +370,7 @@ impl HaltManager {
             GovernanceAction::Resume { .. } => self.begin_resume(standing, id, message.clone())?,
             GovernanceAction::RotateKeys { .. } => vec![HaltEffect::Persist],
         };
-        self.state.sequence = sequence;
+        self.state.sequence = self.state.sequence.max(sequence);
         if !matches!(message.body.action, GovernanceAction::Resume { .. }) {
             // H12. Of too many the oldest goes: a later one is what holds.
             self.state.waiting.push(message.clone());
@@ -522,6 +456,12 @@ impl HaltManager {
                 sequence: running.body.sequence,
             });
         }
+        let running = self.state.era;
+        if let GovernanceAction::Resume { era, .. } = message.body.action
+            && era < running
+        {
+            return Err(HaltRefusal::EraIsOver { era, running });
+        }
         self.state.resume = Some(message.clone());
         let mut effects = vec![HaltEffect::Persist];
         self.note(
@@ -548,7 +488,8 @@ impl HaltManager {
         self.state
             .waiting
             .retain(|message| message.body.sequence > executed_sequence);
-        if self.state.waiting.len() != waiting || executed_sequence > self.state.sequence {
+        if self.state.waiting.len() != waiting || executed_sequence > self.state.executed_sequence {
+            self.state.executed_sequence = self.state.executed_sequence.max(executed_sequence);
             self.state.sequence = self.state.sequence.max(executed_sequence);
             effects.push(HaltEffect::Persist);
         }

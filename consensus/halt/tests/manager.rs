@@ -297,6 +297,17 @@ fn h8_a_resume_message_ends_the_running_era() {
         manager.step(at(1), on(&halt(6, DAY_MS, None))),
         Err(HaltRefusal::Resuming { sequence: 5 })
     );
+    let mut over = resume(6);
+    if let GovernanceAction::Resume { era, .. } = &mut over.body.action {
+        *era = Era(2);
+    }
+    assert_eq!(
+        manager.step(at(2), on(&over)),
+        Err(HaltRefusal::EraIsOver {
+            era: Era(2),
+            running: RUNNING
+        })
+    );
     let later = resume(7);
     manager.step(at(2), on(&later)).unwrap();
     assert_eq!(manager.state().resume, Some(later.clone()));
@@ -370,6 +381,20 @@ fn h11_a_used_number_does_nothing() {
         );
     }
     assert!(!manager.is_halted());
+}
+
+#[test]
+fn h11_a_halt_that_comes_before_the_resume_of_the_halt_before_it_holds_in_the_next_era() {
+    let mut manager = manager();
+    manager.step(at(0), on(&halt(2, DAY_MS, None))).unwrap();
+    // It has not heard of the resume with number 1, which the others follow.
+    manager.step(at(1), on(&resume(1))).unwrap();
+    manager.step(at(2), HaltInput::EraStarted(Era(4))).unwrap();
+    assert_eq!(modes(&manager), [Mode::EmergencyHalt]);
+    // The other way round the halt is the one before the resume.
+    let mut manager = self::manager();
+    manager.step(at(0), on(&resume(2))).unwrap();
+    assert!(manager.step(at(1), on(&halt(1, DAY_MS, None))).is_err());
 }
 
 #[test]

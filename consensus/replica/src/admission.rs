@@ -272,12 +272,11 @@ pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
 #[must_use]
 pub const fn readiness_of(refusal: &ResumeRefusal) -> Readiness {
     match refusal {
-        ResumeRefusal::Behind { .. } => Readiness::Behind,
+        ResumeRefusal::Behind { .. } | ResumeRefusal::Uncertified { .. } => Readiness::Behind,
         ResumeRefusal::WrongEra { expected, actual } if actual.0 > expected.0 => Readiness::Behind,
         ResumeRefusal::Differs { .. } => Readiness::Differs,
         ResumeRefusal::BelowCertified { .. } => Readiness::AttestedAbove,
         ResumeRefusal::NotResume
-        | ResumeRefusal::OnResume { .. }
         | ResumeRefusal::Governance(_)
         | ResumeRefusal::WrongEra { .. } => Readiness::NotAsked,
     }

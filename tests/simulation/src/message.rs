@@ -143,7 +143,7 @@ impl Request {
 #[derive(Clone, Debug)]
 pub enum Response {
     Vertices(VerticesResponse),
-    LastVertices(LastVertexResponse),
+    LastVertices(Box<LastVertexResponse>),
     Blocks(BlocksResponse),
     Certificate(CertificateResponse),
     Halts(HaltNotice),
@@ -156,7 +156,7 @@ impl Response {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Vertices(response) => codec::encode(response),
-            Self::LastVertices(response) => codec::encode(response),
+            Self::LastVertices(response) => codec::encode(response.as_ref()),
             Self::Blocks(response) => codec::encode(response),
             Self::Certificate(response) => codec::encode(response),
             Self::Halts(notice) => codec::encode(notice),
@@ -167,7 +167,7 @@ impl Response {
     fn encoded_len(&self) -> usize {
         match self {
             Self::Vertices(response) => codec::encoded_len(response),
-            Self::LastVertices(response) => codec::encoded_len(response),
+            Self::LastVertices(response) => codec::encoded_len(response.as_ref()),
             Self::Blocks(response) => codec::encoded_len(response),
             Self::Certificate(response) => codec::encoded_len(response),
             Self::Halts(notice) => codec::encoded_len(notice),
@@ -181,9 +181,8 @@ impl Response {
         const MAX: usize = RESPONSE_BYTES_MAX;
         match self {
             Self::Vertices(_) => codec::decode("vertices", bytes, MAX).map(Self::Vertices),
-            Self::LastVertices(_) => {
-                codec::decode("last vertices", bytes, MAX).map(Self::LastVertices)
-            }
+            Self::LastVertices(_) => codec::decode("last vertices", bytes, MAX)
+                .map(|response| Self::LastVertices(Box::new(response))),
             Self::Blocks(_) => codec::decode("blocks", bytes, MAX).map(Self::Blocks),
             Self::Certificate(_) => {
                 codec::decode("a certificate", bytes, MAX).map(Self::Certificate)

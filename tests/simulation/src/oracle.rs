@@ -11,7 +11,7 @@
 //! | O7 bounds | what a node holds for others, and what it answers, stays below its caps ([`bounds`]) | every virtual second, with every answer |
 //! | O8 | the same seed gives the same trace | by tests, and between builds by `scripts/sim-nightly` |
 //! | O9 transactions and supply | a transaction takes effect once; all money is somewhere; what was promised to clients took effect | with every block; the last at the end of a run |
-//! | O10 halted is halted | who is halted signs no vertex, and attests nothing but the block that resumes | with every message that leaves |
+//! | O10 halted is halted | who is halted signs no vertex, and attests nothing but what governance goes on from | with every message that leaves |
 //! | O14 slashing | an offence is punished once, an honest validator never | with every block, at the end of a run |
 //! | O16 recovery | after all faults, all honest nodes have settled within [`crate::run::SETTLE_MS`] | at the end of a run |
 //! | soundness | no honest node panics, stops, or refuses what honest nodes sent | with every event |
@@ -191,10 +191,16 @@ impl Oracle {
             self.violated(Rule::Soundness, what);
         }
         self.agreed.push(now);
+        self.check_new(node, applied, tables);
+    }
+
+    /// What has to hold after a block that nobody has applied before.
+    fn check_new(&mut self, node: usize, applied: &AppliedBlock, tables: &Tables) {
+        let (height, id) = (applied.block.header.height, applied.id);
         if self
             .certified
             .get(&height)
-            .is_some_and(|certified| *certified != now.id)
+            .is_some_and(|certified| *certified != id)
         {
             self.violated(
                 Rule::Finality,

@@ -163,6 +163,34 @@ impl BlockMaker {
         })
     }
 
+    /// Where a block comes from, and what of that stands in its body.
+    fn origin(
+        &self,
+        source: Source,
+    ) -> (BlockOrigin, Option<CommitRecord>, Option<GovernanceMessage>) {
+        match source {
+            Source::Commit {
+                record,
+                digest,
+                governance,
+            } => {
+                let origin = BlockOrigin::Dag {
+                    commit: digest,
+                    commit_index: record.index,
+                    leader_round: record.leader.round,
+                    leader: record.leader.author,
+                };
+                (origin, Some(record), governance)
+            }
+            Source::Resume(message) => {
+                let origin = BlockOrigin::Resumed {
+                    message: message.body.id(&self.chain),
+                };
+                (origin, None, Some(message))
+            }
+        }
+    }
+
     /// The block of an execution.
     fn assemble(
         &self,
@@ -183,27 +211,7 @@ impl BlockMaker {
             .map(Receipt::hash)
             .chain([events_hash])
             .collect();
-        let (origin, commit, governance) = match draft.source {
-            Source::Commit {
-                record,
-                digest,
-                governance,
-            } => {
-                let origin = BlockOrigin::Dag {
-                    commit: digest,
-                    commit_index: record.index,
-                    leader_round: record.leader.round,
-                    leader: record.leader.author,
-                };
-                (origin, Some(record), governance)
-            }
-            Source::Resume(message) => {
-                let origin = BlockOrigin::Resumed {
-                    message: message.body.id(&self.chain),
-                };
-                (origin, None, Some(message))
-            }
-        };
+        let (origin, commit, governance) = self.origin(draft.source);
         let body = BlockBody {
             commit,
             transactions: draft

@@ -116,9 +116,9 @@ pub enum ResumeRefusal {
         ours: BlockId,
         state_root: StateRoot,
     },
-    /// Whoever has attested that block waits for its certificate; another resume could only split them.
-    #[error("block {height} resumes the chain itself and is not certified yet: wait for it")]
-    OnResume { height: Height },
+    /// Only the committee of its era can certify what ends an era, and whoever syncs needs that certificate.
+    #[error("block {height} ends its era and is not certified yet: that comes first")]
+    Uncertified { height: Height },
     #[error(
         "the message resumes below block {certified}, which is certified or irreversible: it would take back what is final"
     )]

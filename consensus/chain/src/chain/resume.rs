@@ -8,7 +8,8 @@
 //!   one, and other branches. None of it is certified, so it can only come back with a certificate, which outranks a resume
 //!   block that has none.
 //! * R5. One resume for an era: after it the era is over, so another message that ends it is settled.
-//! * R6. A resume block that is not certified is no block to resume on.
+//! * R6. A block that ends an era, by its epoch or by a resume, is certified before it is resumed on: so certificates chain
+//!   from one committee to the next for everybody who comes later.
 
 use super::assembly::{BlockMaker, Draft, Source};
 use super::error::ResumeRefusal;
@@ -152,12 +153,11 @@ impl Chain {
             }
             return self.not_applied(store, named).map(Err);
         };
-        let header = store.block(&named.block)?.map(|block| block.header);
-        let is_resume =
-            header.is_some_and(|header| matches!(header.origin, BlockOrigin::Resumed { .. }));
-        if is_resume && named.height > self.position.certified {
+        let ends_era = store.block(&named.block)?;
+        let ends_era = ends_era.is_some_and(|block| block.body.era_end.is_some());
+        if ends_era && named.height > self.position.certified {
             let height = named.height;
-            return Ok(Err(ResumeRefusal::OnResume { height }));
+            return Ok(Err(ResumeRefusal::Uncertified { height }));
         }
         let era = self.era_on(store, entry)?.era;
         if named.era != era {

@@ -120,7 +120,7 @@ impl Replica {
         let may_attest = if resumes {
             self.may_be_ready()
         } else {
-            self.allows(Activity::VertexProduction)
+            self.allows(Activity::VertexProduction) || self.is_named(anchor)
         };
         let guard = self.guard.as_mut()?;
         if guard.record().past_unknown || !may_attest {

@@ -16,7 +16,7 @@ use holdfast_halt::matrix::{Activity, ModeSet};
 use holdfast_halt::stall::{Stall, StallChange, StallConfig, StallDetector, StallObservation};
 use holdfast_types::parameters::HaltParameters;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, ChainId, EraContext, Evidence, GovernanceAction,
+    AttestationBody, AuthorityIndex, BlockId, ChainId, EraContext, Evidence, GovernanceAction,
     GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height, Parameters,
     Readiness, SignedHaltStatus, SoftwareVersion, TimestampMs,
 };
@@ -396,10 +396,40 @@ impl Replica {
         if resumed {
             return;
         }
+        self.attest_named(now, &message, out);
         match self.why_not_ready(&message) {
             Some(readiness) => self.set_readiness(now, readiness, out),
             None => out.resume = Some(Box::new(message)),
         }
+    }
+
+    /// A named block that ends an era has to be certified first: governance has said that it is the one to go on from.
+    fn attest_named(&mut self, now: Now, message: &GovernanceMessage, out: &mut Output) {
+        let named = names(message);
+        let is_open = |pending: &&mut super::eras::PendingEra| {
+            pending.attestation.is_none()
+                && pending.certificate.is_none()
+                && Some(pending.context.anchor) == named
+        };
+        let head = self.halts.head.body;
+        let Some(anchor) = head.filter(|body| Some(body.block) == named) else {
+            return;
+        };
+        if self.pending_era.as_mut().filter(is_open).is_none() {
+            return;
+        }
+        let attestation = self.attest_anchor(&anchor, out);
+        if let (Some(pending), Some(attestation)) = (&mut self.pending_era, attestation) {
+            pending.attestation = Some(attestation);
+            pending.repeat_at_ms = now.monotonic_ms;
+            self.on_attestation(now, &attestation, out);
+        }
+    }
+
+    /// Whether governance has named this block to go on from.
+    pub(super) fn is_named(&self, body: &AttestationBody) -> bool {
+        let message = self.halts.manager.state().resume.as_ref();
+        message.is_some_and(|message| names(message) == Some(body.block))
     }
 
     /// What this node knows by itself; what the chain says comes as an input.
@@ -558,5 +588,13 @@ impl Replica {
         if !removed.is_empty() {
             out.persist.push(Record::EvidenceRemove(removed));
         }
+    }
+}
+
+/// The block that a resume message names.
+const fn names(message: &GovernanceMessage) -> Option<BlockId> {
+    match &message.body.action {
+        GovernanceAction::Resume { block, .. } => Some(*block),
+        GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => None,
     }
 }

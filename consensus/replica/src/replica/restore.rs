@@ -67,20 +67,30 @@ fn sign_guard((signer, record): (Signing, SignGuardRecord)) -> (Signing, SignGua
     (signer, guard)
 }
 
+/// The mempool as it was stored.
+fn queued(config: &ReplicaConfig, stored: Vec<(Arc<VerifiedTransaction>, u64)>) -> Mempool {
+    let mut mempool = Mempool::new(config.mempool.clone());
+    for (transaction, account_nonce) in stored {
+        // What is refused was executed or has expired meanwhile.
+        drop(mempool.insert(transaction, account_nonce, Origin::Returning));
+    }
+    mempool
+}
+
+/// Evidence as it was stored.
+fn waiting(stored: Vec<Evidence>) -> EvidencePool {
+    let mut evidence = EvidencePool::new(EVIDENCE_WAITING_MAX);
+    for item in stored {
+        evidence.insert(item);
+    }
+    evidence
+}
+
 impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let running = restored.ended.as_ref().unwrap_or(&restored.context);
-        let mut mempool = Mempool::new(config.mempool.clone());
-        for (transaction, account_nonce) in restored.mempool {
-            // What is refused was executed or has expired meanwhile.
-            drop(mempool.insert(transaction, account_nonce, Origin::Returning));
-        }
-        let mut evidence = EvidencePool::new(EVIDENCE_WAITING_MAX);
-        for item in restored.evidence {
-            evidence.insert(item);
-        }
         let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
         let mut replica = Self {
             halts,
@@ -101,9 +111,9 @@ impl Replica {
             dag: None,
             pending_era: None,
             certified: restored.certified,
-            mempool,
+            mempool: queued(&config, restored.mempool),
             recent_nonces: RecentNonces::default(),
-            evidence,
+            evidence: waiting(restored.evidence),
             future: FutureVertices::new(FUTURE_PER_AUTHOR_MAX),
             early: EarlyVertices::new(COMMITTEE_MEMBERS_MAX, EARLY_PER_AUTHOR_MAX),
             executed_commit: restored.commits.last().map_or(0, |commit| commit.index),

@@ -399,7 +399,7 @@ impl World {
             return;
         };
         let body = &attestation.body;
-        if !body.has_no_commit() {
+        if !body.has_no_commit() && !self.is_named(node, body.block) {
             self.check_may_sign(node, "an attestation");
         }
         let disk = &self.nodes[node].disk;

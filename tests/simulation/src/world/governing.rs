@@ -7,8 +7,8 @@ use crate::message::NodeId;
 use holdfast_halt::ModeSet;
 use holdfast_replica::RecordStore;
 use holdfast_types::{
-    Evidence, GovernanceAction, GovernanceMessage, HaltId, Height, Readiness, SoftwareVersion,
-    TimestampMs,
+    BlockId, BlockOrigin, Evidence, GovernanceAction, GovernanceMessage, HaltId, Height, Readiness,
+    SoftwareVersion, TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -45,7 +45,9 @@ impl World {
         // While faults last they take their time.
         let acts = self.faults_are_over() || self.random.chance(500);
         // An order that somebody has carried out is the one that all have to carry out: it is handed in again.
+        let newest = up.iter().filter_map(|node| self.resume_at(*node)).max();
         let begun = up.iter().find_map(|node| self.resume_begun(*node));
+        let begun = begun.filter(|message| Some(message.body.sequence) == newest);
         if let Some(halted) = halted.filter(|_| acts)
             && let Some(order) = begun.or_else(|| self.order_resume())
         {
@@ -147,6 +149,9 @@ impl World {
                 }
             }
             let (id, holders) = ids.into_iter().max_by_key(|(_, holders)| holders.len())?;
+            if self.is_open_resume(holders[0], *height) {
+                return None;
+            }
             let behind = heads.iter().filter(|(head, _)| *head < height);
             let behind: usize = behind.map(|(_, count)| *count).sum();
             let reachable = holders.len() + behind >= context.committee.quorum();
@@ -168,6 +173,37 @@ impl World {
             halts: self.halts_of(holder),
             evidence: self.evidence_of(holder),
         }))
+    }
+
+    /// Whether governance has named this block to go on from, as a node knows.
+    pub(super) fn is_named(&self, node: NodeId, id: BlockId) -> bool {
+        let running = self.nodes[node].running.as_ref();
+        let resume = running.and_then(|running| {
+            let state = running.replica.halts().manager().state();
+            state.resume.as_ref()
+        });
+        resume.is_some_and(|message| {
+            matches!(message.body.action, GovernanceAction::Resume { block, .. } if block == id)
+        })
+    }
+
+    /// Whether a node's block at a height resumes the chain and is not certified: no block to go on from.
+    fn is_open_resume(&self, node: NodeId, height: Height) -> bool {
+        let tables = self.nodes[node].disk.now();
+        let block = holdfast_chain::ChainStore::block_at(tables, height)
+            .ok()
+            .flatten();
+        let certified = self.standing(node).map(|standing| standing.certified);
+        let is_resume =
+            block.is_some_and(|block| matches!(block.header.origin, BlockOrigin::Resumed { .. }));
+        is_resume && certified < Some(height)
+    }
+
+    /// The number of the resume message that a node follows.
+    fn resume_at(&self, node: NodeId) -> Option<u64> {
+        let running = self.nodes[node].running.as_ref()?;
+        let resume = running.replica.halts().manager().state().resume.as_ref();
+        resume.map(|message| message.body.sequence)
     }
 
     /// The resume message whose block a node has built, and that is not certified.

@@ -92,6 +92,9 @@ impl World {
             None | Some(Ok(None)) => {}
             Some(Ok(Some(step))) => self.apply(node, step),
             Some(Err(refusal)) => {
+                self.trace.add(self.now_ms, node, 0, || {
+                    format!("does not resume: {refusal}")
+                });
                 let readiness = admission::readiness_of(&refusal);
                 self.step(node, Input::ResumeRefused(readiness));
             }

@@ -235,7 +235,7 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
 /// A message in words; none for vertices, which are told with who gets them.
 pub(super) fn message(message: &Message) -> Option<String> {
     Some(match message {
-        Message::Vertex(_) => return None,
+        Message::Vertex(_) | Message::HaltStatus(_) => return None,
         Message::Attestation(gossiped) => {
             let height = gossiped.attestation.body.height;
             format!("attests block {height} outside the DAG")
@@ -244,7 +244,6 @@ pub(super) fn message(message: &Message) -> Option<String> {
             format!("spreads proof against member {}", evidence.offender())
         }
         Message::HaltProof(proof) => format!("spreads proof of {}", proof.cause().name()),
-        Message::HaltStatus(_) => return None,
         Message::Governance(message) => {
             format!("spreads message {} of governance", message.body.sequence)
         }

@@ -400,7 +400,7 @@ impl World {
                 let running = self.nodes[node].running.as_ref()?;
                 let era = running.replica.context().era;
                 let era = (!running.replica.is_between_eras()).then_some(era);
-                Response::LastVertices(last_vertices(tables, request, era).ok()?)
+                Response::LastVertices(Box::new(last_vertices(tables, request, era).ok()?))
             }
             Request::Blocks(request) => {
                 let blocks = tables

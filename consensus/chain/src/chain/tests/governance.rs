@@ -231,7 +231,11 @@ fn a_bad_root_is_judged_in_its_era_and_the_next() {
             round,
             node.resume_of(node.head().0, Vec::new()),
         );
+        let era = EraContext::clone(node.chain.era());
         node.resume(&message).expect("nothing refuses it");
+        let resumed = node.block_at(node.head().0);
+        node.certify(certificate_in(&era, &resumed))
+            .expect("it is certified before the next one");
         let mut again = node.clone();
         again.reopen();
         assert_eq!(proves(&node, &attestation), proves(&again, &attestation));

@@ -59,7 +59,17 @@ fn try_resume(
         .collect();
     let resumed =
         |(_, block): &(BlockId, Block)| matches!(block.header.origin, BlockOrigin::Resumed { .. });
-    let may = height >= node.chain.irreversible() && !above.iter().any(resumed);
+    // What ends an era is certified before anything resumes on it; that it is refused until then is seen too.
+    let named = node.block_at(height);
+    let ends_era = named.1.body.era_end.is_some();
+    if ends_era && sequence.is_multiple_of(2) && height > Height::ZERO {
+        let context = node.store.era(named.1.header.era).expect("it reads");
+        let context = context.expect("the era began");
+        node.certify(certificate_in(&context, &named))
+            .expect("nothing contradicts it");
+    }
+    let is_open = ends_era && height > node.chain.certified();
+    let may = height >= node.chain.irreversible() && !above.iter().any(resumed) && !is_open;
     let before = node.clone();
     match node.resume(&message) {
         Ok(step) => {
@@ -149,6 +159,10 @@ proptest! {
                         prop_assert!(live.resume(&message).expect("it is known").is_none());
                         prop_assert!(taken_back.iter().all(|id| !live.chain.forks().contains(id)));
                         // Who has gone on further, too.
+                        let named = live.store.certificate(live.head().0.previous()).expect("it reads");
+                        if let Some(certificate) = named {
+                            short.certify(certificate).expect("it is of the same chain");
+                        }
                         short.order(Commit::new(1_000));
                         if short.chain.irreversible() <= live.head().0.previous() {
                             short.resume(&message).expect("nothing refuses it");

@@ -159,6 +159,7 @@ const fn reason_of_refusal(refusal: &HaltRefusal) -> &'static str {
         HaltRefusal::InForce { .. } => "halt_in_force",
         HaltRefusal::TooSoon { .. } => "too_soon",
         HaltRefusal::Resuming { .. } => "resuming",
+        HaltRefusal::EraIsOver { .. } => "era_is_over",
     }
 }
 

@@ -1,0 +1,91 @@
+//! What is known of halts, as it is persisted and told.
+
+use crate::journal::Journal;
+use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_types::{
+    Era, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height, TimestampMs,
+};
+
+/// Hard halts of one era that are kept: each after the first changes nothing but the report.
+pub const HARD_HALTS_MAX: usize = 8;
+/// Governance messages that wait to be recorded on the chain.
+pub const MESSAGES_WAITING_MAX: usize = 8;
+
+/// A hard halt on proof.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct HardHalt {
+    pub id: HaltId,
+    pub cause: HaltCause,
+    pub proof: HaltProof,
+    /// Wall clock of this node.
+    pub since: TimestampMs,
+}
+
+/// What is wrong with this node alone.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OwnFault {
+    pub id: HaltId,
+    pub cause: HaltCause,
+    pub height: Height,
+    /// What was expected and what was found, for a person.
+    pub detail: String,
+    pub since: TimestampMs,
+}
+
+/// A halt that governance ordered.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EmergencyHalt {
+    pub id: HaltId,
+    pub message: GovernanceMessage,
+    pub until: TimestampMs,
+    pub after_height: Option<Height>,
+    /// When it was received, by the wall clock of this node.
+    pub received: TimestampMs,
+    /// It took effect: at once, or with its height.
+    pub active: bool,
+}
+
+/// All that is known of halts, as it is persisted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct HaltState {
+    /// The era that runs, or that ran when the chain stopped.
+    pub era: Era,
+    pub hard: Vec<HardHalt>,
+    pub own_fault: Option<OwnFault>,
+    pub emergency: Option<EmergencyHalt>,
+    /// The message that ends the running era.
+    pub resume: Option<GovernanceMessage>,
+    /// Its block is built here, and perhaps attested: no other message ends the era any more.
+    pub resume_is_built: bool,
+    /// Highest sequence number that took effect here or on the chain.
+    pub sequence: u64,
+    /// The same on the chain alone.
+    pub executed_sequence: u64,
+    /// Messages that the chain has not recorded, by rising sequence number.
+    pub waiting: Vec<GovernanceMessage>,
+    /// Live time of the chain when the last halt of governance ended.
+    pub emergency_ended: Option<TimestampMs>,
+    pub journal: Journal,
+}
+
+impl HaltState {
+    /// What a peer has to know to be halted too.
+    #[must_use]
+    pub fn notice(&self) -> HaltNotice {
+        let emergency = self.emergency.iter().map(|halt| halt.message.clone());
+        HaltNotice {
+            proofs: self.hard.iter().map(|halt| halt.proof.clone()).collect(),
+            messages: emergency.chain(self.resume.clone()).collect(),
+        }
+    }
+}
+
+/// Where the chain stands, for judging an input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Wall clock of this node.
+    pub wall: TimestampMs,
+    pub head: Height,
+    /// Live time of the head.
+    pub live_time: TimestampMs,
+}
