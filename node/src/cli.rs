@@ -12,6 +12,7 @@ mod genesis;
 mod global;
 mod governance;
 mod halt;
+mod incident;
 mod init;
 mod key_text;
 mod keys;
@@ -79,6 +80,9 @@ enum Verb {
     /// Measure throughput, latency, memory, restart and catch-up of a local network.
     #[command(subcommand)]
     Bench(Box<bench::Command>),
+    /// Read what halts have left: reports, and where two nodes differ.
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Make, look at and change key files.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -197,6 +201,7 @@ impl CommandLine {
             Verb::Genesis(command) => genesis::run(command, context),
             Verb::Devnet(arguments) => devnet::run(arguments, context),
             Verb::Bench(command) => bench::run(&command, context),
+            Verb::Incident(command) => incident::run(&command, &global, context),
             Verb::Keys(command) => keys::run(command, &global, context),
             Verb::Config(command) => config::run(command, &global, context),
             Verb::Completions(arguments) => {

@@ -9,6 +9,7 @@
 //! - [`devnet`]: child processes and the live table of a local network;
 //! - [`load`]: signed transfers at a rate, followed until they are irreversible;
 //! - [`runtime`]: the running node;
+//! - [`recorder`], [`forensics`], [`incident`]: what is preserved when the chain halts, and how it is read;
 //! - [`home`], [`peer_id`], [`environment`], [`durable_file`], [`clock`]: small things under all of them.
 
 pub mod cli;
@@ -19,12 +20,15 @@ pub mod durable_file;
 pub mod environment;
 pub mod exit_codes;
 pub mod failure;
+pub mod forensics;
 pub mod home;
+pub mod incident;
 pub mod keystore;
 pub mod load;
 pub mod logging;
 pub mod panic_hook;
 pub mod peer_id;
+pub mod recorder;
 pub mod runtime;
 pub mod signals;
 pub mod supervisor;

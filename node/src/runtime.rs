@@ -14,7 +14,7 @@
 //! - [`halted`]: halts, evidence and governance, as they come and as they are shown;
 //! - [`traffic`], [`peers`], [`serve`], [`sync`]: the network's side;
 //! - [`board`], [`backend`], [`facts`]: what RPC, metrics and logs show;
-//! - [`mod@start`]: how it is put together; [`failures`]: how it ends.
+//! - [`mod@start`], `listeners`: how it is put together; [`failures`]: how it ends.
 
 pub mod backend;
 pub mod board;
@@ -23,6 +23,7 @@ pub mod execution;
 pub mod facts;
 pub mod failures;
 pub mod halted;
+mod listeners;
 pub mod peers;
 pub mod serve;
 pub mod start;

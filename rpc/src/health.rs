@@ -20,7 +20,7 @@ pub enum Check {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotReady {
-    /// The core thread does not answer: the process should be restarted.
+    /// The thread of consensus or of execution does not move: the process should be restarted.
     CoreUnresponsive,
     /// The node starts and does not know yet where the chain stands.
     Starting,
@@ -41,7 +41,7 @@ pub enum NotReady {
 /// The facts, as the node knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// The core thread answers. The only check behind `/livez`.
+    /// The threads of consensus and of execution move. The only check behind `/livez`.
     pub core_responsive: Check,
     /// The node has what the chain has.
     pub caught_up: Check,

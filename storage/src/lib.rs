@@ -12,6 +12,7 @@ mod apply;
 mod chain_state;
 mod check;
 mod column_family;
+mod copy;
 mod database;
 mod error;
 mod guard;

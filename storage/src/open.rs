@@ -26,9 +26,26 @@ const OPEN_FILES_MAX: i32 = 384;
 /// Blocks below the head that opening verifies one by one.
 const BLOCKS_VERIFIED: u64 = 16;
 
+/// Whose store is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Identity {
+    /// Of this chain.
+    Expected(ChainId),
+    /// Of whatever chain it names.
+    Any,
+}
+
 impl Storage {
     /// Opens the store of `chain` in the directory `path`, exclusively.
     pub fn open(path: &Path, options: StorageOptions, chain: ChainId) -> Result<Self, OpenError> {
+        Self::open_as(path, options, Identity::Expected(chain))
+    }
+
+    pub(crate) fn open_as(
+        path: &Path,
+        options: StorageOptions,
+        identity: Identity,
+    ) -> Result<Self, OpenError> {
         let exists = path.join("CURRENT").exists();
         match (options.create, exists) {
             (CreateMode::New, true) => {
@@ -49,14 +66,14 @@ impl Storage {
         }
         let block_cache = Cache::new_lru_cache(options.cache_bytes / 3);
         let database = open_database(path, exists, block_cache)?;
-        check_identity(&database, path, exists, chain)?;
+        let chain = check_identity(&database, path, exists, identity)?;
         load(database, path, &options, chain, lock)
             .map_err(|error| OpenError::of_storage(path, &error))
     }
 }
 
 /// A directory with table files but no `CURRENT` held a database; an empty one did not.
-fn missing_or_damaged(path: &Path) -> OpenError {
+pub(crate) fn missing_or_damaged(path: &Path) -> OpenError {
     if holds_tables(path) {
         return OpenError::Corrupted {
             file: path.join("CURRENT"),
@@ -129,13 +146,13 @@ fn database_options(create: bool) -> Options {
     options
 }
 
-/// Writes format and chain id into a new database, checks them in an old one.
+/// Writes format and chain id into a new database, checks them in an old one; gives the chain id.
 fn check_identity(
     database: &Database,
     path: &Path,
     exists: bool,
-    chain: ChainId,
-) -> Result<(), OpenError> {
+    identity: Identity,
+) -> Result<ChainId, OpenError> {
     let storage = |error: StorageError| OpenError::of_storage(path, &error);
     let format: Option<u32> = database
         .row(ColumnFamily::Meta, keys::FORMAT_KEY)
@@ -147,7 +164,12 @@ fn check_identity(
                 "the store holds blocks but no format version",
             )));
         }
-        return write_identity(database, chain).map_err(storage);
+        return match identity {
+            Identity::Expected(chain) => write_identity(database, chain)
+                .map(|()| chain)
+                .map_err(storage),
+            Identity::Any => Err(missing_or_damaged(path)),
+        };
     };
     if found != FORMAT_VERSION {
         return Err(OpenError::WrongFormat {
@@ -159,14 +181,14 @@ fn check_identity(
     let found: Option<ChainId> = database
         .row(ColumnFamily::Meta, keys::CHAIN_KEY)
         .map_err(storage)?;
-    match found {
-        Some(found) if found == chain => Ok(()),
-        Some(found) => Err(OpenError::WrongChain {
+    match (found, identity) {
+        (Some(found), Identity::Expected(chain)) if found != chain => Err(OpenError::WrongChain {
             path: path.to_owned(),
             found: found.to_string(),
             expected: chain.to_string(),
         }),
-        None => Err(storage(StorageError::damaged(
+        (Some(found), _) => Ok(found),
+        (None, _) => Err(storage(StorageError::damaged(
             "opening",
             "the store names no chain",
         ))),

@@ -59,6 +59,12 @@ impl Storage {
         self.database.sync()
     }
 
+    /// The chain that the store is of.
+    #[must_use]
+    pub const fn chain_id(&self) -> ChainId {
+        self.chain_id
+    }
+
     /// A consistent view for several reads.
     #[must_use]
     pub fn view(&self) -> ReadView<'_> {

@@ -3,7 +3,7 @@
 use super::global::MissingFile;
 use super::password::PasswordArguments;
 use super::{Context, GlobalArguments};
-use crate::config::Config;
+use crate::config::{Config, effective_values, render_json};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::keystore::{self, KeyKind, Password, Purpose};
@@ -11,6 +11,7 @@ use crate::runtime::KeyPast;
 use crate::runtime::{NodeParts, start};
 use crate::signals::{StopSignals, stop_when_input_ends};
 use crate::supervisor::{StopReason, Supervisor};
+use crate::watchdog::ServiceManager;
 use crate::{logging, panic_hook};
 use clap::Args;
 use holdfast_genesis::Genesis;
@@ -41,7 +42,9 @@ pub(super) fn run(
     global: &GlobalArguments,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    let config = global.load_config(context, MissingFile::Refuse)?.config;
+    let loaded = global.load_config(context, MissingFile::Refuse)?;
+    let settings = render_json(&effective_values(&loaded), true);
+    let config = loaded.config;
     let _handle = logging::start(config.log())?;
     panic_hook::install(config.home());
     let genesis = read_genesis(&config.node().genesis_file)?;
@@ -52,12 +55,25 @@ pub(super) fn run(
         network_secret: secret(&config.p2p().key_file, KeyKind::Network, &password)?,
         signer: signer(&config, &password)?,
         init_sign_guard: arguments.init_sign_guard,
+        settings,
+        service_manager: service_manager(context)?,
         repaired: arguments.repaired,
         genesis,
         config,
     };
     drop(password);
     run_node(parts, arguments.exit_with_stdin)
+}
+
+fn service_manager(context: &Context<'_>) -> Result<Option<ServiceManager>, Failure> {
+    ServiceManager::of(&context.environment).map_err(|error| {
+        Failure::new(
+            ExitCode::Usage,
+            "cannot tell the service manager how this node is",
+            format!("NOTIFY_SOCKET: {error}"),
+            "start the node by its service unit, or unset NOTIFY_SOCKET",
+        )
+    })
 }
 
 fn run_node(parts: NodeParts, exit_with_stdin: bool) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ use super::execution::{AppliedSummary, ChainObserver};
 use super::halted::HaltPicture;
 use super::peers::Peers;
 use super::verification::{Job, JobQueue};
+use crate::watchdog::Vitals;
 use holdfast_network::{NetworkHandle, PeerInfo};
 use holdfast_rpc::dto::{
     BlockRef, BlockSummary, FinalityNotification, HaltNotification, Hash, Number,
@@ -39,6 +40,8 @@ pub struct BackendParts {
     pub network: NetworkHandle,
     pub peers: Peers,
     pub metrics: Metrics,
+    /// What the watchdog has found.
+    pub vitals: Vitals,
     pub validator_account: Option<String>,
     pub key: Option<PublicKey>,
     pub moniker: String,

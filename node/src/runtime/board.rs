@@ -39,8 +39,6 @@ pub struct Standing {
     pub sync_target: Option<Height>,
     /// How fast it does, in the last range.
     pub sync_blocks_per_second: f64,
-    /// When the core thread was seen at work last.
-    pub core_seen_at: Instant,
     /// Why this node does not sign, if it has a key and does not.
     pub signing_stopped: Option<String>,
     /// Halts, and what is known of them.
@@ -77,7 +75,6 @@ impl Standing {
             mempool_bytes: 0,
             sync_target: None,
             sync_blocks_per_second: 0.0,
-            core_seen_at: Instant::now(),
             signing_stopped: None,
             halts: Arc::new(halts),
         })

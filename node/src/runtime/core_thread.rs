@@ -8,8 +8,10 @@ use super::execution::ExecutionCommand;
 use super::facts::gauges;
 use super::halted::HaltPicture;
 use crate::failure::Failure;
+use crate::recorder::{Entry, Recorder};
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
+use crate::watchdog::Heartbeat;
 use holdfast_halt::{HaltRefusal, Mode, StallChange};
 use holdfast_replica::{
     Fact, Input, Message, Now, Output, Record, Replica, SigningState, Submission, SubmissionResult,
@@ -90,6 +92,10 @@ pub struct CoreThread {
     pub started: Instant,
     /// What is shown of halts has changed.
     pub halts_changed: bool,
+    pub recorder: Recorder,
+    /// Entries for the recorder: those of one batch go there together.
+    pub entries: Vec<Entry>,
+    pub heartbeat: Heartbeat,
     pub metrics: Metrics,
 }
 
@@ -118,10 +124,16 @@ impl CoreThread {
                         (Input::Evidence(vec![*evidence]), Reply::News(reply))
                     }
                 };
-                outputs.push((self.replica.step(now, input), reply));
+                Entry::of_input(now.into(), &input, &mut self.entries);
+                let output = self.replica.step(now, input);
+                Entry::of_output(now.into(), &output, &mut self.entries);
+                outputs.push((output, reply));
             }
+            // Before anything is told: who preserves the recorder because of it finds it there.
+            self.recorder.append(&mut self.entries);
             self.carry_out(outputs, taken_up)?;
             self.update_board();
+            self.heartbeat.beat();
         }
         Ok(())
     }
@@ -264,7 +276,6 @@ impl CoreThread {
             standing.context = Arc::clone(replica.context());
             standing.between_eras = replica.is_between_eras();
             standing.round = round;
-            standing.core_seen_at = Instant::now();
             standing.active_committee = active;
             standing.certified_vertices = certified_vertices;
             standing.mempool_transactions = replica.mempool().len();

@@ -8,8 +8,10 @@ use super::board::Board;
 use super::core_thread::CoreHandle;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
+use crate::recorder::{Entry, Moment, Recorder};
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
+use crate::watchdog::Heartbeat;
 use holdfast_chain::sync::RangeError;
 use holdfast_chain::{Chain, ChainBatch, ChainError, ChainStore, Step, last_commits};
 use holdfast_dag::SubDag;
@@ -80,6 +82,10 @@ pub struct ExecutionThread {
     pub halt_height: Option<Height>,
     /// The chain of this node cannot go on: what comes is dropped. The core thread has halted for it.
     pub is_faulty: bool,
+    pub recorder: Recorder,
+    /// Origin of the monotonic clock.
+    pub started: Instant,
+    pub heartbeat: Heartbeat,
 }
 
 const LOOK_UP: Duration = Duration::from_millis(250);
@@ -98,6 +104,7 @@ impl ExecutionThread {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
+            self.heartbeat.beat();
         }
         self.storage
             .sync()
@@ -134,6 +141,8 @@ impl ExecutionThread {
     /// Applies what the chain says; true if there was something. A chain that contradicts itself or the network halts this
     /// node, which then goes on answering.
     fn take_step(&mut self, step: Result<Option<Step>, ChainError>) -> Result<bool, Failure> {
+        // One command may be many blocks.
+        self.heartbeat.beat();
         match step {
             Ok(Some(step)) => {
                 self.apply(step)?;
@@ -215,6 +224,8 @@ impl ExecutionThread {
                 standing.head_changed_at = Instant::now();
             });
             self.observer.applied(summary);
+            let at = Moment::now(self.started);
+            self.recorder.record(Entry::of_block(at, summary));
         }
         if certified || lib_moved.is_some() || common_ancestor.is_some() {
             self.tell_finality(lib_moved)?;

@@ -3,13 +3,14 @@
 use super::backend::NodeBackend;
 use super::board::Board;
 use crate::failure::Failure;
-use holdfast_halt::{StallChange, StallReason};
+use holdfast_halt::{Mode, StallChange, StallReason};
 use holdfast_network::NetworkHandle;
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
+use holdfast_types::HaltId;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ pub struct FactsThread {
     pub network: NetworkHandle,
     pub backend: Arc<NodeBackend>,
     pub stopping: CancellationToken,
+    /// Halts whose forensic state is to be preserved.
+    pub halts: Sender<HaltId>,
 }
 
 /// How often the gauges are set.
@@ -57,8 +60,22 @@ impl FactsThread {
         Ok(())
     }
 
+    /// Has the forensic state preserved if a halt began that is worth it.
+    fn preserve(&self, fact: &Fact) {
+        if let Fact::HaltBegan {
+            halt,
+            mode: Mode::HardHalt | Mode::EmergencyHalt,
+            ..
+        } = fact
+        {
+            // Who preserves is gone only while the node stops, and does it at the next start.
+            let _stopping = self.halts.send(*halt);
+        }
+    }
+
     fn on_fact(&self, fact: &Fact) {
         gauges::count(&self.metrics, fact);
+        self.preserve(fact);
         match fact {
             Fact::Proposed { .. }
             | Fact::Committed { .. }

@@ -5,6 +5,7 @@ use super::board::{Board, Standing};
 use super::core_thread::{COMMANDS_MAX, CoreCommand, CoreHandle, CoreThread, Outlets, Reverify};
 use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
+use super::listeners::{start_network, start_rpc};
 use super::peers::Peers;
 use super::serve::Server;
 use super::sync::Sync;
@@ -14,19 +15,23 @@ use super::{core_thread, failures};
 use crate::config::Config;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
+use crate::forensics;
+use crate::forensics::{NodeScene, Preserver, StaticFacts};
+use crate::recorder::Recorder;
 use crate::supervisor::Supervisor;
+use crate::watchdog::{Heartbeat, Limits, ServiceManager, Vitals, Watchdog};
 use holdfast_chain::{Chain, ChainStore};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_genesis::Genesis;
-use holdfast_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
+use holdfast_network::{NetworkEvents, NetworkHandle};
 use holdfast_replica::{
     Fact, Input, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored,
 };
-use holdfast_rpc::{Metrics, RpcConfig, RpcHandle, RpcServer};
+use holdfast_rpc::{BuildInfo, Metrics, RpcHandle};
 use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{
-    CachingEd25519, ChainId, EraContext, Height, KeyPair, Parameters, PeerClaim, PublicKey,
-    SignatureScheme, Signer, codec,
+    CachingEd25519, ChainId, EraContext, HaltId, Height, KeyPair, Parameters, PublicKey,
+    SignatureScheme, Signer,
 };
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -46,6 +51,10 @@ pub struct NodeParts {
     pub signer: Option<Arc<KeyPair>>,
     /// Create the sign guard if it is missing; the operator says what is known of the key.
     pub init_sign_guard: Option<KeyPast>,
+    /// Every setting with its origin, for whoever looks into an incident.
+    pub settings: serde_json::Value,
+    /// Who has started the node, if it wants to hear from it.
+    pub service_manager: Option<ServiceManager>,
     /// The operator has repaired what was wrong with this node alone.
     pub repaired: bool,
 }
@@ -85,22 +94,27 @@ impl RunningNode {
     }
 }
 
+/// What this binary was built from.
+const BUILD: BuildInfo<'static> = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: match option_env!("HOLDFAST_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    },
+};
 /// Jobs that may wait: consensus, requests of peers, transactions.
 const JOBS_MAX: [usize; 3] = [1024, 256, 16_384];
 /// Keys whose points are kept for verification: 14 MB when full.
 const KEYS_KNOWN_MAX: usize = 65_536;
 
 /// Starts all parts; when this returns the node takes part.
-pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningNode, Failure> {
+pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<RunningNode, Failure> {
     let started = Instant::now();
     let scheme: Arc<dyn SignatureScheme> = Arc::new(CachingEd25519::new(KEYS_KNOWN_MAX));
     let parameters = Arc::new(parts.genesis.parameters().clone());
     let resumed = Resumed::read(&parts, &parameters, &scheme, started)?;
     let (network, events) = start_network(&parts, &parameters).await?;
-    let metrics = Metrics::new(holdfast_rpc::BuildInfo {
-        version: env!("CARGO_PKG_VERSION"),
-        commit: option_env!("HOLDFAST_COMMIT").unwrap_or("unknown"),
-    });
+    let (watchdog, [core_heartbeat, execution_heartbeat]) = watchdog(&mut parts);
 
     let (core_sender, core_commands) = mpsc::sync_channel(COMMANDS_MAX);
     let (execution, execution_commands) = mpsc::channel();
@@ -124,10 +138,12 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         board: Board::new(resumed.standing),
         network,
         peers: Peers::default(),
-        metrics,
+        metrics: Metrics::new(BUILD),
         jobs: Arc::new(JobQueue::new(JOBS_MAX)),
         core: CoreHandle::new(core_sender),
         execution,
+        recorder: Recorder::default(),
+        vitals: watchdog.vitals(),
         far_blocks: DagConfig::from_parameters(&parameters).far(),
     };
 
@@ -136,12 +152,12 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
     let threads = parts.config.execution().verify_threads.get();
     shared.start_verification(threads, parameters)?;
     shared.start_execution(
-        &parts.config,
+        &parts,
         resumed.chain,
         resumed.commits_needed,
         execution_commands,
         Arc::clone(&backend),
-        parts.repaired,
+        execution_heartbeat,
     )?;
     shared.start_core(
         resumed.replica,
@@ -149,17 +165,23 @@ pub async fn start(parts: NodeParts, supervisor: &Supervisor) -> Result<RunningN
         resumed.guard,
         core_commands,
         outlets,
+        core_heartbeat,
     )?;
-    if parts.repaired {
-        shared.core.input(Input::Repaired);
-    }
-    shared.start_facts(facts_received, backend)?;
+    let halts = shared.start_preserver(&parts)?;
+    shared.start_facts(facts_received, backend, halts)?;
     shared.start_reverify(reverify_received)?;
     shared.start_network_tasks(events, messages_received);
+    let watching = watchdog.start(supervisor);
+    watching.map_err(|error| no_thread(&error))?;
     Ok(RunningNode {
         network: shared.network,
         rpc,
     })
+}
+
+fn watchdog(parts: &mut NodeParts) -> (Watchdog, [Heartbeat; 2]) {
+    let service_manager = parts.service_manager.take();
+    Watchdog::over(["core", "execution"], Limits::default(), service_manager)
 }
 
 /// What a node goes on with: its store, and what it has read from there.
@@ -239,6 +261,8 @@ struct Shared<'a> {
     jobs: Arc<JobQueue<Job>>,
     core: CoreHandle,
     execution: Sender<ExecutionCommand>,
+    recorder: Recorder,
+    vitals: Vitals,
     /// So many blocks behind a peer is far.
     far_blocks: u64,
 }
@@ -263,6 +287,7 @@ impl Shared<'_> {
                 .validator()
                 .map(|validator| validator.account.clone()),
             key: self.key,
+            vitals: self.vitals.clone(),
             moniker: parts.config.node().moniker.clone(),
         })
     }
@@ -294,13 +319,14 @@ impl Shared<'_> {
 
     fn start_execution(
         &self,
-        config: &Config,
+        parts: &NodeParts,
         chain: Chain,
         commits_needed: u64,
         commands: Receiver<ExecutionCommand>,
         observer: Arc<NodeBackend>,
-        repaired: bool,
+        heartbeat: Heartbeat,
     ) -> Result<(), Failure> {
+        let halt_height = parts.config.node().halt_height;
         let execution_thread = ExecutionThread {
             chain_id: self.chain_id,
             chain,
@@ -312,9 +338,16 @@ impl Shared<'_> {
             observer,
             supervisor: self.supervisor.clone(),
             commits_needed,
-            halt_height: config.node().halt_height.map(|height| Height(height.get())),
-            is_faulty: self.board.read().halts.state.own_fault.is_some() && !repaired,
+            halt_height: halt_height.map(|height| Height(height.get())),
+            recorder: self.recorder.clone(),
+            started: self.started,
+            heartbeat,
+            is_faulty: self.board.read().halts.state.own_fault.is_some() && !parts.repaired,
         };
+        if parts.repaired {
+            // Before anything else: the fault is over for the core thread too.
+            self.core.input(Input::Repaired);
+        }
         self.start_thread("execution", move || execution_thread.run())
     }
 
@@ -325,6 +358,7 @@ impl Shared<'_> {
         guard: Option<SignGuardFile>,
         commands: Receiver<CoreCommand>,
         outlets: Outlets,
+        heartbeat: Heartbeat,
     ) -> Result<(), Failure> {
         let core_thread = CoreThread {
             replica,
@@ -336,12 +370,50 @@ impl Shared<'_> {
             supervisor: self.supervisor.clone(),
             started: self.started,
             halts_changed: true,
+            recorder: self.recorder.clone(),
+            entries: Vec::new(),
+            heartbeat,
             metrics: self.metrics.clone(),
         };
         self.start_thread("core", move || core_thread.run(first))
     }
 
-    fn start_facts(&self, facts: Receiver<Fact>, backend: Arc<NodeBackend>) -> Result<(), Failure> {
+    /// Starts the thread that preserves; gives where halts are told to it.
+    fn start_preserver(&self, parts: &NodeParts) -> Result<Sender<HaltId>, Failure> {
+        let scene = NodeScene {
+            facts: StaticFacts {
+                chain: self.chain_id,
+                chain_name: parts.genesis.chain_name().to_owned(),
+                parameters: Arc::new(parts.genesis.parameters().clone()),
+                parameters_hash: parts.genesis.parameters_hash(),
+                settings: parts.settings.clone(),
+                key: self.key,
+                commit: BUILD.commit,
+            },
+            recorder: self.recorder.clone(),
+            board: self.board.clone(),
+            storage: Arc::clone(&self.storage),
+            peers: self.peers.clone(),
+            supervisor: self.supervisor.clone(),
+        };
+        let (halts, requests) = mpsc::channel();
+        let preserver = Preserver {
+            scene: Box::new(scene),
+            settings: forensics::Settings::beside(&parts.config.storage().data_dir),
+            requests,
+            metrics: self.metrics.clone(),
+            supervisor: self.supervisor.clone(),
+        };
+        self.start_thread("forensics", move || preserver.run())?;
+        Ok(halts)
+    }
+
+    fn start_facts(
+        &self,
+        facts: Receiver<Fact>,
+        backend: Arc<NodeBackend>,
+        halts: Sender<HaltId>,
+    ) -> Result<(), Failure> {
         let facts_thread = FactsThread {
             facts,
             metrics: self.metrics.clone(),
@@ -350,6 +422,7 @@ impl Shared<'_> {
             network: self.network.clone(),
             backend,
             stopping: self.supervisor.stopping(),
+            halts,
         };
         self.start_thread("facts", move || facts_thread.run())
     }
@@ -371,6 +444,8 @@ impl Shared<'_> {
             era: Arc::clone(&self.era),
             stopping: self.supervisor.stopping(),
             peer_arrived: Arc::clone(&peer_arrived),
+            recorder: self.recorder.clone(),
+            started: self.started,
         };
         let outbound = traffic.clone().outbound(messages);
         self.supervisor.spawn_task("network-outbound", outbound);
@@ -495,80 +570,6 @@ fn restore_replica(
         restored,
         core_thread::now(started),
     ))
-}
-
-async fn start_network(
-    parts: &NodeParts,
-    parameters: &Parameters,
-) -> Result<(NetworkHandle, NetworkEvents), Failure> {
-    let settings = parts.config.p2p();
-    let chain_id = parts.genesis.chain_id();
-    let mut config = NetworkConfig::new(
-        *chain_id.as_bytes(),
-        parts.genesis.parameters_hash(),
-        concat!("holdfast/", env!("CARGO_PKG_VERSION")),
-        *parts.network_secret,
-    );
-    config.listen.clone_from(&settings.listen);
-    config.external.clone_from(&settings.external_addresses);
-    config.peers.clone_from(&settings.peers);
-    config.allow_private_addresses = settings.allow_private_addresses;
-    config.peers_max = usize::try_from(settings.peers_max).unwrap_or(usize::MAX);
-    config.committee_slots = usize::from(parameters.max_validators).min(config.peers_max);
-    config.peers_target = config.peers_target.min(config.peers_max);
-    if let Some(signer) = &parts.signer {
-        let peer_id = config.peer_id().to_bytes();
-        let claim = PeerClaim::sign(&chain_id, &peer_id, signer.as_ref());
-        config.claim = codec::encode(&claim);
-    }
-    Network::start(config).await.map_err(|error| {
-        let code = match error {
-            NetworkError::AddressInUse { .. } => ExitCode::PortInUse,
-            NetworkError::Listen { .. }
-            | NetworkError::Config { .. }
-            | NetworkError::Resolver { .. } => ExitCode::Usage,
-        };
-        Failure::new(
-            code,
-            "the network does not start",
-            error,
-            "change p2p.listen or p2p.peers in holdfast.toml, or stop the other process",
-        )
-    })
-}
-
-async fn start_rpc(
-    config: &Config,
-    backend: Arc<NodeBackend>,
-    metrics: Metrics,
-) -> Result<RpcHandle, Failure> {
-    let settings = config.rpc();
-    let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
-    let rpc_config = RpcConfig {
-        listen: settings.listen,
-        hosts: settings.allowed_hosts.clone(),
-        cors_origins: settings.cors_origins.clone(),
-        connections_max: size(settings.connections_max),
-        body_max_bytes: size(settings.request_bytes_max),
-        reply_max_bytes: size(settings.response_bytes_max),
-        batch_entries_max: size(settings.batch_max),
-        subscriptions_per_connection_max: size(settings.subscriptions_per_connection_max),
-        ..RpcConfig::default()
-    };
-    RpcServer::start(rpc_config, backend, metrics)
-        .await
-        .map_err(|error| {
-            let code = match error {
-                holdfast_rpc::RpcError::AddressInUse { .. } => ExitCode::PortInUse,
-                _ => ExitCode::Usage,
-            };
-            Failure::new(
-                code,
-                "the RPC server does not start",
-                error,
-                "change rpc.listen in holdfast.toml, or stop the other process",
-            )
-        })
 }
 
 /// The network's own task stopping is the node's end, unless the node stops.

@@ -4,6 +4,7 @@ use super::core_thread::Reverify;
 use super::peers::Peers;
 use super::verification::{Asked, Job, JobQueue, Urgency};
 use crate::failure::Failure;
+use crate::recorder::{Entry, Moment, Recorder};
 use bytes::Bytes;
 use holdfast_dag::{AskRequest, FetchRequest};
 use holdfast_network::{
@@ -22,7 +23,7 @@ use holdfast_types::{
 use libp2p::PeerId;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,9 @@ pub struct Traffic {
     pub stopping: CancellationToken,
     /// Wakes the sync task when a peer comes.
     pub peer_arrived: Arc<tokio::sync::Notify>,
+    pub recorder: Recorder,
+    /// Origin of the monotonic clock.
+    pub started: Instant,
 }
 
 /// How long to wait for a place among the jobs of consensus before looking again.
@@ -148,47 +152,57 @@ impl Traffic {
             let Some(message) = message else {
                 return Ok(());
             };
-            match message {
-                Message::Vertex(vertex) => {
-                    self.publish(Topic::Vertices, codec::encode(vertex.vertex()));
-                }
-                Message::Attestation(attestation) => {
-                    self.publish(Topic::Attestations, codec::encode(&attestation));
-                }
-                Message::Evidence(evidence) => {
-                    self.publish(Topic::Evidence, codec::encode(&evidence));
-                }
-                Message::HaltProof(proof) => {
-                    let gossip = HaltGossip::Proof(proof);
-                    self.publish(Topic::Halt, codec::encode(&gossip));
-                }
-                Message::HaltStatus(status) => {
-                    let gossip = HaltGossip::Status(status);
-                    self.publish(Topic::Halt, codec::encode(&gossip));
-                }
-                Message::Governance(message) => {
-                    self.publish(Topic::Governance, codec::encode(&message));
-                }
-                Message::AskHalts { to } => self.ask_halts(to),
-                Message::Transactions(transactions) => {
-                    let batch = TransactionBatch { transactions };
-                    self.publish(Topic::Transactions, codec::encode(&batch));
-                }
-                Message::Fetch { era, request } => self.fetch(era, request),
-                Message::Ask { era, request } => self.ask(era, request),
-                Message::AskLastVertices { era, author, to } => {
-                    self.ask_last_vertices(LastVertexRequest { era, author }, to);
-                }
-                Message::FetchCertificate { height, turn } => self.fetch_certificate(height, turn),
-            }
+            let entry = Entry::of_message(Moment::now(self.started), &message);
+            let bytes = self.send(message);
+            self.recorder.record(entry.bytes(bytes));
         }
     }
 
-    fn publish(&self, topic: Topic, data: Vec<u8>) {
+    /// Sends a message to whom it concerns; gives the bytes of what is gossiped.
+    fn send(&self, message: Message) -> usize {
+        match message {
+            Message::Vertex(vertex) => {
+                return self.publish(Topic::Vertices, codec::encode(vertex.vertex()));
+            }
+            Message::Attestation(attestation) => {
+                return self.publish(Topic::Attestations, codec::encode(&attestation));
+            }
+            Message::Evidence(evidence) => {
+                return self.publish(Topic::Evidence, codec::encode(&evidence));
+            }
+            Message::HaltProof(proof) => {
+                let gossip = HaltGossip::Proof(proof);
+                return self.publish(Topic::Halt, codec::encode(&gossip));
+            }
+            Message::HaltStatus(status) => {
+                let gossip = HaltGossip::Status(status);
+                return self.publish(Topic::Halt, codec::encode(&gossip));
+            }
+            Message::Governance(message) => {
+                return self.publish(Topic::Governance, codec::encode(&message));
+            }
+            Message::Transactions(transactions) => {
+                let batch = TransactionBatch { transactions };
+                return self.publish(Topic::Transactions, codec::encode(&batch));
+            }
+            Message::AskHalts { to } => self.ask_halts(to),
+            Message::Fetch { era, request } => self.fetch(era, request),
+            Message::Ask { era, request } => self.ask(era, request),
+            Message::AskLastVertices { era, author, to } => {
+                self.ask_last_vertices(LastVertexRequest { era, author }, to);
+            }
+            Message::FetchCertificate { height, turn } => self.fetch_certificate(height, turn),
+        }
+        0
+    }
+
+    fn publish(&self, topic: Topic, data: Vec<u8>) -> usize {
+        let bytes = data.len();
         match self.network.publish(topic, Bytes::from(data)) {
             Ok(()) | Err(PublishError::Stopped) => {}
             Err(error) => tracing::warn!(%error, "a message was not published"),
         }
+        bytes
     }
 
     fn fetch(&self, era: Era, request: FetchRequest) {

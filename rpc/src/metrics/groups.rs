@@ -69,6 +69,7 @@ groups! {
         stall_seconds: Counter = counter(STALL_SECONDS),
         active: Labelled<IntGauge> = labelled_gauge(HALT_ACTIVE),
         entered: Labelled<IntCounter> = labelled_counter(HALTS),
+        bundles: Labelled<IntCounter> = labelled_counter(FORENSIC_BUNDLES),
         detect_seconds: Labelled<Histogram> = labelled_histogram(HALT_DETECT),
         governance_sequence: IntGauge = int_gauge(GOVERNANCE_SEQUENCE),
         ready_validators: IntGauge = int_gauge(READY_VALIDATORS),

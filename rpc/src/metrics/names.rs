@@ -69,6 +69,10 @@ const HALT_KIND: Label = Label {
         "partial",
     ],
 };
+const BUNDLE_OUTCOME: Label = Label {
+    name: "outcome",
+    values: &["complete", "partial", "failed"],
+};
 const STATUS: Label = Label {
     name: "status",
     values: &["success", "failed"],
@@ -291,6 +295,8 @@ metrics! {
         "1 while a halt of this kind is in force, else 0.";
     HALTS = COUNTER "holdfast_halts_total" [HALT_KIND]
         "Halts entered.";
+    FORENSIC_BUNDLES = COUNTER "holdfast_forensic_bundles_total" [BUNDLE_OUTCOME]
+        "Forensic bundles written at halts, by what became of them.";
     HALT_DETECT = DETECTION "holdfast_halt_detect_seconds" [HALT_KIND]
         "Time to detect. Soft stall: from the last commit until it was noticed. Halts: from the moment in which the core thread took up the message that halts until the halt was durable.";
     GOVERNANCE_SEQUENCE = GAUGE "holdfast_governance_sequence" []

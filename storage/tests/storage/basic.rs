@@ -5,10 +5,11 @@ use crate::script::{advance, assert_history, builder_at, next_block, own_key, re
 use holdfast_chain::{ChainBatch, ChainStore};
 use holdfast_ledger::StateStore;
 use holdfast_replica::Record;
-use holdfast_storage::{RecordWriter, SignGuardFile, Storage, StorageError};
+use holdfast_storage::{OpenError, RecordWriter, SignGuardFile, Storage, StorageError};
 use holdfast_store_contract::{key_of, transaction};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::{Era, Height, Round};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,6 +32,50 @@ fn a_checkpoint_opens_like_the_store() {
     assert_history(&storage, Some(Height(49)));
     let refused = storage.checkpoint(&copy);
     assert!(refused.is_err(), "a checkpoint never overwrites");
+}
+
+/// Everything that a directory holds, with the bytes.
+fn content(directory: &std::path::Path) -> BTreeMap<std::ffi::OsString, Vec<u8>> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name(), std::fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn a_copy_is_read_and_what_it_was_made_of_stays_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(&directory.path().join("data"));
+    let mut builder = builder_at(None);
+    for _ in 0..45 {
+        advance(&storage, &mut builder);
+    }
+    let checkpoint = directory.path().join("checkpoint");
+    storage.checkpoint(&checkpoint).unwrap();
+    let before = content(&checkpoint);
+    for _ in 0..2 {
+        let scratch = tempfile::tempdir().unwrap();
+        let copy = Storage::open_copy(&checkpoint, scratch.path()).unwrap();
+        assert_eq!(copy.chain_id(), CHAIN);
+        assert_history(&copy, Some(Height(44)));
+        // Even writing to the copy changes nothing there.
+        let mut further = builder.clone();
+        for _ in 0..20 {
+            advance(&copy, &mut further);
+        }
+        drop(copy);
+        assert!(content(&checkpoint) == before, "a file of it has changed");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let refused = Storage::open_copy(empty.path(), scratch.path());
+    assert!(
+        matches!(refused, Err(OpenError::Missing { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]

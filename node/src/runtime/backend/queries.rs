@@ -166,19 +166,11 @@ impl Backend for NodeBackend {
     fn health(&self) -> Health {
         let standing = self.parts.board.read();
         let fail = |reason, detail: String| Check::Fail { reason, detail };
-        let silent = standing.core_seen_at.elapsed();
         let still = standing.head_changed_at.elapsed();
         Health {
-            core_responsive: if silent > Duration::from_secs(10) {
-                fail(
-                    NotReady::CoreUnresponsive,
-                    format!(
-                        "the core thread has not answered for {} s",
-                        silent.as_secs()
-                    ),
-                )
-            } else {
-                Check::Pass
+            core_responsive: match self.parts.vitals.frozen() {
+                Some(what) => fail(NotReady::CoreUnresponsive, what),
+                None => Check::Pass,
             },
             caught_up: match standing.sync_target {
                 Some(target) => fail(

@@ -1,0 +1,341 @@
+//! What the node knows, in the shape of the files.
+
+use super::content::{
+    ConnectionRecord, JournalLine, JournalRecord, MemberRecord, OffenceRecord, OrderRecord,
+    PeersRecord, PointRecord, ProofRecord, StallRecord, StatementRecord, StatusRecord,
+    ThresholdRecord,
+};
+use super::preserver::HaltInForce;
+use holdfast_halt::{JournalEntry, JournalEvent, Stall, StallReason};
+use holdfast_types::{
+    Attestation, AttestationBody, AuthorityIndex, BlockId, Certificate, Committee, Evidence,
+    GovernanceAction, GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height,
+    Parameters, PublicKey, SignedHaltStatus, SignedVertexHeader, codec,
+};
+use std::collections::BTreeMap;
+
+pub(super) fn point(height: Height, id: &BlockId) -> PointRecord {
+    PointRecord {
+        height: height.0,
+        id: id.to_string(),
+    }
+}
+
+pub(super) fn members(committee: &Committee) -> Vec<MemberRecord> {
+    committee
+        .authorities()
+        .map(|authority| member(committee, authority))
+        .collect()
+}
+
+/// A member by its position; a position that nobody has is told as such.
+pub(super) fn member(committee: &Committee, authority: AuthorityIndex) -> MemberRecord {
+    let known = committee.member(authority);
+    MemberRecord {
+        authority: authority.0,
+        account: known.map_or_else(
+            || String::from("(not in the committee)"),
+            |member| member.account.to_string(),
+        ),
+        signing_key: known
+            .map(|member| member.signing_key.to_string())
+            .unwrap_or_default(),
+    }
+}
+
+pub(super) fn thresholds(parameters: &Parameters, committee: &Committee) -> ThresholdRecord {
+    let thresholds = HaltThresholds::new(&parameters.halt, committee);
+    ThresholdRecord {
+        quorum: committee.quorum() as u64,
+        faulty_max: committee.max_faulty() as u64,
+        dissenters: thresholds.dissenters as u64,
+        equivocators: thresholds.equivocators as u64,
+    }
+}
+
+pub(super) fn stall(stall: &Stall, now_ms: u64) -> StallRecord {
+    let reasons = stall.reasons.iter();
+    StallRecord {
+        lasted_ms: now_ms.saturating_sub(stall.since_ms),
+        reasons: reasons
+            .map(|reason| StallReason::name(reason).to_owned())
+            .collect(),
+        escalated: stall.escalated,
+    }
+}
+
+/// Why the chain stopped: the proof as it travels, if there is one, and in words.
+pub(super) fn proof(halt: &HaltInForce, committee: &Committee) -> (Option<Vec<u8>>, ProofRecord) {
+    match halt {
+        HaltInForce::Hard(hard) => {
+            let record = hard_proof(&hard.proof, committee);
+            (Some(codec::encode(&hard.proof)), record)
+        }
+        HaltInForce::Emergency(emergency) => {
+            let record = order(&emergency.message, &emergency.id.to_string());
+            (Some(codec::encode(&emergency.message)), record)
+        }
+        HaltInForce::OwnFault(fault) => {
+            let record = ProofRecord {
+                kind: String::from("own_fault"),
+                height: Some(fault.height.0),
+                detail: Some(fault.detail.clone()),
+                ..ProofRecord::default()
+            };
+            (None, record)
+        }
+    }
+}
+
+fn hard_proof(proof: &HaltProof, committee: &Committee) -> ProofRecord {
+    let record = ProofRecord {
+        era: proof.era().unwrap_or_default().0,
+        height: proof.height().map(|height| height.0),
+        ..ProofRecord::default()
+    };
+    match proof {
+        HaltProof::Divergence { attestations } => ProofRecord {
+            kind: String::from("divergence"),
+            statements: groups(attestations, committee),
+            ..record
+        },
+        HaltProof::EquivocationCluster { evidence } => ProofRecord {
+            kind: String::from("equivocation_cluster"),
+            offences: offences(evidence, committee),
+            ..record
+        },
+        HaltProof::ContradictoryCertificates { first, second } => ProofRecord {
+            kind: String::from("contradictory_certificates"),
+            statements: vec![certified(first, committee), certified(second, committee)],
+            ..record
+        },
+    }
+}
+
+/// Who agrees with whom; the largest group first.
+fn groups(attestations: &[Attestation], committee: &Committee) -> Vec<StatementRecord> {
+    let mut signers: BTreeMap<&AttestationBody, Vec<AuthorityIndex>> = BTreeMap::new();
+    for attestation in attestations {
+        signers
+            .entry(&attestation.body)
+            .or_default()
+            .push(attestation.author);
+    }
+    let mut groups: Vec<_> = signers
+        .into_iter()
+        .map(|(body, signers)| statement(body, &signers, committee))
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.signers.len()));
+    groups
+}
+
+fn certified(certificate: &Certificate, committee: &Committee) -> StatementRecord {
+    let signers: Vec<_> = certificate
+        .signatures
+        .iter()
+        .map(|(author, _)| *author)
+        .collect();
+    statement(&certificate.body, &signers, committee)
+}
+
+fn statement(
+    body: &AttestationBody,
+    signers: &[AuthorityIndex],
+    committee: &Committee,
+) -> StatementRecord {
+    StatementRecord {
+        block: body.block.to_string(),
+        commit: body.commit.to_string(),
+        state_root: body.state_root.to_string(),
+        signers: signers
+            .iter()
+            .map(|author| member(committee, *author))
+            .collect(),
+    }
+}
+
+pub(super) fn offences(evidence: &[Evidence], committee: &Committee) -> Vec<OffenceRecord> {
+    evidence.iter().map(|one| offence(one, committee)).collect()
+}
+
+fn offence(evidence: &Evidence, committee: &Committee) -> OffenceRecord {
+    let offender = member(committee, evidence.offender());
+    let (name, at, statements) = match evidence {
+        Evidence::Equivocation { first, second } => (
+            "equivocation",
+            first.header.round.0,
+            vec![vertex(first), vertex(second)],
+        ),
+        Evidence::ContradictoryAttestations { first, second } => (
+            "contradictory_attestations",
+            first.body.height.0,
+            vec![attested(first), attested(second)],
+        ),
+        Evidence::BadStateRoot { attestation } => (
+            "bad_state_root",
+            attestation.body.height.0,
+            vec![attested(attestation)],
+        ),
+    };
+    OffenceRecord {
+        offence: name.to_owned(),
+        authority: offender.authority,
+        account: offender.account,
+        era: evidence.era().0,
+        at,
+        statements,
+    }
+}
+
+fn vertex(signed: &SignedVertexHeader) -> String {
+    format!(
+        "vertex of round {} with payload {}, signature {}",
+        signed.header.round,
+        hex::encode(signed.header.payload_hash),
+        signed.signature
+    )
+}
+
+fn attested(attestation: &Attestation) -> String {
+    format!(
+        "block {} with state root {}, signature {}",
+        attestation.body.block, attestation.body.state_root, attestation.signature
+    )
+}
+
+fn order(message: &GovernanceMessage, id: &str) -> ProofRecord {
+    let body = &message.body;
+    let (reason, until_ms, after_height) = match &body.action {
+        GovernanceAction::Halt {
+            reason,
+            until,
+            after_height,
+        } => (
+            reason.as_slice(),
+            until.0,
+            after_height.map(|height| height.0),
+        ),
+        GovernanceAction::Resume { reason, .. } => (reason.as_slice(), 0, None),
+        GovernanceAction::RotateKeys { .. } => (&[][..], 0, None),
+    };
+    ProofRecord {
+        kind: String::from("governance"),
+        order: Some(OrderRecord {
+            message: id.to_owned(),
+            sequence: body.sequence,
+            reason: String::from_utf8_lossy(reason).into_owned(),
+            until_ms,
+            after_height,
+            signers: message
+                .signatures
+                .iter()
+                .map(|(position, _)| *position)
+                .collect(),
+        }),
+        ..ProofRecord::default()
+    }
+}
+
+pub(super) fn journal(entries: &[JournalEntry]) -> JournalRecord {
+    let follow = |pair: &[JournalEntry]| {
+        pair[1].previous == pair[0].hash() && pair[1].index == pair[0].index + 1
+    };
+    JournalRecord {
+        unbroken: entries.windows(2).all(follow),
+        last_hash: entries
+            .last()
+            .map(|entry| hex::encode(entry.hash()))
+            .unwrap_or_default(),
+        entries: entries.iter().map(journal_line).collect(),
+    }
+}
+
+fn journal_line(entry: &JournalEntry) -> JournalLine {
+    let short = |hash: &Hash32| hex::encode(&hash[..8]);
+    let detail = match &entry.event {
+        JournalEvent::HaltBegan { halt, mode, cause } => format!(
+            "halt {halt}, {}{}",
+            mode.name(),
+            cause.map_or_else(String::new, |cause| format!(", {}", cause.name()))
+        ),
+        JournalEvent::HaltEnded { halt, mode } => match halt {
+            Some(halt) => format!("halt {halt}, {}", mode.name()),
+            None => mode.name().to_owned(),
+        },
+        JournalEvent::StallBegan { reasons } => {
+            let names: Vec<_> = reasons.iter().map(StallReason::name).collect();
+            names.join(", ")
+        }
+        JournalEvent::StallEscalated => String::new(),
+        JournalEvent::StallEnded { lasted_ms } => format!("after {lasted_ms} ms"),
+        JournalEvent::MessageReceived { message, sequence } => {
+            format!("message {}, sequence number {sequence}", short(message))
+        }
+        JournalEvent::ResumeRequested { message } | JournalEvent::Ready { message } => {
+            format!("message {}", short(message))
+        }
+        JournalEvent::NotReady { readiness } => readiness.name().to_owned(),
+        JournalEvent::EraStarted { era } => format!("era {era}"),
+        JournalEvent::EvidenceAccepted { slot } => format!("slot {}", short(slot)),
+    };
+    JournalLine {
+        index: entry.index,
+        hash: hex::encode(entry.hash()),
+        at_ms: entry.wall.0,
+        era: entry.era.0,
+        head: entry.head.0,
+        event: entry.event.name().to_owned(),
+        detail,
+    }
+}
+
+pub(super) fn peers(
+    statuses: &[SignedHaltStatus],
+    connections: &[(String, Option<PublicKey>)],
+    committee: &Committee,
+) -> PeersRecord {
+    let silent = committee
+        .authorities()
+        .filter(|authority| statuses.iter().all(|status| status.author != *authority));
+    PeersRecord {
+        statuses: statuses
+            .iter()
+            .map(|signed| status(&signed.status, &member(committee, signed.author)))
+            .collect(),
+        silent: silent
+            .map(|authority| member(committee, authority))
+            .collect(),
+        connections: connections
+            .iter()
+            .map(|(peer, key)| connection(peer, key.as_ref(), committee))
+            .collect(),
+    }
+}
+
+fn status(status: &HaltStatus, author: &MemberRecord) -> StatusRecord {
+    StatusRecord {
+        authority: author.authority,
+        account: author.account.clone(),
+        at_ms: status.at.0,
+        head: point(status.head, &status.head_id),
+        state_root: status.state_root.to_string(),
+        certified: status.certified.0,
+        attested: status.attested.0,
+        version: status.version.to_string(),
+        halts: status.halts.iter().map(ToString::to_string).collect(),
+        own_fault: status.own_fault.map(|cause| cause.name().to_owned()),
+        readiness: status.readiness.name().to_owned(),
+    }
+}
+
+fn connection(peer: &str, key: Option<&PublicKey>, committee: &Committee) -> ConnectionRecord {
+    let account = key
+        .and_then(|key| committee.authority_of_key(key))
+        .and_then(|authority| committee.member(authority))
+        .map(|member| member.account.to_string());
+    ConnectionRecord {
+        peer: peer.to_owned(),
+        account,
+        signing_key: key.map(ToString::to_string),
+    }
+}
