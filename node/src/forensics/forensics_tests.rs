@@ -215,6 +215,7 @@ fn picture(
         own,
         statuses,
         heard_ms: Vec::new(),
+        in_newest_round: std::collections::BTreeSet::new(),
         evidence: Vec::new(),
     }
 }
