@@ -260,13 +260,15 @@ fn next_steps(halt: &HaltRecord, proof: &ProofRecord, bundle: &Bundle) -> Vec<St
         )),
         _ => {}
     }
-    steps.push(String::from("holdfast status"));
+    steps.push(String::from("holdfast why"));
     if halt.mode == "emergency_halt" {
         steps.push(String::from(
-            "wait for its end, or agree with the governors on a resume message",
+            "wait for its end, or: holdfast governance draft resume",
         ));
     } else if proof.kind != "own_fault" {
-        steps.push(String::from("agree with the governors on a resume message"));
+        steps.push(String::from(
+            "when the cause is known: holdfast governance draft resume",
+        ));
     }
     steps
 }
