@@ -87,7 +87,7 @@ fn figures_are_given_for_every_family() {
         advance(&storage, &mut builder);
     }
     let metrics = storage.metrics().unwrap();
-    assert_eq!(metrics.families.len(), 16);
+    assert_eq!(metrics.families.len(), 19);
     assert!(
         metrics
             .families
