@@ -3,7 +3,7 @@
 //! The order within a block is part of the protocol:
 //!
 //! 1. Evidence: an offender is slashed before anything of its stake can move.
-//! 2. The governance message takes effect ([`crate::governance`]).
+//! 2. The governance message takes effect (`governance`).
 //! 3. Unbondings that are due are released.
 //! 4. Transactions, in their order.
 //! 5. Supports are raised and the last irreversible block follows.
