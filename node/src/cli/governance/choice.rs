@@ -2,17 +2,26 @@
 //!
 //! * C1. A validator agrees on a block if its own newest block is on the chain of the node that was asked, at that height
 //!   or above; or if both have a certificate at that height or above, for a quorum never certifies two blocks of one height.
+//!   If the chain halts because one did, certificates say nothing.
 //! * C2. The block is the highest on which a quorum agrees. It is not below the highest certified block of anybody: what is
 //!   certified is final.
-//! * C3. Who has attested a block above keeps out: a quorum may have certified what it attested. That is told, not decided.
+//! * C3. Of those who agree, some keep out all the same: who has attested a block above (a quorum may have certified it), has
+//!   a fault of its own, runs software older than the message asks for, or says nothing. That is told, not decided.
 
-use holdfast_rpc::dto::{Hash, ValidatorStanding};
+use holdfast_rpc::dto::{AccountName, Hash, ValidatorStanding};
+use holdfast_types::SoftwareVersion;
 use std::collections::BTreeMap;
 
 /// What is known when the choice is made.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) validators: Vec<ValidatorStanding>,
+    /// Those that say nothing any more.
+    pub(super) missing: Vec<AccountName>,
+    /// Quorums have certified blocks that exclude each other.
+    pub(super) is_forked: bool,
+    /// Of the message.
+    pub(super) minimum_version: SoftwareVersion,
     pub(super) quorum: usize,
     /// Head of the node that was asked.
     pub(super) head: u64,
@@ -32,14 +41,14 @@ pub(super) struct Choice {
     /// Who does not, and why.
     pub(super) differ: Vec<String>,
     pub(super) silent: Vec<String>,
-    /// Who agrees and has attested a block above.
-    pub(super) above: Vec<String>,
+    /// Who agrees and is not ready all the same, and why (rule C3).
+    pub(super) keep_out: Vec<String>,
 }
 
 impl Choice {
-    /// How many of those who agree have attested nothing above (rule C3).
+    /// How many of those who agree do not keep out.
     pub(super) const fn can_be_ready(&self) -> usize {
-        self.agree.len().saturating_sub(self.above.len())
+        self.agree.len().saturating_sub(self.keep_out.len())
     }
 }
 
@@ -98,16 +107,16 @@ impl Facts {
             agree: Vec::new(),
             differ: Vec::new(),
             silent: Vec::new(),
-            above: Vec::new(),
+            keep_out: Vec::new(),
         };
         for one in &self.validators {
             let name = one.account.to_string();
             match one.head {
                 None => choice.silent.push(name),
                 Some(_) if self.agrees(one, height) => {
-                    if one.attested.is_some_and(|attested| attested.get() > height) {
-                        choice.above.push(name.clone());
-                    }
+                    let reason = self.keeps_out(one, height);
+                    let reason = reason.map(|reason| format!("{name} {reason}"));
+                    choice.keep_out.extend(reason);
                     choice.agree.push(name);
                 }
                 Some(head) if head.get() < height => {
@@ -133,10 +142,36 @@ impl Facts {
             .fold(self.certified, u64::max)
     }
 
+    /// Rule C3, in words.
+    fn keeps_out(&self, one: &ValidatorStanding, height: u64) -> Option<String> {
+        if let Some(fault) = &one.own_fault {
+            return Some(format!("has a fault of its own: {fault}"));
+        }
+        if let Some(attested) = one.attested.filter(|attested| attested.get() > height) {
+            return Some(format!(
+                "attested block {attested}, above: a quorum may have certified it"
+            ));
+        }
+        let version = one.version.as_ref();
+        let is_old = |version: &&String| {
+            version
+                .parse::<SoftwareVersion>()
+                .is_ok_and(|version| version < self.minimum_version)
+        };
+        if let Some(version) = version.filter(is_old) {
+            return Some(format!(
+                "runs software {version}, the message asks for {}",
+                self.minimum_version
+            ));
+        }
+        let is_missing = self.missing.contains(&one.account);
+        is_missing.then(|| "says nothing any more".to_owned())
+    }
+
     /// Rule C1.
     fn agrees(&self, one: &ValidatorStanding, height: u64) -> bool {
-        let has_certified = one
-            .certified
+        let certified = one.certified.filter(|_| !self.is_forked);
+        let has_certified = certified
             .is_some_and(|certified| height <= certified.get().min(self.certified));
         let is_on_chain = one.head.is_some_and(|head| {
             let ours = self.chain.get(&head.get());
@@ -184,6 +219,9 @@ mod tests {
     fn facts(validators: Vec<ValidatorStanding>) -> Facts {
         Facts {
             validators,
+            missing: Vec::new(),
+            is_forked: false,
+            minimum_version: SoftwareVersion::default(),
             quorum: 3,
             head: 12,
             certified: 8,
@@ -206,7 +244,10 @@ mod tests {
         );
         assert_eq!(choice.agree, ["v0", "v1", "v2"]);
         assert_eq!(choice.differ, ["v3 is behind, at block 10"]);
-        assert_eq!(choice.above, ["v0"], "it has attested 12");
+        assert_eq!(
+            choice.keep_out,
+            ["v0 attested block 12, above: a quorum may have certified it"]
+        );
     }
 
     #[test]
@@ -259,7 +300,49 @@ mod tests {
         ];
         let choice = facts(all).choose().unwrap();
         assert_eq!((choice.height, choice.agree.len()), (8, 4));
-        assert_eq!(choice.above.len(), 4, "all of them have attested above");
+        assert_eq!(choice.keep_out.len(), 4, "all of them have attested above");
+    }
+
+    #[test]
+    fn after_a_fork_of_certificates_only_the_chain_itself_counts() {
+        let mut all: Vec<_> = (0..4).map(|n| standing(n, 12, n >= 2)).collect();
+        for one in &mut all {
+            one.certified = Some(Number(12));
+        }
+        let forked = Facts {
+            certified: 12,
+            is_forked: true,
+            ..facts(all)
+        };
+        let error = forked.choose().unwrap_err();
+        assert!(error.contains("at most 2 validators"), "{error}");
+    }
+
+    #[test]
+    fn who_keeps_out_is_named_with_the_reason() {
+        let mut all: Vec<_> = (0..4).map(|n| standing(n, 12, false)).collect();
+        all[1].own_fault = Some("broken_invariant".to_owned());
+        all[2].version = Some("0.9.3".to_owned());
+        all[3].version = Some("0.10.0".to_owned());
+        let facts = Facts {
+            missing: vec![all[3].account.clone()],
+            minimum_version: SoftwareVersion {
+                major: 0,
+                minor: 10,
+                patch: 0,
+            },
+            ..facts(all)
+        };
+        let choice = facts.choose().unwrap();
+        assert_eq!(
+            choice.keep_out,
+            [
+                "v1 has a fault of its own: broken_invariant",
+                "v2 runs software 0.9.3, the message asks for 0.10.0",
+                "v3 says nothing any more"
+            ]
+        );
+        assert_eq!((choice.agree.len(), choice.can_be_ready()), (4, 1));
     }
 
     #[test]

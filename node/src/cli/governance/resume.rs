@@ -8,13 +8,13 @@ use crate::cli::{Context, GlobalArguments};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::Args;
-use holdfast_rpc::dto::{BlockSelector, HaltPhase, HaltReport};
+use holdfast_rpc::dto::{BlockSelector, HaltInForce, HaltPhase, HaltReport};
 use holdfast_rpc::methods::{
     GetGovernanceState, GetHaltStatus, GetHeader, HeaderParams, ListEvidence, NoParams,
 };
 use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, RESUME_EVIDENCE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::{
-    BlockId, ChainId, Era, Evidence, GovernanceAction, HaltId, Height, PublicKey, SoftwareVersion,
+    BlockId, ChainId, Era, Evidence, GovernanceAction, HaltCause, HaltId, Height, PublicKey, SoftwareVersion,
     StateRoot, codec,
 };
 use std::collections::BTreeMap;
@@ -73,7 +73,15 @@ pub(super) fn run(
             "a soft stall ends by itself; name a node that is halted, or halt the chain first",
         ));
     }
-    let facts = facts(&node, &report, arguments.height)?;
+    if let Some(fault) = &report.own_fault {
+        return Err(Failure::new(
+            ExitCode::Refused,
+            "the node that was asked has a fault of its own",
+            format!("{}: {}", fault.cause, fault.detail),
+            "ask another node; docs/runbooks/own-fault.md says what to do with this one",
+        ));
+    }
+    let facts = facts(&node, &report, arguments)?;
     let choice = match arguments.height {
         Some(height) => facts.at(height),
         None => facts.choose(),
@@ -111,20 +119,28 @@ pub(super) fn run(
     office.draft(action, &arguments.output, context)
 }
 
-fn facts(node: &NodeClient, report: &HaltReport, height: Option<u64>) -> Result<Facts, Failure> {
+fn facts(
+    node: &NodeClient,
+    report: &HaltReport,
+    arguments: &Arguments,
+) -> Result<Facts, Failure> {
     let head = report.figures.head.height.get();
     let certified = report.figures.certified.height.get();
     let validators = report.resume.validators.clone();
     let mut chain = BTreeMap::new();
     let wanted = heights(&validators, head, certified);
-    for height in wanted.into_iter().chain(height) {
+    for height in wanted.into_iter().chain(arguments.height) {
         let block = BlockSelector::Height(height);
         if let Some(header) = node.call::<GetHeader>(HeaderParams { block })? {
             chain.insert(height, (header.id, header.state_root));
         }
     }
+    let is_fork = |halt: &HaltInForce| halt.cause.as_deref() == Some(HaltCause::DagFork.name());
     Ok(Facts {
         validators,
+        missing: report.resume.missing.clone(),
+        is_forked: report.halts.iter().any(is_fork),
+        minimum_version: arguments.minimum_version,
         quorum: usize::from(report.figures.quorum),
         head,
         certified,
@@ -198,16 +214,7 @@ fn explanation(
     sheet.line("agree", list(&choice.agree, ", "));
     sheet.line("differ", list(&choice.differ, "\n"));
     sheet.line("silent", list(&choice.silent, ", "));
-    if !choice.above.is_empty() {
-        sheet.line(
-            "ATTENTION",
-            format_args!(
-                "{} attested a block above {} and will keep out: a quorum may have certified it",
-                choice.above.join(", "),
-                choice.height
-            ),
-        );
-    }
+    sheet.line("keep out", list(&choice.keep_out, "\n"));
     if choice.can_be_ready() < usize::from(report.figures.quorum) {
         sheet.line(
             "ATTENTION",
