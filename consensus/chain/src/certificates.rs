@@ -2,8 +2,8 @@
 
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
-    Attestation, AttestationBody, AuthorityIndex, Certificate, CommitDigest, Committee, Evidence,
-    Height, Signature,
+    Attestation, AttestationBody, AuthorityIndex, Certificate, Committee, Evidence, Height,
+    Signature,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,18 +98,6 @@ impl CertificateCollector {
         }
     }
 
-    /// Who attested what at a height: the picture of a divergence.
-    pub fn votes_at(
-        &self,
-        height: Height,
-    ) -> impl Iterator<Item = (AuthorityIndex, &AttestationBody)> {
-        self.open
-            .get(&height)
-            .into_iter()
-            .flatten()
-            .map(|(author, (body, _))| (*author, body))
-    }
-
     /// Attestations of another result of the same commit than `trusted` or more members name: with an honest one among
     /// those, theirs is what the commit gives.
     #[must_use]
@@ -130,9 +118,9 @@ impl CertificateCollector {
         let Some((right, _)) = right else {
             return Vec::new();
         };
-        let wrong = votes.iter().filter(|(_, (body, _))| {
-            body != right && body.commit == right.commit && body.commit != CommitDigest::default()
-        });
+        let wrong = votes
+            .iter()
+            .filter(|(_, (body, _))| body.differs_in_result(right));
         wrong
             .map(|(author, (body, signature))| Attestation {
                 body: *body,
@@ -158,7 +146,7 @@ fn contradiction(a: Attestation, b: Attestation) -> Evidence {
 mod tests {
     use super::*;
     use holdfast_types::test_util::{CHAIN, committee, key_pair};
-    use holdfast_types::{BlockId, Era, StateRoot};
+    use holdfast_types::{BlockId, CommitDigest, Era, StateRoot};
 
     fn attestation(author: u16, height: u64, block: u8) -> Attestation {
         AttestationBody {

@@ -9,11 +9,10 @@
 //! * V3. As soon as `root_divergence_min_dissenters` attestations of one height are not of the largest group that agrees,
 //!   there is a proof, once per height. It holds as few attestations as verify.
 //! * V4. Attestations that name no commit are of blocks that resume the chain: they are not looked at.
-//! * V5. Once a height is certified, who named the same commit and another result has signed a bad state root.
 
 use holdfast_types::{
-    Attestation, AttestationBody, AuthorityIndex, Certificate, CommitDigest, Era, HaltProof,
-    HaltThresholds, Height,
+    Attestation, AttestationBody, AuthorityIndex, CommitDigest, Era, HaltProof, HaltThresholds,
+    Height,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,22 +98,6 @@ impl DivergenceDetector {
         }
         statements.by_author.insert(*author, *attestation);
         true
-    }
-
-    /// Attestations seen that name the commit of the certified block and another result (rule V5), by author.
-    #[must_use]
-    pub fn dissenters_of(&self, certificate: &Certificate) -> Vec<Attestation> {
-        let certified = &certificate.body;
-        if certified.era != self.era || names_no_commit(certified) {
-            return Vec::new();
-        }
-        let statements = self.heights.get(&certified.height);
-        let all = statements
-            .into_iter()
-            .flat_map(|statements| statements.by_author.values());
-        all.filter(|one| one.body.commit == certified.commit && one.body != *certified)
-            .copied()
-            .collect()
     }
 }
 

@@ -55,10 +55,6 @@ pub enum JournalEvent {
     EraStarted {
         era: Era,
     },
-    /// Evidence, by the key of its slot.
-    EvidenceAccepted {
-        slot: Hash32,
-    },
 }
 
 impl JournalEvent {
@@ -76,7 +72,6 @@ impl JournalEvent {
             Self::Ready { .. } => "ready",
             Self::NotReady { .. } => "not_ready",
             Self::EraStarted { .. } => "era_started",
-            Self::EvidenceAccepted { .. } => "evidence_accepted",
         }
     }
 }

@@ -79,8 +79,8 @@ pub enum HaltEffect {
         halt: HaltId,
         mode: Mode,
     },
-    /// Build the block that this message orders, or wait until it can be built.
-    Resume(GovernanceMessage),
+    /// The resume message of the state is new: build the block that it orders, or wait until it can be built.
+    Resume,
 }
 
 /// Why an input does nothing. Each is an answer to who sent it.
@@ -153,18 +153,11 @@ impl HaltManager {
     /// Everything that holds, a soft stall included.
     #[must_use]
     pub fn modes(&self) -> ModeSet {
-        let mut modes = self.orders();
+        let mut modes = ModeSet::default();
+        let state = &self.state;
         if self.stalled {
             modes.insert(Mode::SoftStall);
         }
-        modes
-    }
-
-    /// What orders this node to stop something. A soft stall orders nothing: it describes that nothing can be committed.
-    #[must_use]
-    pub fn orders(&self) -> ModeSet {
-        let mut modes = ModeSet::default();
-        let state = &self.state;
         if !state.hard.is_empty() || state.own_fault.is_some() || state.resume.is_some() {
             modes.insert(Mode::HardHalt);
         }
@@ -172,6 +165,12 @@ impl HaltManager {
             modes.insert(Mode::EmergencyHalt);
         }
         modes
+    }
+
+    /// What orders this node to stop something (rule M4).
+    #[must_use]
+    pub fn orders(&self) -> ModeSet {
+        self.modes().ordered()
     }
 
     /// The one question of every gate.
@@ -462,14 +461,14 @@ impl HaltManager {
         {
             return Err(HaltRefusal::EraIsOver { era, running });
         }
-        self.state.resume = Some(message.clone());
+        self.state.resume = Some(message);
         let mut effects = vec![HaltEffect::Persist];
         self.note(
             standing,
             JournalEvent::ResumeRequested { message: id },
             &mut effects,
         );
-        effects.push(HaltEffect::Resume(message));
+        effects.push(HaltEffect::Resume);
         Ok(effects)
     }
 

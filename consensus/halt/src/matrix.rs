@@ -212,12 +212,6 @@ impl Permission {
         }
     }
 
-    /// Whether encrypted transactions are let through as well as plain ones.
-    #[must_use]
-    pub const fn allows_encrypted(self) -> bool {
-        self.allows() && !matches!(self, Self::PlainOnly | Self::QueuedPlainOnly)
-    }
-
     /// The most restrictive of two answers (rule M2).
     #[must_use]
     pub fn and(self, other: Self) -> Self {

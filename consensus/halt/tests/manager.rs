@@ -289,7 +289,7 @@ fn h8_a_resume_message_ends_the_running_era() {
     let mut manager = manager();
     let order = resume(5);
     let effects = manager.step(at(0), on(&order)).unwrap();
-    assert!(effects.contains(&HaltEffect::Resume(order.clone())));
+    assert!(effects.contains(&HaltEffect::Resume));
     assert!(!manager.allows(Activity::VertexProduction));
     assert!(!manager.allows(Activity::Commits));
     assert_eq!(manager.state().notice().messages, [order]);

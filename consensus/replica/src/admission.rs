@@ -119,8 +119,7 @@ pub fn evidence<S: ChainStore + ?Sized>(
         .block_id_at(body.height)?
         .zip(store.block_at(body.height)?);
     let contradicts = ours.is_some_and(|(id, block)| {
-        let ours = AttestationBody::of_block(id, &block.header);
-        ours.era == body.era && ours.commit == body.commit && !ours.has_no_commit() && ours != *body
+        AttestationBody::of_block(id, &block.header).differs_in_result(body)
     });
     Ok(if contradicts {
         Judgement::Accept
@@ -228,17 +227,6 @@ pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
         height,
         detail: error.to_string(),
     };
-    let contradicts = |first: &Certificate, second: &Certificate| {
-        let (first, second) = if first.body.block < second.body.block {
-            (first, second)
-        } else {
-            (second, first)
-        };
-        Input::HaltProof(Box::new(HaltProof::ContradictoryCertificates {
-            first: first.clone(),
-            second: second.clone(),
-        }))
-    };
     Some(match error {
         ChainError::Ledger(LedgerError::BrokenInvariant { height, .. })
         | ChainError::NotDeterministic { height, .. } => {
@@ -254,10 +242,11 @@ pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
         ChainError::IrreversibleContradicted { certificate, .. } => {
             vec![fault(HaltCause::DagFork, certificate.body.height)]
         }
-        ChainError::ContradictoryCertificates { first, second } => vec![
-            contradicts(first, second),
-            fault(HaltCause::DagFork, first.body.height),
-        ],
+        ChainError::ContradictoryCertificates { first, second } => {
+            let proof = fork_proof(first, second).map(|proof| Input::HaltProof(Box::new(proof)));
+            let fault = fault(HaltCause::DagFork, first.body.height);
+            proof.into_iter().chain([fault]).collect()
+        }
         ChainError::Store(_)
         | ChainError::Ledger(LedgerError::Store(_))
         | ChainError::NoGenesis
@@ -265,6 +254,24 @@ pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
         | ChainError::ForkDatabaseFull { .. }
         | ChainError::Forks(_)
         | ChainError::NoProgress { .. } => return None,
+    })
+}
+
+/// The proof that two certificates exclude each other. Those of different heights or eras exclude each other only with the
+/// blocks between them, which no proof holds (rule HP4): peers would refuse it and blame this node.
+fn fork_proof(first: &Certificate, second: &Certificate) -> Option<HaltProof> {
+    let slot = |certificate: &Certificate| (certificate.body.era, certificate.body.height);
+    if slot(first) != slot(second) {
+        return None;
+    }
+    let (first, second) = if first.body.block < second.body.block {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    Some(HaltProof::ContradictoryCertificates {
+        first: first.clone(),
+        second: second.clone(),
     })
 }
 

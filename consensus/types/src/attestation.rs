@@ -40,6 +40,14 @@ impl AttestationBody {
         self.commit == CommitDigest::default()
     }
 
+    /// Whether both are of one commit of one era, and of different results: whoever signs the wrong one has a bad state.
+    #[must_use]
+    pub fn differs_in_result(&self, other: &Self) -> bool {
+        !self.has_no_commit()
+            && (self.era, self.commit) == (other.era, other.commit)
+            && self != other
+    }
+
     fn signing_hash(&self, chain: &ChainId) -> SigningHash {
         SigningHash::new(Purpose::ATTESTATION.hash_on_chain(chain, self))
     }

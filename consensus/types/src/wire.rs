@@ -117,10 +117,3 @@ pub struct LastVertexResponse {
     /// What has halted the answering validator: whoever asks learns it before it signs.
     pub halts: HaltNotice,
 }
-
-/// Asks for the halts that the peer is in. The answer is a [`HaltNotice`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct HaltStatusRequest {
-    /// The era that the asker runs.
-    pub era: Era,
-}

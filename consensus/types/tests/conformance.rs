@@ -10,8 +10,8 @@ use holdfast_types::parameters::{
 use holdfast_types::test_util::{Sample, samples};
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    HaltStatusRequest, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
-    TransactionBatch, VerticesRequest, VerticesResponse,
+    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
+    VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
@@ -47,7 +47,7 @@ define_formats! {
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
     DagParameters, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
     GossipedAttestation, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
-    HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus, HaltStatusRequest,
+    HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,
     Readiness, SignedHaltStatus, SoftwareVersion,
     Height, LastVertexRequest, LastVertexResponse, LockdownParameters,
     Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, Receipt, ReceiptStatus, Round, Signature,

@@ -276,7 +276,6 @@ fn journal_line(entry: &JournalEntry) -> JournalLine {
         }
         JournalEvent::NotReady { readiness } => readiness.name().to_owned(),
         JournalEvent::EraStarted { era } => format!("era {era}"),
-        JournalEvent::EvidenceAccepted { slot } => format!("slot {}", short(slot)),
     };
     JournalLine {
         index: entry.index,

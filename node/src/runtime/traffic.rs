@@ -14,8 +14,8 @@ use holdfast_replica::Message;
 use holdfast_replica::asking::whose_turn;
 use holdfast_types::limits::CERTIFICATE_BYTES_MAX;
 use holdfast_types::wire::{
-    CertificateRequest, CertificateResponse, HaltStatusRequest, LastVertexRequest,
-    MissingVerticesRequest, TransactionBatch, VerticesRequest,
+    CertificateRequest, CertificateResponse, LastVertexRequest, MissingVerticesRequest,
+    TransactionBatch, VerticesRequest,
 };
 use holdfast_types::{
     AuthorityIndex, ChainId, Era, EraContext, HaltGossip, Height, SignatureScheme, codec,
@@ -291,12 +291,10 @@ impl Traffic {
             .member(to)
             .and_then(|member| self.peers.of_key(&member.signing_key));
         let Some(peer) = peer else { return };
-        let request = HaltStatusRequest { era: context.era };
         let this = self.clone();
         tokio::spawn(async move {
-            let data = Bytes::from(codec::encode(&request));
             let protocol = RequestProtocol::HaltStatus;
-            match this.network.request(peer, protocol, data).await {
+            match this.network.request(peer, protocol, Bytes::new()).await {
                 Ok(data) => this.offer_waiting(Job::Halts { peer, data }).await,
                 Err(error) => tracing::debug!(%peer, %error, "asking for halts failed"),
             }

@@ -3,8 +3,8 @@
 use holdfast_types::limits::RESPONSE_BYTES_MAX;
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    HaltStatusRequest, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
-    VerticesRequest, VerticesResponse,
+    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, VerticesRequest,
+    VerticesResponse,
 };
 use holdfast_types::{
     Evidence, GovernanceMessage, HaltGossip, HaltNotice, SignedTransaction, VerifiedVertex,
@@ -121,7 +121,7 @@ pub enum Request {
     LastVertices(LastVertexRequest),
     Blocks(BlocksRequest),
     Certificate(CertificateRequest),
-    Halts(HaltStatusRequest),
+    Halts,
     Status,
 }
 
@@ -133,8 +133,7 @@ impl Request {
             Self::LastVertices(request) => codec::encoded_len(request),
             Self::Blocks(request) => codec::encoded_len(request),
             Self::Certificate(request) => codec::encoded_len(request),
-            Self::Halts(request) => codec::encoded_len(request),
-            Self::Status => 0,
+            Self::Halts | Self::Status => 0,
         }
     }
 }

@@ -1,32 +1,14 @@
 //! What of evidence and governance holds on a branch (rules C4 and C13). All of it is a function of the branch.
 
+use super::ChainError;
 use super::assembly::BlockMaker;
 use super::position::Position;
-use super::{Chain, ChainError};
 use crate::store::ChainStore;
 use holdfast_types::{
-    AccountName, Attestation, AttestationBody, BlockOrigin, Era, EraContext, Evidence,
-    GovernanceAction, GovernanceMessage, Governors,
+    AccountName, AttestationBody, Era, EraContext, Evidence, GovernanceAction, GovernanceMessage,
+    Governors,
 };
 use std::collections::BTreeSet;
-
-impl Chain {
-    /// Whether an attestation proves that its author signed another result of a commit than this chain has: then
-    /// [`Evidence::BadStateRoot`] of it is executed in the next block.
-    pub fn bad_root_evidence<S: ChainStore + ?Sized>(
-        &self,
-        store: &S,
-        attestation: &Attestation,
-    ) -> Result<bool, ChainError> {
-        let evidence = Evidence::BadStateRoot {
-            attestation: *attestation,
-        };
-        let valid = self
-            .maker
-            .valid_evidence(store, &self.position, vec![evidence])?;
-        Ok(!valid.is_empty())
-    }
-}
 
 impl BlockMaker {
     /// The context of an era of this branch. The store also keeps those of branches that were taken back.
@@ -87,10 +69,7 @@ impl BlockMaker {
             .block_id_at(body.height)?
             .zip(store.block_at(body.height)?)
             .ok_or_else(|| ChainError::incomplete(format!("block {}", body.height)))?;
-        let ours = AttestationBody::of_block(id, &block.header);
-        let same_commit = matches!(block.header.origin, BlockOrigin::Dag { .. })
-            && (ours.era, ours.commit) == (body.era, body.commit);
-        Ok(same_commit && ours != *body)
+        Ok(AttestationBody::of_block(id, &block.header).differs_in_result(body))
     }
 
     /// Of the messages that verify on the branch and are no resume, the one with the lowest number; of equal numbers the

@@ -5,8 +5,8 @@ use holdfast_halt::divergence::HEIGHTS_MAX;
 use holdfast_types::halt::dissenters;
 use holdfast_types::test_util::{CHAIN, committee, key_pair};
 use holdfast_types::{
-    Attestation, AttestationBody, AuthorityIndex, BlockId, Certificate, CommitDigest, Ed25519, Era,
-    HaltCause, HaltProof, HaltThresholds, Height, Signature, StateRoot,
+    Attestation, AttestationBody, AuthorityIndex, BlockId, CommitDigest, Ed25519, Era, HaltCause,
+    HaltProof, HaltThresholds, Height, Signature, StateRoot,
 };
 use proptest::prelude::*;
 
@@ -139,12 +139,6 @@ fn resumed_blocks_and_other_eras_are_not_looked_at() {
         assert_eq!(detector.add(&unsigned(author, resumed(root))), None);
         assert_eq!(detector.add(&unsigned(author, earlier(root))), None);
     }
-    let certificate = |body| Certificate {
-        body,
-        signatures: Vec::new(),
-    };
-    assert_eq!(detector.dissenters_of(&certificate(resumed(1))), []);
-    assert_eq!(detector.dissenters_of(&certificate(earlier(1))), []);
 }
 
 #[test]
@@ -191,39 +185,6 @@ fn each_author_keeps_its_newest_heights() {
         "too old to be kept"
     );
     assert_eq!(detector.add(&unsigned(2, body(1, 2))), None);
-}
-
-#[test]
-fn who_differs_from_a_certificate_has_signed_a_bad_root() {
-    let mut detector = DivergenceDetector::new(ERA, thresholds(9));
-    let other_commit = AttestationBody {
-        commit: CommitDigest::new([2; 32]),
-        ..body(9, 4)
-    };
-    for (author, body) in [
-        (4, body(9, 3)),
-        (2, body(9, 2)),
-        (0, body(9, 1)),
-        (1, body(9, 1)),
-        (3, other_commit),
-        (5, body(10, 2)),
-    ] {
-        assert_eq!(detector.add(&unsigned(author, body)), None);
-    }
-    let certificate = Certificate {
-        body: body(9, 1),
-        signatures: Vec::new(),
-    };
-    assert_eq!(
-        detector.dissenters_of(&certificate),
-        [unsigned(2, body(9, 2)), unsigned(4, body(9, 3))],
-        "another commit is another offence"
-    );
-    let unseen = Certificate {
-        body: body(11, 1),
-        signatures: Vec::new(),
-    };
-    assert_eq!(detector.dissenters_of(&unseen), []);
 }
 
 /// How few of groups of these sizes have `needed` dissenters: by trying all ways to take some of each.

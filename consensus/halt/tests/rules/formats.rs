@@ -20,7 +20,7 @@ fn reasons(sampler: &mut Sampler) -> StallReasons {
 }
 
 pub(crate) fn event(sampler: &mut Sampler) -> JournalEvent {
-    let variants: [fn(&mut Sampler) -> JournalEvent; 11] = [
+    let variants: [fn(&mut Sampler) -> JournalEvent; 10] = [
         |sampler| JournalEvent::HaltBegan {
             halt: Sample::sample(sampler),
             mode: mode(sampler),
@@ -52,9 +52,6 @@ pub(crate) fn event(sampler: &mut Sampler) -> JournalEvent {
         },
         |sampler| JournalEvent::EraStarted {
             era: Sample::sample(sampler),
-        },
-        |sampler| JournalEvent::EvidenceAccepted {
-            slot: Sample::sample(sampler),
         },
     ];
     sampler.pick(&variants)(sampler)

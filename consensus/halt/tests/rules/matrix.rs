@@ -142,8 +142,6 @@ fn pairs_and_triples_give_the_most_restrictive_answer_in_any_order() {
                     assert!(answers.iter().all(|answer| together >= *answer), "{at}");
                     let allowed = answers.iter().all(|answer| answer.allows());
                     assert_eq!(together.allows(), allowed, "{at}");
-                    let encrypted = answers.iter().all(|answer| answer.allows_encrypted());
-                    assert_eq!(together.allows_encrypted(), encrypted, "{at}");
                     let both = answers.contains(&Permission::Queued)
                         && answers.contains(&Permission::PlainOnly);
                     if !both {
@@ -225,7 +223,7 @@ fn what_is_queued_and_plain_only_is_both() {
         .collect();
     let submission = permission_in(Activity::TransactionSubmission, modes);
     assert_eq!(submission, Permission::QueuedPlainOnly);
-    assert!(submission.allows() && !submission.allows_encrypted());
+    assert!(submission.allows());
     let modes = [Mode::Lockdown, Mode::PartialHalt].into_iter().collect();
     let submission = permission_in(Activity::TransactionSubmission, modes);
     assert_eq!(submission, Permission::Rejected);

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 /// What is known of the last executed block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExecutedHead {
-    /// As this validator would attest it; at genesis all zero but the height.
+    /// As this validator would attest it; none before the node is told of one.
     pub body: Option<AttestationBody>,
     pub live_time: TimestampMs,
     /// Sequence number of the last governance message that the chain has executed.
@@ -261,7 +261,7 @@ impl Replica {
                     out.facts.push(Fact::HaltBegan { halt, mode, cause });
                 }
                 HaltEffect::Ended { halt, mode } => out.facts.push(Fact::HaltEnded { halt, mode }),
-                HaltEffect::Resume(_) => self.halts.resume_at_ms = now.monotonic_ms,
+                HaltEffect::Resume => self.halts.resume_at_ms = now.monotonic_ms,
             }
         }
         if changed {

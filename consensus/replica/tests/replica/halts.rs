@@ -1,14 +1,15 @@
 //! Rules R13 to R17: what a halt does to a replica.
 
 use crate::bench::{Bench, WALL, attestation, next_era, now, own_vertex};
-use holdfast_chain::ExecutedBlock;
+use holdfast_chain::{ChainError, ExecutedBlock};
 use holdfast_halt::{HaltRefusal, Mode, StallChange};
+use holdfast_replica::admission::fault_of;
 use holdfast_replica::{Fact, Input, Message, Output, Record};
 use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, CommitDigest, Era, Evidence, GovernanceAction,
-    GovernanceBody, GovernanceMessage, HaltCause, Height, Readiness, SoftwareVersion, StateRoot,
-    TimestampMs, VertexPayload,
+    GovernanceBody, GovernanceMessage, HaltCause, HaltProof, Height, Readiness, SoftwareVersion,
+    StateRoot, TimestampMs, VertexPayload,
 };
 
 fn message(sequence: u64, action: GovernanceAction) -> Box<GovernanceMessage> {
@@ -372,4 +373,37 @@ fn a_refusal_of_governance_comes_back_with_its_reason() {
     assert_eq!(bench.step(fault(4)).verdicts, [Ok(())]);
     assert_eq!(bench.step(fault(5)).verdicts, [Err(HaltRefusal::Known)]);
     assert!(bench.replica.status(now(0)).own_fault.is_some());
+}
+
+#[test]
+fn certificates_that_exclude_each_other_make_a_proof_only_at_one_height() {
+    let certificate = |height, block| Certificate {
+        body: attestation(height, block),
+        signatures: Vec::new(),
+    };
+    let inputs = |first: &Certificate, second: &Certificate| {
+        let error = ChainError::ContradictoryCertificates {
+            first: Box::new(first.clone()),
+            second: Box::new(second.clone()),
+        };
+        fault_of(&error, Height(9)).expect("the node goes on, halted")
+    };
+    let (lower, higher) = (certificate(5, 1), certificate(5, 2));
+    for (first, second) in [(&lower, &higher), (&higher, &lower)] {
+        let both = inputs(first, second);
+        let [Input::HaltProof(proof), Input::OwnFault { height, .. }] = both.as_slice() else {
+            panic!("{both:?}");
+        };
+        assert_eq!(*height, Height(5));
+        let HaltProof::ContradictoryCertificates { first, second } = proof.as_ref() else {
+            panic!("{proof:?}");
+        };
+        assert_eq!((first, second), (&lower, &higher));
+    }
+    // Peers would refuse the proof (rule HP4) and blame who sent it.
+    let above = inputs(&lower, &certificate(6, 2));
+    let [Input::OwnFault { cause, .. }] = above.as_slice() else {
+        panic!("{above:?}");
+    };
+    assert_eq!(*cause, HaltCause::DagFork);
 }

@@ -29,8 +29,8 @@ use crate::transaction::{Action, ChainProperties, SignedTransaction, Transaction
 use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
 use crate::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    HaltStatusRequest, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
-    TransactionBatch, VerticesRequest, VerticesResponse,
+    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
+    VerticesRequest, VerticesResponse,
 };
 
 /// A type of which samples can be drawn.
@@ -143,7 +143,6 @@ sample_structs! {
     HaltStatus {
         era, head, head_id, state_root, certified, attested, version, halts, own_fault, resume, readiness, at
     }
-    HaltStatusRequest { era }
     GovernanceBody { sequence, action }
     GovernanceMessage { body, signatures }
     Governors { keys, threshold, sequence }

@@ -4,6 +4,7 @@
 
 use super::{Event, FaultEvent, World};
 use crate::message::NodeId;
+use holdfast_chain::ChainStore as _;
 use holdfast_halt::ModeSet;
 use holdfast_replica::RecordStore;
 use holdfast_types::{
@@ -143,7 +144,7 @@ impl World {
             let mut ids: BTreeMap<_, Vec<NodeId>> = BTreeMap::new();
             for node in &up {
                 let tables = self.nodes[*node].disk.now();
-                let id = holdfast_chain::ChainStore::block_id_at(tables, *height).ok()?;
+                let id = tables.block_id_at(*height).ok()?;
                 if let Some(id) = id {
                     ids.entry(id).or_default().push(*node);
                 }
@@ -161,9 +162,7 @@ impl World {
         });
         let (height, block, holder) = chosen?;
         let tables = self.nodes[holder].disk.now();
-        let header = holdfast_chain::ChainStore::block_at(tables, height)
-            .ok()??
-            .header;
+        let header = tables.block_at(height).ok()??.header;
         let era = self.nodes[holder].running.as_ref()?.chain.era().era;
         Some(self.message(GovernanceAction::Resume {
             reason: b"the cause is known".to_vec(),
@@ -192,9 +191,7 @@ impl World {
     /// Whether a node's block at a height resumes the chain and is not certified: no block to go on from.
     fn is_open_resume(&self, node: NodeId, height: Height) -> bool {
         let tables = self.nodes[node].disk.now();
-        let block = holdfast_chain::ChainStore::block_at(tables, height)
-            .ok()
-            .flatten();
+        let block = tables.block_at(height).ok().flatten();
         let certified = self.standing(node).map(|standing| standing.certified);
         let is_resume =
             block.is_some_and(|block| matches!(block.header.origin, BlockOrigin::Resumed { .. }));
@@ -245,10 +242,5 @@ impl World {
     #[must_use]
     pub fn evidence_of(&self, node: NodeId) -> Vec<Evidence> {
         self.nodes[node].disk.now().evidence().unwrap_or_default()
-    }
-
-    /// A node's state is flipped: it computes something else than the others from now on.
-    pub fn tell_fault(&mut self, node: NodeId, input: holdfast_replica::Input) {
-        self.step(node, input);
     }
 }

@@ -6,7 +6,6 @@ use crate::node::Purpose;
 use holdfast_chain::ChainError;
 use holdfast_replica::Input;
 use holdfast_replica::admission::{self, Judgement};
-use holdfast_types::wire::HaltStatusRequest;
 use holdfast_types::{AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice};
 
 impl World {
@@ -73,12 +72,11 @@ impl World {
     }
 
     pub(super) fn ask_halts(&mut self, node: NodeId, to: AuthorityIndex) {
-        let (Some(peer), Some(era)) = (self.up_peer_of(node, to), self.era_of(node)) else {
+        let Some(peer) = self.up_peer_of(node, to) else {
             return;
         };
         self.count("members asked for their halts");
-        let request = Request::Halts(HaltStatusRequest { era: era.era });
-        self.request(node, peer, request, Purpose::Halts);
+        self.request(node, peer, Request::Halts, Purpose::Halts);
     }
 
     /// Makes the block that a resume message orders.

@@ -411,7 +411,7 @@ impl World {
             Request::Certificate(request) => Response::Certificate(CertificateResponse {
                 certificate: tables.certificate_at_or_above(request.height).ok()?,
             }),
-            Request::Halts(_) => Response::Halts(tables.halt_state().ok()?.notice()),
+            Request::Halts => Response::Halts(tables.halt_state().ok()?.notice()),
             Request::Status => Response::Status(self.status(node)?),
         })
     }

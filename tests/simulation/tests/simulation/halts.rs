@@ -1,6 +1,7 @@
 //! Halts on small networks: detected, held, proved, resumed.
 
 use crate::scenarios::{plan, sound, submit};
+use holdfast_chain::ChainStore as _;
 use holdfast_halt::Mode;
 use holdfast_ledger::validator;
 use holdfast_simulation::byzantine::Fault;
@@ -153,11 +154,7 @@ fn a_contradictory_root_halts_all_and_its_signer_is_slashed_and_out() {
             "seed {seed}: slashed all the same"
         );
         assert_eq!(
-            holdfast_chain::ChainStore::latest_era(tables)
-                .unwrap()
-                .unwrap()
-                .committee
-                .size(),
+            tables.latest_era().unwrap().unwrap().committee.size(),
             3,
             "seed {seed}: the offender is not in the committee after the halt"
         );

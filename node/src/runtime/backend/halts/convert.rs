@@ -99,7 +99,6 @@ pub(super) fn journal_entry(entry: &holdfast_halt::JournalEntry) -> JournalEntry
         }
         JournalEvent::NotReady { readiness } => json!({ "readiness": readiness.name() }),
         JournalEvent::EraStarted { era } => json!({ "started": Number(era.0) }),
-        JournalEvent::EvidenceAccepted { slot } => json!({ "slot": hash(slot) }),
     };
     JournalEntry {
         index: Number(entry.index),
