@@ -26,6 +26,8 @@ pub(super) struct PendingEra {
     pub(super) repeat_at_ms: u64,
     /// How often peers were asked for the certificate.
     pub(super) asked: usize,
+    /// Whether a resume message ended the era before.
+    pub(super) is_resume: bool,
 }
 
 impl Replica {
@@ -102,6 +104,7 @@ impl Replica {
             attestation,
             repeat_at_ms: now.monotonic_ms,
             asked: 0,
+            is_resume: resumes,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(now, &attestation, out);
@@ -162,8 +165,7 @@ impl Replica {
             }
             return;
         }
-        let anchor = pending.context.anchor_height;
-        if !self.may_start_era(anchor) {
+        if !self.may_start_era() {
             return;
         }
         if let Some(pending) = self.pending_era.take() {

@@ -212,12 +212,22 @@ impl Replica {
     }
 
     /// Whether the era that is pending may start: not while a halt holds, unless it is the one after the halt.
-    pub(super) fn may_start_era(&self, anchor: Height) -> bool {
-        let resumes = self
-            .halts
-            .resume_height()
-            .is_some_and(|height| anchor > height);
-        resumes || self.allows(Activity::VertexProduction)
+    pub(super) fn may_start_era(&self) -> bool {
+        self.is_resume_pending() || self.allows(Activity::VertexProduction)
+    }
+
+    /// Whether the era that is pending is the one that the resume message orders. An era that ended by itself above the
+    /// block that the message names is not: its end has to be given up.
+    fn is_resume_pending(&self) -> bool {
+        let ended_by_resume = self
+            .pending_era
+            .as_ref()
+            .filter(|pending| pending.is_resume);
+        ended_by_resume.is_some_and(|pending| {
+            self.halts
+                .resume_height()
+                .is_some_and(|height| pending.context.anchor_height > height)
+        })
     }
 
     /// One step of the manager, with its effects in the output. The verdict is for who sent the input.
@@ -369,12 +379,7 @@ impl Replica {
         self.halts.resume_at_ms = now
             .monotonic_ms
             .saturating_add(self.config.repeat_interval_ms);
-        let resumed = self.pending_era.as_ref().is_some_and(|pending| {
-            self.halts
-                .resume_height()
-                .is_some_and(|height| pending.context.anchor_height > height)
-        });
-        if resumed {
+        if self.is_resume_pending() {
             return;
         }
         match self.why_not_ready(&message) {

@@ -172,7 +172,8 @@ impl Replica {
         anchor: Option<&AttestationBody>,
         out: &mut Output,
     ) {
-        if anchor.is_some_and(AttestationBody::has_no_commit) {
+        let is_resume = anchor.is_some_and(AttestationBody::has_no_commit);
+        if is_resume {
             self.halt_note(now, HaltInput::ResumeBuilt, out);
         }
         let attestation = anchor.and_then(|anchor| self.attest_anchor(anchor, out));
@@ -182,6 +183,7 @@ impl Replica {
             attestation,
             repeat_at_ms: now.monotonic_ms,
             asked: 0,
+            is_resume,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(now, &attestation, out);

@@ -240,6 +240,19 @@ fn r15_who_has_attested_above_the_named_block_stays_out() {
 }
 
 #[test]
+fn r15_an_era_that_ended_by_itself_above_the_named_block_is_not_the_resumed_one() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    drop(bench.step(halt(1, 600_000)));
+    drop(bench.executed(4, Vec::new(), None));
+    drop(bench.executed(5, Vec::new(), Some(next_era(5))));
+    let output = bench.step(resume(2, 4, SoftwareVersion::default()));
+    assert!(output.resume.is_some(), "its end has to be given up");
+    drop(resumed(&mut bench, 5));
+    assert!(bench.tick(1_000).resume.is_none(), "it is there");
+}
+
+#[test]
 fn r15_older_software_stays_out_and_signs_nothing_in_the_next_era() {
     let mut bench = Bench::new();
     bench.rounds(3);

@@ -76,6 +76,7 @@ fn seeds_that_once_broke_a_rule() {
         ("churn", 36),
         ("churn", 39),
         ("churn", 107),
+        ("halts", 270),
     ] {
         pass(profile, seed);
     }
