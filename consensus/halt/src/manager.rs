@@ -15,7 +15,8 @@
 //! * H8. A resume message ends the running era: until the next one starts this node signs no vertex and commits nothing
 //!   but what leads to the block that the message names. A later message replaces it until its block is built here: who has
 //!   attested that block must not attest one that excludes it.
-//! * H9. When a later era runs, what halted an earlier one is settled: its proofs and its resume message.
+//! * H9. When a later era runs, what halted an earlier one is settled: its proofs and its resume message. A resume message
+//!   that ends the era which starts, or a later one, still holds: this node is on its way to the block that it names.
 //! * H10. A halt of governance is over when the chain has executed a message after it.
 //! * H11. A message whose sequence number was used before does nothing. A halt is also late once a resume with a higher number
 //!   has come; a resume is not late because a halt has come: that halt holds in the next era.
@@ -55,8 +56,8 @@ pub enum HaltInput {
         executed_sequence: u64,
     },
     EraStarted(Era),
-    /// The block that the resume message orders is executed here.
-    ResumeBuilt,
+    /// A block that resumes is executed here, and ends this era.
+    ResumeBuilt(Era),
     /// For the record only.
     Record(JournalEvent),
 }
@@ -228,7 +229,7 @@ impl HaltManager {
                 Ok(self.on_progress(standing, executed_sequence))
             }
             HaltInput::EraStarted(era) => Ok(self.on_era_started(standing, era)),
-            HaltInput::ResumeBuilt => Ok(self.on_resume_built()),
+            HaltInput::ResumeBuilt(era) => Ok(self.on_resume_built(era)),
             HaltInput::Record(event) => {
                 let mut effects = vec![HaltEffect::Persist];
                 self.note(standing, event, &mut effects);
@@ -456,7 +457,7 @@ impl HaltManager {
             });
         }
         let running = self.state.era;
-        if let GovernanceAction::Resume { era, .. } = message.body.action
+        if let Some(era) = message.body.action.ends_era()
             && era < running
         {
             return Err(HaltRefusal::EraIsOver { era, running });
@@ -472,8 +473,10 @@ impl HaltManager {
         Ok(effects)
     }
 
-    fn on_resume_built(&mut self) -> Vec<HaltEffect> {
-        if self.state.resume.is_none() || self.state.resume_is_built {
+    fn on_resume_built(&mut self, era: Era) -> Vec<HaltEffect> {
+        let ends = self.state.resume.as_ref();
+        let ends = ends.and_then(|message| message.body.action.ends_era());
+        if ends != Some(era) || self.state.resume_is_built {
             return Vec::new();
         }
         self.state.resume_is_built = true;
@@ -528,8 +531,11 @@ impl HaltManager {
             return Vec::new();
         }
         let mut effects = vec![HaltEffect::Persist];
-        let resumed = self.state.resume.take();
-        self.state.resume_is_built = false;
+        let resumed = self.state.resume.take_if(|message| {
+            let ends = message.body.action.ends_era();
+            ends.is_none_or(|ends| ends < era)
+        });
+        self.state.resume_is_built &= self.state.resume.is_some();
         let settled = std::mem::take(&mut self.state.hard);
         for halt in settled {
             self.ended(standing, halt.id, Mode::HardHalt, &mut effects);

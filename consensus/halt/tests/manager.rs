@@ -311,7 +311,11 @@ fn h8_a_resume_message_ends_the_running_era() {
     let later = resume(7);
     manager.step(at(2), on(&later)).unwrap();
     assert_eq!(manager.state().resume, Some(later.clone()));
-    let effects = manager.step(at(3), HaltInput::ResumeBuilt).unwrap();
+    let effects = manager.step(at(3), HaltInput::ResumeBuilt(Era(4))).unwrap();
+    assert!(effects.is_empty(), "the block of another message");
+    let effects = manager
+        .step(at(3), HaltInput::ResumeBuilt(RUNNING))
+        .unwrap();
     assert_eq!(effects, [HaltEffect::Persist]);
     assert_eq!(
         manager.step(at(4), on(&resume(8))),
@@ -319,7 +323,10 @@ fn h8_a_resume_message_ends_the_running_era() {
         "what is attested may be certified"
     );
     assert_eq!(manager.state().resume, Some(later));
-    assert_eq!(manager.step(at(5), HaltInput::ResumeBuilt), Ok(Vec::new()));
+    assert_eq!(
+        manager.step(at(5), HaltInput::ResumeBuilt(RUNNING)),
+        Ok(Vec::new())
+    );
     manager.step(at(6), HaltInput::EraStarted(Era(4))).unwrap();
     assert!(!manager.state().resume_is_built);
 }
@@ -343,6 +350,22 @@ fn h9_a_later_era_settles_what_halted_the_one_before() {
     );
     assert!(!manager.is_halted());
     assert!(manager.state().notice().is_empty());
+}
+
+#[test]
+fn h9_a_resume_of_the_era_that_starts_still_holds() {
+    let mut manager = manager();
+    manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();
+    let mut next = resume(2);
+    if let GovernanceAction::Resume { era, .. } = &mut next.body.action {
+        *era = Era(4);
+    }
+    manager.step(at(1), on(&next)).unwrap();
+    manager.step(at(2), HaltInput::EraStarted(Era(4))).unwrap();
+    assert_eq!(manager.state().resume, Some(next));
+    assert_eq!(modes(&manager), [Mode::HardHalt, Mode::EmergencyHalt]);
+    manager.step(at(3), HaltInput::EraStarted(Era(5))).unwrap();
+    assert!(!manager.is_halted());
 }
 
 #[test]
@@ -436,7 +459,7 @@ fn any_input() -> impl Strategy<Value = HaltInput> {
         (0u64..30).prop_map(|sequence| on(&resume(sequence))),
         (0u64..30).prop_map(|sequence| on(&rotate(sequence))),
         (0u64..30).prop_map(progress),
-        Just(HaltInput::ResumeBuilt),
+        (1..6_u64).prop_map(|era| HaltInput::ResumeBuilt(Era(era))),
         era.prop_map(|era| HaltInput::EraStarted(Era(era))),
     ]
 }

@@ -115,6 +115,15 @@ impl GovernanceAction {
             Self::RotateKeys { .. } => "rotate_keys",
         }
     }
+
+    /// The era that a resume ends; none of other messages.
+    #[must_use]
+    pub const fn ends_era(&self) -> Option<Era> {
+        match self {
+            Self::Resume { era, .. } => Some(*era),
+            Self::Halt { .. } | Self::RotateKeys { .. } => None,
+        }
+    }
 }
 
 /// What the governors sign.

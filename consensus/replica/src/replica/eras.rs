@@ -91,7 +91,7 @@ impl Replica {
         }
         let attestation = self.attest_anchor(&anchor, out);
         if resumes {
-            self.halt_note(now, HaltInput::ResumeBuilt, out);
+            self.halt_note(now, HaltInput::ResumeBuilt(anchor.era), out);
             if attestation.is_some() {
                 self.set_readiness(now, Readiness::Ready, out);
             } else if self.authority().is_some() && self.may_be_ready() {

@@ -20,7 +20,7 @@ use holdfast_halt::matrix::{Activity, ModeSet};
 use holdfast_halt::stall::{Stall, StallChange, StallDetector, StallObservation};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockId, EraContext, Evidence, GovernanceAction,
-    GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height, Readiness,
+    GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height, Readiness, Round,
     SignedHaltStatus, TimestampMs,
 };
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub struct Halts {
     pub(super) head: ExecutedHead,
     /// A commit happened since the stall detector looked last.
     committed: bool,
+    /// A round, and how many of its vertices were certified when it was last looked at.
+    certified: Option<(Round, usize)>,
     readiness: Readiness,
     /// When this node says again how it stands, and asks again for the block that resumes.
     say_at_ms: u64,
@@ -83,6 +85,7 @@ impl Halts {
             heard_ms: vec![now.monotonic_ms; context.committee.size()],
             head,
             committed: false,
+            certified: None,
             readiness: Readiness::NotAsked,
             say_at_ms: now.monotonic_ms,
             resume_at_ms: now.monotonic_ms,
@@ -135,6 +138,7 @@ impl Halts {
         self.readiness = Readiness::NotAsked;
         self.carried = 0;
         self.committed = true;
+        self.certified = None;
     }
 
     pub(super) fn heard(&mut self, author: AuthorityIndex, now: Now) {
@@ -211,9 +215,16 @@ impl Replica {
         usize::try_from(missing.saturating_sub(in_flight)).unwrap_or(usize::MAX)
     }
 
-    /// Whether the era that is pending may start: not while a halt holds, unless it is the one after the halt.
+    /// Whether the era that is pending may start: not while a halt holds, unless it is the one after the halt, or leads to
+    /// the block that governance names.
     pub(super) fn may_start_era(&self) -> bool {
-        self.is_resume_pending() || self.allows(Activity::VertexProduction)
+        let pending = self.pending_era.as_ref().map(|pending| pending.context.era);
+        let resume = self.halts.manager.state().resume.as_ref();
+        let ends = resume.and_then(|message| message.body.action.ends_era());
+        let is_on_the_way = ends
+            .zip(pending)
+            .is_some_and(|(ends, pending)| ends >= pending);
+        is_on_the_way || self.is_resume_pending() || self.allows(Activity::VertexProduction)
     }
 
     /// Whether the era that is pending is the one that the resume message orders. An era that ended by itself above the
@@ -329,11 +340,8 @@ impl Replica {
     /// Looks for a soft stall, after all that this step has committed.
     pub(super) fn watch_stall(&mut self, now: Now, out: &mut Output) {
         let committed = std::mem::take(&mut self.halts.committed);
+        self.count_certified();
         let committee = &self.context.committee;
-        let certified = self.dag.as_ref().and_then(|dag| {
-            let round = dag.round().previous().previous();
-            (round > holdfast_types::Round::ZERO).then(|| (round, dag.certified_vertices(round)))
-        });
         let timeout_ms = self.config.halts.stall.timeout_ms;
         let oldest_ms = now.monotonic_ms.saturating_sub(timeout_ms);
         let heard = self.halts.heard_ms.iter();
@@ -341,7 +349,7 @@ impl Replica {
         let observation = StallObservation {
             now_ms: now.monotonic_ms,
             committed,
-            certified,
+            certified: self.halts.certified,
             active_committee,
             quorum: committee.quorum(),
             certified_threshold: committee.certified_threshold(),
@@ -359,6 +367,28 @@ impl Replica {
             };
             self.halt_note(now, HaltInput::Record(event), out);
             out.facts.push(Fact::Stall(change));
+        }
+    }
+
+    /// Counts the certified vertices of the newest round in which it can be known. Their number only grows, and nothing
+    /// depends on it above the threshold: so it is not counted again at each step.
+    fn count_certified(&mut self) {
+        let newest = self
+            .dag
+            .as_ref()
+            .map(|dag| dag.round().previous().previous());
+        let Some((dag, round)) = self
+            .dag
+            .as_ref()
+            .zip(newest.filter(|round| *round > Round::ZERO))
+        else {
+            self.halts.certified = None;
+            return;
+        };
+        let threshold = self.context.committee.certified_threshold();
+        let known = self.halts.certified;
+        if known.is_none_or(|(known, count)| known != round || count < threshold) {
+            self.halts.certified = Some((round, dag.certified_vertices(round)));
         }
     }
 

@@ -172,9 +172,9 @@ impl Replica {
         anchor: Option<&AttestationBody>,
         out: &mut Output,
     ) {
-        let is_resume = anchor.is_some_and(AttestationBody::has_no_commit);
-        if is_resume {
-            self.halt_note(now, HaltInput::ResumeBuilt, out);
+        let resumed = anchor.filter(|anchor| anchor.has_no_commit());
+        if let Some(anchor) = resumed {
+            self.halt_note(now, HaltInput::ResumeBuilt(anchor.era), out);
         }
         let attestation = anchor.and_then(|anchor| self.attest_anchor(anchor, out));
         self.pending_era = Some(super::eras::PendingEra {
@@ -183,7 +183,7 @@ impl Replica {
             attestation,
             repeat_at_ms: now.monotonic_ms,
             asked: 0,
-            is_resume,
+            is_resume: resumed.is_some(),
         });
         if let Some(attestation) = attestation {
             self.on_attestation(now, &attestation, out);

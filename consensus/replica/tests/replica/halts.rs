@@ -7,9 +7,9 @@ use holdfast_replica::admission::fault_of;
 use holdfast_replica::{Fact, Input, Message, Output, Record};
 use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
-    Attestation, AuthorityIndex, Certificate, CommitDigest, Era, Evidence, GovernanceAction,
-    GovernanceBody, GovernanceMessage, HaltCause, HaltProof, Height, Readiness, SoftwareVersion,
-    StateRoot, TimestampMs, VertexPayload,
+    Attestation, AttestationBody, AuthorityIndex, Certificate, CommitDigest, Era, Evidence,
+    GovernanceAction, GovernanceBody, GovernanceMessage, HaltCause, HaltProof, Height, Readiness,
+    SoftwareVersion, StateRoot, TimestampMs, VertexPayload,
 };
 
 fn message(sequence: u64, action: GovernanceAction) -> Box<GovernanceMessage> {
@@ -29,9 +29,13 @@ fn halt(sequence: u64, until_ms: u64) -> Input {
 }
 
 fn resume(sequence: u64, height: u64, minimum_version: SoftwareVersion) -> Input {
+    resume_of(1, sequence, height, minimum_version)
+}
+
+fn resume_of(era: u64, sequence: u64, height: u64, minimum_version: SoftwareVersion) -> Input {
     let action = GovernanceAction::Resume {
         reason: Vec::new(),
-        era: Era(1),
+        era: Era(era),
         height: Height(height),
         block: attestation(height, 7).block,
         state_root: StateRoot::default(),
@@ -83,9 +87,14 @@ fn resumed(bench: &mut Bench, height: u64) -> Output {
     }]))
 }
 
+/// The certificate of the block that resumes.
 fn certificate(height: u64) -> Certificate {
     let mut body = attestation(height, 7);
     body.commit = CommitDigest::default();
+    certificate_of(body)
+}
+
+fn certificate_of(body: AttestationBody) -> Certificate {
     let sign = |author: u16| {
         let signed = body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author));
         (signed.author, signed.signature)
@@ -250,6 +259,20 @@ fn r15_an_era_that_ended_by_itself_above_the_named_block_is_not_the_resumed_one(
     assert!(output.resume.is_some(), "its end has to be given up");
     drop(resumed(&mut bench, 5));
     assert!(bench.tick(1_000).resume.is_none(), "it is there");
+}
+
+#[test]
+fn r15_an_era_on_the_way_to_the_named_block_begins_in_the_halt_and_is_silent() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    drop(bench.executed(4, Vec::new(), Some(next_era(4))));
+    drop(bench.step(resume_of(2, 1, 9, SoftwareVersion::default())));
+    drop(bench.step(Input::Certificate(certificate_of(attestation(4, 7)))));
+    assert_eq!(bench.replica.era(), Era(2));
+    assert!(!bench.replica.halts().modes().is_empty());
+    let sent = bench.sent.len();
+    drop(bench.tick(2_000));
+    assert_eq!(bench.sent.len(), sent);
 }
 
 #[test]

@@ -171,8 +171,8 @@ impl Facts {
     /// Rule C1.
     fn agrees(&self, one: &ValidatorStanding, height: u64) -> bool {
         let certified = one.certified.filter(|_| !self.is_forked);
-        let has_certified = certified
-            .is_some_and(|certified| height <= certified.get().min(self.certified));
+        let has_certified =
+            certified.is_some_and(|certified| height <= certified.get().min(self.certified));
         let is_on_chain = one.head.is_some_and(|head| {
             let ours = self.chain.get(&head.get());
             let theirs = one.block_id.zip(one.state_root);

@@ -14,8 +14,8 @@ use holdfast_rpc::methods::{
 };
 use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, RESUME_EVIDENCE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::{
-    BlockId, ChainId, Era, Evidence, GovernanceAction, HaltCause, HaltId, Height, PublicKey, SoftwareVersion,
-    StateRoot, codec,
+    BlockId, ChainId, Era, Evidence, GovernanceAction, HaltCause, HaltId, Height, PublicKey,
+    SoftwareVersion, StateRoot, codec,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -119,11 +119,7 @@ pub(super) fn run(
     office.draft(action, &arguments.output, context)
 }
 
-fn facts(
-    node: &NodeClient,
-    report: &HaltReport,
-    arguments: &Arguments,
-) -> Result<Facts, Failure> {
+fn facts(node: &NodeClient, report: &HaltReport, arguments: &Arguments) -> Result<Facts, Failure> {
     let head = report.figures.head.height.get();
     let certified = report.figures.certified.height.get();
     let validators = report.resume.validators.clone();
