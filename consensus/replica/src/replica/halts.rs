@@ -215,16 +215,16 @@ impl Replica {
         usize::try_from(missing.saturating_sub(in_flight)).unwrap_or(usize::MAX)
     }
 
-    /// Whether the era that is pending may start: not while a halt holds, unless it is the one after the halt, or leads to
-    /// the block that governance names.
+    /// Whether the era that is pending may start, now that its anchor is certified: not while a halt holds, unless a quorum
+    /// has resumed, whether this node was told of the order or not, or the era leads to the block that governance names.
     pub(super) fn may_start_era(&self) -> bool {
-        let pending = self.pending_era.as_ref().map(|pending| pending.context.era);
+        let Some(pending) = &self.pending_era else {
+            return false;
+        };
         let resume = self.halts.manager.state().resume.as_ref();
         let ends = resume.and_then(|message| message.body.action.ends_era());
-        let is_on_the_way = ends
-            .zip(pending)
-            .is_some_and(|(ends, pending)| ends >= pending);
-        is_on_the_way || self.is_resume_pending() || self.allows(Activity::VertexProduction)
+        let is_on_the_way = ends.is_some_and(|ends| ends >= pending.context.era);
+        is_on_the_way || pending.is_resume || self.allows(Activity::VertexProduction)
     }
 
     /// Whether the era that is pending is the one that the resume message orders. An era that ended by itself above the

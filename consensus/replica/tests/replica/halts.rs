@@ -262,6 +262,21 @@ fn r15_an_era_that_ended_by_itself_above_the_named_block_is_not_the_resumed_one(
 }
 
 #[test]
+fn r15_who_was_not_told_of_the_order_goes_on_with_the_quorum() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    let proof = HaltProof::Divergence {
+        attestations: vec![bad_root(1, 1), bad_root(2, 2)],
+    };
+    drop(bench.step(Input::HaltProof(Box::new(proof))));
+    assert!(!bench.replica.halts().modes().is_empty());
+    drop(resumed(&mut bench, 4));
+    drop(bench.step(Input::Certificate(certificate(4))));
+    assert_eq!(bench.replica.era(), Era(2));
+    assert!(bench.replica.halts().modes().is_empty());
+}
+
+#[test]
 fn r15_an_era_on_the_way_to_the_named_block_begins_in_the_halt_and_is_silent() {
     let mut bench = Bench::new();
     bench.rounds(3);

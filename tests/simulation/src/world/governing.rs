@@ -3,15 +3,16 @@
 //! They see all that runs, as people do who talk to each other; what they order reaches nodes through one of them.
 
 use super::{Event, FaultEvent, World};
+use crate::chain::{START, validator_account};
 use crate::message::NodeId;
 use holdfast_chain::ChainStore as _;
 use holdfast_halt::ModeSet;
 use holdfast_replica::RecordStore;
 use holdfast_types::{
-    BlockId, BlockOrigin, Evidence, GovernanceAction, GovernanceMessage, HaltId, Height, Readiness,
-    SoftwareVersion, TimestampMs,
+    BlockId, BlockOrigin, Era, Evidence, GovernanceAction, GovernanceMessage, HaltId, Height,
+    Readiness, SoftwareVersion, TimestampMs,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What governors do: they order halts, and they resume a chain that is halted.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ impl World {
         // They ask the operators of nodes that are down, too, and order one thing at a time: two resumes of one era can block
         // each other.
         let begun = self.honest().find_map(|node| self.resume_begun(node));
-        if let Some(halted) = halted.filter(|_| acts)
+        if let Some(halted) = halted.filter(|halted| acts && !self.ends_soon(*halted))
             && let Some(order) = begun.or_else(|| self.order_resume())
         {
             let through = if self.random.chance(500) {
@@ -63,6 +64,21 @@ impl World {
         }
         let after_ms = self.random.between(governors.look_ms);
         self.schedule(after_ms, Event::Govern(governors));
+    }
+
+    /// Whether only a halt holds at a node that ends by itself before a resume is sure to reach everybody: who misses the
+    /// message would go on without it, and attest another block.
+    fn ends_soon(&self, node: NodeId) -> bool {
+        const EVERYBODY_HEARS_MS: u64 = 10_000;
+        let running = self.nodes[node].running.as_ref();
+        running.is_some_and(|running| {
+            let state = running.replica.halts().manager().state();
+            let until = state.emergency.as_ref().map(|halt| halt.until);
+            let is_only =
+                state.hard.is_empty() && state.own_fault.is_none() && state.resume.is_none();
+            let soon = TimestampMs(START.0 + self.now_ms + EVERYBODY_HEARS_MS);
+            is_only && until.is_some_and(|until| until < soon)
+        })
     }
 
     /// Governance orders a halt through one node.
@@ -120,60 +136,88 @@ impl World {
     pub fn order_halt(&self, for_ms: u64, after_height: Option<Height>) -> GovernanceMessage {
         self.message(GovernanceAction::Halt {
             reason: b"drill".to_vec(),
-            until: TimestampMs(crate::chain::START.0 + self.now_ms + for_ms),
+            until: TimestampMs(START.0 + self.now_ms + for_ms),
             after_height,
         })
     }
 
-    /// What the governors' tool drafts from the statuses of validators: the highest block that a quorum of them has, with
-    /// all evidence that anybody shows. None if no quorum has the same.
+    /// What governors draft from the statuses of halted validators: the highest block that a quorum of them has or can get
+    /// and has attested nothing above, with the evidence that a holder shows. None if no quorum can agree.
     #[must_use]
     pub fn order_resume(&self) -> Option<GovernanceMessage> {
-        let mut heads: BTreeMap<Height, usize> = BTreeMap::new();
-        let validators = 0..self.plan.chain.validators;
-        let up = validators.filter(|node| self.nodes[*node].running.is_some());
-        let up: Vec<NodeId> = up.collect();
-        for node in &up {
-            *heads.entry(self.standing(*node)?.head).or_default() += 1;
-        }
         let certified = self.certified_by_any();
-        let context = self.era_of(*up.first()?)?;
-        // Everybody can come to the highest block of the branch; it has to be one that a quorum agrees on.
-        let candidates = heads.keys().rev().filter(|height| **height >= certified);
-        let chosen = candidates.into_iter().find_map(|height| {
-            let mut ids: BTreeMap<_, Vec<NodeId>> = BTreeMap::new();
-            for node in &up {
-                let tables = self.nodes[*node].disk.now();
-                let id = tables.block_id_at(*height).ok()?;
-                if let Some(id) = id {
-                    ids.entry(id).or_default().push(*node);
-                }
+        let up: Vec<NodeId> = self
+            .honest()
+            .filter(|node| self.is_running(*node))
+            .collect();
+        let heads: BTreeSet<Height> = up
+            .iter()
+            .filter_map(|node| self.standing(*node))
+            .map(|standing| standing.head)
+            .filter(|head| *head >= certified)
+            .collect();
+        let action = heads
+            .into_iter()
+            .rev()
+            .find_map(|height| self.resume_at(height, &up))?;
+        Some(self.message(action))
+    }
+
+    /// The resume on the block of a height that most have, if a quorum can agree on it.
+    fn resume_at(&self, height: Height, up: &[NodeId]) -> Option<GovernanceAction> {
+        let mut holders_of: BTreeMap<BlockId, Vec<NodeId>> = BTreeMap::new();
+        for node in up {
+            if let Some(id) = self.nodes[*node].disk.now().block_id_at(height).ok()? {
+                holders_of.entry(id).or_default().push(*node);
             }
-            let (id, holders) = ids.into_iter().max_by_key(|(_, holders)| holders.len())?;
-            if self.is_open_resume(holders[0], *height) {
-                return None;
-            }
-            let behind = heads.iter().filter(|(head, _)| *head < height);
-            let behind: usize = behind.map(|(_, count)| *count).sum();
-            // An honest one has it, so everybody can get it.
-            let reachable = holders.len() >= context.committee.validity_threshold()
-                && holders.len() + behind >= context.committee.quorum();
-            reachable.then(|| (*height, id, holders[0]))
-        });
-        let (height, block, holder) = chosen?;
-        let tables = self.nodes[holder].disk.now();
-        let header = tables.block_at(height).ok()??.header;
-        let era = self.nodes[holder].running.as_ref()?.chain.era().era;
-        Some(self.message(GovernanceAction::Resume {
+        }
+        let (id, holders) = holders_of
+            .into_iter()
+            .max_by_key(|(_, holders)| holders.len())?;
+        let holder = *holders.first()?;
+        if self.is_open_resume(holder, height) {
+            return None;
+        }
+        let block = self.nodes[holder].disk.now().block_at(height).ok()??;
+        let ended = block.body.era_end.is_some();
+        let era = if ended {
+            block.header.era.next()
+        } else {
+            block.header.era
+        };
+        let running = self.nodes[holder].running.as_ref()?;
+        let context = [&running.era, running.chain.era()]
+            .into_iter()
+            .find(|context| context.era == era)?;
+        let committee = &context.committee;
+        let is_member = |node: &NodeId| {
+            let account = validator_account(*node);
+            committee.authority_of_account(&account).is_some()
+        };
+        let can_get = |node: &&NodeId| {
+            let standing = self.standing(**node);
+            holders.contains(node) || standing.is_some_and(|standing| standing.head < height)
+        };
+        let members = || up.iter().filter(|node| is_member(node));
+        // Who is not halted may attest another block before the message comes.
+        let ready = members()
+            .filter(can_get)
+            .filter(|node| self.is_halted(**node))
+            .filter(|node| !self.has_attested_above(**node, era, height));
+        // An honest one has the block, so everybody can get it.
+        let holding = members().filter(|node| holders.contains(node)).count();
+        let can_agree =
+            ready.count() >= committee.quorum() && holding >= committee.validity_threshold();
+        can_agree.then(|| GovernanceAction::Resume {
             reason: b"the cause is known".to_vec(),
             era,
             height,
-            block,
-            state_root: header.state_root,
+            block: id,
+            state_root: block.header.state_root,
             minimum_version: SoftwareVersion::default(),
             halts: self.halts_of(holder),
             evidence: self.evidence_of(holder),
-        }))
+        })
     }
 
     /// Whether governance has named this block to go on from, as a node knows.
@@ -186,6 +230,14 @@ impl World {
         resume.is_some_and(|message| {
             matches!(message.body.action, GovernanceAction::Resume { block, .. } if block == id)
         })
+    }
+
+    /// Whether a node keeps out of a resume, as its status says.
+    fn has_attested_above(&self, node: NodeId, era: Era, height: Height) -> bool {
+        let record = self.nodes[node].disk.guard();
+        let attested = record.and_then(|record| record.attestation);
+        attested
+            .is_some_and(|last| last.era == era && last.height > height && !last.has_no_commit())
     }
 
     /// Whether a node's block at a height resumes the chain and is not certified: no block to go on from.
