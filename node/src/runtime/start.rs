@@ -402,7 +402,6 @@ impl Shared<'_> {
             settings: forensics::Settings::beside(&parts.config.storage().data_dir),
             requests,
             metrics: self.metrics.clone(),
-            supervisor: self.supervisor.clone(),
         };
         self.start_thread("forensics", move || preserver.run())?;
         Ok(halts)
