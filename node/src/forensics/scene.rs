@@ -149,7 +149,7 @@ impl Scene for NodeScene {
     fn halts(&self) -> HaltState {
         // The store knows a halt before it is told, the board shows it after.
         let stored = self.storage.halt_state();
-        stored.unwrap_or_else(|_| self.board.read().halts.state.clone())
+        stored.unwrap_or_else(|_| self.board.halts().state.as_ref().clone())
     }
 
     fn is_stopping(&self) -> bool {
@@ -157,6 +157,6 @@ impl Scene for NodeScene {
     }
 
     fn now_ms(&self) -> u64 {
-        crate::recorder::Moment::now(Instant::now()).wall_ms
+        crate::clock::wall().0
     }
 }
