@@ -9,7 +9,10 @@
 //!   incomplete, and the next start of the node writes what is missing and keeps what is there.
 //! * F4. A complete bundle is never written again.
 //! * F5. The disk is bounded: at most [`BUNDLES_MAX`] bundles, the oldest goes; one with a file `keep` in it stays and does not
-//!   count. No checkpoint is made if less than [`HEADROOM_BYTES`] are free.
+//!   count, and those of the halts in force stay. No checkpoint is made if less than [`HEADROOM_BYTES`] are free.
+//! * F6. Of the hard halts on proof of one era the first is preserved: the chain stood still when the others came, and there
+//!   may be many.
+//! * F7. The node does not wait to stop: what is not finished then, its next start finishes (F3).
 //!
 //! [`content`] is the shape of the files, which `holdfast incident` reads ([`crate::incident`]).
 
@@ -20,9 +23,9 @@ mod preserver;
 mod retention;
 mod scene;
 
-pub(crate) use bundle::hash_all;
+pub(crate) use bundle::list;
 pub use bundle::{Outcome, preserve};
-pub use preserver::{HaltInForce, Preserver};
+pub use preserver::Preserver;
 pub use scene::{NodeScene, Picture, Scene, StaticFacts};
 
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ mod timeline;
 
 use crate::durable_file;
 use crate::forensics::content::{FileRecord, HaltRecord, ManifestRecord};
-use crate::forensics::{hash_all, names};
+use crate::forensics::{list, names};
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io;
@@ -93,14 +93,23 @@ impl Bundle {
         let Some(manifest) = self.json::<ManifestRecord>(names::MANIFEST)? else {
             return Ok(Soundness::Incomplete);
         };
-        let mut found = Vec::new();
-        hash_all(&self.path, "", &mut found)
+        let mut items = Vec::new();
+        list(&self.path, "", &mut items)
             .map_err(|error| self.unreadable("", &error.to_string()))?;
+        let mut found = Vec::new();
+        let mut files = Vec::new();
+        for item in items {
+            let hashed = item.hash();
+            match hashed.map_err(|error| self.unreadable(&item.name, &error.to_string()))? {
+                Some(file) => found.push(file),
+                None => files.push(item.name),
+            }
+        }
         let changed = |one: &[FileRecord], other: &[FileRecord]| -> Vec<String> {
             let missing = one.iter().filter(|file| !other.contains(file));
             missing.map(|file| file.path.clone()).collect()
         };
-        let mut files = changed(&manifest.files, &found);
+        files.extend(changed(&manifest.files, &found));
         files.extend(changed(&found, &manifest.files));
         files.sort();
         files.dedup();
@@ -125,14 +134,19 @@ impl Bundle {
     }
 
     fn content(&self, name: &str) -> Result<Option<Vec<u8>>, IncidentError> {
-        let mut file = match File::open(self.path.join(name)) {
-            Ok(file) => file,
+        let path = self.path.join(name);
+        let unreadable = |error: io::Error| self.unreadable(name, &error.to_string());
+        // A link may lead anywhere, and a pipe may never end.
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err(self.unreadable(name, "it is not a file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.unreadable(name, &error.to_string())),
-        };
+            Err(error) => return Err(unreadable(error)),
+        }
+        let mut file = File::open(path).map_err(unreadable)?;
         durable_file::read_bounded(&mut file, FILE_BYTES_MAX)
             .map(Some)
-            .map_err(|error| self.unreadable(name, &error.to_string()))
+            .map_err(unreadable)
     }
 
     fn unreadable(&self, name: &str, reason: &str) -> IncidentError {

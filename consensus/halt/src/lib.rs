@@ -34,8 +34,8 @@ pub use cluster::ClusterDetector;
 pub use divergence::DivergenceDetector;
 pub use journal::{Journal, JournalEntry, JournalError, JournalEvent, verify_chain};
 pub use manager::{
-    EmergencyHalt, HaltConfig, HaltEffect, HaltInput, HaltManager, HaltRefusal, HaltState,
-    HardHalt, OwnFault, Standing, Transition,
+    EmergencyHalt, HaltConfig, HaltEffect, HaltInForce, HaltInput, HaltManager, HaltRefusal,
+    HaltState, HardHalt, OwnFault, Standing, Transition,
 };
 pub use matrix::{Activity, Mode, ModeSet, Permission, permission, permission_in};
 pub use stall::{

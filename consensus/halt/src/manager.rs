@@ -33,8 +33,10 @@ use holdfast_types::{
     Height, Parameters, TimestampMs,
 };
 
+mod in_force;
 mod state;
 
+pub use in_force::HaltInForce;
 pub use state::{
     EmergencyHalt, HARD_HALTS_MAX, HaltState, HardHalt, MESSAGES_WAITING_MAX, OwnFault, Standing,
 };
@@ -155,15 +157,15 @@ impl HaltManager {
     #[must_use]
     pub fn modes(&self) -> ModeSet {
         let mut modes = ModeSet::default();
-        let state = &self.state;
         if self.stalled {
             modes.insert(Mode::SoftStall);
         }
-        if !state.hard.is_empty() || state.own_fault.is_some() || state.resume.is_some() {
+        // H8: the era ends.
+        if self.state.resume.is_some() {
             modes.insert(Mode::HardHalt);
         }
-        if state.emergency.as_ref().is_some_and(|halt| halt.active) {
-            modes.insert(Mode::EmergencyHalt);
+        for halt in self.state.in_force() {
+            modes.insert(halt.mode());
         }
         modes
     }
@@ -194,13 +196,7 @@ impl HaltManager {
     /// Ids of the halts in force, in their order.
     #[must_use]
     pub fn halts(&self) -> Vec<HaltId> {
-        let state = &self.state;
-        let hard = state.hard.iter().map(|halt| halt.id);
-        let own = state.own_fault.iter().map(|fault| fault.id);
-        let emergency = state.emergency.iter().filter(|halt| halt.active);
-        hard.chain(own)
-            .chain(emergency.map(|halt| halt.id))
-            .collect()
+        self.state.in_force().map(|halt| halt.id()).collect()
     }
 
     /// When time alone changes something, by the wall clock.
@@ -495,28 +491,27 @@ impl HaltManager {
             self.state.sequence = self.state.sequence.max(executed_sequence);
             effects.push(HaltEffect::Persist);
         }
-        let Some(halt) = self.state.emergency.clone() else {
-            return effects;
+        let is_over = |halt: &mut EmergencyHalt| {
+            executed_sequence > halt.message.body.sequence || halt.until <= standing.wall
         };
-        let superseded = executed_sequence > halt.message.body.sequence;
-        if superseded || halt.until <= standing.wall {
+        if let Some(halt) = self.state.emergency.take_if(is_over) {
             effects.extend(self.end_emergency(standing, &halt));
-            return effects;
         }
-        let due = halt
-            .after_height
-            .is_none_or(|height| standing.head >= height);
-        if !halt.active && due {
-            if let Some(emergency) = &mut self.state.emergency {
-                emergency.active = true;
-            }
-            effects.extend(self.began(standing, halt.id, Mode::EmergencyHalt, None));
+        if let Some(halt) = &mut self.state.emergency
+            && !halt.active
+            && halt
+                .after_height
+                .is_none_or(|height| standing.head >= height)
+        {
+            halt.active = true;
+            let id = halt.id;
+            effects.extend(self.began(standing, id, Mode::EmergencyHalt, None));
         }
         effects
     }
 
+    /// What follows from the end of a halt that is not in the state any more.
     fn end_emergency(&mut self, standing: Standing, halt: &EmergencyHalt) -> Vec<HaltEffect> {
-        self.state.emergency = None;
         let mut effects = vec![HaltEffect::Persist];
         if halt.active {
             self.state.emergency_ended = Some(standing.live_time);
@@ -540,9 +535,10 @@ impl HaltManager {
         for halt in settled {
             self.ended(standing, halt.id, Mode::HardHalt, &mut effects);
         }
-        if let (Some(resume), Some(halt)) = (resumed, self.state.emergency.clone())
-            && resume.body.sequence > halt.message.body.sequence
-        {
+        let is_over = |halt: &mut EmergencyHalt| {
+            resumed.is_some_and(|resume| resume.body.sequence > halt.message.body.sequence)
+        };
+        if let Some(halt) = self.state.emergency.take_if(is_over) {
             effects.extend(self.end_emergency(standing, &halt));
         }
         self.state.era = era;

@@ -45,7 +45,7 @@ impl Mode {
         Self::PartialHalt,
     ];
 
-    /// Stable name for RPC, metrics, logs and files.
+    /// Stable name for RPC, logs and files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,6 +55,19 @@ impl Mode {
             Self::Lockdown => "lockdown",
             Self::EmergencyConsensus => "emergency_consensus",
             Self::PartialHalt => "partial_halt",
+        }
+    }
+
+    /// Stable name where it is said that this is the kind of a halt: in metrics, in the status of the chain and in errors.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::SoftStall => "soft_stall",
+            Self::HardHalt => "hard",
+            Self::EmergencyHalt => "emergency",
+            Self::Lockdown => "lockdown",
+            Self::EmergencyConsensus => "emergency_consensus",
+            Self::PartialHalt => "partial",
         }
     }
 

@@ -272,6 +272,43 @@ fn h6_a_halt_with_a_height_waits_for_it() {
 }
 
 #[test]
+fn what_holds_is_told_in_its_order_and_what_waits_is_not_told() {
+    let mut manager = manager();
+    let fault = HaltInput::OwnFault {
+        cause: HaltCause::BrokenInvariant,
+        height: Height(100),
+        detail: "supply".to_owned(),
+    };
+    manager
+        .step(at(0), on(&halt(1, DAY_MS, Some(102))))
+        .unwrap();
+    manager.step(at(1), fault).unwrap();
+    manager.step(at(2), on_proof(RUNNING, 43)).unwrap();
+    manager.step(at(3), on_proof(RUNNING, 42)).unwrap();
+    let told = |manager: &HaltManager| -> Vec<_> {
+        let in_force = manager.state().in_force();
+        let told = in_force.map(|halt| (halt.mode(), halt.cause(), halt.since()));
+        told.collect()
+    };
+    let since = |ms: u64| TimestampMs(1_000_000 + ms);
+    let divergence = Some(HaltCause::RootDivergence);
+    let mut expected = vec![
+        (Mode::HardHalt, divergence, since(2)),
+        (Mode::HardHalt, divergence, since(3)),
+        (Mode::HardHalt, Some(HaltCause::BrokenInvariant), since(1)),
+    ];
+    assert_eq!(told(&manager), expected);
+    let mut standing = at(4);
+    standing.head = Height(102);
+    manager.step(standing, progress(0)).unwrap();
+    expected.push((Mode::EmergencyHalt, None, since(0)));
+    assert_eq!(told(&manager), expected);
+    let ids: Vec<_> = manager.state().in_force().map(|halt| halt.id()).collect();
+    assert_eq!(manager.halts(), ids);
+    assert_eq!(ids[0], proof(RUNNING, 43).id());
+}
+
+#[test]
 fn h7_a_halt_ends_at_its_time_and_not_before() {
     let mut manager = manager();
     manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();

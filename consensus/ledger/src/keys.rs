@@ -28,6 +28,9 @@ use holdfast_types::{AccountName, Governors, PublicKey};
 pub trait StateKey: Clone + Ord {
     type Object: StateObject;
 
+    /// What every key of this kind begins with.
+    const PREFIX: u8;
+
     /// The key as the store knows it.
     fn bytes(&self) -> Vec<u8>;
 }
@@ -42,9 +45,11 @@ macro_rules! state_keys {
             impl StateKey for $name {
                 type Object = $object;
 
+                const PREFIX: u8 = $prefix;
+
                 fn bytes(&self) -> Vec<u8> {
                     let write: fn(&Self, &mut Vec<u8>) = |$key, $bytes| $write;
-                    let mut bytes = vec![$prefix];
+                    let mut bytes = vec![Self::PREFIX];
                     write(self, &mut bytes);
                     bytes
                 }

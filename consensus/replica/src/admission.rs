@@ -10,10 +10,11 @@ use holdfast_types::limits::{HALT_NOTICE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::parameters::HaltParameters;
 use holdfast_types::wire::{LastVertexRequest, LastVertexResponse};
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, Certificate, ChainId, EraContext, Evidence, FailureCode,
-    GovernanceError, GovernanceMessage, HaltCause, HaltNotice, HaltProof, HaltProofError,
-    HaltThresholds, Height, PublicKey, Readiness, SignatureScheme, SignedHaltStatus,
-    SignedVertexHeader, TimestampMs, TransactionId, VerifiedTransaction, Vertex, VertexRef,
+    AttestationBody, AuthorityIndex, Certificate, ChainId, Era, EraContext, Evidence,
+    EvidenceError, FailureCode, GovernanceError, GovernanceMessage, HaltCause, HaltNotice,
+    HaltProof, HaltProofError, HaltThresholds, Height, PublicKey, Readiness, SignatureScheme,
+    SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId, VerifiedTransaction, Vertex,
+    VertexRef,
 };
 use std::sync::Arc;
 
@@ -93,6 +94,31 @@ pub enum Judgement {
     Reject,
 }
 
+/// Why evidence is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvidenceRefusal {
+    #[error("this node knows no era {0}")]
+    UnknownEra(Era),
+    #[error(transparent)]
+    Unproved(#[from] EvidenceError),
+    #[error("a block has executed this offence")]
+    Punished,
+    /// Against a block that is not here it proves nothing yet; against our own it may be us who are wrong.
+    #[error("no block of this node contradicts the attestation")]
+    NotContradicted,
+}
+
+impl EvidenceRefusal {
+    /// What it says of the peer that sent the evidence.
+    #[must_use]
+    pub const fn judgement(&self) -> Judgement {
+        match self {
+            Self::Unproved(_) => Judgement::Reject,
+            Self::UnknownEra(_) | Self::Punished | Self::NotContradicted => Judgement::Ignore,
+        }
+    }
+}
+
 /// Judges evidence against the committee of its era, `context`; none if that era is not known here.
 pub fn evidence<S: ChainStore + ?Sized>(
     store: &S,
@@ -100,20 +126,19 @@ pub fn evidence<S: ChainStore + ?Sized>(
     chain: &ChainId,
     context: Option<&EraContext>,
     scheme: &dyn SignatureScheme,
-) -> Result<Judgement, StateError> {
+) -> Result<Result<(), EvidenceRefusal>, StateError> {
     let Some(context) = context else {
-        return Ok(Judgement::Ignore);
+        return Ok(Err(EvidenceRefusal::UnknownEra(item.era())));
     };
-    if item.verify(chain, &context.committee, scheme).is_err() {
-        return Ok(Judgement::Reject);
+    if let Err(error) = item.verify(chain, &context.committee, scheme) {
+        return Ok(Err(error.into()));
     }
     if is_punished(store, &item.slot_key())? {
-        return Ok(Judgement::Ignore);
+        return Ok(Err(EvidenceRefusal::Punished));
     }
     let Evidence::BadStateRoot { attestation } = item else {
-        return Ok(Judgement::Accept);
+        return Ok(Ok(()));
     };
-    // Against a block that is not here it proves nothing yet; against our own it may be us who are wrong.
     let body = &attestation.body;
     let ours = store
         .block_id_at(body.height)?
@@ -121,11 +146,9 @@ pub fn evidence<S: ChainStore + ?Sized>(
     let contradicts = ours.is_some_and(|(id, block)| {
         AttestationBody::of_block(id, &block.header).differs_in_result(body)
     });
-    Ok(if contradicts {
-        Judgement::Accept
-    } else {
-        Judgement::Ignore
-    })
+    Ok(contradicts
+        .then_some(())
+        .ok_or(EvidenceRefusal::NotContradicted))
 }
 
 /// Judges a proof of a halt: one of another era cannot be judged, or is settled.

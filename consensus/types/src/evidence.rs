@@ -49,6 +49,16 @@ impl Evidence {
         }
     }
 
+    /// Stable name of the offence, for RPC and files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Equivocation { .. } => "equivocation",
+            Self::ContradictoryAttestations { .. } => "contradictory_attestations",
+            Self::BadStateRoot { .. } => "bad_state_root",
+        }
+    }
+
     #[must_use]
     pub const fn offender(&self) -> AuthorityIndex {
         match self {

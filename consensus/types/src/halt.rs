@@ -146,6 +146,16 @@ impl HaltThresholds {
 }
 
 impl HaltProof {
+    /// Stable name of its kind, for RPC and files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Divergence { .. } => "divergence",
+            Self::EquivocationCluster { .. } => "equivocation_cluster",
+            Self::ContradictoryCertificates { .. } => "contradictory_certificates",
+        }
+    }
+
     /// The era of the proof; none if it is empty.
     #[must_use]
     pub fn era(&self) -> Option<Era> {

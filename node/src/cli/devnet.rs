@@ -13,12 +13,12 @@ use crate::signals::StopSignals;
 use clap::Args;
 use holdfast_genesis::{GenesisTime, Template};
 use holdfast_rpc::ClientError;
-use holdfast_types::{ChainId, TimestampMs};
+use holdfast_types::ChainId;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -184,17 +184,12 @@ fn spec(arguments: &Arguments, directory: PathBuf) -> Result<DevnetSpec, Failure
         })?;
         settings.insert(key.to_owned(), value.to_owned());
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     Ok(DevnetSpec {
         directory,
         validators: arguments.validators,
         accounts: arguments.accounts,
         template: Template::Devnet,
-        genesis_time: GenesisTime(TimestampMs(
-            u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-        )),
+        genesis_time: GenesisTime(crate::clock::wall()),
         epoch_duration_ms: arguments.epoch_seconds.map(|seconds| seconds * 1000),
         settings,
     })

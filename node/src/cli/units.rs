@@ -3,7 +3,7 @@
 use holdfast_genesis::GenesisTime;
 use holdfast_genesis::templates::COIN;
 use holdfast_types::{Amount, TimestampMs};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Digits after the point of an amount in coins.
 const COIN_DIGITS: usize = 6;
@@ -106,10 +106,7 @@ pub(super) fn show_time(milliseconds: u64) -> String {
 
 /// Now, in milliseconds since 1970.
 pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    crate::clock::wall().0
 }
 
 #[cfg(test)]

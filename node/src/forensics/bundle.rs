@@ -4,11 +4,11 @@ use super::content::{
     ConfigRecord, FORMAT, FileRecord, HaltRecord, ManifestRecord, ProblemRecord, RecorderRecord,
     VersionRecord,
 };
-use super::preserver::HaltInForce;
 use super::scene::{Picture, Scene};
 use super::{Settings, describe, names, retention};
 use crate::durable_file::{self, Existing, PRIVATE};
 use crate::recorder::Recording;
+use holdfast_halt::{HaltInForce, HaltState};
 use holdfast_storage::FORMAT_VERSION;
 use holdfast_types::HaltId;
 use serde::Serialize;
@@ -26,19 +26,21 @@ pub enum Outcome {
     Partial(usize),
     /// Rule F4: it was complete before.
     AlreadyThere,
+    /// Rule F7: the node stops.
+    Interrupted,
     /// Nothing could be kept, or it cannot be told from an incomplete one.
     Failed(String),
 }
 
 impl Outcome {
-    /// Stable name for metrics; none if nothing was to be done.
+    /// Stable name for metrics; none if nothing was done, or not all yet.
     #[must_use]
     pub const fn name(&self) -> Option<&'static str> {
         match self {
             Self::Complete => Some("complete"),
             Self::Partial(_) => Some("partial"),
             Self::Failed(_) => Some("failed"),
-            Self::AlreadyThere => None,
+            Self::AlreadyThere | Self::Interrupted => None,
         }
     }
 }
@@ -81,8 +83,13 @@ pub fn preserve(
 
 impl Bundle<'_> {
     fn open(&mut self) -> io::Result<()> {
-        let room =
-            retention::make_room(&self.settings.folder, &self.path, self.settings.bundles_max);
+        let folder = &self.settings.folder;
+        let state = self.scene.halts();
+        let in_force = state
+            .in_force()
+            .map(|halt| folder.join(halt.id().to_string()));
+        let in_force: Vec<_> = in_force.collect();
+        let room = retention::make_room(folder, &self.path, &in_force, self.settings.bundles_max);
         // Old bundles in the way are no reason not to keep a new one.
         if let Err(error) = room {
             self.problem("(old bundles)", &error.to_string());
@@ -162,9 +169,9 @@ impl Bundle<'_> {
     /// Everything but the halt itself.
     fn facts(&mut self, picture: &Picture, halt: HaltId) {
         let committee = &picture.standing.context.committee;
-        match HaltInForce::find(&picture.standing.halts.state, halt) {
+        match find(&picture.standing.halts.state, halt) {
             Some(in_force) => {
-                let (bytes, record) = describe::proof(&in_force, committee);
+                let (bytes, record) = describe::proof(in_force, committee);
                 if let Some(bytes) = bytes {
                     self.file(names::PROOF_BYTES, || Ok(bytes));
                 }
@@ -201,9 +208,8 @@ impl Bundle<'_> {
         let committee = &standing.context.committee;
         let facts = self.scene.facts();
         let now_ms = self.scene.now_ms();
-        let in_force = HaltInForce::find(&halts.state, halt);
+        let halted = find(&halts.state, halt);
         let authority = facts.key.and_then(|key| committee.authority_of_key(&key));
-        let halted = in_force.as_ref();
         HaltRecord {
             format: FORMAT,
             halt: halt.to_string(),
@@ -211,9 +217,9 @@ impl Bundle<'_> {
             cause: halted.and_then(|one| Some(one.cause()?.name().to_owned())),
             what: halted.map_or_else(
                 || String::from("it ended before it was looked at"),
-                HaltInForce::what,
+                describe::what,
             ),
-            began_ms: halted.map_or(now_ms, HaltInForce::began_ms),
+            began_ms: halted.map_or(now_ms, |one| one.since().0),
             preserved_ms: now_ms,
             after_restart,
             chain: facts.chain.to_string(),
@@ -247,11 +253,23 @@ impl Bundle<'_> {
         }
     }
 
-    /// Writes the manifest: from now on the bundle is complete.
+    /// Hashes what is there and writes the manifest: from now on the bundle is complete.
     fn close(mut self, halt: HaltId) -> Outcome {
+        let mut items = Vec::new();
+        if let Err(error) = list(&self.path, "", &mut items) {
+            self.problem("(listing)", &error.to_string());
+        }
         let mut files = Vec::new();
-        if let Err(error) = hash_all(&self.path, "", &mut files) {
-            self.problem("(hashing)", &error.to_string());
+        for item in items {
+            // Reading a checkpoint takes as long as the disk takes.
+            if self.scene.is_stopping() {
+                return Outcome::Interrupted;
+            }
+            match item.hash() {
+                Ok(Some(file)) => files.push(file),
+                Ok(None) => self.problem(&item.name, "it is neither a file nor a folder"),
+                Err(error) => self.problem(&item.name, &error.to_string()),
+            }
         }
         files.sort_by(|one: &FileRecord, other| one.path.cmp(&other.path));
         let missing = self.problems.len();
@@ -283,28 +301,52 @@ fn versions(commit: &str) -> VersionRecord {
     }
 }
 
-/// Hashes every file below `folder`; `prefix` is its path in the bundle.
-pub(crate) fn hash_all(folder: &Path, prefix: &str, files: &mut Vec<FileRecord>) -> io::Result<()> {
+fn find(state: &HaltState, halt: HaltId) -> Option<HaltInForce<'_>> {
+    state.in_force().find(|one| one.id() == halt)
+}
+
+/// Something in a bundle that is no folder.
+pub(crate) struct Item {
+    /// Below the bundle, with `/`.
+    pub(crate) name: String,
+    path: PathBuf,
+    is_file: bool,
+}
+
+impl Item {
+    /// None: it is no file, and nothing of it is read.
+    pub(crate) fn hash(&self) -> io::Result<Option<FileRecord>> {
+        if !self.is_file {
+            return Ok(None);
+        }
+        let mut file = File::open(&self.path)?;
+        let mut hasher = blake3::Hasher::new();
+        let bytes = io::copy(&mut file, &mut hasher)?;
+        Ok(Some(FileRecord {
+            path: self.name.clone(),
+            bytes,
+            blake3: hasher.finalize().to_string(),
+        }))
+    }
+}
+
+/// Lists what is below `folder`, but not the manifest and what a person puts beside it; `prefix` is its path in the bundle.
+/// No link is followed: what it leads to is not in the bundle.
+pub(crate) fn list(folder: &Path, prefix: &str, items: &mut Vec<Item>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = format!("{prefix}{name}");
-        if path.is_dir() {
-            hash_all(&path, &format!("{name}/"), files)?;
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let path = entry.path();
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if kind.is_dir() {
+            list(&path, &format!("{name}/"), items)?;
         } else if name != names::MANIFEST && name != names::KEEP {
-            files.push(hash(&path, name)?);
+            items.push(Item {
+                name,
+                path,
+                is_file: kind.is_file(),
+            });
         }
     }
     Ok(())
-}
-
-fn hash(path: &Path, name: String) -> io::Result<FileRecord> {
-    let mut file = File::open(path)?;
-    let mut hasher = blake3::Hasher::new();
-    let bytes = io::copy(&mut file, &mut hasher)?;
-    Ok(FileRecord {
-        path: name,
-        bytes,
-        blake3: hasher.finalize().to_string(),
-    })
 }

@@ -5,8 +5,7 @@ use super::content::{
     PeersRecord, PointRecord, ProofRecord, StallRecord, StatementRecord, StatusRecord,
     ThresholdRecord,
 };
-use super::preserver::HaltInForce;
-use holdfast_halt::{JournalEntry, JournalEvent, Stall, StallReason};
+use holdfast_halt::{HaltInForce, JournalEntry, JournalEvent, Stall, StallReason};
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, BlockId, Certificate, Committee, Evidence,
     GovernanceAction, GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height,
@@ -64,8 +63,27 @@ pub(super) fn stall(stall: &Stall, now_ms: u64) -> StallRecord {
     }
 }
 
+/// Why the chain stopped, in a sentence.
+pub(super) fn what(halt: HaltInForce<'_>) -> String {
+    match halt {
+        HaltInForce::Hard(hard) => hard.cause.message().to_owned(),
+        HaltInForce::OwnFault(fault) => format!("{}: {}", fault.cause.message(), fault.detail),
+        HaltInForce::Emergency(emergency) => match &emergency.message.body.action {
+            GovernanceAction::Halt { reason, .. } => {
+                format!("governance ordered it: {}", String::from_utf8_lossy(reason))
+            }
+            GovernanceAction::Resume { .. } | GovernanceAction::RotateKeys { .. } => {
+                String::from("governance ordered it")
+            }
+        },
+    }
+}
+
 /// Why the chain stopped: the proof as it travels, if there is one, and in words.
-pub(super) fn proof(halt: &HaltInForce, committee: &Committee) -> (Option<Vec<u8>>, ProofRecord) {
+pub(super) fn proof(
+    halt: HaltInForce<'_>,
+    committee: &Committee,
+) -> (Option<Vec<u8>>, ProofRecord) {
     match halt {
         HaltInForce::Hard(hard) => {
             let record = hard_proof(&hard.proof, committee);
@@ -89,23 +107,21 @@ pub(super) fn proof(halt: &HaltInForce, committee: &Committee) -> (Option<Vec<u8
 
 fn hard_proof(proof: &HaltProof, committee: &Committee) -> ProofRecord {
     let record = ProofRecord {
+        kind: proof.name().to_owned(),
         era: proof.era().unwrap_or_default().0,
         height: proof.height().map(|height| height.0),
         ..ProofRecord::default()
     };
     match proof {
         HaltProof::Divergence { attestations } => ProofRecord {
-            kind: String::from("divergence"),
             statements: groups(attestations, committee),
             ..record
         },
         HaltProof::EquivocationCluster { evidence } => ProofRecord {
-            kind: String::from("equivocation_cluster"),
             offences: offences(evidence, committee),
             ..record
         },
         HaltProof::ContradictoryCertificates { first, second } => ProofRecord {
-            kind: String::from("contradictory_certificates"),
             statements: vec![certified(first, committee), certified(second, committee)],
             ..record
         },
@@ -160,25 +176,19 @@ pub(super) fn offences(evidence: &[Evidence], committee: &Committee) -> Vec<Offe
 
 fn offence(evidence: &Evidence, committee: &Committee) -> OffenceRecord {
     let offender = member(committee, evidence.offender());
-    let (name, at, statements) = match evidence {
-        Evidence::Equivocation { first, second } => (
-            "equivocation",
-            first.header.round.0,
-            vec![vertex(first), vertex(second)],
-        ),
-        Evidence::ContradictoryAttestations { first, second } => (
-            "contradictory_attestations",
-            first.body.height.0,
-            vec![attested(first), attested(second)],
-        ),
-        Evidence::BadStateRoot { attestation } => (
-            "bad_state_root",
-            attestation.body.height.0,
-            vec![attested(attestation)],
-        ),
+    let (at, statements) = match evidence {
+        Evidence::Equivocation { first, second } => {
+            (first.header.round.0, vec![vertex(first), vertex(second)])
+        }
+        Evidence::ContradictoryAttestations { first, second } => {
+            (first.body.height.0, vec![attested(first), attested(second)])
+        }
+        Evidence::BadStateRoot { attestation } => {
+            (attestation.body.height.0, vec![attested(attestation)])
+        }
     };
     OffenceRecord {
-        offence: name.to_owned(),
+        offence: evidence.name().to_owned(),
         authority: offender.authority,
         account: offender.account,
         era: evidence.era().0,

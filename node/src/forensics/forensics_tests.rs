@@ -6,22 +6,18 @@ use crate::incident::fixture::{extend, genesis, key, store, transfer};
 use crate::incident::report::Report;
 use crate::incident::{Bundle, Soundness};
 use crate::recorder::{Recorder, Recording};
-use crate::runtime::board::Standing;
-use crate::runtime::halted::HaltPicture;
+use crate::runtime::halted::fixture::{self, change, own_fault};
 use crate::supervisor::{StopReason, Supervisor};
 use holdfast_chain::ChainStore as _;
-use holdfast_halt::{
-    HaltState, HardHalt, Journal, JournalEntry, JournalEvent, Mode, ModeSet, OwnFault,
-};
+use holdfast_halt::{HaltState, HardHalt, Journal, JournalEntry, JournalEvent, Mode, ModeSet};
 use holdfast_rpc::{BuildInfo, Metrics};
 use holdfast_storage::Storage;
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockId, CommitDigest, Era, HaltCause, HaltId, HaltProof,
-    HaltStatus, Height, Readiness, Round, Signer as _, StateRoot, TimestampMs,
+    HaltStatus, Height, Signer as _, StateRoot, TimestampMs,
 };
 use std::fs;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Instant;
 use tempfile::TempDir;
 
 /// A node that is in a hard halt, with a real store.
@@ -35,6 +31,8 @@ struct TestScene {
     journal: Result<Vec<JournalEntry>, String>,
     checkpoints: Arc<Mutex<u32>>,
     panics: bool,
+    /// So many looks from now on the node stops; none: it does not.
+    looks_left: Arc<Mutex<Option<u32>>>,
 }
 
 impl Scene for TestScene {
@@ -67,7 +65,18 @@ impl Scene for TestScene {
     }
 
     fn halts(&self) -> HaltState {
-        self.picture.standing.halts.state.clone()
+        self.picture.standing.halts.state.as_ref().clone()
+    }
+
+    fn is_stopping(&self) -> bool {
+        match self.looks_left.lock().unwrap().as_mut() {
+            None => false,
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -96,30 +105,24 @@ impl Fixture {
             );
         }
         let context = Arc::new(storage.latest_era().unwrap().unwrap());
-        let proof = divergence(&genesis.chain_id());
+        let proof = divergence(&genesis.chain_id(), Height(3));
         let halt = proof.id();
         let (head, head_id) = storage.head().unwrap().unwrap();
         let own = status(head, head_id, halt);
         let statuses = vec![
-            own.clone()
-                .sign(AuthorityIndex(0), &genesis.chain_id(), &key(31)),
+            own.sign(AuthorityIndex(0), &genesis.chain_id(), &key(31)),
             status(head, BlockId::new([9; 32]), halt).sign(
                 AuthorityIndex(3),
                 &genesis.chain_id(),
                 &key(34),
             ),
         ];
-        let state = HaltState {
-            era: Era(1),
-            hard: vec![HardHalt {
-                id: halt,
-                cause: proof.cause(),
-                proof,
-                since: TimestampMs(1_800_000_000_000),
-            }],
-            ..HaltState::default()
-        };
-        let standing = standing(context, (head, head_id), picture(state, own, statuses));
+        let mut halts = fixture::picture(ModeSet::of(Mode::HardHalt), statuses);
+        change(&mut halts, |state| {
+            state.era = Era(1);
+            state.hard.push(hard(proof));
+        });
+        let standing = fixture::standing(&context, halts);
         let scene = TestScene {
             facts: StaticFacts {
                 chain: genesis.chain_id(),
@@ -140,6 +143,7 @@ impl Fixture {
             journal: Ok(journal(halt)),
             checkpoints: Arc::default(),
             panics: false,
+            looks_left: Arc::default(),
         };
         Self {
             settings: Settings::beside(&folder.path().join("data")),
@@ -153,6 +157,32 @@ impl Fixture {
         preserve(&self.scene, &self.settings, self.halt, false)
     }
 
+    /// Changes what holds.
+    fn change(&mut self, what: impl FnOnce(&mut HaltState)) {
+        change(Arc::make_mut(&mut self.scene.picture.standing.halts), what);
+    }
+
+    /// A preserver that is asked for these halts and then ends.
+    fn run(&self, asked: &[HaltId]) {
+        let (preserver, requests) = preserver(self.scene.clone(), self.settings.clone());
+        for halt in asked {
+            requests.send(*halt).unwrap();
+        }
+        drop(requests);
+        assert_eq!(preserver.run(), Ok(()));
+    }
+
+    /// The names of the bundles.
+    fn bundles(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.settings.folder) else {
+            return Vec::new();
+        };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
     fn bundle(&self) -> Bundle {
         Bundle::at(self.settings.folder.join(self.halt.to_string()))
     }
@@ -162,11 +192,11 @@ impl Fixture {
     }
 }
 
-fn divergence(chain: &holdfast_types::ChainId) -> HaltProof {
+fn divergence(chain: &holdfast_types::ChainId, height: Height) -> HaltProof {
     let attestation = |author: u16, root: u8| {
         let body = AttestationBody {
             era: Era(1),
-            height: Height(3),
+            height,
             block: BlockId::new([root; 32]),
             commit: CommitDigest::new([1; 32]),
             state_root: StateRoot::new([root; 32]),
@@ -184,68 +214,20 @@ fn divergence(chain: &holdfast_types::ChainId) -> HaltProof {
     }
 }
 
+fn hard(proof: HaltProof) -> HardHalt {
+    HardHalt {
+        id: proof.id(),
+        cause: proof.cause(),
+        proof,
+        since: TimestampMs(1_800_000_000_000),
+    }
+}
+
 fn status(head: Height, head_id: BlockId, halt: HaltId) -> HaltStatus {
     HaltStatus {
-        era: Era(1),
-        head,
         head_id,
-        state_root: StateRoot::new([5; 32]),
-        certified: Height(2),
-        attested: head,
-        version: "0.1.0".parse().unwrap(),
         halts: vec![halt],
-        own_fault: None,
-        resume: None,
-        readiness: Readiness::NotAsked,
-        at: TimestampMs(1_800_000_000_100),
-    }
-}
-
-fn picture(
-    state: HaltState,
-    own: HaltStatus,
-    statuses: Vec<holdfast_types::SignedHaltStatus>,
-) -> HaltPicture {
-    HaltPicture {
-        state,
-        modes: ModeSet::of(Mode::HardHalt),
-        stall: None,
-        now_ms: 0,
-        readiness: Readiness::NotAsked,
-        own,
-        statuses,
-        heard_ms: Vec::new(),
-        in_newest_round: std::collections::BTreeSet::new(),
-        evidence: Vec::new(),
-    }
-}
-
-fn standing(
-    context: Arc<holdfast_types::EraContext>,
-    (head, head_id): (Height, BlockId),
-    halts: HaltPicture,
-) -> Standing {
-    Standing {
-        head,
-        head_id,
-        head_timestamp: TimestampMs(1_799_999_999_000),
-        lib: Height(1),
-        certified: Height(2),
-        certified_id: BlockId::new([2; 32]),
-        fork_blocks: 0,
-        context,
-        between_eras: false,
-        round: Round(8),
-        certified_vertices: 4,
-        active_committee: 4,
-        head_changed_at: Instant::now(),
-        lib_changed_at: Instant::now(),
-        mempool_transactions: 0,
-        mempool_bytes: 0,
-        sync_target: None,
-        sync_blocks_per_second: 0.0,
-        signing_stopped: None,
-        halts: Arc::new(halts),
+        ..fixture::status(head.0, 5)
     }
 }
 
@@ -459,15 +441,10 @@ fn the_oldest_bundle_goes_and_a_kept_one_stays() {
             .unwrap();
     }
     assert_eq!(fixture.preserve(), Outcome::Complete);
-    let mut left: Vec<_> = fs::read_dir(&fixture.settings.folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    left.sort();
     let id = fixture.halt.to_string();
     let mut expected = vec!["old-1", "old-3", "old-4", "old-5", &id];
     expected.sort_unstable();
-    assert_eq!(left, expected);
+    assert_eq!(fixture.bundles(), expected);
 }
 
 fn preserver(scene: TestScene, settings: Settings) -> (Preserver, mpsc::Sender<HaltId>) {
@@ -480,7 +457,6 @@ fn preserver(scene: TestScene, settings: Settings) -> (Preserver, mpsc::Sender<H
             version: "0",
             commit: "test",
         }),
-        supervisor: Supervisor::new(),
     };
     (preserver, sender)
 }
@@ -491,42 +467,105 @@ fn a_panic_while_preserving_ends_there_and_is_counted() {
     fixture.scene.panics = true;
     let (preserver, requests) = preserver(fixture.scene.clone(), fixture.settings.clone());
     let metrics = preserver.metrics.clone();
-    let supervisor = preserver.supervisor.clone();
+    let supervisor = Supervisor::new();
     supervisor
         .spawn_thread("forensics", move || preserver.run())
         .unwrap();
     requests.send(fixture.halt).unwrap();
+    drop(requests);
     supervisor.stop(StopReason::Asked {
         by: "the test".to_owned(),
     });
     assert_eq!(supervisor.run_to_end(), Ok(()));
-    assert!(metrics.halt.bundles.with("failed").get() >= 1);
+    assert_eq!(metrics.halt.bundles.with("failed").get(), 2);
 }
 
 #[test]
-fn a_restart_in_a_halt_preserves_what_was_not_and_takes_nobodys_place() {
+fn a_restart_in_a_halt_preserves_what_was_not_and_nothing_twice() {
     let mut fixture = Fixture::new();
-    let mut state = fixture.scene.halts();
-    state.own_fault = Some(OwnFault {
-        id: HaltId::of_event(HaltCause::OwnDivergence, Era(1), Height(3)),
-        cause: HaltCause::OwnDivergence,
-        height: Height(3),
-        detail: "expected a, found b".to_owned(),
-        since: TimestampMs(1_800_000_000_000),
-    });
-    let mut halts = fixture.scene.picture.standing.halts.as_ref().clone();
-    halts.state = state;
-    fixture.scene.picture.standing.halts = Arc::new(halts);
-    fixture.settings.bundles_max = 1;
-    let run = || {
-        let (preserver, requests) = preserver(fixture.scene.clone(), fixture.settings.clone());
-        drop(requests);
-        assert_eq!(preserver.run(), Ok(()));
-    };
-    run();
+    fixture.change(|state| state.own_fault = Some(own_fault()));
+    fixture.run(&[]);
     let halt: HaltRecord = fixture.file(names::HALT);
     assert!(halt.after_restart);
-    assert_eq!(retention::count(&fixture.settings.folder).unwrap(), 1);
-    run();
+    assert_eq!(fixture.bundles().len(), 2);
+    fixture.run(&[]);
+    assert_eq!(*fixture.scene.checkpoints.lock().unwrap(), 2);
+}
+
+/// Each later halt would need room, and the first one is what people look into.
+#[test]
+fn halts_that_follow_take_no_room_and_those_in_force_keep_theirs() {
+    let mut fixture = Fixture::new();
+    fixture.settings.bundles_max = 1;
+    let old = fixture.settings.folder.join("old");
+    fs::create_dir_all(&old).unwrap();
+    let later = divergence(&fixture.scene.facts.chain, Height(2));
+    let (first, second) = (fixture.halt, later.id());
+    fixture.change(|state| state.hard.push(hard(later)));
+    fixture.run(&[first, second]);
+    assert_eq!(fixture.bundles(), [first.to_string()]);
+    // After a restart it is the same.
+    fixture.run(&[]);
+    assert_eq!(fixture.bundles(), [first.to_string()]);
+    // Another kind of halt has a bundle of its own, whatever it costs.
+    fixture.change(|state| state.own_fault = Some(own_fault()));
+    fixture.run(&[own_fault().id]);
+    let mut both = [first.to_string(), own_fault().id.to_string()];
+    both.sort();
+    assert_eq!(fixture.bundles(), both);
+}
+
+#[test]
+fn a_stop_of_the_node_is_not_waited_for_and_the_next_start_goes_on() {
+    let fixture = Fixture::new();
+    // Before the second file is hashed.
+    *fixture.scene.looks_left.lock().unwrap() = Some(1);
+    assert_eq!(fixture.preserve(), Outcome::Interrupted);
+    assert_eq!(Outcome::Interrupted.name(), None);
+    assert_eq!(fixture.bundle().soundness().unwrap(), Soundness::Incomplete);
+    // Nothing is begun any more.
+    fixture.run(&[fixture.halt]);
+    assert_eq!(fixture.bundle().soundness().unwrap(), Soundness::Incomplete);
+    *fixture.scene.looks_left.lock().unwrap() = None;
+    fixture.run(&[]);
+    assert_eq!(fixture.bundle().soundness().unwrap(), Soundness::Complete);
+    let halt: HaltRecord = fixture.file(names::HALT);
+    assert!(!halt.after_restart, "the process before has written it");
     assert_eq!(*fixture.scene.checkpoints.lock().unwrap(), 1);
+}
+
+fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+/// A link may lead to what the bundle has nothing to do with, and a pipe never ends.
+#[test]
+fn links_and_pipes_are_not_read() {
+    let fixture = Fixture::new();
+    let path = fixture.bundle().path().to_owned();
+    fs::create_dir_all(&path).unwrap();
+    pipe(&path.join("before"));
+    assert_eq!(fixture.preserve(), Outcome::Partial(1));
+    let manifest: ManifestRecord = fixture.file(names::MANIFEST);
+    assert_eq!(manifest.problems[0].file, "before");
+    pipe(&path.join("pipe"));
+    let elsewhere = fixture.settings.folder.join("elsewhere");
+    fs::create_dir_all(&elsewhere).unwrap();
+    fs::write(elsewhere.join("file"), "other").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, path.join("folder")).unwrap();
+    fs::remove_file(path.join(names::PEERS)).unwrap();
+    fs::write(elsewhere.join("peers"), "{}").unwrap();
+    std::os::unix::fs::symlink(elsewhere.join("peers"), path.join(names::PEERS)).unwrap();
+    let files = ["before", "folder", names::PEERS, "pipe"].map(str::to_owned);
+    let soundness = Soundness::Changed {
+        files: files.into(),
+    };
+    assert_eq!(fixture.bundle().soundness().unwrap(), soundness);
+    let read = fixture.bundle().json::<PeersRecord>(names::PEERS);
+    assert!(read.unwrap_err().to_string().ends_with("it is not a file"));
+    fs::remove_file(path.join(names::CONFIG)).unwrap();
+    pipe(&path.join(names::CONFIG));
+    let read = fixture.bundle().json::<PeersRecord>(names::CONFIG);
+    assert!(read.unwrap_err().to_string().ends_with("it is not a file"));
 }

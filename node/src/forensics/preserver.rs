@@ -1,84 +1,18 @@
 //! The thread that preserves, and the halts that it looks for.
 
 use super::scene::Scene;
-use super::{Outcome, Settings, preserve, retention};
+use super::{Outcome, Settings, preserve};
 use crate::failure::Failure;
-use crate::supervisor::Supervisor;
-use holdfast_halt::{EmergencyHalt, HaltState, HardHalt, Mode, OwnFault};
+use holdfast_halt::HaltState;
 use holdfast_rpc::Metrics;
-use holdfast_types::{GovernanceAction, HaltCause, HaltId};
+use holdfast_types::HaltId;
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-/// One of the halts that hold.
-#[derive(Clone, Debug)]
-pub enum HaltInForce {
-    Hard(HardHalt),
-    OwnFault(OwnFault),
-    Emergency(EmergencyHalt),
-}
-
-/// The halts that hold and are worth a bundle.
-pub(super) fn in_force(state: &HaltState) -> Vec<HaltInForce> {
-    let hard = state.hard.iter().cloned().map(HaltInForce::Hard);
-    let own = state.own_fault.iter().cloned().map(HaltInForce::OwnFault);
-    let emergency = state.emergency.iter().filter(|halt| halt.active).cloned();
-    hard.chain(own)
-        .chain(emergency.map(HaltInForce::Emergency))
-        .collect()
-}
-
-impl HaltInForce {
-    pub(super) fn find(state: &HaltState, halt: HaltId) -> Option<Self> {
-        in_force(state).into_iter().find(|one| one.id() == halt)
-    }
-
-    pub(super) const fn id(&self) -> HaltId {
-        match self {
-            Self::Hard(hard) => hard.id,
-            Self::OwnFault(fault) => fault.id,
-            Self::Emergency(emergency) => emergency.id,
-        }
-    }
-
-    pub(super) const fn mode(&self) -> Mode {
-        match self {
-            Self::Hard(_) | Self::OwnFault(_) => Mode::HardHalt,
-            Self::Emergency(_) => Mode::EmergencyHalt,
-        }
-    }
-
-    pub(super) const fn cause(&self) -> Option<HaltCause> {
-        match self {
-            Self::Hard(hard) => Some(hard.cause),
-            Self::OwnFault(fault) => Some(fault.cause),
-            Self::Emergency(_) => None,
-        }
-    }
-
-    pub(super) const fn began_ms(&self) -> u64 {
-        match self {
-            Self::Hard(hard) => hard.since.0,
-            Self::OwnFault(fault) => fault.since.0,
-            Self::Emergency(emergency) => emergency.received.0,
-        }
-    }
-
-    pub(super) fn what(&self) -> String {
-        match self {
-            Self::Hard(hard) => hard.cause.message().to_owned(),
-            Self::OwnFault(fault) => format!("{}: {}", fault.cause.message(), fault.detail),
-            Self::Emergency(emergency) => match &emergency.message.body.action {
-                GovernanceAction::Halt { reason, .. } => {
-                    format!("governance ordered it: {}", String::from_utf8_lossy(reason))
-                }
-                GovernanceAction::Resume { .. } | GovernanceAction::RotateKeys { .. } => {
-                    String::from("governance ordered it")
-                }
-            },
-        }
-    }
+/// Rule F6: it came while the chain stood still for another one on proof.
+fn follows_another(state: &HaltState, halt: HaltId) -> bool {
+    state.hard.iter().skip(1).any(|one| one.id == halt)
 }
 
 /// Preserves one halt after the other, beside everything else.
@@ -88,7 +22,6 @@ pub struct Preserver {
     /// Halts that began.
     pub requests: Receiver<HaltId>,
     pub metrics: Metrics,
-    pub supervisor: Supervisor,
 }
 
 impl std::fmt::Debug for Preserver {
@@ -106,10 +39,9 @@ impl Preserver {
     /// Runs until the node stops. Never fails: rule F1.
     pub fn run(self) -> Result<(), Failure> {
         self.after_restart();
-        let stopping = self.supervisor.stopping();
-        while !stopping.is_cancelled() {
+        while !self.scene.is_stopping() {
             match self.requests.recv_timeout(LOOK_UP) {
-                Ok(halt) => self.preserve(halt, false),
+                Ok(halt) => self.preserve(&self.scene.halts(), halt, false),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -117,19 +49,22 @@ impl Preserver {
         Ok(())
     }
 
-    /// What was not preserved before the process ended. It takes nobody's place: a bundle that went to make room does not
-    /// come back with every restart.
+    /// What was not preserved before the process ended.
     fn after_restart(&self) {
-        for halt in in_force(&self.scene.halts()) {
-            let exists = self.settings.folder.join(halt.id().to_string()).exists();
-            let count = retention::count(&self.settings.folder).unwrap_or_default();
-            if exists || count < self.settings.bundles_max {
-                self.preserve(halt.id(), true);
+        let state = self.scene.halts();
+        for halt in state.in_force() {
+            if self.scene.is_stopping() {
+                return;
             }
+            self.preserve(&state, halt.id(), true);
         }
     }
 
-    fn preserve(&self, halt: HaltId, after_restart: bool) {
+    fn preserve(&self, state: &HaltState, halt: HaltId, after_restart: bool) {
+        if follows_another(state, halt) {
+            tracing::info!(%halt, "nothing more is preserved: the chain stands still for a halt before it");
+            return;
+        }
         let scene = self.scene.as_ref();
         let attempt = || preserve(scene, &self.settings, halt, after_restart);
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(attempt))
@@ -153,7 +88,10 @@ impl Preserver {
                 tracing::error!(%halt, reason, "the forensic state is not preserved; the halt holds all the same");
             }
             Outcome::AlreadyThere => {
-                tracing::info!(%halt, "the forensic state was preserved before")
+                tracing::info!(%halt, "the forensic state was preserved before");
+            }
+            Outcome::Interrupted => {
+                tracing::info!(%halt, "the node stops; its next start preserves the rest");
             }
         }
     }

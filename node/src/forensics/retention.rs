@@ -24,16 +24,18 @@ fn disposable(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     Ok(bundles)
 }
 
-/// How many bundles count.
-pub(super) fn count(folder: &Path) -> io::Result<usize> {
-    Ok(disposable(folder)?.len())
-}
-
-/// Deletes the oldest bundles until one more besides `coming` makes no more than `bundles_max`.
-pub(super) fn make_room(folder: &Path, coming: &Path, bundles_max: usize) -> io::Result<()> {
+/// Deletes the oldest bundles until one more besides `coming` makes no more than `bundles_max`. Those of halts in force
+/// stay, even if they are too many.
+pub(super) fn make_room(
+    folder: &Path,
+    coming: &Path,
+    in_force: &[PathBuf],
+    bundles_max: usize,
+) -> io::Result<()> {
     let mut bundles = disposable(folder)?;
     bundles.retain(|(_, path)| path != coming);
     let superfluous = (bundles.len() + 1).saturating_sub(bundles_max);
+    bundles.retain(|(_, path)| !in_force.contains(path));
     for (_, path) in bundles.iter().take(superfluous) {
         tracing::warn!(path = %path.display(), "the oldest bundle goes; a file `keep` in it would have kept it");
         fs::remove_dir_all(path)?;

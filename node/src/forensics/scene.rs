@@ -57,8 +57,11 @@ pub trait Scene {
     /// The picture once it shows this halt and what the other validators say of it, or when waiting is over.
     fn picture(&self, halt: HaltId) -> Picture;
 
-    /// What holds now.
+    /// What holds, a halt included that anybody has been told of.
     fn halts(&self) -> HaltState;
+
+    /// Whether the node stops: then nothing may take long any more.
+    fn is_stopping(&self) -> bool;
 
     fn now_ms(&self) -> u64;
 }
@@ -124,9 +127,8 @@ impl Scene for NodeScene {
 
     fn picture(&self, halt: HaltId) -> Picture {
         self.wait_until(BOARD_WAIT, |standing| {
-            super::preserver::in_force(&standing.halts.state)
-                .iter()
-                .any(|one| one.id() == halt)
+            let mut in_force = standing.halts.state.in_force();
+            in_force.any(|one| one.id() == halt)
         });
         self.wait_until(PEERS_WAIT, |standing| {
             let said = standing.halts.statuses.iter();
@@ -145,10 +147,16 @@ impl Scene for NodeScene {
     }
 
     fn halts(&self) -> HaltState {
-        self.board.read().halts.state.clone()
+        // The store knows a halt before it is told, the board shows it after.
+        let stored = self.storage.halt_state();
+        stored.unwrap_or_else(|_| self.board.halts().state.as_ref().clone())
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.supervisor.stopping().is_cancelled()
     }
 
     fn now_ms(&self) -> u64 {
-        crate::recorder::Moment::now(Instant::now()).wall_ms
+        crate::clock::wall().0
     }
 }

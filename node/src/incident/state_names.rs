@@ -1,10 +1,11 @@
 //! Keys and objects of the state, as a person reads them.
 
-use holdfast_ledger::objects::{
-    Account, DynamicProperties, PunishedSlot, ReversibleTimestamps, StakePosition, StateObject,
-    Supports, Unbonding, Validator, ValidatorName,
+use holdfast_ledger::keys::{
+    AccountKey, CandidateIndexKey, GovernorsKey, PropertiesKey, PunishedSlotKey,
+    ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, StateKey, SupportsKey, UnbondingKey,
+    ValidatorIndexKey, ValidatorKey,
 };
-use holdfast_types::Governors;
+use holdfast_ledger::objects::StateObject as _;
 use std::fmt::Debug;
 
 /// What a key stands for: "account alice".
@@ -14,25 +15,27 @@ pub(super) fn name(key: &[u8]) -> String {
 }
 
 fn named(key: &[u8]) -> Option<String> {
-    let (prefix, rest) = key.split_first()?;
+    let (&prefix, rest) = key.split_first()?;
     let text = || std::str::from_utf8(rest).ok();
     let name = match prefix {
-        0x01 if rest.is_empty() => "dynamic properties".to_owned(),
-        0x02 if rest.is_empty() => "supports".to_owned(),
-        0x03 if rest.is_empty() => "timestamps of reversible blocks".to_owned(),
-        0x04 if rest.is_empty() => "governors".to_owned(),
-        0x10 => format!("account {}", text()?),
-        0x11 => format!("validator {}", text()?),
-        0x12 => format!(
+        PropertiesKey::PREFIX if rest.is_empty() => "dynamic properties".to_owned(),
+        SupportsKey::PREFIX if rest.is_empty() => "supports".to_owned(),
+        ReversibleTimestampsKey::PREFIX if rest.is_empty() => {
+            "timestamps of reversible blocks".to_owned()
+        }
+        GovernorsKey::PREFIX if rest.is_empty() => "governors".to_owned(),
+        AccountKey::PREFIX => format!("account {}", text()?),
+        ValidatorKey::PREFIX => format!("validator {}", text()?),
+        ValidatorIndexKey::PREFIX => format!(
             "validator number {}",
             u32::from_be_bytes(rest.try_into().ok()?)
         ),
-        0x13 => format!(
+        CandidateIndexKey::PREFIX => format!(
             "candidate number {}",
             u32::from_be_bytes(rest.try_into().ok()?)
         ),
-        0x14 => format!("owner of signing key {}", hex::encode(rest)),
-        0x15 => {
+        SigningKeyKey::PREFIX => format!("owner of signing key {}", hex::encode(rest)),
+        StakePositionKey::PREFIX => {
             let (length, names) = rest.split_first()?;
             let (staker, validator) = names.split_at_checked(usize::from(*length))?;
             format!(
@@ -41,11 +44,11 @@ fn named(key: &[u8]) -> Option<String> {
                 std::str::from_utf8(validator).ok()?
             )
         }
-        0x16 => format!(
+        UnbondingKey::PREFIX => format!(
             "unbonding number {}",
             u64::from_be_bytes(rest.try_into().ok()?)
         ),
-        0x17 => format!("punished slot {}", hex::encode(rest)),
+        PunishedSlotKey::PREFIX => format!("punished slot {}", hex::encode(rest)),
         _ => return None,
     };
     Some(name)
@@ -54,34 +57,33 @@ fn named(key: &[u8]) -> Option<String> {
 /// The fields of a stored object, one per line; the bytes if they do not decode.
 #[must_use]
 pub(super) fn object(key: &[u8], value: &[u8]) -> String {
-    let text = match key.first() {
-        Some(0x01) => fields::<DynamicProperties>(value),
-        Some(0x02) => fields::<Supports>(value),
-        Some(0x03) => fields::<ReversibleTimestamps>(value),
-        Some(0x04) => fields::<Governors>(value),
-        Some(0x10) => fields::<Account>(value),
-        Some(0x11) => fields::<Validator>(value),
-        Some(0x12..=0x14) => fields::<ValidatorName>(value),
-        Some(0x15) => fields::<StakePosition>(value),
-        Some(0x16) => fields::<Unbonding>(value),
-        Some(0x17) => fields::<PunishedSlot>(value),
+    let text = key.first().and_then(|prefix| match *prefix {
+        PropertiesKey::PREFIX => fields::<PropertiesKey>(value),
+        SupportsKey::PREFIX => fields::<SupportsKey>(value),
+        ReversibleTimestampsKey::PREFIX => fields::<ReversibleTimestampsKey>(value),
+        GovernorsKey::PREFIX => fields::<GovernorsKey>(value),
+        AccountKey::PREFIX => fields::<AccountKey>(value),
+        ValidatorKey::PREFIX => fields::<ValidatorKey>(value),
+        ValidatorIndexKey::PREFIX => fields::<ValidatorIndexKey>(value),
+        CandidateIndexKey::PREFIX => fields::<CandidateIndexKey>(value),
+        SigningKeyKey::PREFIX => fields::<SigningKeyKey>(value),
+        StakePositionKey::PREFIX => fields::<StakePositionKey>(value),
+        UnbondingKey::PREFIX => fields::<UnbondingKey>(value),
+        PunishedSlotKey::PREFIX => fields::<PunishedSlotKey>(value),
         _ => None,
-    };
+    });
     text.unwrap_or_else(|| format!("0x{}", hex::encode(value)))
 }
 
-fn fields<T: StateObject + Debug>(value: &[u8]) -> Option<String> {
-    T::decode(value).ok().map(|object| format!("{object:#?}"))
+fn fields<K: StateKey<Object: Debug>>(value: &[u8]) -> Option<String> {
+    let object = K::Object::decode(value).ok()?;
+    Some(format!("{object:#?}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_ledger::keys::{
-        AccountKey, CandidateIndexKey, GovernorsKey, PropertiesKey, PunishedSlotKey,
-        ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, StateKey, SupportsKey,
-        UnbondingKey, ValidatorIndexKey, ValidatorKey,
-    };
+    use holdfast_ledger::objects::PunishedSlot;
     use holdfast_types::{AccountName, Height, PublicKey};
 
     #[test]

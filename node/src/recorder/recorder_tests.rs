@@ -1,8 +1,7 @@
-//! The recorder keeps what it says, forgets what it must, and costs what the documentation says.
+//! The recorder keeps what it says and forgets what it must.
 
 use super::*;
 use holdfast_types::{AuthorityIndex, Round};
-use std::time::Instant;
 
 fn entry(at_ms: u64) -> Entry {
     let at = Moment {
@@ -89,36 +88,4 @@ fn a_recording_does_not_change_while_the_recorder_goes_on() {
             r#"{"wall_ms":1700000000001,"monotonic_ms":1,"kind":"received","name":"vertex","round":2,"author":3}"#
         )
     );
-}
-
-/// `cargo test --release -p holdfast --lib what_an_entry_costs -- --nocapture` prints the figures.
-#[test]
-fn what_an_entry_costs() {
-    let recorder = Recorder::default();
-    let count = 500_000;
-    let mut batch = Vec::new();
-    let started = Instant::now();
-    for at_ms in 0..count {
-        let text = (at_ms % 8 == 0).then(|| format!("state root {at_ms:x}"));
-        batch.push(match text {
-            Some(text) => entry(at_ms / 10).detail(text),
-            None => entry(at_ms / 10),
-        });
-        if batch.len() == 16 {
-            recorder.append(&mut batch);
-        }
-    }
-    let each = started.elapsed().as_nanos() / u128::from(count);
-    let dump = Instant::now();
-    let recording = recorder.recording();
-    let lock_us = dump.elapsed().as_micros();
-    println!(
-        "{each} ns per entry; 1,300 entries a second (128 validators, 10 rounds a second) are {:.4} % of a core; \
-         a dump of {} entries holds the lock {lock_us} us; {} bytes per entry",
-        each as f64 * 1300.0 / 1e7,
-        recording.entries().count(),
-        size_of::<Entry>(),
-    );
-    // Far above what it is on any machine: this notices a mistake, not a slow day.
-    assert!(each < 20_000, "{each} ns");
 }

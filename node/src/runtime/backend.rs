@@ -12,6 +12,7 @@ use super::execution::{AppliedSummary, ChainObserver};
 use super::halted::HaltPicture;
 use super::peers::Peers;
 use super::verification::{Job, JobQueue};
+use crate::clock;
 use crate::watchdog::Vitals;
 use holdfast_network::{NetworkHandle, PeerInfo};
 use holdfast_rpc::dto::{
@@ -23,7 +24,7 @@ use holdfast_types::{
     BlockId, ChainId, Height, Parameters, PublicKey, SignatureScheme, TimestampMs, TransactionId,
 };
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// What the backend is made of.
 #[derive(Debug)]
@@ -63,16 +64,12 @@ pub struct NodeBackend {
 impl NodeBackend {
     #[must_use]
     pub fn new(parts: BackendParts) -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let run =
-            u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX) ^ rand::random::<u64>();
+        let started_at = clock::wall();
         Self {
             parts,
-            feed: Feed::new(run, FeedLimits::default()),
+            feed: Feed::new(started_at.0 ^ rand::random::<u64>(), FeedLimits::default()),
             started: Instant::now(),
-            started_at: TimestampMs(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
+            started_at,
             known_peers: Mutex::default(),
             told: Mutex::default(),
         }

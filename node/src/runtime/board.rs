@@ -5,7 +5,7 @@ use holdfast_chain::{Chain, ChainStore};
 use holdfast_ledger::StateError;
 use holdfast_replica::{Now, Replica};
 use holdfast_storage::Storage;
-use holdfast_types::{BlockId, EraContext, Height, Round, TimestampMs};
+use holdfast_types::{BlockId, Era, EraContext, Height, Round, TimestampMs};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -55,7 +55,7 @@ impl Standing {
     ) -> Result<Self, StateError> {
         let (head, head_id) = chain.head();
         let certified = chain.certified();
-        let halts = HaltPicture::of(replica, now);
+        let halts = HaltPicture::of(replica, now, None);
         Ok(Self {
             head,
             head_id,
@@ -81,6 +81,16 @@ impl Standing {
     }
 }
 
+/// The era with this number, if it is known here; mostly it is the one that runs.
+#[must_use]
+pub fn era_of(running: Arc<EraContext>, storage: &Storage, era: Era) -> Option<Arc<EraContext>> {
+    if running.era == era {
+        return Some(running);
+    }
+    // A store that does not read stops the node elsewhere.
+    storage.era(era).ok().flatten().map(Arc::new)
+}
+
 /// Shared, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Board {
@@ -102,6 +112,13 @@ impl Board {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// The halts of the present picture.
+    #[must_use]
+    pub fn halts(&self) -> Arc<HaltPicture> {
+        let standing = self.standing.read();
+        Arc::clone(&standing.unwrap_or_else(PoisonError::into_inner).halts)
     }
 
     /// Changes the picture. `change` does no more than assign.

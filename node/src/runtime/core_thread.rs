@@ -5,8 +5,8 @@
 
 use super::board::Board;
 use super::execution::ExecutionCommand;
-use super::facts::gauges;
 use super::halted::HaltPicture;
+use crate::clock;
 use crate::failure::Failure;
 use crate::recorder::{Entry, Recorder};
 use crate::runtime::failures;
@@ -18,10 +18,10 @@ use holdfast_replica::{
 };
 use holdfast_rpc::Metrics;
 use holdfast_storage::RecordWriter;
-use holdfast_types::{EraContext, Evidence, GovernanceMessage, TimestampMs, Vertex};
+use holdfast_types::{EraContext, Evidence, GovernanceMessage, Vertex};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// What the core thread can be asked.
@@ -90,8 +90,10 @@ pub struct CoreThread {
     pub verified_era: Arc<RwLock<Arc<EraContext>>>,
     pub supervisor: Supervisor,
     pub started: Instant,
-    /// What is shown of halts has changed.
+    /// What is stored of halts and evidence has changed since it was shown.
     pub halts_changed: bool,
+    /// Some mode held when halts were shown last.
+    pub halts_held: bool,
     pub recorder: Recorder,
     /// Entries for the recorder: those of one batch go there together.
     pub entries: Vec<Entry>,
@@ -200,13 +202,13 @@ impl CoreThread {
                 }
                 _ => continue,
             };
-            let series = self.metrics.halt.detect_seconds.with(gauges::kind(mode));
+            let series = self.metrics.halt.detect_seconds.with(mode.kind());
             series.observe(time.as_secs_f64());
         }
     }
 
-    fn let_out(&self, output: Output, reply: Reply) {
-        answer(&output, reply);
+    fn let_out(&self, mut output: Output, reply: Reply) {
+        answer(&mut output, reply);
         if let Some(context) = output.era_started {
             *self
                 .verified_era
@@ -250,10 +252,15 @@ impl CoreThread {
     fn update_board(&mut self) {
         let replica = &self.replica;
         let halts = replica.halts();
-        let shown = self.halts_changed || !halts.modes().is_empty();
+        let holds = !halts.modes().is_empty();
         // Once more after the end of the last mode.
-        self.halts_changed = !halts.modes().is_empty();
-        let picture = shown.then(|| Arc::new(HaltPicture::of(replica, self.now())));
+        let is_shown = self.halts_changed || holds || self.halts_held;
+        let picture = is_shown.then(|| {
+            let last = (!self.halts_changed).then(|| self.board.halts());
+            Arc::new(HaltPicture::of(replica, self.now(), last.as_deref()))
+        });
+        self.halts_changed = false;
+        self.halts_held = holds;
         let dag = replica.dag();
         let round = dag.map(holdfast_dag::DagCore::round).unwrap_or_default();
         let complete = round.previous();
@@ -293,12 +300,15 @@ impl CoreThread {
 }
 
 /// Tells who waits. Whoever asked may have gone away; what was asked for is done all the same.
-fn answer(output: &Output, reply: Reply) {
+fn answer(output: &mut Output, reply: Reply) {
     let _gone = match reply {
         Reply::Nobody => true,
-        Reply::Submissions(reply) => reply.send(output.submissions.clone()).is_ok(),
+        Reply::Submissions(reply) => {
+            let results = std::mem::take(&mut output.submissions);
+            reply.send(results).is_ok()
+        }
         Reply::Verdict(reply) => {
-            let verdict = output.verdicts.first().cloned();
+            let verdict = output.verdicts.pop();
             verdict.is_some_and(|verdict| reply.send(verdict).is_ok())
         }
         Reply::News(reply) => {
@@ -314,12 +324,9 @@ fn answer(output: &Output, reply: Reply) {
 /// The time, as the replica wants it.
 #[must_use]
 pub fn now(started: Instant) -> Now {
-    let wall = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     Now {
         monotonic_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        wall: TimestampMs(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
+        wall: clock::wall(),
     }
 }
 

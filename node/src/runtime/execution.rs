@@ -115,6 +115,10 @@ impl ExecutionThread {
         match command {
             ExecutionCommand::Commits(sub_dags) => {
                 for sub_dag in &sub_dags {
+                    // A fault that a command brings ends it, too.
+                    if self.is_faulty {
+                        break;
+                    }
                     let step = self.chain.order(self.storage.as_ref(), sub_dag);
                     self.take_step(step)?;
                 }
@@ -122,6 +126,9 @@ impl ExecutionThread {
             }
             ExecutionCommand::Certificates(certificates) => {
                 for certificate in certificates {
+                    if self.is_faulty {
+                        break;
+                    }
                     let step = self.chain.certify(self.storage.as_ref(), certificate);
                     self.take_step(step)?;
                 }
@@ -376,3 +383,7 @@ fn summaries(batch: &ChainBatch) -> Vec<AppliedSummary> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "execution/execution_tests.rs"]
+mod tests;

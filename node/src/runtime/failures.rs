@@ -54,32 +54,24 @@ pub fn of_chain(error: &ChainError) -> Failure {
             error,
             "restore the data folder from a copy, or move it away and let the node sync into a new one; leave the sign guard in its place",
         ),
-        ChainError::Ledger(_)
-        | ChainError::CommitFork { .. }
-        | ChainError::Diverged { .. }
-        | ChainError::CertifiedRejected { .. }
-        | ChainError::NotDeterministic { .. } => Failure::new(
-            ExitCode::HardHalt,
-            "this node's state contradicts itself or the network, so it stopped before it could sign anything more",
-            error,
-            "keep the data folder for investigation and compare the state roots with other validators",
-        ),
-        ChainError::ContradictoryCertificates { .. }
-        | ChainError::IrreversibleContradicted { .. } => Failure::new(
-            ExitCode::HardHalt,
-            "the network contradicts itself: more validators signed both ways than the protocol can bear",
-            error,
-            "keep the data folder for investigation; who signed both certificates is to be punished, and governance names the block to go on from",
-        ),
         ChainError::ForkDatabaseFull { .. } => Failure::new(
             ExitCode::HardHalt,
             "blocks are made that never become irreversible, so the chain stopped",
             error,
             "compare the state roots with other validators: a quorum of equal attestations is missing",
         ),
-        ChainError::Forks(_) | ChainError::NoProgress { .. } => Failure::new(
+        // Most of these halt the node that meets them, which then goes on answering (`fault_of`).
+        ChainError::Forks(_)
+        | ChainError::NoProgress { .. }
+        | ChainError::Ledger(_)
+        | ChainError::CommitFork { .. }
+        | ChainError::Diverged { .. }
+        | ChainError::CertifiedRejected { .. }
+        | ChainError::NotDeterministic { .. }
+        | ChainError::ContradictoryCertificates { .. }
+        | ChainError::IrreversibleContradicted { .. } => Failure::new(
             ExitCode::Internal,
-            "the choice among branches broke one of its own rules",
+            "the chain broke one of its own rules",
             error,
             "restarting is safe; report this as a bug with the log",
         ),

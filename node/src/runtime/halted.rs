@@ -7,51 +7,62 @@ use holdfast_replica::admission::{self, Judgement};
 use holdfast_replica::{Input, Now, Replica};
 use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX};
 use holdfast_types::{
-    AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice, HaltStatus, Readiness,
+    AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice, HaltStatus,
     SignedHaltStatus, codec,
 };
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+#[cfg(test)]
+pub(crate) mod fixture;
 
 /// What a node shows of its halts: one picture, made by the core thread.
 #[derive(Clone, Debug)]
 pub struct HaltPicture {
-    pub state: HaltState,
+    pub state: Arc<HaltState>,
     /// Everything that holds, a soft stall included.
     pub modes: ModeSet,
     pub stall: Option<Stall>,
     /// The time of the monotonic clock for [`Stall::since_ms`], in ms.
     pub now_ms: u64,
-    pub readiness: Readiness,
     /// What this node says of itself.
     pub own: HaltStatus,
     /// What halted members say of themselves, this node included.
     pub statuses: Vec<SignedHaltStatus>,
-    /// When the newest vertex of each member came, by the same clock as [`Self::now_ms`].
+    /// When each member was heard last, by a vertex or a statement, by the same clock as [`Self::now_ms`].
     pub heard_ms: Vec<u64>,
     /// Members with a vertex in the newest round. Without a quorum all rounds end there: who has none is missing.
     pub in_newest_round: BTreeSet<AuthorityIndex>,
-    pub evidence: Vec<Evidence>,
+    /// Evidence that waits to be executed.
+    pub evidence: Arc<[Evidence]>,
 }
 
 impl HaltPicture {
+    /// `last` is the picture before, if nothing that is stored of halts and evidence has changed since: that may be much.
     #[must_use]
-    pub fn of(replica: &Replica, now: Now) -> Self {
+    pub fn of(replica: &Replica, now: Now, last: Option<&Self>) -> Self {
         let halts = replica.halts();
+        let (state, evidence) = match last {
+            Some(last) => (Arc::clone(&last.state), Arc::clone(&last.evidence)),
+            None => (
+                Arc::new(halts.manager().state().clone()),
+                replica.evidence().cloned().collect(),
+            ),
+        };
         let newest = replica.dag().into_iter().flat_map(|dag| {
             let vertices = dag.vertices();
             vertices.round(vertices.highest_round())
         });
         Self {
-            state: halts.manager().state().clone(),
+            state,
             modes: halts.modes(),
             stall: halts.stall().copied(),
             now_ms: now.monotonic_ms,
-            readiness: halts.readiness(),
             own: replica.status(now),
             statuses: halts.statuses().cloned().collect(),
             heard_ms: halts.heard_ms().to_vec(),
             in_newest_round: newest.map(|vertex| vertex.author()).collect(),
-            evidence: replica.evidence().cloned().collect(),
+            evidence,
         }
     }
 }
@@ -71,7 +82,11 @@ impl Verifier {
             self.scheme.as_ref(),
         );
         // A store that does not read stops the node elsewhere.
-        let judged = judged.unwrap_or(Judgement::Ignore);
+        let judged = match judged {
+            Ok(Ok(())) => Judgement::Accept,
+            Ok(Err(refusal)) => refusal.judgement(),
+            Err(_) => Judgement::Ignore,
+        };
         self.accept(judged, Input::Evidence(vec![evidence]))
     }
 

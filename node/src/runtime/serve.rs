@@ -2,10 +2,10 @@
 
 use super::board::Board;
 use super::core_thread;
+use crate::clock;
 use bytes::Bytes;
 use holdfast_chain::ChainStore;
 use holdfast_chain::serve::{blocks_asked, provable_prefix};
-use holdfast_ledger::StateError;
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol, Responder};
 use holdfast_replica::admission::turn_ms;
 use holdfast_replica::serve::{Refusal, last_vertices, missing_vertices, vertices};
@@ -15,7 +15,7 @@ use holdfast_types::wire::{
     BlocksRequest, CertificateRequest, CertificateResponse, LastVertexRequest,
     MissingVerticesRequest, PeerStatus, VerticesRequest,
 };
-use holdfast_types::{EraContext, PublicKey, TimestampMs, TransactionId, codec};
+use holdfast_types::{EraContext, PublicKey, TransactionId, codec};
 use libp2p::PeerId;
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,10 +56,6 @@ impl Server {
         &self.runtime
     }
 
-    pub(super) fn wall_clock(&self) -> TimestampMs {
-        core_thread::now(self.started).wall
-    }
-
     /// When it is our turn to propose a transaction that came by gossip, in ms of the replica's clock.
     pub(super) fn turn_ms(&self, id: &TransactionId, era: &EraContext) -> u64 {
         let now = core_thread::now(self.started).monotonic_ms;
@@ -81,7 +77,7 @@ impl Server {
             RequestProtocol::Certificates => self.certificates(data),
             RequestProtocol::Status => self.status().map(|status| codec::encode(&status)),
             RequestProtocol::LastVertices => self.last_vertices(data),
-            RequestProtocol::HaltStatus => self.halts(),
+            RequestProtocol::HaltStatus => Ok(self.halts()),
             // Nothing is known of this protocol here; dropping the responder tells the peer so.
             RequestProtocol::Snapshot => return,
         };
@@ -118,9 +114,8 @@ impl Server {
         Ok(codec::encode(&response))
     }
 
-    fn halts(&self) -> Result<Vec<u8>, Refusal> {
-        let state = self.storage.halt_state().map_err(StateError::from)?;
-        Ok(codec::encode(&state.notice()))
+    fn halts(&self) -> Vec<u8> {
+        codec::encode(&self.board.halts().state.notice())
     }
 
     fn blocks(&self, data: &[u8]) -> Result<Vec<u8>, Refusal> {
@@ -148,7 +143,7 @@ impl Server {
             lowest_block,
             era: standing.context.era,
             round: standing.round,
-            timestamp_ms: core_thread::now(self.started).wall.0,
+            timestamp_ms: clock::wall().0,
         })
     }
 }

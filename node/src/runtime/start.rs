@@ -342,7 +342,7 @@ impl Shared<'_> {
             recorder: self.recorder.clone(),
             started: self.started,
             heartbeat,
-            is_faulty: self.board.read().halts.state.own_fault.is_some() && !parts.repaired,
+            is_faulty: self.board.halts().state.own_fault.is_some() && !parts.repaired,
         };
         if parts.repaired {
             // Before anything else: the fault is over for the core thread too.
@@ -370,6 +370,7 @@ impl Shared<'_> {
             supervisor: self.supervisor.clone(),
             started: self.started,
             halts_changed: true,
+            halts_held: false,
             recorder: self.recorder.clone(),
             entries: Vec::new(),
             heartbeat,
@@ -402,7 +403,6 @@ impl Shared<'_> {
             settings: forensics::Settings::beside(&parts.config.storage().data_dir),
             requests,
             metrics: self.metrics.clone(),
-            supervisor: self.supervisor.clone(),
         };
         self.start_thread("forensics", move || preserver.run())?;
         Ok(halts)

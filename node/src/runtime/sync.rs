@@ -5,7 +5,7 @@
 //! on our head, it is on another branch and is asked again from our last irreversible block on; which branch is better is for
 //! the chain to say.
 
-use super::board::Board;
+use super::board::{Board, Standing};
 use super::execution::ExecutionCommand;
 use super::peers::Peers;
 use crate::failure::Failure;
@@ -78,6 +78,7 @@ impl Sync {
 
     /// The peer that is furthest ahead, if it is far enough for block sync.
     async fn ahead(&self, avoided: &BTreeMap<PeerId, Instant>) -> Option<(PeerId, Height)> {
+        need(&self.board.read(), self.far_blocks)?;
         let mut polled: Vec<PeerId> = self
             .peers
             .all()
@@ -101,15 +102,7 @@ impl Sync {
             Some((peer, status))
         }))
         .await;
-        let standing = self.board.read();
-        let unmoved = standing.head_changed_at.elapsed().as_millis();
-        let unmoved_ms = u64::try_from(unmoved).unwrap_or(u64::MAX);
-        let need = SyncNeed {
-            head: standing.head,
-            certified: standing.certified,
-            unmoved_ms,
-            far_blocks: self.far_blocks,
-        };
+        let need = need(&self.board.read(), self.far_blocks)?;
         sync_source(answers.into_iter().flatten(), need)
     }
 
@@ -191,6 +184,20 @@ impl Sync {
     }
 }
 
+/// What this node may need of others. None while its own chain is wrong: what it put on that would be wrong too.
+fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
+    if standing.halts.state.own_fault.is_some() {
+        return None;
+    }
+    let unmoved = standing.head_changed_at.elapsed().as_millis();
+    Some(SyncNeed {
+        head: standing.head,
+        certified: standing.certified,
+        unmoved_ms: u64::try_from(unmoved).unwrap_or(u64::MAX),
+        far_blocks,
+    })
+}
+
 /// What came of asking for a range.
 enum Fetched {
     /// The chain has the blocks up to this height.
@@ -198,4 +205,23 @@ enum Fetched {
     /// The blocks do not stand on any that is here.
     Unlinked,
     NoHelp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::need;
+    use crate::runtime::halted::fixture::{change, context, own_fault, picture, standing};
+    use holdfast_halt::ModeSet;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_node_does_not_sync_over_its_own_faulty_chain() {
+        let mut halts = picture(ModeSet::EMPTY, Vec::new());
+        let context = Arc::new(context());
+        let running = standing(&context, halts.clone());
+        let needed = need(&running, 60).unwrap();
+        assert_eq!((needed.head, needed.far_blocks), (running.head, 60));
+        change(&mut halts, |state| state.own_fault = Some(own_fault()));
+        assert_eq!(need(&standing(&context, halts), 60), None);
+    }
 }

@@ -3,11 +3,12 @@
 //! The decisions are those of [`HaltManager`]; here they meet the DAG. Every gate of the replica asks
 //! [`Replica::allows`], and nothing else.
 
+mod resuming;
 mod settings;
 
 pub use settings::HaltSettings;
 
-use super::{Replica, SigningState};
+use super::Replica;
 use crate::io::{Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_halt::cluster::ClusterDetector;
@@ -19,9 +20,8 @@ use holdfast_halt::manager::{
 use holdfast_halt::matrix::{Activity, ModeSet};
 use holdfast_halt::stall::{Stall, StallChange, StallDetector, StallObservation};
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, BlockId, EraContext, Evidence, GovernanceAction,
-    GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height, Readiness, Round,
-    SignedHaltStatus, TimestampMs,
+    AttestationBody, AuthorityIndex, EraContext, Evidence, GovernanceMessage, HaltProof,
+    HaltStatus, HaltThresholds, Hash32, Height, Readiness, Round, SignedHaltStatus, TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub struct Halts {
     cluster: ClusterDetector,
     /// What halted members say of themselves, the newest of each.
     statuses: BTreeMap<AuthorityIndex, SignedHaltStatus>,
-    /// When the newest vertex of each member came.
+    /// When each member was heard last: a vertex of it came, or a new statement of how it stands.
     heard_ms: Vec<u64>,
     pub(super) head: ExecutedHead,
     /// A commit happened since the stall detector looked last.
@@ -116,7 +116,7 @@ impl Halts {
         self.statuses.values()
     }
 
-    /// When the newest vertex of each member came, in ms of the monotonic clock.
+    /// When each member was heard last, by a vertex or a statement, in ms of the monotonic clock.
     #[must_use]
     pub fn heard_ms(&self) -> &[u64] {
         &self.heard_ms
@@ -169,14 +169,6 @@ impl Halts {
             .is_some_and(|message| message.body.sequence > self.carried)
     }
 
-    fn resume_height(&self) -> Option<Height> {
-        let message = self.manager.state().resume.as_ref()?;
-        match message.body.action {
-            GovernanceAction::Resume { height, .. } => Some(height),
-            GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => None,
-        }
-    }
-
     fn standing(&self, now: Now) -> Standing {
         Standing {
             wall: now.wall,
@@ -196,49 +188,6 @@ impl Replica {
     #[must_use]
     pub const fn halts(&self) -> &Halts {
         &self.halts
-    }
-
-    /// How many more commits may be executed: all, or as many as lead to the block that a resume message names (H8).
-    pub(super) fn commits_allowed(&self) -> usize {
-        if self.allows(Activity::Commits) {
-            return usize::MAX;
-        }
-        let Some(target) = self.halts.resume_height() else {
-            return 0;
-        };
-        let ordered = self
-            .dag
-            .as_ref()
-            .map_or(0, holdfast_dag::DagCore::last_commit_index);
-        let in_flight = ordered.saturating_sub(self.executed_commit);
-        let missing = target.since(self.halts.head.height());
-        usize::try_from(missing.saturating_sub(in_flight)).unwrap_or(usize::MAX)
-    }
-
-    /// Whether the era that is pending may start, now that its anchor is certified: not while a halt holds, unless a quorum
-    /// has resumed, whether this node was told of the order or not, or the era leads to the block that governance names.
-    pub(super) fn may_start_era(&self) -> bool {
-        let Some(pending) = &self.pending_era else {
-            return false;
-        };
-        let resume = self.halts.manager.state().resume.as_ref();
-        let ends = resume.and_then(|message| message.body.action.ends_era());
-        let is_on_the_way = ends.is_some_and(|ends| ends >= pending.context.era);
-        is_on_the_way || pending.is_resume || self.allows(Activity::VertexProduction)
-    }
-
-    /// Whether the era that is pending is the one that the resume message orders. An era that ended by itself above the
-    /// block that the message names is not: its end has to be given up.
-    fn is_resume_pending(&self) -> bool {
-        let ended_by_resume = self
-            .pending_era
-            .as_ref()
-            .filter(|pending| pending.is_resume);
-        ended_by_resume.is_some_and(|pending| {
-            self.halts
-                .resume_height()
-                .is_some_and(|height| pending.context.anchor_height > height)
-        })
     }
 
     /// One step of the manager, with its effects in the output. The verdict is for who sent the input.
@@ -398,105 +347,6 @@ impl Replica {
             .is_some_and(|dag| dag.network_round().since(dag.round()) > self.config.dag.far())
     }
 
-    /// Rule R15: asks for the block that resumes, unless this node must not be ready.
-    fn follow_resume(&mut self, now: Now, out: &mut Output) {
-        let Some(message) = self.halts.manager.state().resume.clone() else {
-            return;
-        };
-        if now.monotonic_ms < self.halts.resume_at_ms {
-            return;
-        }
-        self.halts.resume_at_ms = now
-            .monotonic_ms
-            .saturating_add(self.config.repeat_interval_ms);
-        if self.is_resume_pending() {
-            return;
-        }
-        match self.why_not_ready(&message) {
-            Some(readiness) => self.set_readiness(now, readiness, out),
-            None => out.resume = Some(Box::new(message)),
-        }
-    }
-
-    /// The end of an era that was executed in a halt is attested when the halt is over, or when governance names it as the
-    /// block to go on from: what ends an era is certified before anything stands on it.
-    pub(super) fn attest_pending(&mut self, now: Now, out: &mut Output) {
-        let open = self
-            .pending_era
-            .as_ref()
-            .filter(|pending| pending.attestation.is_none() && pending.certificate.is_none());
-        let anchor = open.map(|pending| pending.context.anchor);
-        let head = self.halts.head.body;
-        let Some(head) = head.filter(|head| Some(head.block) == anchor) else {
-            return;
-        };
-        let attested = self
-            .guard
-            .as_ref()
-            .and_then(|guard| guard.record().attestation);
-        let is_above = attested
-            .is_none_or(|last| last == head || (last.era, last.height) < (head.era, head.height));
-        if !is_above {
-            return;
-        }
-        let attestation = self.attest_anchor(&head, out);
-        if let (Some(pending), Some(attestation)) = (&mut self.pending_era, attestation) {
-            pending.attestation = Some(attestation);
-            self.on_attestation(now, &attestation, out);
-        }
-    }
-
-    /// Whether governance has named this block to go on from.
-    pub(super) fn is_named(&self, body: &AttestationBody) -> bool {
-        let message = self.halts.manager.state().resume.as_ref();
-        message.is_some_and(|message| names(message) == Some(body.block))
-    }
-
-    /// What this node knows by itself; what the chain says comes as an input.
-    fn why_not_ready(&self, message: &GovernanceMessage) -> Option<Readiness> {
-        let GovernanceAction::Resume {
-            era,
-            height,
-            minimum_version,
-            ..
-        } = &message.body.action
-        else {
-            return None;
-        };
-        if self.halts.manager.state().own_fault.is_some() {
-            return Some(Readiness::OwnFault);
-        }
-        if self.config.halts.version < *minimum_version {
-            return Some(Readiness::OldVersion);
-        }
-        let attested = self.guard.as_ref()?.record().attestation.as_ref()?;
-        // A quorum may have certified what this key has attested: to deny it would be to sign against it.
-        let is_above = attested.era == *era && attested.height > *height;
-        (is_above && !attested.has_no_commit()).then_some(Readiness::AttestedAbove)
-    }
-
-    pub(super) fn set_readiness(&mut self, now: Now, readiness: Readiness, out: &mut Output) {
-        if self.halts.readiness == readiness {
-            return;
-        }
-        self.halts.readiness = readiness;
-        self.halts.say_at_ms = now.monotonic_ms;
-        let event = match (readiness, &self.halts.manager.state().resume) {
-            (Readiness::Ready, Some(message)) => JournalEvent::Ready {
-                message: message.body.id(&self.config.chain),
-            },
-            _ => JournalEvent::NotReady { readiness },
-        };
-        self.halt_note(now, HaltInput::Record(event), out);
-        out.facts.push(Fact::Readiness(readiness));
-    }
-
-    /// Whether this validator may attest the block that resumes, now that it is executed here.
-    pub(super) fn may_be_ready(&self) -> bool {
-        let resume = self.halts.manager.state().resume.as_ref();
-        resume.is_none_or(|message| self.why_not_ready(message).is_none())
-    }
-
     /// Rule R16.
     fn say_status(&mut self, now: Now, out: &mut Output) {
         if !self.halts.manager.is_halted() || now.monotonic_ms < self.halts.say_at_ms {
@@ -512,6 +362,7 @@ impl Replica {
             .status(now)
             .sign(me, &self.config.chain, signer.as_ref());
         self.halts.statuses.insert(me, status.clone());
+        self.halts.heard(me, now);
         out.send.push(Message::HaltStatus(status));
     }
 
@@ -565,6 +416,8 @@ impl Replica {
         }
         let known = self.halts.statuses.get(&status.author);
         if known.is_none_or(|known| known.status.at < status.status.at) {
+            // One that is told again says nothing of whether its author is there.
+            self.halts.heard(status.author, now);
             self.halts.statuses.insert(status.author, status);
         }
     }
@@ -583,38 +436,11 @@ impl Replica {
         [by_wall, say, resume, stall].into_iter().flatten().min()
     }
 
-    /// An era has begun here: what halted the one before is settled. Software that is older than what the resume message
-    /// asks for signs nothing in it.
-    pub(super) fn halts_of_era_settled(&mut self, now: Now, out: &mut Output) {
-        if let Some(message) = &self.halts.manager.state().resume
-            && let GovernanceAction::Resume {
-                minimum_version, ..
-            } = &message.body.action
-            && self.config.halts.version < *minimum_version
-            && self.signing == SigningState::Active
-        {
-            self.signing = SigningState::Stopped(format!(
-                "the chain was resumed with software {minimum_version} or newer, this is {}",
-                self.config.halts.version
-            ));
-        }
-        let era = self.context.era;
-        self.halt_note(now, HaltInput::EraStarted(era), out);
-    }
-
     /// Blocks have executed these offences.
     pub(super) fn evidence_executed(&mut self, slots: &[Hash32], out: &mut Output) {
         let removed = self.evidence.executed(slots);
         if !removed.is_empty() {
             out.persist.push(Record::EvidenceRemove(removed));
         }
-    }
-}
-
-/// The block that a resume message names.
-const fn names(message: &GovernanceMessage) -> Option<BlockId> {
-    match &message.body.action {
-        GovernanceAction::Resume { block, .. } => Some(*block),
-        GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => None,
     }
 }

@@ -9,7 +9,7 @@ use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, Certificate, CommitDigest, Era, Evidence,
     GovernanceAction, GovernanceBody, GovernanceMessage, HaltCause, HaltProof, Height, Readiness,
-    SoftwareVersion, StateRoot, TimestampMs, VertexPayload,
+    SignedHaltStatus, SoftwareVersion, StateRoot, TimestampMs, VertexPayload,
 };
 
 fn message(sequence: u64, action: GovernanceAction) -> Box<GovernanceMessage> {
@@ -67,6 +67,14 @@ fn persists_and_tells(
     message: impl Fn(&Message) -> bool,
 ) -> bool {
     output.persist.iter().any(record) && output.send.iter().any(message)
+}
+
+/// What the replica says of itself.
+fn said(output: &Output) -> Option<SignedHaltStatus> {
+    output.send.iter().find_map(|message| match message {
+        Message::HaltStatus(status) => Some(status.clone()),
+        _ => None,
+    })
 }
 
 /// The block that resumes era 1, executed at `height`.
@@ -342,29 +350,35 @@ fn r15_nothing_but_the_way_to_the_named_block_is_committed() {
 #[test]
 fn r16_a_halted_validator_says_how_it_stands() {
     let mut bench = Bench::new();
-    let output = bench.step(halt(1, 60_000));
-    let status = |output: &Output| {
-        output.send.iter().find_map(|message| match message {
-            Message::HaltStatus(status) => Some(status.clone()),
-            _ => None,
-        })
-    };
-    let first = status(&output).expect("at once");
+    let first = said(&bench.step(halt(1, 60_000))).expect("at once");
     assert_eq!(first.author, AuthorityIndex(0));
     assert_eq!(first.status.halts.len(), 1);
-    assert!(status(&bench.tick(10)).is_none());
-    assert!(status(&bench.tick(1_000)).is_some());
+    assert!(said(&bench.tick(10)).is_none());
+    assert!(said(&bench.tick(1_000)).is_some());
+}
+
+#[test]
+fn r16_a_member_is_heard_when_its_statement_is_new() {
+    let mut bench = Bench::new();
+    let mut status = said(&bench.step(halt(1, 60_000))).expect("it says how it stands");
+    status.author = AuthorityIndex(2);
+    drop(bench.tick(1_000));
+    drop(bench.step(Input::HaltStatus(Box::new(status.clone()))));
+    assert_eq!(bench.replica.halts().heard_ms(), [1_000, 0, 1_000, 0]);
+    // Somebody tells it again.
+    drop(bench.tick(500));
+    drop(bench.step(Input::HaltStatus(Box::new(status.clone()))));
+    assert_eq!(bench.replica.halts().heard_ms(), [1_000, 0, 1_000, 0]);
+    // Whatever the clock of its author says.
+    status.status.at = TimestampMs(status.status.at.0 + 1);
+    drop(bench.step(Input::HaltStatus(Box::new(status))));
+    assert_eq!(bench.replica.halts().heard_ms(), [1_000, 0, 1_500, 0]);
 }
 
 #[test]
 fn r16_who_says_that_it_is_in_an_unknown_halt_is_asked() {
     let mut knowing = Bench::new();
-    let output = knowing.step(halt(1, 60_000));
-    let status = output.send.iter().find_map(|message| match message {
-        Message::HaltStatus(status) => Some(status.clone()),
-        _ => None,
-    });
-    let mut status = status.expect("it says how it stands");
+    let mut status = said(&knowing.step(halt(1, 60_000))).expect("it says how it stands");
     status.author = AuthorityIndex(2);
     let mut bench = Bench::new();
     let asks = |output: &Output| {

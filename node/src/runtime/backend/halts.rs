@@ -6,13 +6,13 @@ mod submit;
 
 use super::NodeBackend;
 use super::convert::hash;
-use crate::runtime::board::Standing;
+use crate::clock;
+use crate::runtime::board::{Standing, era_of};
 use crate::runtime::halted::HaltPicture;
 use convert::message_summary;
-use holdfast_chain::ChainStore as _;
 use holdfast_genesis::GenesisTime;
 use holdfast_halt::matrix::{permission, permission_in, wording};
-use holdfast_halt::{Activity, Mode, Permission, StallReason};
+use holdfast_halt::{Activity, HaltInForce, Mode, Permission, StallReason};
 use holdfast_rpc::dto::{
     BlockRef, ChainState, EvidenceItem, GovernanceState, Governor, HaltFigures, HaltMatrix,
     HaltNotification, HaltPhase, HaltProof, HaltReport, HaltStatus, Hash, JournalEntry, MatrixCell,
@@ -21,7 +21,6 @@ use holdfast_rpc::dto::{
 use holdfast_rpc::{BackendError, ChainEvent, Check, NotReady};
 use holdfast_types::{BlockId, Era, EraContext, GovernanceAction, Height, TimestampMs};
 use std::sync::{Arc, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// In one word where the chain stands between stop and start.
 #[must_use]
@@ -53,29 +52,32 @@ pub(super) fn chain_state(picture: &HaltPicture) -> Option<ChainState> {
     }
 }
 
-/// The kinds of what holds and why, in a line.
-pub(super) fn in_a_line(picture: &HaltPicture) -> Option<(&'static str, String)> {
-    if let Some(fault) = &picture.state.own_fault {
-        let cause = fault.cause;
-        let text = format!("{}, {}: {}", cause.name(), cause.message(), fault.detail);
-        return Some((Mode::HardHalt.name(), text));
-    }
-    if let Some(halt) = picture.state.hard.first() {
-        let text = format!("{}, {}", halt.cause.name(), halt.cause.message());
-        return Some((Mode::HardHalt.name(), text));
-    }
-    if let Some(halt) = picture.state.emergency.as_ref().filter(|halt| halt.active) {
-        let reason = convert::reason(&halt.message.body.action).unwrap_or_default();
-        let until = GenesisTime(halt.until);
-        let text = format!("ordered by governance until {until}: {reason}");
-        return Some((Mode::EmergencyHalt.name(), text));
-    }
-    let resume = picture.state.resume.as_ref()?;
-    let text = format!(
-        "resume message {} is being carried out",
-        resume.body.sequence
-    );
-    Some((Mode::HardHalt.name(), text))
+/// The mode of what holds and why, in a line.
+pub(super) fn in_a_line(picture: &HaltPicture) -> Option<(Mode, String)> {
+    let state = &picture.state;
+    // Whatever else holds: this one needs a hand here.
+    let own_fault = state.own_fault.as_ref().map(HaltInForce::OwnFault);
+    let Some(halt) = own_fault.or_else(|| state.in_force().next()) else {
+        let resume = state.resume.as_ref()?;
+        let text = format!(
+            "resume message {} is being carried out",
+            resume.body.sequence
+        );
+        return Some((Mode::HardHalt, text));
+    };
+    let text = match halt {
+        HaltInForce::OwnFault(fault) => {
+            let cause = fault.cause;
+            format!("{}, {}: {}", cause.name(), cause.message(), fault.detail)
+        }
+        HaltInForce::Hard(halt) => format!("{}, {}", halt.cause.name(), halt.cause.message()),
+        HaltInForce::Emergency(halt) => {
+            let reason = convert::reason(&halt.message.body.action).unwrap_or_default();
+            let until = GenesisTime(halt.until);
+            format!("ordered by governance until {until}: {reason}")
+        }
+    };
+    Some((halt.mode(), text))
 }
 
 /// The check of `/readyz` on halts.
@@ -88,7 +90,7 @@ pub(super) fn not_halted(picture: &HaltPicture) -> Check {
     };
     let detail = in_a_line(picture).map_or_else(
         || "a mode that stops the chain holds".to_owned(),
-        |(mode, text)| format!("{mode}: {text}"),
+        |(mode, text)| format!("{}: {text}", mode.name()),
     );
     Check::Fail { reason, detail }
 }
@@ -104,18 +106,12 @@ pub(super) fn rejected(picture: &HaltPicture) -> BackendError {
     if picture.modes.contains(Mode::Lockdown) {
         return BackendError::Lockdown;
     }
-    let (kind, reason) = in_a_line(picture).unwrap_or(("halt", String::new()));
+    let (kind, reason) =
+        in_a_line(picture).map_or(("halt", String::new()), |(mode, text)| (mode.kind(), text));
     BackendError::ChainHalted {
         halt_kind: kind.to_owned(),
         reason,
     }
-}
-
-pub(super) fn wall_clock() -> TimestampMs {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    TimestampMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn small(count: usize) -> u16 {
@@ -146,7 +142,7 @@ impl NodeBackend {
     pub(super) fn report_of_halts(&self) -> HaltReport {
         let standing = self.parts.board.read();
         let picture = &standing.halts;
-        let wall = wall_clock();
+        let wall = clock::wall();
         let committee = &standing.context.committee;
         let state = &picture.state;
         let stall = picture
@@ -156,7 +152,6 @@ impl NodeBackend {
             picture,
             committee,
             &self.parts.chain_id,
-            wall,
             self.parts.key.as_ref(),
         );
         let advice = meter::advice(picture, &resume);
@@ -184,39 +179,8 @@ impl NodeBackend {
         }
     }
 
-    /// What holds, as `chain_getStatus` lists it.
-    pub(super) fn halts_in_short(&self, standing: &Standing) -> Vec<HaltStatus> {
-        let picture = &standing.halts;
-        let wall = wall_clock();
-        let status = |kind: &str, since_ms: Number, reason: String| HaltStatus {
-            kind: kind.to_owned(),
-            since_ms,
-            reason,
-        };
-        let mut listed = Vec::new();
-        for halt in convert::halts(&picture.state) {
-            let is_hard = halt.cause.is_some();
-            let kind = if is_hard { "hard" } else { "emergency" };
-            let reason = halt.reason.unwrap_or(halt.sentence);
-            if halt.active {
-                listed.push(status(kind, halt.since_ms, reason));
-            }
-        }
-        if let Some(fault) = &picture.state.own_fault {
-            let reason = format!("{}: {}", fault.cause.message(), fault.detail);
-            listed.push(status("hard", Number(fault.since.0), reason));
-        }
-        if let Some(reasons) = stalled(picture) {
-            let since_ms = picture.stall.map_or(picture.now_ms, |stall| stall.since_ms);
-            let age_ms = picture.now_ms.saturating_sub(since_ms);
-            let since_ms = Number(wall.0.saturating_sub(age_ms));
-            listed.push(status("soft_stall", since_ms, reasons));
-        }
-        listed
-    }
-
     pub(super) fn matrix_now(&self) -> HaltMatrix {
-        let picture = self.parts.board.read().halts;
+        let picture = self.parts.board.halts();
         let ordered = picture.modes.ordered();
         let row = |activity: Activity| {
             let now = permission_in(activity, ordered);
@@ -268,12 +232,11 @@ impl NodeBackend {
             .ok_or_else(|| BackendError::Internal {
                 cause: "the governors are missing".to_owned(),
             })?;
-        let picture = self.parts.board.read().halts;
+        let picture = self.parts.board.halts();
         let state = &picture.state;
         let chain = &self.parts.chain_id;
         let accepted = state.sequence.max(governors.sequence);
         let keys = (0..).zip(&governors.keys);
-        let halts = convert::halts(state);
         Ok(GovernanceState {
             chain_id: hash(chain.as_bytes()),
             governors: keys
@@ -291,7 +254,7 @@ impl NodeBackend {
                 .iter()
                 .map(|message| message_summary(message, chain))
                 .collect(),
-            halt: halts.into_iter().find(|halt| halt.sequence.is_some()),
+            halt: state.emergency.as_ref().map(convert::emergency),
             resume: state
                 .resume
                 .as_ref()
@@ -317,7 +280,7 @@ impl NodeBackend {
     }
 
     pub(super) fn evidence_waiting(&self) -> Vec<EvidenceItem> {
-        let picture = self.parts.board.read().halts;
+        let picture = self.parts.board.halts();
         let item = |evidence| {
             let context = self.context_of(holdfast_types::Evidence::era(evidence));
             convert::evidence(evidence, context.as_deref())
@@ -325,13 +288,9 @@ impl NodeBackend {
         picture.evidence.iter().map(item).collect()
     }
 
-    /// The era with this number, if it is known here.
     fn context_of(&self, era: Era) -> Option<Arc<EraContext>> {
         let running = self.parts.board.read().context;
-        if running.era == era {
-            return Some(running);
-        }
-        self.parts.storage.era(era).ok().flatten().map(Arc::new)
+        era_of(running, &self.parts.storage, era)
     }
 
     /// Tells subscribers if what is known of halts has changed.
@@ -349,14 +308,13 @@ impl NodeBackend {
             picture,
             &standing.context.committee,
             &self.parts.chain_id,
-            wall_clock(),
             self.parts.key.as_ref(),
         );
-        let halts = convert::halts(&picture.state).into_iter();
         let news = HaltNotification {
             chain_state: phase(picture),
             modes: mode_names(picture),
-            halts: halts
+            halts: convert::halts(&picture.state)
+                .into_iter()
                 .filter(|halt| halt.active)
                 .map(|halt| halt.id)
                 .collect(),
@@ -383,6 +341,31 @@ impl NodeBackend {
     }
 }
 
+/// What holds, as `chain_getStatus` lists it.
+pub(super) fn in_short(picture: &HaltPicture, wall: TimestampMs) -> Vec<HaltStatus> {
+    let status = |mode: Mode, since: TimestampMs, reason: String| HaltStatus {
+        kind: mode.kind().to_owned(),
+        since_ms: Number(since.0),
+        reason,
+    };
+    let halts = picture.state.in_force().map(|halt| {
+        let reason = match halt {
+            HaltInForce::Hard(halt) => halt.cause.message().to_owned(),
+            HaltInForce::OwnFault(fault) => format!("{}: {}", fault.cause.message(), fault.detail),
+            HaltInForce::Emergency(halt) => {
+                convert::reason(&halt.message.body.action).unwrap_or_default()
+            }
+        };
+        status(halt.mode(), halt.since(), reason)
+    });
+    let stall = stalled(picture).map(|reasons| {
+        let since_ms = picture.stall.map_or(picture.now_ms, |stall| stall.since_ms);
+        let age_ms = picture.now_ms.saturating_sub(since_ms);
+        status(Mode::SoftStall, wall.minus(age_ms), reasons)
+    });
+    halts.chain(stall).collect()
+}
+
 fn figures(standing: &Standing) -> HaltFigures {
     let committee = &standing.context.committee;
     HaltFigures {
@@ -397,3 +380,7 @@ fn figures(standing: &Standing) -> HaltFigures {
         certified_threshold: small(committee.certified_threshold()),
     }
 }
+
+#[cfg(test)]
+#[path = "halts/halts_tests.rs"]
+mod tests;

@@ -148,7 +148,7 @@ impl Backend for NodeBackend {
                 target_height: Number(target.0),
                 blocks_per_second: standing.sync_blocks_per_second,
             }),
-            halts: self.halts_in_short(&standing),
+            halts: halts::in_short(&standing.halts, crate::clock::wall()),
             seconds_since_commit: standing.head_changed_at.elapsed().as_secs_f64(),
             seconds_since_lib: standing.lib_changed_at.elapsed().as_secs_f64(),
             mempool: MempoolStatus {
@@ -167,6 +167,7 @@ impl Backend for NodeBackend {
         let standing = self.parts.board.read();
         let fail = |reason, detail: String| Check::Fail { reason, detail };
         let still = standing.head_changed_at.elapsed();
+        let not_halted = halts::not_halted(&standing.halts);
         Health {
             core_responsive: match self.parts.vitals.frozen() {
                 Some(what) => fail(NotReady::CoreUnresponsive, what),
@@ -184,8 +185,8 @@ impl Backend for NodeBackend {
                     NotReady::Starting,
                     "no block has been made or received yet".to_owned(),
                 )
-            } else if let Check::Fail { reason, detail } = halts::not_halted(&standing.halts) {
-                fail(reason, detail)
+            } else if not_halted != Check::Pass {
+                not_halted.clone()
             } else if let Some(reasons) = halts::stalled(&standing.halts) {
                 fail(NotReady::Stalled, self.no_block(&standing, &reasons))
             } else if still > self.stall_after() {
@@ -196,7 +197,7 @@ impl Backend for NodeBackend {
             } else {
                 Check::Pass
             },
-            not_halted: halts::not_halted(&standing.halts),
+            not_halted,
             clock_agrees: Check::Pass,
         }
     }

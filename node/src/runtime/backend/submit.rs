@@ -33,7 +33,7 @@ impl NodeBackend {
                 Ok(()) => match answer.await {
                     Ok(Ok(id)) => Ok(Hash::new(*id.as_bytes())),
                     Ok(Err(SubmitError::Refused(MempoolReject::Halted))) => {
-                        Err(halts::rejected(&board.read().halts))
+                        Err(halts::rejected(&board.halts()))
                     }
                     Ok(Err(error)) => Err(refusal(&error)),
                     Err(_) => Err(BackendError::Internal {

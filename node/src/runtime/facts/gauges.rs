@@ -39,9 +39,9 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
         }
         Fact::SignRefused { .. } => metrics.signing.refused.with("guard").inc(),
         Fact::Doppelganger { .. } => metrics.signing.refused.with("doppelganger").inc(),
-        Fact::HaltBegan { mode, .. } => metrics.halt.entered.with(kind(*mode)).inc(),
+        Fact::HaltBegan { mode, .. } => metrics.halt.entered.with(mode.kind()).inc(),
         Fact::Stall(StallChange::Began { .. }) => {
-            metrics.halt.entered.with(kind(Mode::SoftStall)).inc();
+            metrics.halt.entered.with(Mode::SoftStall.kind()).inc();
         }
         Fact::Certified { .. }
         | Fact::EraEnded { .. }
@@ -60,7 +60,7 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
 
 /// Adds the time since the last look, if the chain is stalled.
 pub(super) fn count_stall(metrics: &Metrics, board: &Board, since: Duration) {
-    if board.read().halts.modes.contains(Mode::SoftStall) {
+    if board.halts().modes.contains(Mode::SoftStall) {
         metrics.halt.stall_seconds.inc_by(since.as_secs_f64());
     }
 }
@@ -107,23 +107,11 @@ fn set_consensus(metrics: &Metrics, standing: &Standing) {
         .set(gauge(committee.quorum() as u64));
 }
 
-/// The mode as metrics name it.
-pub(in crate::runtime) const fn kind(mode: Mode) -> &'static str {
-    match mode {
-        Mode::SoftStall => "soft_stall",
-        Mode::HardHalt => "hard",
-        Mode::EmergencyHalt => "emergency",
-        Mode::Lockdown => "lockdown",
-        Mode::EmergencyConsensus => "emergency_consensus",
-        Mode::PartialHalt => "partial",
-    }
-}
-
 /// What tells early that the chain is about to stand still.
 fn set_halt(metrics: &Metrics, standing: &Standing) {
     for mode in Mode::ALL {
         let holds = standing.halts.modes.contains(mode);
-        metrics.halt.active.with(kind(mode)).set(i64::from(holds));
+        metrics.halt.active.with(mode.kind()).set(i64::from(holds));
     }
     metrics
         .halt

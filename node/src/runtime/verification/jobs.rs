@@ -1,10 +1,10 @@
 //! What is verified, and where it goes.
 
 use super::submissions::Submit;
+use crate::runtime::board::era_of;
 use crate::runtime::core_thread::{CoreCommand, CoreHandle, Reverify};
 use crate::runtime::serve;
 use bytes::Bytes;
-use holdfast_chain::ChainStore;
 use holdfast_network::{
     MessageId, NetworkHandle, Penalty, RequestProtocol, Responder, Topic, Verdict,
 };
@@ -266,11 +266,7 @@ impl Verifier {
         &self,
         era: holdfast_types::Era,
     ) -> Option<Arc<EraContext>> {
-        let current = self.era();
-        if current.era == era {
-            return Some(current);
-        }
-        self.storage.era(era).ok().flatten().map(Arc::new)
+        era_of(self.era(), &self.storage, era)
     }
 
     /// False if the answer is not what a member may say.

@@ -119,13 +119,11 @@ impl Verifier {
             Origin::Local
         };
         let store = self.storage.as_ref();
-        submission(store, transaction, self.server.wall_clock(), origin).map_err(
-            |error| match error {
-                NotSubmitted::Failing(code) => SubmitError::Failing(code),
-                NotSubmitted::Executed(id) => SubmitError::Executed(id),
-                NotSubmitted::Store(_) => SubmitError::Stopping,
-            },
-        )
+        submission(store, transaction, crate::clock::wall(), origin).map_err(|error| match error {
+            NotSubmitted::Failing(code) => SubmitError::Failing(code),
+            NotSubmitted::Executed(id) => SubmitError::Executed(id),
+            NotSubmitted::Store(_) => SubmitError::Stopping,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ impl World {
         let tables = self.nodes[node].disk.now();
         let (chain, scheme) = (&self.chain.id, &self.chain.scheme);
         let judged = admission::evidence(tables, evidence, chain, context.as_deref(), scheme);
-        if judged != Ok(Judgement::Accept) {
+        if judged != Ok(Ok(())) {
             return false;
         }
         self.step(node, Input::Evidence(vec![evidence.clone()]));

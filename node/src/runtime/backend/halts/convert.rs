@@ -1,7 +1,7 @@
 //! From the halts of the chain to those of RPC.
 
 use crate::runtime::backend::convert::{account_name, certificate, hash, key};
-use holdfast_halt::{HaltState, JournalEvent, Mode, StallReason};
+use holdfast_halt::{EmergencyHalt, HaltState, HardHalt, JournalEvent, Mode, StallReason};
 use holdfast_rpc::dto::{
     EvidenceItem, GovernanceSummary, HaltInForce, HaltProof, Hash, HexBytes, JournalEntry, Number,
     OwnFault, Signature,
@@ -32,9 +32,25 @@ pub(super) fn message_summary(message: &GovernanceMessage, chain: &ChainId) -> G
     }
 }
 
-/// The halts in force, and one that waits for its height.
+/// The halts in force, and the one that waits for its height.
+fn known(state: &HaltState) -> impl Iterator<Item = holdfast_halt::HaltInForce<'_>> {
+    let waiting = state.emergency.iter().filter(|halt| !halt.active);
+    let waiting = waiting.map(holdfast_halt::HaltInForce::Emergency);
+    state.in_force().chain(waiting)
+}
+
+/// The halts of the chain, one that waits for its height included. A fault of this node alone is none of them.
 pub(super) fn halts(state: &HaltState) -> Vec<HaltInForce> {
-    let hard = state.hard.iter().map(|halt| HaltInForce {
+    let halts = known(state).filter_map(|halt| match halt {
+        holdfast_halt::HaltInForce::Hard(halt) => Some(hard(halt)),
+        holdfast_halt::HaltInForce::Emergency(halt) => Some(emergency(halt)),
+        holdfast_halt::HaltInForce::OwnFault(_) => None,
+    });
+    halts.collect()
+}
+
+fn hard(halt: &HardHalt) -> HaltInForce {
+    HaltInForce {
         id: hash(halt.id.as_bytes()),
         mode: Mode::HardHalt.name().to_owned(),
         cause: Some(halt.cause.name().to_owned()),
@@ -45,8 +61,11 @@ pub(super) fn halts(state: &HaltState) -> Vec<HaltInForce> {
         after_height: None,
         reason: None,
         sequence: None,
-    });
-    let emergency = state.emergency.iter().map(|halt| HaltInForce {
+    }
+}
+
+pub(super) fn emergency(halt: &EmergencyHalt) -> HaltInForce {
+    HaltInForce {
         id: hash(halt.id.as_bytes()),
         mode: Mode::EmergencyHalt.name().to_owned(),
         cause: None,
@@ -57,8 +76,7 @@ pub(super) fn halts(state: &HaltState) -> Vec<HaltInForce> {
         after_height: halt.after_height.map(|height| Number(height.0)),
         reason: reason(&halt.message.body.action),
         sequence: Some(Number(halt.message.body.sequence)),
-    });
-    hard.chain(emergency).collect()
+    }
 }
 
 pub(super) fn own_fault(fault: &holdfast_halt::OwnFault) -> OwnFault {
@@ -141,14 +159,6 @@ fn vertex_header(signed: &SignedVertexHeader, chain: &ChainId) -> Value {
     })
 }
 
-const fn offence(evidence: &Evidence) -> &'static str {
-    match evidence {
-        Evidence::Equivocation { .. } => "equivocation",
-        Evidence::ContradictoryAttestations { .. } => "contradictory_attestations",
-        Evidence::BadStateRoot { .. } => "bad_state_root",
-    }
-}
-
 fn evidence_object(evidence: &Evidence, committee: &Committee, chain: &ChainId) -> Value {
     let statements = match evidence {
         Evidence::Equivocation { first, second } => {
@@ -160,7 +170,7 @@ fn evidence_object(evidence: &Evidence, committee: &Committee, chain: &ChainId) 
         ],
         Evidence::BadStateRoot { attestation: one } => vec![attestation(one, Some(committee))],
     };
-    json!({ "offence": offence(evidence), "statements": statements })
+    json!({ "offence": evidence.name(), "statements": statements })
 }
 
 /// Evidence with the committee of its era, if that is known.
@@ -172,7 +182,7 @@ pub(super) fn evidence(evidence: &Evidence, context: Option<&EraContext>) -> Evi
     };
     EvidenceItem {
         slot: hash(&evidence.slot_key()),
-        offence: offence(evidence).to_owned(),
+        offence: evidence.name().to_owned(),
         era: Number(evidence.era().0),
         authority: evidence.offender().0,
         offender: context
@@ -191,56 +201,53 @@ pub(super) fn proof(
     committee: &Committee,
     chain: &ChainId,
 ) -> Option<HaltProof> {
-    let is_it = |halt: &types::HaltId| halt.as_bytes() == id.as_bytes();
-    let found = |mode: Mode, kind: &str, proof: Value, encoded: Vec<u8>| HaltProof {
+    let halt = known(state).find(|halt| halt.id().as_bytes() == id.as_bytes())?;
+    let (kind, proof, encoded) = match halt {
+        holdfast_halt::HaltInForce::Hard(halt) => (
+            halt.proof.name(),
+            hard_proof(&halt.proof, committee, chain),
+            codec::encode(&halt.proof),
+        ),
+        holdfast_halt::HaltInForce::Emergency(halt) => (
+            "governance_message",
+            message_object(&halt.message),
+            codec::encode(&halt.message),
+        ),
+        holdfast_halt::HaltInForce::OwnFault(fault) => {
+            let decoded = json!({
+                "cause": fault.cause.name(), "height": Number(fault.height.0), "detail": fault.detail,
+            });
+            ("own_fault", decoded, Vec::new())
+        }
+    };
+    Some(HaltProof {
         id: *id,
-        mode: mode.name().to_owned(),
+        mode: halt.mode().name().to_owned(),
         kind: kind.to_owned(),
         proof: object(proof),
         encoded: HexBytes(encoded),
-    };
-    if let Some(halt) = state.hard.iter().find(|halt| is_it(&halt.id)) {
-        let (kind, decoded) = hard_proof(&halt.proof, committee, chain);
-        let encoded = codec::encode(&halt.proof);
-        return Some(found(Mode::HardHalt, kind, decoded, encoded));
-    }
-    if let Some(halt) = state.emergency.as_ref().filter(|halt| is_it(&halt.id)) {
-        let encoded = codec::encode(&halt.message);
-        let decoded = message_object(&halt.message);
-        let kind = "governance_message";
-        return Some(found(Mode::EmergencyHalt, kind, decoded, encoded));
-    }
-    let fault = state.own_fault.as_ref().filter(|fault| is_it(&fault.id))?;
-    let decoded = json!({
-        "cause": fault.cause.name(), "height": Number(fault.height.0), "detail": fault.detail,
-    });
-    Some(found(Mode::HardHalt, "own_fault", decoded, Vec::new()))
+    })
 }
 
-fn hard_proof(
-    proof: &types::HaltProof,
-    committee: &Committee,
-    chain: &ChainId,
-) -> (&'static str, Value) {
+fn hard_proof(proof: &types::HaltProof, committee: &Committee, chain: &ChainId) -> Value {
     match proof {
         types::HaltProof::Divergence { attestations } => {
             let attestations: Vec<_> = attestations
                 .iter()
                 .map(|one| attestation(one, Some(committee)))
                 .collect();
-            ("divergence", json!({ "attestations": attestations }))
+            json!({ "attestations": attestations })
         }
         types::HaltProof::EquivocationCluster { evidence } => {
             let evidence: Vec<_> = evidence
                 .iter()
                 .map(|one| evidence_object(one, committee, chain))
                 .collect();
-            ("equivocation_cluster", json!({ "evidence": evidence }))
+            json!({ "evidence": evidence })
         }
-        types::HaltProof::ContradictoryCertificates { first, second } => (
-            "contradictory_certificates",
-            json!({ "first": certificate(first), "second": certificate(second) }),
-        ),
+        types::HaltProof::ContradictoryCertificates { first, second } => {
+            json!({ "first": certificate(first), "second": certificate(second) })
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use holdfast_halt::Mode;
 use holdfast_rpc::dto::{AccountName, HaltPhase, Number, ResumeMeter, ValidatorStanding};
 use holdfast_types::{
     AuthorityIndex, ChainId, Committee, GovernanceAction, HaltStatus, PublicKey, Readiness,
-    TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -28,7 +27,6 @@ pub(super) fn meter(
     picture: &HaltPicture,
     committee: &Committee,
     chain: &ChainId,
-    wall: TimestampMs,
     own_key: Option<&PublicKey>,
 ) -> ResumeMeter {
     let statuses: BTreeMap<AuthorityIndex, &HaltStatus> = picture
@@ -41,7 +39,7 @@ pub(super) fn meter(
     let mut meter = empty(picture, chain, small(committee.quorum()));
     for (authority, member) in committee.authorities().zip(committee.members()) {
         let status = statuses.get(&authority).copied().filter(|_| !is_running);
-        let seconds = heard(picture, authority, status, wall);
+        let seconds = heard(picture, authority, status);
         let account = account_name(&member.account);
         let place = if phase(picture) == HaltPhase::Stalled {
             place_in_stall(picture, authority)
@@ -114,22 +112,18 @@ fn empty(picture: &HaltPicture, chain: &ChainId, needed: u16) -> ResumeMeter {
     meter
 }
 
-/// How long ago a member was heard: its statement in a halt, else its last vertex.
+/// How long ago a member was heard, by the clock of this node: what a member says of its own is for itself. In a halt it has
+/// to have said how it stands.
 fn heard(
     picture: &HaltPicture,
     authority: AuthorityIndex,
     status: Option<&HaltStatus>,
-    wall: TimestampMs,
 ) -> Option<f64> {
-    let age_ms = match status {
-        Some(status) if !picture.modes.ordered().is_empty() => wall.since(status.at),
-        _ if phase(picture) == HaltPhase::Stalled => {
-            let at_ms = picture.heard_ms.get(authority.as_usize())?;
-            picture.now_ms.saturating_sub(*at_ms)
-        }
-        _ => return None,
-    };
-    Some(age_ms as f64 / 1000.0)
+    if status.is_none() && phase(picture) != HaltPhase::Stalled {
+        return None;
+    }
+    let at_ms = picture.heard_ms.get(authority.as_usize())?;
+    Some(picture.now_ms.saturating_sub(*at_ms) as f64 / 1000.0)
 }
 
 /// In a stall members say nothing of their state: their vertices tell who is there.

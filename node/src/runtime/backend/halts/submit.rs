@@ -6,7 +6,7 @@ use crate::runtime::backend::convert::hash;
 use crate::runtime::core_thread::CoreCommand;
 use holdfast_halt::HaltRefusal;
 use holdfast_network::Topic;
-use holdfast_replica::admission::{self, Judgement};
+use holdfast_replica::admission::{self, EvidenceRefusal};
 use holdfast_rpc::BackendError;
 use holdfast_rpc::dto::{EvidenceFate, EvidenceReceipt, GovernanceSummary};
 use holdfast_types::{Evidence, EvidenceError, GovernanceError, GovernanceMessage, Hash32, codec};
@@ -55,31 +55,25 @@ impl NodeBackend {
         let evidence: Evidence = codec::decode("evidence", bytes, limit)
             .map_err(|error| unproved("malformed", error.to_string()))?;
         let slot = evidence.slot_key();
-        let chain = &self.parts.chain_id;
-        let era = evidence.era();
-        let context = self
-            .context_of(era)
-            .ok_or_else(|| unproved("unknown_era", format!("this node knows no era {era}")))?;
-        evidence
-            .verify(chain, &context.committee, self.parts.scheme.as_ref())
-            .map_err(|error| unproved(reason_of_evidence(&error), error.to_string()))?;
+        let context = self.context_of(evidence.era());
+        let judged = admission::evidence(
+            self.parts.storage.as_ref(),
+            &evidence,
+            &self.parts.chain_id,
+            context.as_deref(),
+            self.parts.scheme.as_ref(),
+        );
         let receipt = |status| EvidenceReceipt {
             slot: hash(&slot),
             status,
         };
-        if self.was_punished(&slot)? {
-            return Ok(receipt(EvidenceFate::Punished));
-        }
-        let judged = admission::evidence(
-            self.parts.storage.as_ref(),
-            &evidence,
-            chain,
-            Some(context.as_ref()),
-            self.parts.scheme.as_ref(),
-        );
-        if judged.map_err(|error| Self::failed(&error))? != Judgement::Accept {
-            let text = "no block of this node contradicts the attestation";
-            return Err(unproved("not_contradicted", text.to_owned()));
+        match judged.map_err(|error| Self::failed(&error))? {
+            Ok(()) => {}
+            Err(EvidenceRefusal::Punished) => return Ok(receipt(EvidenceFate::Punished)),
+            Err(refusal) => {
+                let reason = reason_of_evidence(&refusal);
+                return Err(unproved(reason, refusal.to_string()));
+            }
         }
         let (reply, answer) = oneshot::channel();
         self.parts.core.command(CoreCommand::Evidence {
@@ -163,12 +157,15 @@ const fn reason_of_refusal(refusal: &HaltRefusal) -> &'static str {
     }
 }
 
-const fn reason_of_evidence(error: &EvidenceError) -> &'static str {
-    match error {
-        EvidenceError::DifferentSlots => "different_slots",
-        EvidenceError::NoContradiction => "no_contradiction",
-        EvidenceError::UnknownAuthor { .. } => "unknown_author",
-        EvidenceError::BadSignature => "bad_signature",
+const fn reason_of_evidence(refusal: &EvidenceRefusal) -> &'static str {
+    match refusal {
+        EvidenceRefusal::UnknownEra(_) => "unknown_era",
+        EvidenceRefusal::Unproved(EvidenceError::DifferentSlots) => "different_slots",
+        EvidenceRefusal::Unproved(EvidenceError::NoContradiction) => "no_contradiction",
+        EvidenceRefusal::Unproved(EvidenceError::UnknownAuthor { .. }) => "unknown_author",
+        EvidenceRefusal::Unproved(EvidenceError::BadSignature) => "bad_signature",
+        EvidenceRefusal::Punished => "punished",
+        EvidenceRefusal::NotContradicted => "not_contradicted",
     }
 }
 

@@ -1,0 +1,194 @@
+//! Going on after a halt: what a resume message asks of this replica, and whether it can do it (rule R15).
+
+use super::Halts;
+use crate::io::{Fact, Now, Output};
+use crate::replica::{Replica, SigningState};
+use holdfast_halt::journal::JournalEvent;
+use holdfast_halt::manager::HaltInput;
+use holdfast_halt::matrix::Activity;
+use holdfast_types::{
+    AttestationBody, BlockId, Era, GovernanceAction, Height, Readiness, SoftwareVersion,
+};
+
+/// Where the resume message in force goes on from.
+struct ResumeTarget {
+    /// The era that it ends.
+    era: Era,
+    height: Height,
+    block: BlockId,
+    minimum_version: SoftwareVersion,
+}
+
+impl Halts {
+    fn resume_target(&self) -> Option<ResumeTarget> {
+        let message = self.manager.state().resume.as_ref()?;
+        match message.body.action {
+            GovernanceAction::Resume {
+                era,
+                height,
+                block,
+                minimum_version,
+                ..
+            } => Some(ResumeTarget {
+                era,
+                height,
+                block,
+                minimum_version,
+            }),
+            GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => None,
+        }
+    }
+
+    fn is_above_target(&self, height: Height) -> bool {
+        let target = self.resume_target();
+        target.is_some_and(|target| height > target.height)
+    }
+}
+
+impl Replica {
+    /// How many more commits may be executed: all, or as many as lead to the block that a resume message names (H8).
+    pub(in crate::replica) fn commits_allowed(&self) -> usize {
+        if self.allows(Activity::Commits) {
+            return usize::MAX;
+        }
+        let Some(target) = self.halts.resume_target() else {
+            return 0;
+        };
+        let ordered = self
+            .dag
+            .as_ref()
+            .map_or(0, holdfast_dag::DagCore::last_commit_index);
+        let in_flight = ordered.saturating_sub(self.executed_commit);
+        let missing = target.height.since(self.halts.head.height());
+        usize::try_from(missing.saturating_sub(in_flight)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the era that is pending may start, now that its anchor is certified: not while a halt holds, unless a quorum
+    /// has resumed, whether this node was told of the order or not, or the era leads to the block that governance names.
+    pub(in crate::replica) fn may_start_era(&self) -> bool {
+        let Some(pending) = &self.pending_era else {
+            return false;
+        };
+        let target = self.halts.resume_target();
+        let is_on_the_way = target.is_some_and(|target| target.era >= pending.context.era);
+        is_on_the_way || pending.is_resume || self.allows(Activity::VertexProduction)
+    }
+
+    /// Whether the era that is pending is the one that the resume message orders. An era that ended by itself above the
+    /// block that the message names is not: its end has to be given up.
+    fn is_resume_pending(&self) -> bool {
+        let pending = self.pending_era.as_ref();
+        let resumed = pending.filter(|pending| pending.is_resume);
+        resumed.is_some_and(|pending| self.halts.is_above_target(pending.context.anchor_height))
+    }
+
+    /// Rule R15: asks for the block that resumes, unless this node must not be ready.
+    pub(super) fn follow_resume(&mut self, now: Now, out: &mut Output) {
+        if self.halts.manager.state().resume.is_none() || now.monotonic_ms < self.halts.resume_at_ms
+        {
+            return;
+        }
+        self.halts.resume_at_ms = now
+            .monotonic_ms
+            .saturating_add(self.config.repeat_interval_ms);
+        if self.is_resume_pending() {
+            return;
+        }
+        match self.why_not_ready() {
+            Some(readiness) => self.set_readiness(now, readiness, out),
+            None => out.resume = self.halts.manager.state().resume.clone().map(Box::new),
+        }
+    }
+
+    /// The end of an era that was executed in a halt is attested when the halt is over, or when governance names it as the
+    /// block to go on from: what ends an era is certified before anything stands on it.
+    pub(in crate::replica) fn attest_pending(&mut self, now: Now, out: &mut Output) {
+        let open = self
+            .pending_era
+            .as_ref()
+            .filter(|pending| pending.attestation.is_none() && pending.certificate.is_none());
+        let anchor = open.map(|pending| pending.context.anchor);
+        let head = self.halts.head.body;
+        let Some(head) = head.filter(|head| Some(head.block) == anchor) else {
+            return;
+        };
+        let attested = self
+            .guard
+            .as_ref()
+            .and_then(|guard| guard.record().attestation);
+        let is_above = attested
+            .is_none_or(|last| last == head || (last.era, last.height) < (head.era, head.height));
+        if !is_above {
+            return;
+        }
+        let attestation = self.attest_anchor(&head, out);
+        if let (Some(pending), Some(attestation)) = (&mut self.pending_era, attestation) {
+            pending.attestation = Some(attestation);
+            self.on_attestation(now, &attestation, out);
+        }
+    }
+
+    /// Whether governance has named this block to go on from.
+    pub(in crate::replica) fn is_named(&self, body: &AttestationBody) -> bool {
+        let target = self.halts.resume_target();
+        target.is_some_and(|target| target.block == body.block)
+    }
+
+    /// What this node knows by itself; what the chain says comes as an input.
+    fn why_not_ready(&self) -> Option<Readiness> {
+        let target = self.halts.resume_target()?;
+        if self.halts.manager.state().own_fault.is_some() {
+            return Some(Readiness::OwnFault);
+        }
+        if self.config.halts.version < target.minimum_version {
+            return Some(Readiness::OldVersion);
+        }
+        let attested = self.guard.as_ref()?.record().attestation.as_ref()?;
+        // A quorum may have certified what this key has attested: to deny it would be to sign against it.
+        let is_above = attested.era == target.era && attested.height > target.height;
+        (is_above && !attested.has_no_commit()).then_some(Readiness::AttestedAbove)
+    }
+
+    pub(in crate::replica) fn set_readiness(
+        &mut self,
+        now: Now,
+        readiness: Readiness,
+        out: &mut Output,
+    ) {
+        if self.halts.readiness == readiness {
+            return;
+        }
+        self.halts.readiness = readiness;
+        self.halts.say_at_ms = now.monotonic_ms;
+        let event = match (readiness, &self.halts.manager.state().resume) {
+            (Readiness::Ready, Some(message)) => JournalEvent::Ready {
+                message: message.body.id(&self.config.chain),
+            },
+            _ => JournalEvent::NotReady { readiness },
+        };
+        self.halt_note(now, HaltInput::Record(event), out);
+        out.facts.push(Fact::Readiness(readiness));
+    }
+
+    /// Whether this validator may attest the block that resumes, now that it is executed here.
+    pub(in crate::replica) fn may_be_ready(&self) -> bool {
+        self.why_not_ready().is_none()
+    }
+
+    /// An era has begun here: what halted the one before is settled. Software that is older than what the resume message
+    /// asks for signs nothing in it.
+    pub(in crate::replica) fn halts_of_era_settled(&mut self, now: Now, out: &mut Output) {
+        if let Some(target) = self.halts.resume_target()
+            && target.era < self.context.era
+            && self.config.halts.version < target.minimum_version
+            && self.signing == SigningState::Active
+        {
+            self.signing = SigningState::Stopped(format!(
+                "the chain was resumed with software {} or newer, this is {}",
+                target.minimum_version, self.config.halts.version
+            ));
+        }
+        let era = self.context.era;
+        self.halt_note(now, HaltInput::EraStarted(era), out);
+    }
+}
