@@ -55,6 +55,10 @@ pub enum JournalEvent {
     EraStarted {
         era: Era,
     },
+    /// A certified block excludes the block that this message orders.
+    ResumeExcluded {
+        message: Hash32,
+    },
 }
 
 impl JournalEvent {
@@ -69,6 +73,7 @@ impl JournalEvent {
             Self::StallEnded { .. } => "stall_ended",
             Self::MessageReceived { .. } => "message_received",
             Self::ResumeRequested { .. } => "resume_requested",
+            Self::ResumeExcluded { .. } => "resume_excluded",
             Self::Ready { .. } => "ready",
             Self::NotReady { .. } => "not_ready",
             Self::EraStarted { .. } => "era_started",

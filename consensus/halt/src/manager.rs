@@ -22,6 +22,8 @@
 //!   has come; a resume is not late because a halt has come: that halt holds in the next era.
 //! * H12. Messages that the chain has to record wait here until it has.
 //! * H13. Whatever changes the state is persisted before anything of it is told (DESIGN §6: a halt survives restart).
+//! * H14. A resume message that a certified block excludes is void: a quorum has gone on without it, and no validator can
+//!   come to its block any more.
 //!
 //! Evidence has no rule here: no state of a halt refuses it.
 
@@ -60,6 +62,10 @@ pub enum HaltInput {
     EraStarted(Era),
     /// A block that resumes is executed here, and ends this era.
     ResumeBuilt(Era),
+    /// A certified block excludes the block that the resume message with this sequence number orders.
+    ResumeExcluded {
+        sequence: u64,
+    },
     /// For the record only.
     Record(JournalEvent),
 }
@@ -226,6 +232,9 @@ impl HaltManager {
             }
             HaltInput::EraStarted(era) => Ok(self.on_era_started(standing, era)),
             HaltInput::ResumeBuilt(era) => Ok(self.on_resume_built(era)),
+            HaltInput::ResumeExcluded { sequence } => {
+                Ok(self.on_resume_excluded(standing, sequence))
+            }
             HaltInput::Record(event) => {
                 let mut effects = vec![HaltEffect::Persist];
                 self.note(standing, event, &mut effects);
@@ -341,7 +350,8 @@ impl HaltManager {
         let last = match message.body.action {
             GovernanceAction::Resume { .. } => resume
                 .map_or(0, |resume| resume.body.sequence)
-                .max(self.state.executed_sequence),
+                .max(self.state.executed_sequence)
+                .max(self.state.excluded_sequence),
             GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => {
                 self.state.sequence
             }
@@ -477,6 +487,24 @@ impl HaltManager {
         }
         self.state.resume_is_built = true;
         vec![HaltEffect::Persist]
+    }
+
+    /// H14.
+    fn on_resume_excluded(&mut self, standing: Standing, sequence: u64) -> Vec<HaltEffect> {
+        let resume = &mut self.state.resume;
+        let Some(message) = resume.take_if(|message| message.body.sequence == sequence) else {
+            return Vec::new();
+        };
+        self.state.resume_is_built = false;
+        self.state.excluded_sequence = sequence;
+        let mut effects = vec![HaltEffect::Persist];
+        let message = message.body.id(&self.config.chain);
+        self.note(
+            standing,
+            JournalEvent::ResumeExcluded { message },
+            &mut effects,
+        );
+        effects
     }
 
     /// H6, H7, H10, H12.

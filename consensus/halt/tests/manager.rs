@@ -472,6 +472,26 @@ fn h12_messages_wait_until_the_chain_has_recorded_them() {
 }
 
 #[test]
+fn h14_an_excluded_resume_is_void_for_ever() {
+    let mut manager = manager();
+    let order = resume(5);
+    manager.step(at(0), on(&order)).unwrap();
+    manager
+        .step(at(1), HaltInput::ResumeBuilt(RUNNING))
+        .unwrap();
+    let excluded = |sequence| HaltInput::ResumeExcluded { sequence };
+    let another = manager.step(at(2), excluded(4)).unwrap();
+    assert!(another.is_empty());
+    let effects = manager.step(at(2), excluded(5)).unwrap();
+    assert!(effects.contains(&HaltEffect::Persist));
+    assert!(!manager.is_halted());
+    assert!(manager.step(at(3), on(&order)).is_err());
+    manager.step(at(4), on(&resume(6))).unwrap();
+    assert!(manager.is_halted());
+    assert!(!manager.state().resume_is_built);
+}
+
+#[test]
 fn a_stall_is_shown_and_orders_nothing() {
     let mut manager = manager();
     manager.set_stalled(true);
@@ -497,6 +517,7 @@ fn any_input() -> impl Strategy<Value = HaltInput> {
         (0u64..30).prop_map(|sequence| on(&rotate(sequence))),
         (0u64..30).prop_map(progress),
         (1..6_u64).prop_map(|era| HaltInput::ResumeBuilt(Era(era))),
+        (0..12_u64).prop_map(|sequence| HaltInput::ResumeExcluded { sequence }),
         era.prop_map(|era| HaltInput::EraStarted(Era(era))),
     ]
 }

@@ -298,18 +298,23 @@ fn fork_proof(first: &Certificate, second: &Certificate) -> Option<HaltProof> {
     })
 }
 
-/// What a refusal of the chain to resume says of this validator.
+/// What a refusal of the chain to resume says of this validator, or of the message.
 #[must_use]
-pub const fn readiness_of(refusal: &ResumeRefusal) -> Readiness {
-    match refusal {
+pub const fn resume_refused(message: &GovernanceMessage, refusal: &ResumeRefusal) -> Input {
+    let readiness = match refusal {
+        ResumeRefusal::BelowCertified { .. } => {
+            return Input::ResumeExcluded {
+                sequence: message.body.sequence,
+            };
+        }
         ResumeRefusal::Behind { .. } | ResumeRefusal::Uncertified { .. } => Readiness::Behind,
         ResumeRefusal::WrongEra { expected, actual } if actual.0 > expected.0 => Readiness::Behind,
         ResumeRefusal::Differs { .. } => Readiness::Differs,
-        ResumeRefusal::BelowCertified { .. } => Readiness::AttestedAbove,
         ResumeRefusal::NotResume
         | ResumeRefusal::Governance(_)
         | ResumeRefusal::WrongEra { .. } => Readiness::NotAsked,
-    }
+    };
+    Input::ResumeRefused(readiness)
 }
 
 /// Why a verified transaction does not come before the mempool.

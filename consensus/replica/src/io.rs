@@ -82,6 +82,10 @@ pub enum Input {
     Repaired,
     /// The block that [`Output::resume`] asks for was not made.
     ResumeRefused(Readiness),
+    /// It cannot be made any more: a certified block excludes what the message with this sequence number orders.
+    ResumeExcluded {
+        sequence: u64,
+    },
     /// A member has answered [`Message::AskLastVertices`].
     LastVertices(LastVertices),
     Transactions(Vec<Submission>),
@@ -221,6 +225,14 @@ pub enum Fact {
     Readiness(Readiness),
 }
 
+/// A question about the block that a resume message orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumeRequest {
+    pub message: GovernanceMessage,
+    /// The block is to be made. If not, this validator keeps out, and only wants to know whether the message still holds.
+    pub is_ready: bool,
+}
+
 /// What a step asks of the shell. Its order: `persist` durable, then `send`; the rest in any order.
 #[must_use]
 #[derive(Debug, Default)]
@@ -238,8 +250,8 @@ pub struct Output {
     pub submissions: Vec<SubmissionResult>,
     /// What came of each proof, message and fault, in their order.
     pub verdicts: Vec<Result<(), HaltRefusal>>,
-    /// To the execution half: make the block that this message orders, or say why not.
-    pub resume: Option<Box<GovernanceMessage>>,
+    /// To the execution half: make the block that a message orders, or say why not.
+    pub resume: Option<Box<ResumeRequest>>,
     /// An era started here: vertices are verified against it now.
     pub era_started: Option<Arc<EraContext>>,
     pub facts: Vec<Fact>,

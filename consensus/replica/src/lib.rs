@@ -67,7 +67,9 @@ mod signed_here;
 pub mod stored;
 
 pub use guard::{GuardRefusal, SignGuard};
-pub use io::{Fact, Input, LastVertices, Message, Now, Output, Submission, SubmissionResult};
+pub use io::{
+    Fact, Input, LastVertices, Message, Now, Output, ResumeRequest, Submission, SubmissionResult,
+};
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
 pub use replica::halts::{ExecutedHead, HaltSettings, Halts};

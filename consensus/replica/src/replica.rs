@@ -194,6 +194,9 @@ impl Replica {
             }
             Input::Repaired => self.halt_note(now, HaltInput::Repaired, &mut out),
             Input::ResumeRefused(readiness) => self.set_readiness(now, readiness, &mut out),
+            Input::ResumeExcluded { sequence } => {
+                self.halt_note(now, HaltInput::ResumeExcluded { sequence }, &mut out);
+            }
             Input::Transactions(submissions) => {
                 self.on_transactions(now, submissions, &mut out);
             }

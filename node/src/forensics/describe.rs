@@ -281,7 +281,9 @@ fn journal_line(entry: &JournalEntry) -> JournalLine {
         JournalEvent::MessageReceived { message, sequence } => {
             format!("message {}, sequence number {sequence}", short(message))
         }
-        JournalEvent::ResumeRequested { message } | JournalEvent::Ready { message } => {
+        JournalEvent::ResumeRequested { message }
+        | JournalEvent::ResumeExcluded { message }
+        | JournalEvent::Ready { message } => {
             format!("message {}", short(message))
         }
         JournalEvent::NotReady { readiness } => readiness.name().to_owned(),

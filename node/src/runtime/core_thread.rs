@@ -234,11 +234,11 @@ impl CoreThread {
             let certificates = Reverify::Certificates(output.verify_certificates);
             let _stopping = self.outlets.verify.send(certificates);
         }
-        if let Some(message) = output.resume {
+        if let Some(request) = output.resume {
             let _stopping = self
                 .outlets
                 .execution
-                .send(ExecutionCommand::Resume(message));
+                .send(ExecutionCommand::Resume(request));
         }
         for fact in output.facts {
             if let Fact::Doppelganger { era, round } = &fact {

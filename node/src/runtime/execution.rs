@@ -16,8 +16,8 @@ use holdfast_chain::sync::RangeError;
 use holdfast_chain::{Chain, ChainBatch, ChainError, ChainStore, Step, last_commits};
 use holdfast_dag::SubDag;
 use holdfast_ledger::account;
-use holdfast_replica::Input;
-use holdfast_replica::admission::{fault_of, readiness_of};
+use holdfast_replica::admission::{fault_of, resume_refused};
+use holdfast_replica::{Input, ResumeRequest};
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
@@ -35,8 +35,8 @@ pub enum ExecutionCommand {
     Commits(Vec<SubDag>),
     /// Verified certificates.
     Certificates(Vec<Certificate>),
-    /// Make the block that this message orders.
-    Resume(Box<GovernanceMessage>),
+    /// Make the block that a message orders, or look whether it can still be made.
+    Resume(Box<ResumeRequest>),
     /// Blocks from a peer, not verified. The answer is the height of the last one.
     Range {
         response: Box<BlocksResponse>,
@@ -134,7 +134,8 @@ impl ExecutionThread {
                 }
                 Ok(())
             }
-            ExecutionCommand::Resume(message) => self.resume(&message),
+            ExecutionCommand::Resume(request) if request.is_ready => self.resume(&request.message),
+            ExecutionCommand::Resume(request) => self.check_resume(&request.message),
             ExecutionCommand::Range { response, reply } => {
                 if let Some(result) = self.import_range(*response)? {
                     // Sync may have given up waiting; the blocks are applied all the same.
@@ -182,10 +183,22 @@ impl ExecutionThread {
             Ok(Ok(None)) => Ok(()),
             Ok(Err(refusal)) => {
                 tracing::warn!(%refusal, "not ready to resume");
-                let readiness = readiness_of(&refusal);
-                self.core.input(Input::ResumeRefused(readiness));
+                self.core.input(resume_refused(message, &refusal));
                 Ok(())
             }
+            Err(error) => self.halt(&error),
+        }
+    }
+
+    /// Tells the core if a certified block excludes what a message orders.
+    fn check_resume(&mut self, message: &GovernanceMessage) -> Result<(), Failure> {
+        match self.chain.excludes(self.storage.as_ref(), message) {
+            Ok(Some(refusal)) => {
+                tracing::warn!(%refusal, "the resume message is void");
+                self.core.input(resume_refused(message, &refusal));
+                Ok(())
+            }
+            Ok(None) => Ok(()),
             Err(error) => self.halt(&error),
         }
     }

@@ -8,11 +8,11 @@ use crate::keys::SimulatedKey;
 use crate::message::{Asked, NodeId};
 use holdfast_chain::{Chain, ChainError};
 use holdfast_dag::SubDag;
-use holdfast_replica::{MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, SignGuard};
-use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
-use holdfast_types::{
-    AuthorityIndex, Certificate, EraContext, GovernanceMessage, Height, PublicKey, Signer,
+use holdfast_replica::{
+    MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, ResumeRequest, SignGuard,
 };
+use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
+use holdfast_types::{AuthorityIndex, Certificate, EraContext, Height, PublicKey, Signer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ impl CrashPoint {
 pub enum Execution {
     Commit(SubDag),
     Certificate(Certificate),
-    Resume(Box<GovernanceMessage>),
+    Resume(Box<ResumeRequest>),
     Range {
         from: NodeId,
         response: BlocksResponse,

@@ -19,6 +19,7 @@
 //! O13, that no honest peer is banned for long, is about the network crate, which is not in the simulation.
 
 pub mod bounds;
+mod rivals;
 mod rule;
 mod slashing;
 mod supply;
@@ -32,9 +33,10 @@ use holdfast_chain::AppliedBlock;
 use holdfast_dag::SubDag;
 use holdfast_ledger::dynamic_properties;
 use holdfast_types::{
-    AccountName, AuthorityIndex, BlockHeader, BlockId, BlockOrigin, Certificate, CommitDigest, Era,
-    FailureCode, Height, ReceiptStatus, Round, StateRoot, TimestampMs, TransactionId,
+    AccountName, AuthorityIndex, BlockId, BlockOrigin, Certificate, CommitDigest, Era, FailureCode,
+    Height, ReceiptStatus, Round, StateRoot, TimestampMs, TransactionId,
 };
+use rivals::Rivals;
 use slashing::Slashing;
 use std::collections::{BTreeMap, BTreeSet};
 use supply::Supply;
@@ -53,6 +55,9 @@ struct Agreed {
 #[derive(Debug)]
 pub struct Oracle {
     agreed: Vec<Agreed>,
+    rivals: Rivals,
+    /// Those of them that a resume may yet take back, because nobody has certified them.
+    applied: BTreeMap<Height, AppliedBlock>,
     /// By era, the block on which it stands, and index.
     commits: BTreeMap<(Era, BlockId, u64), CommitDigest>,
     /// What executes of each era that stands on a block.
@@ -60,8 +65,6 @@ pub struct Oracle {
     certified: BTreeMap<Height, BlockId>,
     /// What each commit gave.
     results: BTreeMap<CommitDigest, StateRoot>,
-    /// The height at which an era was ended by a resume: what its DAG put there and above is void.
-    resumed: BTreeMap<Era, Height>,
     /// Where a transaction took effect.
     executed: BTreeMap<TransactionId, Height>,
     /// Transactions that a node has promised to keep.
@@ -77,11 +80,12 @@ impl Oracle {
     pub fn new(genesis: &Tables) -> Self {
         Self {
             agreed: Vec::new(),
+            rivals: Rivals::default(),
+            applied: BTreeMap::new(),
             commits: BTreeMap::new(),
             slots: BTreeMap::new(),
             certified: BTreeMap::new(),
             results: BTreeMap::new(),
-            resumed: BTreeMap::new(),
             executed: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             supply: Supply::new(genesis),
@@ -153,7 +157,8 @@ impl Oracle {
                 self.violated(Rule::StateRoots, what);
             }
         }
-        if self.is_void(header) {
+        if self.rivals.is_beside(&now.id, header) {
+            self.beside(node, now, applied);
             return;
         }
         if matches!(header.origin, BlockOrigin::Resumed { .. }) {
@@ -191,6 +196,7 @@ impl Oracle {
             self.violated(Rule::Soundness, what);
         }
         self.agreed.push(now);
+        self.applied.insert(height, applied.clone());
         self.check_new(node, applied, tables);
     }
 
@@ -223,21 +229,11 @@ impl Oracle {
         }
     }
 
-    /// A block that a resume has taken back elsewhere: this node has not heard of the resume.
-    fn is_void(&self, header: &BlockHeader) -> bool {
-        let resumed = self.resumed.get(&header.era);
-        matches!(header.origin, BlockOrigin::Dag { .. })
-            && resumed.is_some_and(|resumed| header.height >= *resumed)
-    }
-
     /// A resume stands in the place of blocks that nobody has certified.
     fn cut(&mut self, position: usize, now: &Agreed) {
-        if self
-            .agreed
-            .get(position)
-            .is_none_or(|first| first.id == now.id)
-        {
-            self.resumed.insert(now.era, now.height);
+        self.rivals.resumed(now.era, now.height);
+        let first = self.agreed.get(position);
+        if first.is_none_or(|first| first.id == now.id) {
             return;
         }
         let from = now.height;
@@ -245,11 +241,20 @@ impl Oracle {
             let what = format!("the certified block {height} is taken back by a resume at {from}");
             self.violated(Rule::Finality, what);
         }
-        self.resumed.insert(now.era, from);
-        self.agreed.truncate(position);
+        for (agreed, applied) in self.take_back(from) {
+            self.beside(0, agreed, &applied);
+        }
+    }
+
+    /// Forgets the blocks from a height on.
+    fn take_back(&mut self, from: Height) -> Vec<(Agreed, AppliedBlock)> {
+        let position = usize::try_from(from.0).expect("a simulation is short") - 1;
+        let agreed = self.agreed.split_off(position.min(self.agreed.len()));
+        let applied = self.applied.split_off(&from);
         self.executed.retain(|_, height| *height < from);
         self.supply.cut(from);
         self.slashing.cut(from);
+        agreed.into_iter().zip(applied.into_values()).collect()
     }
 
     fn count_executions(&mut self, applied: &AppliedBlock) {
@@ -274,11 +279,13 @@ impl Oracle {
     /// An honest node has collected or got a certificate; `is_valid` if it verifies.
     pub fn certified(&mut self, certificate: &Certificate, is_valid: bool) {
         let body = &certificate.body;
+        self.decide(certificate);
         if !is_valid {
             let what = format!("the certificate of height {} does not verify", body.height);
             self.violated(Rule::Finality, what);
         }
         let known = *self.certified.entry(body.height).or_insert(body.block);
+        self.applied = self.applied.split_off(&body.height.next());
         let applied = usize::try_from(body.height.0)
             .ok()
             .and_then(|height| self.agreed.get(height.checked_sub(1)?))

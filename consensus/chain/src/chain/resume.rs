@@ -101,6 +101,22 @@ impl Chain {
         self.start_again(store, named.block, pop, extension).map(Ok)
     }
 
+    /// The certified block that excludes what a message orders, if there is one (R2). Nothing is made.
+    pub fn excludes<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        message: &GovernanceMessage,
+    ) -> Result<Option<ResumeRefusal>, ChainError> {
+        let Some(named) = Named::of(message) else {
+            return Ok(None);
+        };
+        if self.is_resumed(store, named.height, message)? {
+            return Ok(None);
+        }
+        let refusal = self.way_back(store, &named)?.err();
+        Ok(refusal.filter(|refusal| matches!(refusal, ResumeRefusal::BelowCertified { .. })))
+    }
+
     /// Makes the resume block the head and lets go of what does not lead to it.
     fn start_again<S: ChainStore + ?Sized>(
         &mut self,

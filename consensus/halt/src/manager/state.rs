@@ -57,6 +57,8 @@ pub struct HaltState {
     pub resume: Option<GovernanceMessage>,
     /// Its block is built here, and perhaps attested: no other message ends the era any more.
     pub resume_is_built: bool,
+    /// Highest sequence number of a resume that a certified block excludes.
+    pub excluded_sequence: u64,
     /// Highest sequence number that took effect here or on the chain.
     pub sequence: u64,
     /// The same on the chain alone.

@@ -20,7 +20,7 @@ fn reasons(sampler: &mut Sampler) -> StallReasons {
 }
 
 pub(crate) fn event(sampler: &mut Sampler) -> JournalEvent {
-    let variants: [fn(&mut Sampler) -> JournalEvent; 10] = [
+    let variants: [fn(&mut Sampler) -> JournalEvent; 11] = [
         |sampler| JournalEvent::HaltBegan {
             halt: Sample::sample(sampler),
             mode: mode(sampler),
@@ -52,6 +52,9 @@ pub(crate) fn event(sampler: &mut Sampler) -> JournalEvent {
         },
         |sampler| JournalEvent::EraStarted {
             era: Sample::sample(sampler),
+        },
+        |sampler| JournalEvent::ResumeExcluded {
+            message: Sample::sample(sampler),
         },
     ];
     sampler.pick(&variants)(sampler)

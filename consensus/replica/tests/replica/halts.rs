@@ -249,11 +249,18 @@ fn r15_who_has_attested_above_the_named_block_stays_out() {
     drop(bench.executed(5, Vec::new(), None));
     // The next own vertex attests both.
     bench.rounds(2);
+    let is_ready = |output: Output| output.resume.map(|request| request.is_ready);
     let output = bench.step(resume(1, 4, SoftwareVersion::default()));
-    assert!(output.resume.is_none());
+    assert_eq!(is_ready(output), Some(false));
     assert_eq!(bench.replica.halts().readiness(), Readiness::AttestedAbove);
+    drop(bench.step(Input::ResumeExcluded { sequence: 1 }));
+    assert!(bench.replica.halts().modes().is_empty());
     let output = bench.step(resume(2, 5, SoftwareVersion::default()));
-    assert!(output.resume.is_some(), "governance names a higher block");
+    assert_eq!(
+        is_ready(output),
+        Some(true),
+        "governance names a higher block"
+    );
 }
 
 #[test]
@@ -308,7 +315,7 @@ fn r15_older_software_stays_out_and_signs_nothing_in_the_next_era() {
         patch: 0,
     };
     let output = bench.step(resume(1, 4, newer));
-    assert!(output.resume.is_none());
+    assert!(output.resume.is_some_and(|request| !request.is_ready));
     assert_eq!(bench.replica.halts().readiness(), Readiness::OldVersion);
     // A quorum of others resumes; the block comes by sync.
     let output = resumed(&mut bench, 5);

@@ -59,6 +59,12 @@ impl Supply {
         Ok(())
     }
 
+    /// A block comes back that was counted when a node applied it first.
+    pub(super) fn repeat(&mut self) {
+        let last = self.totals.last().copied().unwrap_or_default();
+        self.totals.push(last);
+    }
+
     /// Blocks from this height on were taken back by a resume.
     pub(super) fn cut(&mut self, from: Height) {
         let kept = usize::try_from(from.0).expect("a simulation is short");

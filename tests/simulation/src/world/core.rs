@@ -195,8 +195,8 @@ impl World {
             }
             self.queue_execution(node, Execution::Certificate(certificate));
         }
-        if let Some(message) = output.resume {
-            self.queue_execution(node, Execution::Resume(message));
+        if let Some(request) = output.resume {
+            self.queue_execution(node, Execution::Resume(request));
         }
         self.verify_again(node, output.verify, output.verify_certificates);
         Some(output.submissions)

@@ -49,7 +49,7 @@ impl World {
                     }
                 }),
             Execution::Certificate(certificate) => self.certify(node, certificate),
-            Execution::Resume(message) => self.resume(node, &message),
+            Execution::Resume(request) => self.resume(node, &request),
             Execution::Range { from, response } => self.apply_range(node, from, response),
         };
         if let Err(error) = result {

@@ -4,8 +4,8 @@ use super::World;
 use crate::message::{NodeId, Request};
 use crate::node::Purpose;
 use holdfast_chain::ChainError;
-use holdfast_replica::Input;
 use holdfast_replica::admission::{self, Judgement};
+use holdfast_replica::{Input, ResumeRequest};
 use holdfast_types::{AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice};
 
 impl World {
@@ -79,12 +79,24 @@ impl World {
         self.request(node, peer, Request::Halts, Purpose::Halts);
     }
 
-    /// Makes the block that a resume message orders.
+    /// Makes the block that a resume message orders, or looks whether it can still be made.
     pub(super) fn resume(
         &mut self,
         node: NodeId,
-        message: &GovernanceMessage,
+        request: &ResumeRequest,
     ) -> Result<(), ChainError> {
+        let message = &request.message;
+        if !request.is_ready {
+            let excluded = self.with_chain(node, |chain, tables| {
+                chain
+                    .excludes(tables, message)
+                    .map(|refusal| refusal.map_or(Ok(()), Err))
+            })?;
+            if let Some(Err(refusal)) = excluded {
+                self.step(node, admission::resume_refused(message, &refusal));
+            }
+            return Ok(());
+        }
         let made = self.with_chain(node, |chain, tables| chain.resume(tables, message))?;
         match made {
             None | Some(Ok(None)) => {}
@@ -93,8 +105,7 @@ impl World {
                 self.trace.add(self.now_ms, node, 0, || {
                     format!("does not resume: {refusal}")
                 });
-                let readiness = admission::readiness_of(&refusal);
-                self.step(node, Input::ResumeRefused(readiness));
+                self.step(node, admission::resume_refused(message, &refusal));
             }
         }
         Ok(())

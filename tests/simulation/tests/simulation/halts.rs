@@ -7,6 +7,7 @@ use holdfast_ledger::validator;
 use holdfast_simulation::byzantine::Fault;
 use holdfast_simulation::chain::validator_account;
 use holdfast_simulation::disk::Loss;
+use holdfast_simulation::network::Topology;
 use holdfast_simulation::{Plan, World};
 use holdfast_types::{GovernanceAction, Height, Readiness};
 
@@ -111,6 +112,28 @@ fn governance_resumes_before_the_end_of_its_halt() {
         "what was queued is executed"
     );
     assert_eq!(world.slashed_though_honest(), None);
+}
+
+#[test]
+fn who_resumed_alone_comes_back_to_those_who_waited_for_the_end_of_the_halt() {
+    let mut world = world(4, 3);
+    world.run(3_000);
+    let order = world.order_halt(20_000, None);
+    assert!(world.hand_in(0, &order));
+    world.run(1_000);
+    world.cut(&Topology::Groups(vec![0, 0, 0, 1, 0]));
+    let order = world.order_resume().expect("a quorum agrees on a block");
+    assert!(world.hand_in(3, &order));
+    world.run(1_000);
+    assert_eq!(world.readiness(3), Some(Readiness::Ready));
+    let era = world.standing(0).unwrap().era;
+    world.run(20_000);
+    assert!(!world.is_halted(0), "the halt is over");
+    assert!(world.certified_by_any() > world.standing(3).unwrap().head);
+    world.mend();
+    goes_on(&mut world);
+    assert_eq!(world.standing(3).unwrap().era, era);
+    assert!(nobody_halted(&world));
 }
 
 #[test]

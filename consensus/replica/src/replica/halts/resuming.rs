@@ -1,7 +1,7 @@
 //! Going on after a halt: what a resume message asks of this replica, and whether it can do it (rule R15).
 
 use super::Halts;
-use crate::io::{Fact, Now, Output};
+use crate::io::{Fact, Now, Output, ResumeRequest};
 use crate::replica::{Replica, SigningState};
 use holdfast_halt::journal::JournalEvent;
 use holdfast_halt::manager::HaltInput;
@@ -82,7 +82,7 @@ impl Replica {
         resumed.is_some_and(|pending| self.halts.is_above_target(pending.context.anchor_height))
     }
 
-    /// Rule R15: asks for the block that resumes, unless this node must not be ready.
+    /// Rule R15: asks for the block that resumes, unless this node must not be ready. Then it asks whether the message holds.
     pub(super) fn follow_resume(&mut self, now: Now, out: &mut Output) {
         if self.halts.manager.state().resume.is_none() || now.monotonic_ms < self.halts.resume_at_ms
         {
@@ -94,10 +94,17 @@ impl Replica {
         if self.is_resume_pending() {
             return;
         }
-        match self.why_not_ready() {
-            Some(readiness) => self.set_readiness(now, readiness, out),
-            None => out.resume = self.halts.manager.state().resume.clone().map(Box::new),
+        let why_not = self.why_not_ready();
+        if let Some(readiness) = why_not {
+            self.set_readiness(now, readiness, out);
         }
+        let message = self.halts.manager.state().resume.clone();
+        out.resume = message.map(|message| {
+            Box::new(ResumeRequest {
+                message,
+                is_ready: why_not.is_none(),
+            })
+        });
     }
 
     /// The end of an era that was executed in a halt is attested when the halt is over, or when governance names it as the

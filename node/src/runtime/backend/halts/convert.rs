@@ -112,7 +112,9 @@ pub(super) fn journal_entry(entry: &holdfast_halt::JournalEntry) -> JournalEntry
         JournalEvent::MessageReceived { message, sequence } => {
             json!({ "message": hash(message), "sequence": Number(*sequence) })
         }
-        JournalEvent::ResumeRequested { message } | JournalEvent::Ready { message } => {
+        JournalEvent::ResumeRequested { message }
+        | JournalEvent::ResumeExcluded { message }
+        | JournalEvent::Ready { message } => {
             json!({ "message": hash(message) })
         }
         JournalEvent::NotReady { readiness } => json!({ "readiness": readiness.name() }),
