@@ -166,6 +166,16 @@ impl HaltProof {
         }
     }
 
+    /// Stable name of what is proved, for RPC and files.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Divergence { .. } => "divergence",
+            Self::EquivocationCluster { .. } => "equivocation_cluster",
+            Self::ContradictoryCertificates { .. } => "contradictory_certificates",
+        }
+    }
+
     #[must_use]
     pub fn cause(&self) -> HaltCause {
         match self {

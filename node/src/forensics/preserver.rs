@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::supervisor::Supervisor;
 use holdfast_halt::{EmergencyHalt, HaltState, HardHalt, Mode, OwnFault};
 use holdfast_rpc::Metrics;
-use holdfast_types::{GovernanceAction, HaltCause, HaltId};
+use holdfast_types::{HaltCause, HaltId};
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -69,14 +69,10 @@ impl HaltInForce {
         match self {
             Self::Hard(hard) => hard.cause.message().to_owned(),
             Self::OwnFault(fault) => format!("{}: {}", fault.cause.message(), fault.detail),
-            Self::Emergency(emergency) => match &emergency.message.body.action {
-                GovernanceAction::Halt { reason, .. } => {
-                    format!("governance ordered it: {}", String::from_utf8_lossy(reason))
-                }
-                GovernanceAction::Resume { .. } | GovernanceAction::RotateKeys { .. } => {
-                    String::from("governance ordered it")
-                }
-            },
+            Self::Emergency(emergency) => {
+                let reason = emergency.message.body.action.reason();
+                format!("governance ordered it: {}", reason.unwrap_or_default())
+            }
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn in_a_line(picture: &HaltPicture) -> Option<(&'static str, String)>
         return Some((Mode::HardHalt.name(), text));
     }
     if let Some(halt) = picture.state.emergency.as_ref().filter(|halt| halt.active) {
-        let reason = convert::reason(&halt.message.body.action).unwrap_or_default();
+        let reason = halt.message.body.action.reason().unwrap_or_default();
         let until = GenesisTime(halt.until);
         let text = format!("ordered by governance until {until}: {reason}");
         return Some((Mode::EmergencyHalt.name(), text));
@@ -195,22 +195,20 @@ impl NodeBackend {
         };
         let mut listed = Vec::new();
         for halt in convert::halts(&picture.state) {
-            let is_hard = halt.cause.is_some();
-            let kind = if is_hard { "hard" } else { "emergency" };
             let reason = halt.reason.unwrap_or(halt.sentence);
             if halt.active {
-                listed.push(status(kind, halt.since_ms, reason));
+                listed.push(status(&halt.mode, halt.since_ms, reason));
             }
         }
         if let Some(fault) = &picture.state.own_fault {
             let reason = format!("{}: {}", fault.cause.message(), fault.detail);
-            listed.push(status("hard", Number(fault.since.0), reason));
+            listed.push(status(Mode::HardHalt.name(), Number(fault.since.0), reason));
         }
         if let Some(reasons) = stalled(picture) {
             let since_ms = picture.stall.map_or(picture.now_ms, |stall| stall.since_ms);
             let age_ms = picture.now_ms.saturating_sub(since_ms);
             let since_ms = Number(wall.0.saturating_sub(age_ms));
-            listed.push(status("soft_stall", since_ms, reasons));
+            listed.push(status(Mode::SoftStall.name(), since_ms, reasons));
         }
         listed
     }

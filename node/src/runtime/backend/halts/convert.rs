@@ -13,22 +13,12 @@ use holdfast_types::{
 };
 use serde_json::{Map, Value, json};
 
-/// Why the governors ordered it, in their words.
-pub(super) fn reason(action: &GovernanceAction) -> Option<String> {
-    match action {
-        GovernanceAction::Halt { reason, .. } | GovernanceAction::Resume { reason, .. } => {
-            Some(String::from_utf8_lossy(reason).into_owned())
-        }
-        GovernanceAction::RotateKeys { .. } => None,
-    }
-}
-
 pub(super) fn message_summary(message: &GovernanceMessage, chain: &ChainId) -> GovernanceSummary {
     GovernanceSummary {
         id: hash(&message.body.id(chain)),
         sequence: Number(message.body.sequence),
         action: message.body.action.name().to_owned(),
-        reason: reason(&message.body.action),
+        reason: message.body.action.reason(),
     }
 }
 
@@ -55,7 +45,7 @@ pub(super) fn halts(state: &HaltState) -> Vec<HaltInForce> {
         since_ms: Number(halt.received.0),
         until_ms: Some(Number(halt.until.0)),
         after_height: halt.after_height.map(|height| Number(height.0)),
-        reason: reason(&halt.message.body.action),
+        reason: halt.message.body.action.reason(),
         sequence: Some(Number(halt.message.body.sequence)),
     });
     hard.chain(emergency).collect()
@@ -141,14 +131,6 @@ fn vertex_header(signed: &SignedVertexHeader, chain: &ChainId) -> Value {
     })
 }
 
-const fn offence(evidence: &Evidence) -> &'static str {
-    match evidence {
-        Evidence::Equivocation { .. } => "equivocation",
-        Evidence::ContradictoryAttestations { .. } => "contradictory_attestations",
-        Evidence::BadStateRoot { .. } => "bad_state_root",
-    }
-}
-
 fn evidence_object(evidence: &Evidence, committee: &Committee, chain: &ChainId) -> Value {
     let statements = match evidence {
         Evidence::Equivocation { first, second } => {
@@ -160,7 +142,7 @@ fn evidence_object(evidence: &Evidence, committee: &Committee, chain: &ChainId) 
         ],
         Evidence::BadStateRoot { attestation: one } => vec![attestation(one, Some(committee))],
     };
-    json!({ "offence": offence(evidence), "statements": statements })
+    json!({ "offence": evidence.offence(), "statements": statements })
 }
 
 /// Evidence with the committee of its era, if that is known.
@@ -172,7 +154,7 @@ pub(super) fn evidence(evidence: &Evidence, context: Option<&EraContext>) -> Evi
     };
     EvidenceItem {
         slot: hash(&evidence.slot_key()),
-        offence: offence(evidence).to_owned(),
+        offence: evidence.offence().to_owned(),
         era: Number(evidence.era().0),
         authority: evidence.offender().0,
         offender: context
@@ -200,9 +182,9 @@ pub(super) fn proof(
         encoded: HexBytes(encoded),
     };
     if let Some(halt) = state.hard.iter().find(|halt| is_it(&halt.id)) {
-        let (kind, decoded) = hard_proof(&halt.proof, committee, chain);
+        let decoded = hard_proof(&halt.proof, committee, chain);
         let encoded = codec::encode(&halt.proof);
-        return Some(found(Mode::HardHalt, kind, decoded, encoded));
+        return Some(found(Mode::HardHalt, halt.proof.kind(), decoded, encoded));
     }
     if let Some(halt) = state.emergency.as_ref().filter(|halt| is_it(&halt.id)) {
         let encoded = codec::encode(&halt.message);
@@ -217,30 +199,25 @@ pub(super) fn proof(
     Some(found(Mode::HardHalt, "own_fault", decoded, Vec::new()))
 }
 
-fn hard_proof(
-    proof: &types::HaltProof,
-    committee: &Committee,
-    chain: &ChainId,
-) -> (&'static str, Value) {
+fn hard_proof(proof: &types::HaltProof, committee: &Committee, chain: &ChainId) -> Value {
     match proof {
         types::HaltProof::Divergence { attestations } => {
             let attestations: Vec<_> = attestations
                 .iter()
                 .map(|one| attestation(one, Some(committee)))
                 .collect();
-            ("divergence", json!({ "attestations": attestations }))
+            json!({ "attestations": attestations })
         }
         types::HaltProof::EquivocationCluster { evidence } => {
             let evidence: Vec<_> = evidence
                 .iter()
                 .map(|one| evidence_object(one, committee, chain))
                 .collect();
-            ("equivocation_cluster", json!({ "evidence": evidence }))
+            json!({ "evidence": evidence })
         }
-        types::HaltProof::ContradictoryCertificates { first, second } => (
-            "contradictory_certificates",
-            json!({ "first": certificate(first), "second": certificate(second) }),
-        ),
+        types::HaltProof::ContradictoryCertificates { first, second } => {
+            json!({ "first": certificate(first), "second": certificate(second) })
+        }
     }
 }
 
@@ -255,7 +232,7 @@ fn message_object(message: &GovernanceMessage) -> Value {
     let mut object = json!({
         "sequence": Number(message.body.sequence),
         "action": message.body.action.name(),
-        "reason": reason(&message.body.action),
+        "reason": message.body.action.reason(),
         "signatures": signatures,
     });
     match &message.body.action {
