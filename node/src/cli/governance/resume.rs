@@ -1,20 +1,18 @@
 //! `holdfast governance draft resume`
 
-use super::choice::{Choice, Facts, heights, short};
+use super::choice::{Choice, Facts, heights};
 use super::draft::Office;
-use crate::cli::layout::Sheet;
+use crate::cli::layout::{Sheet, listed, short};
 use crate::cli::node_client::{NodeClient, RpcArguments};
 use crate::cli::{Context, GlobalArguments};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::Args;
 use holdfast_rpc::dto::{BlockSelector, HaltInForce, HaltPhase, HaltReport};
-use holdfast_rpc::methods::{
-    GetGovernanceState, GetHaltStatus, GetHeader, HeaderParams, ListEvidence, NoParams,
-};
+use holdfast_rpc::methods::{GetHaltStatus, GetHeader, HeaderParams, ListEvidence, NoParams};
 use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, RESUME_EVIDENCE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::{
-    BlockId, ChainId, Era, Evidence, GovernanceAction, HaltCause, HaltId, Height, PublicKey, SoftwareVersion,
+    BlockId, Era, Evidence, GovernanceAction, HaltCause, HaltId, Height, SoftwareVersion,
     StateRoot, codec,
 };
 use std::collections::BTreeMap;
@@ -88,7 +86,7 @@ pub(super) fn run(
     };
     let choice = choice.map_err(refused)?;
     let evidence = evidence(&node)?;
-    let state = node.call::<GetGovernanceState>(NoParams {})?;
+    let office = Office::of_node(&node, arguments.sequence)?;
     let sheet = explanation(arguments, &report, &choice, &evidence);
     context.print(&sheet.into_text())?;
     let halts = report.halts.iter().filter(|halt| halt.active);
@@ -105,25 +103,10 @@ pub(super) fn run(
             .collect(),
         evidence: evidence.taken,
     };
-    let keys = state.governors.iter();
-    let office = Office {
-        chain: ChainId::new(*state.chain_id.as_bytes()),
-        governors: keys
-            .map(|governor| PublicKey::new(*governor.public_key.as_bytes()))
-            .collect(),
-        threshold: state.threshold,
-        sequence: arguments
-            .sequence
-            .unwrap_or_else(|| state.sequence_next.get()),
-    };
     office.draft(action, &arguments.output, context)
 }
 
-fn facts(
-    node: &NodeClient,
-    report: &HaltReport,
-    arguments: &Arguments,
-) -> Result<Facts, Failure> {
+fn facts(node: &NodeClient, report: &HaltReport, arguments: &Arguments) -> Result<Facts, Failure> {
     let head = report.figures.head.height.get();
     let certified = report.figures.certified.height.get();
     let validators = report.resume.validators.clone();
@@ -207,14 +190,14 @@ fn explanation(
         "block",
         format_args!(
             "{}, state root {}",
-            short(&choice.block),
-            short(&choice.state_root)
+            short(choice.block),
+            short(choice.state_root)
         ),
     );
-    sheet.line("agree", list(&choice.agree, ", "));
-    sheet.line("differ", list(&choice.differ, "\n"));
-    sheet.line("silent", list(&choice.silent, ", "));
-    sheet.line("keep out", list(&choice.keep_out, "\n"));
+    sheet.line("agree", listed(&choice.agree, ", "));
+    sheet.line("differ", listed(&choice.differ, "\n"));
+    sheet.line("silent", listed(&choice.silent, ", "));
+    sheet.line("keep out", listed(&choice.keep_out, "\n"));
     if choice.can_be_ready() < usize::from(report.figures.quorum) {
         sheet.line(
             "ATTENTION",
@@ -234,12 +217,4 @@ fn explanation(
         ),
     );
     sheet
-}
-
-fn list(names: &[String], separator: &str) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(separator)
-    }
 }
