@@ -48,7 +48,7 @@ pub(super) fn submit(
                 message.signatures.len(),
                 message.threshold
             ),
-            "pass the file on to other governors: holdfast governance sign FILE --key KEYSTORE",
+            "pass the file on to other governors: holdfast governance sign FILE --key KEYSTORE --chain-id HEX",
         ));
     }
     let node = arguments.rpc.connect(global, context)?;

@@ -219,7 +219,7 @@ impl Office {
         sheet.line(
             "governors",
             format_args!(
-                "{} of {} sign, each with holdfast governance sign {} --key KEYSTORE",
+                "{} of {} sign, each with holdfast governance sign {} --key KEYSTORE --chain-id HEX",
                 message.threshold,
                 message.governors.len(),
                 output.display()
