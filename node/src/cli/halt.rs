@@ -301,13 +301,11 @@ fn history(
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let node = arguments.rpc.connect(global, context)?;
-    let from = match arguments.from {
-        Some(from) => from,
-        None => {
-            let report = node.call::<GetHaltStatus>(NoParams {})?;
-            report.journal_entries.get().saturating_sub(arguments.limit)
-        }
-    };
+    let report = node.call::<GetHaltStatus>(NoParams {})?;
+    let written = report.journal_entries.get();
+    let from = arguments
+        .from
+        .unwrap_or_else(|| written.saturating_sub(arguments.limit));
     let entries = node.call::<GetHaltHistory>(HistoryParams {
         from: Some(Number(from)),
         limit: Some(Number(arguments.limit)),
@@ -315,19 +313,25 @@ fn history(
     if arguments.json {
         return context.print(&format!("{:#}\n", json!(entries)));
     }
-    if entries.is_empty() {
-        return context.print("the halt journal has no such entry: nothing has halted this node\n");
-    }
+    context.print(&history_text(&entries, from, written))
+}
+
+/// The entries from number `from` on, of a journal in which `written` are.
+fn history_text(entries: &[JournalEntry], from: u64, written: u64) -> String {
+    let Some(last) = entries.last() else {
+        return written.checked_sub(1).map_or_else(
+            || "the halt journal is empty: nothing has halted or stalled this node\n".to_owned(),
+            |last| format!("the halt journal has no entry from {from} on, its last is {last}\n"),
+        );
+    };
     let lines: String = entries
         .iter()
         .map(|entry| journal_line(entry) + "\n")
         .collect();
-    context.print(&lines)?;
-    let last = entries.last().map(|entry| entry.hash.to_string());
-    context.print(&format!(
-        "hash of the last entry: {}; keep it with the incident report\n",
-        last.unwrap_or_default()
-    ))
+    format!(
+        "{lines}hash of the last entry: {}; keep it with the incident report\n",
+        last.hash
+    )
 }
 
 /// An entry of the journal in a line.
