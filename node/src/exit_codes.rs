@@ -23,7 +23,8 @@ pub enum ExitCode {
     Pending = 5,
     /// The node reached `node.halt_height` and stopped there, as configured.
     HaltHeightReached = 10,
-    /// The chain is under a hard halt; an operator has to decide.
+    /// This node cannot go on with its chain; an operator has to decide. A halt that the node could keep is none of this:
+    /// it goes on answering.
     HardHalt = 20,
     /// The sign guard is missing, belongs to another key, is held by another process, or refused a signature.
     SignGuardRefused = 21,
@@ -124,7 +125,9 @@ impl ExitCode {
             Self::Refused => "the node refused, does not know it, or the transaction failed",
             Self::Pending => "tx: the wait ran out, the transaction stays queued",
             Self::HaltHeightReached => "reached node.halt_height and stopped there, as configured",
-            Self::HardHalt => "the chain is under a hard halt; an operator has to decide",
+            Self::HardHalt => {
+                "this node cannot go on with its chain: its state contradicts itself, or its fork database is full; an operator has to decide"
+            }
             Self::SignGuardRefused => {
                 "the sign guard is missing, foreign or in use, or refused to sign"
             }

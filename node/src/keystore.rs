@@ -14,7 +14,9 @@ mod format;
 mod password;
 mod seal;
 
-pub use file::{KeystoreError, load, save_new, save_replacing, unlock};
+pub use file::{KeystoreError, load, load_of, save_new, save_replacing, unlock};
 pub use format::{FormatError, KdfParameters, KeyFile, KeyKind};
+#[cfg(test)]
+pub(crate) use password::tests::Answers;
 pub use password::{Password, PasswordError, PasswordSources, Prompt, Purpose, TerminalPrompt};
 pub use seal::{SealError, UnlockError, UnlockedKey};

@@ -105,7 +105,7 @@ error_codes! {
         "The reply would be longer than `data.limit` bytes.",
         "Ask for less: block detail `ids`, smaller batches.";
     GovernanceRejected = -32063, "GOVERNANCE_REJECTED",
-        "The governance message does nothing; `data.reason` is a stable name for why: `malformed`, `too_many`, `bad_governors`, `not_enough_signatures`, `bad_signer`, `bad_signature`, `replayed`, `halt_over`, `halt_too_long`, `halt_in_force`, `too_soon`, `resuming`.",
+        "The governance message does nothing; `data.reason` is a stable name for why: `malformed`, `too_many`, `bad_governors`, `not_enough_signatures`, `bad_signer`, `bad_signature`, `replayed`, `halt_over`, `halt_too_long`, `halt_in_force`, `too_soon`, `resuming`, `era_is_over`.",
         "`holdfast governance show FILE` says who has signed what; `governance_getState` gives governors and sequence number.";
     EvidenceRejected = -32064, "EVIDENCE_REJECTED",
         "The evidence proves nothing here; `data.reason` is a stable name for why: `malformed`, `unknown_era`, `different_slots`, `no_contradiction`, `unknown_author`, `bad_signature`, `not_contradicted`, `full`.",

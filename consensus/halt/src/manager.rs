@@ -113,6 +113,22 @@ pub enum HaltRefusal {
     EraIsOver { era: Era, running: Era },
 }
 
+impl HaltRefusal {
+    /// Stable name for RPC.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::OtherEra { .. } => "other_era",
+            Self::Known => "known",
+            Self::Governance(error) => error.name(),
+            Self::InForce { .. } => "halt_in_force",
+            Self::TooSoon { .. } => "too_soon",
+            Self::Resuming { .. } => "resuming",
+            Self::EraIsOver { .. } => "era_is_over",
+        }
+    }
+}
+
 /// Parameters of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HaltConfig {

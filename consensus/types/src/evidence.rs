@@ -39,23 +39,36 @@ pub enum EvidenceError {
     BadSignature,
 }
 
+impl EvidenceError {
+    /// Stable name for RPC.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DifferentSlots => "different_slots",
+            Self::NoContradiction => "no_contradiction",
+            Self::UnknownAuthor { .. } => "unknown_author",
+            Self::BadSignature => "bad_signature",
+        }
+    }
+}
+
 impl Evidence {
+    /// Stable name of the offence, for RPC and files.
+    #[must_use]
+    pub const fn offence(&self) -> &'static str {
+        match self {
+            Self::Equivocation { .. } => "equivocation",
+            Self::ContradictoryAttestations { .. } => "contradictory_attestations",
+            Self::BadStateRoot { .. } => "bad_state_root",
+        }
+    }
+
     #[must_use]
     pub const fn era(&self) -> Era {
         match self {
             Self::Equivocation { first, .. } => first.header.era,
             Self::ContradictoryAttestations { first, .. }
             | Self::BadStateRoot { attestation: first } => first.body.era,
-        }
-    }
-
-    /// Stable name of the offence, for RPC and files.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Equivocation { .. } => "equivocation",
-            Self::ContradictoryAttestations { .. } => "contradictory_attestations",
-            Self::BadStateRoot { .. } => "bad_state_root",
         }
     }
 

@@ -124,6 +124,17 @@ impl GovernanceAction {
             Self::Halt { .. } | Self::RotateKeys { .. } => None,
         }
     }
+
+    /// Why the governors ordered it, in their words.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Halt { reason, .. } | Self::Resume { reason, .. } => {
+                Some(String::from_utf8_lossy(reason).into_owned())
+            }
+            Self::RotateKeys { .. } => None,
+        }
+    }
 }
 
 /// What the governors sign.
@@ -231,6 +242,24 @@ pub enum GovernanceError {
     },
     #[error("the halt ends in {actual_ms} ms, the limit is {limit_ms} ms")]
     HaltTooLong { actual_ms: u64, limit_ms: u64 },
+}
+
+impl GovernanceError {
+    /// Stable name for RPC.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Codec(_) => "malformed",
+            Self::TooMany { .. } => "too_many",
+            Self::BadGovernors => "bad_governors",
+            Self::NotEnoughSignatures { .. } => "not_enough_signatures",
+            Self::BadSigner { .. } => "bad_signer",
+            Self::BadSignature { .. } => "bad_signature",
+            Self::Replayed { .. } => "replayed",
+            Self::HaltOver { .. } => "halt_over",
+            Self::HaltTooLong { .. } => "halt_too_long",
+        }
+    }
 }
 
 /// A message with signatures of governors.

@@ -146,16 +146,6 @@ impl HaltThresholds {
 }
 
 impl HaltProof {
-    /// Stable name of its kind, for RPC and files.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Divergence { .. } => "divergence",
-            Self::EquivocationCluster { .. } => "equivocation_cluster",
-            Self::ContradictoryCertificates { .. } => "contradictory_certificates",
-        }
-    }
-
     /// The era of the proof; none if it is empty.
     #[must_use]
     pub fn era(&self) -> Option<Era> {
@@ -173,6 +163,16 @@ impl HaltProof {
             Self::Divergence { attestations } => Some(attestations.first()?.body.height),
             Self::EquivocationCluster { .. } => None,
             Self::ContradictoryCertificates { first, .. } => Some(first.body.height),
+        }
+    }
+
+    /// Stable name of what is proved, for RPC and files.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Divergence { .. } => "divergence",
+            Self::EquivocationCluster { .. } => "equivocation_cluster",
+            Self::ContradictoryCertificates { .. } => "contradictory_certificates",
         }
     }
 

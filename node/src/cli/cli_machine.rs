@@ -3,23 +3,8 @@
 use super::{Context, run};
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::keystore::Prompt;
-use std::io;
+use crate::keystore::Answers;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
-
-/// A terminal without anybody before it.
-pub(super) struct Nobody;
-
-impl Prompt for Nobody {
-    fn is_interactive(&self) -> bool {
-        false
-    }
-
-    fn ask(&mut self, _question: &str) -> io::Result<Zeroizing<String>> {
-        Err(io::Error::other("nobody is there"))
-    }
-}
 
 pub(super) struct Machine {
     pub(super) folder: tempfile::TempDir,
@@ -54,13 +39,22 @@ impl Machine {
         }
     }
 
-    /// What was printed, and the failure if there was one.
+    /// What was printed, and the failure if there was one. Nobody is there to ask.
     pub(super) fn run_to_end(&self, arguments: &[&str]) -> (String, Option<Failure>) {
+        self.run_before(&mut Answers::default(), arguments)
+    }
+
+    /// The same before somebody who answers.
+    pub(super) fn run_before(
+        &self,
+        prompt: &mut Answers,
+        arguments: &[&str],
+    ) -> (String, Option<Failure>) {
         let mut out = Vec::new();
         let mut context = Context {
             environment: self.environment.clone(),
             out: &mut out,
-            prompt: &mut Nobody,
+            prompt,
         };
         let home = self.home();
         let line = ["holdfast", "--home", home.to_str().unwrap()].into_iter();

@@ -1,7 +1,8 @@
 //! The command line from arguments to output, in one process.
 
-use super::cli_machine::{Machine, Nobody};
+use super::cli_machine::Machine;
 use super::*;
+use crate::keystore::Answers;
 use std::path::Path;
 
 fn mode(path: &Path) -> u32 {
@@ -320,7 +321,7 @@ fn a_reader_that_went_away_is_no_failure() {
     let mut context = Context {
         environment: Environment::default(),
         out: &mut Closed,
-        prompt: &mut Nobody,
+        prompt: &mut Answers::default(),
     };
     run(["holdfast", "config", "template"], &mut context).unwrap();
 }

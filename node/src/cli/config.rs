@@ -4,7 +4,7 @@ use super::global::MissingFile;
 use super::{Context, GlobalArguments};
 use crate::config::{Config, Loaded, effective_values, render_json, render_toml, template};
 use crate::failure::Failure;
-use crate::keystore::{self, KeyFile, KeyKind, KeystoreError};
+use crate::keystore::{self, KeyFile, KeyKind};
 use clap::{Args, Subcommand};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -155,16 +155,7 @@ fn report_validator(config: &Config, report: &mut String) -> Result<(), Failure>
 }
 
 fn key(path: &Path, wanted: KeyKind, report: &mut String) -> Result<KeyFile, Failure> {
-    let key_file = keystore::load(path)?;
-    let found = key_file.kind();
-    if found != wanted {
-        return Err(KeystoreError::WrongKind {
-            path: path.to_owned(),
-            found,
-            wanted,
-        }
-        .into());
-    }
+    let key_file = keystore::load_of(path, wanted)?;
     if key_file.is_insecure() {
         line(
             report,

@@ -1,7 +1,7 @@
 //! `holdfast devnet`
 
 use super::Context;
-use crate::devnet::homes::{self, Devnet, DevnetSpec};
+use crate::devnet::homes::{self, Devnet, DevnetNode, DevnetSpec};
 use crate::devnet::session::Session;
 use crate::devnet::table::{Table, Target};
 use crate::exit_codes::ExitCode;
@@ -211,18 +211,12 @@ impl Run<'_> {
                 .session
                 .nodes()
                 .iter()
-                .map(|node| {
-                    format!(
-                        "  {}  http://{}  {}\n",
-                        node.name,
-                        node.rpc,
-                        node.home.display()
-                    )
-                })
+                .map(|node| format!("  {}  {}  {}\n", node.name, node.url(), node.home.display()))
                 .collect();
             context.print(&lines)?;
-            if self.arguments.seconds.is_none() {
-                context.print(&self.things_to_try())?;
+            let first = self.session.nodes().first();
+            if let Some(node) = first.filter(|_| self.arguments.seconds.is_none()) {
+                context.print(&things_to_try(node))?;
             }
         }
         let sending = CancellationToken::new();
@@ -237,31 +231,6 @@ impl Run<'_> {
         following.cancel();
         let stopped = self.session.stop().await;
         result.and(stopped)
-    }
-
-    /// Commands for another terminal.
-    fn things_to_try(&self) -> String {
-        let home = self
-            .session
-            .nodes()
-            .first()
-            .map_or_else(String::new, |node| node.home.display().to_string());
-        format!(
-            "try in another terminal (Ctrl-C here ends the devnet):\n\
-             \x20 holdfast status --home {home}\n\
-             \x20 holdfast governance draft halt --home {home} --from-node URL --reason drill --for 10m --output halt.json\n\
-             \x20 (the governors' key files are in {})\n\
-             \x20 HOLDFAST_PASSWORD={} holdfast tx transfer --home {home} --from validator-0 --to user-0 --amount 5coin\n",
-            self.session
-                .nodes()
-                .first()
-                .and_then(|node| node.home.parent())
-                .map_or_else(String::new, |folder| folder
-                    .join(homes::GOVERNORS_FOLDER)
-                    .display()
-                    .to_string()),
-            homes::PASSWORD
-        )
     }
 
     fn start_load(
@@ -406,6 +375,22 @@ impl Run<'_> {
     }
 }
 
+/// Commands for another terminal, on one of the nodes.
+fn things_to_try(node: &DevnetNode) -> String {
+    let home = node.home.display();
+    let url = node.url();
+    let governors = node.home.with_file_name(homes::GOVERNORS_FOLDER);
+    format!(
+        "try in another terminal (Ctrl-C here ends the devnet):\n\
+         \x20 holdfast status --home {home}\n\
+         \x20 holdfast governance draft halt --home {home} --from-node {url} --reason drill --for 10m --output halt.json\n\
+         \x20 (the governors' key files are in {})\n\
+         \x20 HOLDFAST_PASSWORD={} holdfast tx transfer --home {home} --from validator-0 --to user-0 --amount 5coin\n",
+        governors.display(),
+        homes::PASSWORD
+    )
+}
+
 fn load_failed(error: &ClientError) -> Failure {
     Failure::new(
         ExitCode::Internal,
@@ -413,4 +398,24 @@ fn load_failed(error: &ClientError) -> Failure {
         error,
         "look at the node.log of each node",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_try_names_a_node_that_runs() {
+        let text = things_to_try(&DevnetNode {
+            name: "validator-0".to_owned(),
+            home: PathBuf::from("/devnet/validator-0"),
+            rpc: ([127, 0, 0, 1], 8645).into(),
+        });
+        for part in [
+            "--home /devnet/validator-0 --from-node http://127.0.0.1:8645 --reason drill",
+            "(the governors' key files are in /devnet/governors)",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+    }
 }

@@ -1,12 +1,11 @@
 //! `holdfast evidence list|submit`
 
 use super::layout::Sheet;
-use super::node_client::{self, RpcArguments};
+use super::node_client::RpcArguments;
 use super::{Context, GlobalArguments};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
-use holdfast_rpc::ClientError;
 use holdfast_rpc::dto::{EvidenceBytes, EvidenceFate};
 use holdfast_rpc::methods::{EvidenceParams, ListEvidence, NoParams, SubmitEvidence};
 use serde_json::json;
@@ -102,16 +101,7 @@ fn submit(
     let params = EvidenceParams {
         evidence: EvidenceBytes(encoded.into()),
     };
-    let receipt = match node.try_call::<SubmitEvidence>(params) {
-        Ok(receipt) => receipt,
-        Err(ClientError::Call(error)) => {
-            return Err(node_client::refusal(
-                "the node refused the evidence",
-                &error,
-            ));
-        }
-        Err(error) => return Err(node_client::failure(&error)),
-    };
+    let receipt = node.call_or::<SubmitEvidence>("the node refused the evidence", params)?;
     if arguments.json {
         return context.print(&format!("{:#}\n", json!(receipt)));
     }

@@ -1,6 +1,6 @@
 //! `holdfast halt status|history|matrix|proof`
 
-use super::layout::{Sheet, count};
+use super::layout::{Sheet, count, listed, short};
 use super::node_client::RpcArguments;
 use super::units::{show_seconds, show_time};
 use super::{Context, GlobalArguments};
@@ -146,22 +146,12 @@ pub(super) fn halt_text(halt: &HaltInForce) -> String {
 }
 
 pub(super) fn names(list: &[AccountName]) -> String {
-    if list.is_empty() {
-        return "none".to_owned();
-    }
-    let names: Vec<&str> = list.iter().map(AccountName::as_str).collect();
-    names.join(", ")
+    listed(list, ", ")
 }
 
 fn status_sheet(report: &HaltReport, url: &str) -> Sheet {
     let mut sheet = Sheet::titled(title(report, url));
-    let halts: Vec<_> = report.halts.iter().map(halt_text).collect();
-    let halts = if halts.is_empty() {
-        "none".to_owned()
-    } else {
-        halts.join("\n")
-    };
-    sheet.line("halts", halts);
+    sheet.line("halts", listed(report.halts.iter().map(halt_text), "\n"));
     add_stall_and_fault(&mut sheet, report);
     add_figures(&mut sheet, report);
     add_meter(&mut sheet, report);
@@ -283,12 +273,7 @@ fn add_meter(sheet: &mut Sheet, report: &HaltReport) {
 
 fn row(one: &ValidatorStanding) -> String {
     let number = |number: Option<Number>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
-    let short = |hash: Option<Hash>| {
-        hash.map_or_else(
-            || "-".to_owned(),
-            |hash| hash.to_string().chars().take(12).collect(),
-        )
-    };
+    let hash = |hash: Option<Hash>| hash.map_or_else(|| "-".to_owned(), short);
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let readiness = one.own_fault.as_ref().map_or_else(
         || text(&one.readiness),
@@ -304,8 +289,8 @@ fn row(one: &ValidatorStanding) -> String {
         format!("{}{mark}", one.account),
         number(one.head),
         number(one.attested),
-        short(one.block_id),
-        short(one.state_root),
+        hash(one.block_id),
+        hash(one.state_root),
         text(&one.version),
     )
 }
@@ -316,13 +301,11 @@ fn history(
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let node = arguments.rpc.connect(global, context)?;
-    let from = match arguments.from {
-        Some(from) => from,
-        None => {
-            let report = node.call::<GetHaltStatus>(NoParams {})?;
-            report.journal_entries.get().saturating_sub(arguments.limit)
-        }
-    };
+    let report = node.call::<GetHaltStatus>(NoParams {})?;
+    let written = report.journal_entries.get();
+    let from = arguments
+        .from
+        .unwrap_or_else(|| written.saturating_sub(arguments.limit));
     let entries = node.call::<GetHaltHistory>(HistoryParams {
         from: Some(Number(from)),
         limit: Some(Number(arguments.limit)),
@@ -330,19 +313,25 @@ fn history(
     if arguments.json {
         return context.print(&format!("{:#}\n", json!(entries)));
     }
-    if entries.is_empty() {
-        return context.print("the halt journal has no such entry: nothing has halted this node\n");
-    }
+    context.print(&history_text(&entries, from, written))
+}
+
+/// The entries from number `from` on, of a journal in which `written` are.
+fn history_text(entries: &[JournalEntry], from: u64, written: u64) -> String {
+    let Some(last) = entries.last() else {
+        return written.checked_sub(1).map_or_else(
+            || "the halt journal is empty: nothing has halted or stalled this node\n".to_owned(),
+            |last| format!("the halt journal has no entry from {from} on, its last is {last}\n"),
+        );
+    };
     let lines: String = entries
         .iter()
         .map(|entry| journal_line(entry) + "\n")
         .collect();
-    context.print(&lines)?;
-    let last = entries.last().map(|entry| entry.hash.to_string());
-    context.print(&format!(
-        "hash of the last entry: {}; keep it with the incident report\n",
-        last.unwrap_or_default()
-    ))
+    format!(
+        "{lines}hash of the last entry: {}; keep it with the incident report\n",
+        last.hash
+    )
 }
 
 /// An entry of the journal in a line.
@@ -369,7 +358,7 @@ pub(super) fn journal_line(entry: &JournalEntry) -> String {
 /// Hashes are shortened: the journal in JSON has them whole.
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) if text.len() == 64 => text.chars().take(12).collect(),
+        Value::String(text) if text.len() == 64 => short(text),
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
@@ -387,11 +376,7 @@ fn matrix(
         return context.print(&format!("{:#}\n", json!(matrix)));
     }
     let in_words = |name: &str| name.replace('_', " ");
-    let modes = if matrix.modes_now.is_empty() {
-        "none".to_owned()
-    } else {
-        matrix.modes_now.join(", ")
-    };
+    let modes = listed(&matrix.modes_now, ", ");
     let mut text = format!("modes that hold now: {modes}\n\n{:<24}", "activity");
     for mode in &matrix.modes {
         text.push_str(&format!("{:<28}", in_words(mode)));

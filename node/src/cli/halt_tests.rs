@@ -46,3 +46,20 @@ fn journal_lines_are_short() {
         "    0  2026-01-01T00:01:40Z  era 1 head 0  halt_began  halt 5e5e5e5e5e5e, mode emergency_halt"
     );
 }
+
+#[test]
+fn a_journal_without_such_entries_says_where_it_ends() {
+    let backend = FakeBackend::new(FeedLimits::default());
+    backend.set_halted(true);
+    backend.set_halted(false);
+    let entries = backend.halt_history(0, 9).unwrap();
+    let text = history_text(&entries, 0, 2);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let hash = entries[1].hash;
+    assert!(text.contains(&format!("last entry: {hash};")), "{text}");
+    assert_eq!(
+        history_text(&[], 7, 2),
+        "the halt journal has no entry from 7 on, its last is 1\n"
+    );
+    assert!(history_text(&[], 0, 0).contains("nothing has halted"));
+}

@@ -53,6 +53,21 @@ pub(super) fn count(number: u64, singular: &str, plural: &str) -> String {
     format!("{number} {noun}")
 }
 
+/// Enough of a hash for a person to compare.
+pub(super) fn short(hash: impl Display) -> String {
+    hash.to_string().chars().take(12).collect()
+}
+
+/// All of them, or "none".
+pub(super) fn listed<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
+    let texts: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    if texts.is_empty() {
+        "none".to_owned()
+    } else {
+        texts.join(separator)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +87,11 @@ mod tests {
     fn one_is_singular() {
         assert_eq!(count(1, "peer", "peers"), "1 peer");
         assert_eq!(count(0, "peer", "peers"), "0 peers");
+    }
+
+    #[test]
+    fn an_empty_list_says_so() {
+        assert_eq!(listed([1, 2, 3], ", "), "1, 2, 3");
+        assert_eq!(listed([""; 0], ", "), "none");
     }
 }

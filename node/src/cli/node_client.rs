@@ -108,6 +108,18 @@ impl NodeClient {
         self.try_call::<M>(params).map_err(|error| failure(&error))
     }
 
+    /// Calls a method; `what` says what the node refuses, if it refuses.
+    pub(super) fn call_or<M: Method>(
+        &self,
+        what: &str,
+        params: M::Params,
+    ) -> Result<M::Output, Failure> {
+        self.try_call::<M>(params).map_err(|error| match &error {
+            ClientError::Call(error) => refusal(what, error),
+            _ => failure(&error),
+        })
+    }
+
     /// Calls a method, for a caller that has its own words for what the node refuses.
     pub(super) fn try_call<M: Method>(&self, params: M::Params) -> Result<M::Output, ClientError> {
         self.runtime.block_on(self.client.call::<M>(params))

@@ -51,6 +51,14 @@ pub struct DevnetNode {
     pub rpc: SocketAddr,
 }
 
+impl DevnetNode {
+    /// Where it answers JSON-RPC.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.rpc)
+    }
+}
+
 /// A devnet on disk.
 #[derive(Debug)]
 pub struct Devnet {

@@ -79,7 +79,7 @@ impl Session {
             let process =
                 NodeProcess::spawn(command(node, executable)).map_err(|error| failed(&error))?;
             session.processes.push(process);
-            let client = Client::new(&url(node), ClientConfig::default())
+            let client = Client::new(&node.url(), ClientConfig::default())
                 .map_err(|error| no_answer(&node.name, &error))?;
             session.clients.push(client);
         }
@@ -95,7 +95,7 @@ impl Session {
     /// RPC addresses of the nodes.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(url).collect()
+        self.nodes.iter().map(DevnetNode::url).collect()
     }
 
     #[must_use]
@@ -208,10 +208,6 @@ impl Session {
             .map(drop)
             .map_err(|error| failed(&error))
     }
-}
-
-fn url(node: &DevnetNode) -> String {
-    format!("http://{}", node.rpc)
 }
 
 fn state_of(state: ChainState) -> NodeState {

@@ -107,7 +107,7 @@ pub(super) fn proof(
 
 fn hard_proof(proof: &HaltProof, committee: &Committee) -> ProofRecord {
     let record = ProofRecord {
-        kind: proof.name().to_owned(),
+        kind: proof.kind().to_owned(),
         era: proof.era().unwrap_or_default().0,
         height: proof.height().map(|height| height.0),
         ..ProofRecord::default()
@@ -188,7 +188,7 @@ fn offence(evidence: &Evidence, committee: &Committee) -> OffenceRecord {
         }
     };
     OffenceRecord {
-        offence: evidence.name().to_owned(),
+        offence: evidence.offence().to_owned(),
         authority: offender.authority,
         account: offender.account,
         era: evidence.era().0,
@@ -215,25 +215,20 @@ fn attested(attestation: &Attestation) -> String {
 
 fn order(message: &GovernanceMessage, id: &str) -> ProofRecord {
     let body = &message.body;
-    let (reason, until_ms, after_height) = match &body.action {
+    let (until_ms, after_height) = match &body.action {
         GovernanceAction::Halt {
-            reason,
             until,
             after_height,
-        } => (
-            reason.as_slice(),
-            until.0,
-            after_height.map(|height| height.0),
-        ),
-        GovernanceAction::Resume { reason, .. } => (reason.as_slice(), 0, None),
-        GovernanceAction::RotateKeys { .. } => (&[][..], 0, None),
+            ..
+        } => (until.0, after_height.map(|height| height.0)),
+        GovernanceAction::Resume { .. } | GovernanceAction::RotateKeys { .. } => (0, None),
     };
     ProofRecord {
-        kind: String::from("governance"),
+        kind: String::from("governance_message"),
         order: Some(OrderRecord {
             message: id.to_owned(),
             sequence: body.sequence,
-            reason: String::from_utf8_lossy(reason).into_owned(),
+            reason: body.action.reason().unwrap_or_default(),
             until_ms,
             after_height,
             signers: message
@@ -348,5 +343,33 @@ fn connection(peer: &str, key: Option<&PublicKey>, committee: &Committee) -> Con
         peer: peer.to_owned(),
         account,
         signing_key: key.map(ToString::to_string),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_types::{GovernanceBody, TimestampMs};
+
+    #[test]
+    fn an_order_of_the_governors_is_told_in_their_words() {
+        let message = GovernanceMessage {
+            body: GovernanceBody {
+                sequence: 7,
+                action: GovernanceAction::Halt {
+                    reason: b"a bug in the bridge".to_vec(),
+                    until: TimestampMs(5),
+                    after_height: None,
+                },
+            },
+            signatures: Vec::new(),
+        };
+        let proof = order(&message, "id");
+        assert_eq!(proof.kind, "governance_message");
+        let order = proof.order.unwrap();
+        assert_eq!(
+            (order.reason.as_str(), order.until_ms),
+            ("a bug in the bridge", 5)
+        );
     }
 }

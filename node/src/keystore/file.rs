@@ -78,15 +78,11 @@ pub fn load(path: &Path) -> Result<KeyFile, KeystoreError> {
     text.parse().map_err(refused)
 }
 
-/// Reads a key file, checks what it is for, and opens it. Warns in the log when the file protects nothing.
+/// Reads a key file without opening it, and checks what it is for: before anybody is asked for its password.
 ///
 /// # Errors
-/// Everything but `Exists` and `Unwritable`.
-pub fn unlock(
-    path: &Path,
-    wanted: KeyKind,
-    password: &Password,
-) -> Result<UnlockedKey, KeystoreError> {
+/// Everything but `Locked`, `Exists` and `Unwritable`.
+pub fn load_of(path: &Path, wanted: KeyKind) -> Result<KeyFile, KeystoreError> {
     let key_file = load(path)?;
     let found = key_file.kind();
     if found != wanted {
@@ -96,6 +92,19 @@ pub fn unlock(
             wanted,
         });
     }
+    Ok(key_file)
+}
+
+/// Reads a key file, checks what it is for, and opens it. Warns in the log when the file protects nothing.
+///
+/// # Errors
+/// Everything but `Exists` and `Unwritable`.
+pub fn unlock(
+    path: &Path,
+    wanted: KeyKind,
+    password: &Password,
+) -> Result<UnlockedKey, KeystoreError> {
+    let key_file = load_of(path, wanted)?;
     if key_file.is_insecure() {
         tracing::warn!(
             path = %path.display(),

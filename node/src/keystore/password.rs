@@ -293,4 +293,4 @@ fn ask(prompt: &mut dyn Prompt, label: &str, purpose: Purpose) -> Result<Passwor
 
 #[cfg(test)]
 #[path = "password_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,21 +1,38 @@
 //! Every source, their order, and what each refuses.
 
 use super::*;
+use std::collections::VecDeque;
 use std::fs::{Permissions, set_permissions};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Answers with prepared lines; without any, nobody is there.
-struct Answers(Vec<&'static str>, Vec<String>);
+/// Answers with prepared lines; when none is left, nobody is there.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    left: VecDeque<&'static str>,
+    /// Every question, in order.
+    pub(crate) asked: Vec<String>,
+}
+
+impl Answers {
+    pub(crate) fn of(answers: &[&'static str]) -> Self {
+        Self {
+            left: answers.iter().copied().collect(),
+            asked: Vec::new(),
+        }
+    }
+}
 
 impl Prompt for Answers {
     fn is_interactive(&self) -> bool {
-        !self.0.is_empty()
+        !self.left.is_empty()
     }
 
     fn ask(&mut self, question: &str) -> io::Result<Zeroizing<String>> {
-        self.1.push(question.to_owned());
-        Ok(Zeroizing::new(self.0.remove(0).to_owned()))
+        self.asked.push(question.to_owned());
+        let answer = self.left.pop_front();
+        let answer = answer.ok_or_else(|| io::Error::other("nobody is there"))?;
+        Ok(Zeroizing::new(answer.to_owned()))
     }
 }
 
@@ -30,7 +47,7 @@ fn read(sources: &PasswordSources, environment: &Environment) -> Result<String, 
     sources
         .read(
             environment,
-            &mut Answers(Vec::new(), Vec::new()),
+            &mut Answers::default(),
             "the key",
             Purpose::Open,
         )
@@ -125,7 +142,7 @@ fn only_one_line_end_is_taken_off() {
 }
 
 fn choose(answers: &[&'static str]) -> (Result<Password, PasswordError>, Vec<String>) {
-    let mut prompt = Answers(answers.to_vec(), Vec::new());
+    let mut prompt = Answers::of(answers);
     let sources = PasswordSources::current(None, None);
     let password = sources.read(
         &Environment::default(),
@@ -133,7 +150,7 @@ fn choose(answers: &[&'static str]) -> (Result<Password, PasswordError>, Vec<Str
         "the network key",
         Purpose::Choose,
     );
-    (password, prompt.1)
+    (password, prompt.asked)
 }
 
 #[test]
@@ -155,7 +172,7 @@ fn a_new_password_is_asked_twice() {
 
 #[test]
 fn an_old_password_is_asked_once_and_may_be_short() {
-    let mut prompt = Answers(vec!["horse"], Vec::new());
+    let mut prompt = Answers::of(&["horse"]);
     let sources = PasswordSources::current(None, None);
     let password = sources
         .read(
@@ -166,5 +183,5 @@ fn an_old_password_is_asked_once_and_may_be_short() {
         )
         .unwrap();
     assert_eq!(password.as_bytes(), b"horse");
-    assert_eq!(prompt.1.len(), 1);
+    assert_eq!(prompt.asked.len(), 1);
 }

@@ -56,6 +56,9 @@ impl Entry {
             Input::ResumeRefused(readiness) => {
                 entries.push(received("resume_refused").detail(readiness.name()));
             }
+            Input::ResumeExcluded { sequence } => {
+                entries.push(received("resume_excluded").detail(format!("message {sequence}")));
+            }
             Input::LastVertices(last) => {
                 entries.push(received("last_vertices").era(last.era).author(last.from));
             }

@@ -63,7 +63,7 @@ pub struct Syncing {
 /// A halt in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HaltStatus {
-    /// `soft_stall`, `hard`, `emergency`, `lockdown`, `partial`.
+    /// The mode: `soft_stall`, `hard_halt`, `emergency_halt`, `lockdown`, `emergency_consensus`, `partial_halt`.
     pub kind: String,
     /// Since when, in milliseconds since 1970-01-01 UTC.
     pub since_ms: Number,

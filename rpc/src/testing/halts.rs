@@ -151,7 +151,8 @@ impl FakeHalts {
             transactions_queued: Number(queued as u64),
             evidence_waiting: Number(self.evidence.len() as u64),
             journal_entries: Number(self.journal.len() as u64),
-            next_command: "holdfast governance draft resume --from-node URL".to_owned(),
+            next_command: "holdfast governance draft resume --from-node URL --reason TEXT --output resume.json"
+                .to_owned(),
             runbook: "docs/runbooks/emergency-halt.md".to_owned(),
         }
     }

@@ -129,6 +129,7 @@ async fn a_governance_message_is_accepted_or_refused_with_the_reason() {
         "halt_in_force",
         "too_soon",
         "resuming",
+        "era_is_over",
     ] {
         node.backend
             .set_governance_error(Some(BackendError::GovernanceRejected {

@@ -25,7 +25,7 @@ async fn when_queued(node: &Node, then: impl FnOnce()) {
 async fn each_refusal_has_its_code_and_facts() {
     let node = start(config()).await;
     let halted = BackendError::ChainHalted {
-        halt_kind: "hard".to_owned(),
+        halt_kind: "hard_halt".to_owned(),
         reason: "roots differ".to_owned(),
     };
     let rejected = BackendError::TransactionRejected {
@@ -36,7 +36,7 @@ async fn each_refusal_has_its_code_and_facts() {
         (
             halted,
             -32050,
-            json!({ "code_name": "CHAIN_HALTED", "halt_kind": "hard", "reason": "roots differ" }),
+            json!({ "code_name": "CHAIN_HALTED", "halt_kind": "hard_halt", "reason": "roots differ" }),
         ),
         (
             BackendError::NodeBehind { commits_behind: 9 },

@@ -5,6 +5,7 @@ use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, ChainId, Ed25519, EraContext, Evidence,
     EvidenceError, Round, Signature, SignedVertexHeader, VertexPayload,
 };
+use std::collections::BTreeSet;
 
 fn context() -> EraContext {
     era_context(4)
@@ -201,4 +202,18 @@ fn the_slot_key_names_offence_offender_and_slot_whatever_the_statements() {
         second: first,
     };
     assert_ne!(other_offence.slot_key(), original);
+}
+
+#[test]
+fn offences_have_names() {
+    assert_eq!(contradiction(1).offence(), "contradictory_attestations");
+    let names: BTreeSet<_> = samples::<Evidence>("offences", 64)
+        .map(|evidence| evidence.offence())
+        .collect();
+    let all = [
+        "bad_state_root",
+        "contradictory_attestations",
+        "equivocation",
+    ];
+    assert_eq!(names, BTreeSet::from(all));
 }

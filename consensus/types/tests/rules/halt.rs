@@ -471,3 +471,17 @@ fn readiness_has_names() {
     ];
     assert_eq!(BTreeSet::from(all.map(Readiness::name)).len(), all.len());
 }
+
+#[test]
+fn what_a_proof_proves_has_a_name() {
+    assert_eq!(cluster(&[0, 3, 6]).kind(), "equivocation_cluster");
+    let kinds: BTreeSet<_> = samples::<HaltProof>("kinds", 64)
+        .map(|proof| proof.kind())
+        .collect();
+    let all = [
+        "contradictory_certificates",
+        "divergence",
+        "equivocation_cluster",
+    ];
+    assert_eq!(kinds, BTreeSet::from(all));
+}

@@ -8,6 +8,7 @@
 //! * C3. Of those who agree, some keep out all the same: who has attested a block above (a quorum may have certified it), has
 //!   a fault of its own, runs software older than the message asks for, or says nothing. That is told, not decided.
 
+use crate::cli::layout::short;
 use holdfast_rpc::dto::{AccountName, Hash, ValidatorStanding};
 use holdfast_types::SoftwareVersion;
 use std::collections::BTreeMap;
@@ -125,8 +126,8 @@ impl Facts {
                         .push(format!("{name} is behind, at block {head}"));
                 }
                 Some(head) => {
-                    let id = one.block_id.map_or_else(String::new, |id| short(&id));
-                    let root = one.state_root.map_or_else(String::new, |root| short(&root));
+                    let id = one.block_id.map_or_else(String::new, short);
+                    let root = one.state_root.map_or_else(String::new, short);
                     choice.differ.push(format!(
                         "{name} has block {head} as {id}, state root {root}"
                     ));
@@ -180,12 +181,6 @@ impl Facts {
         });
         has_certified || is_on_chain
     }
-}
-
-/// Enough of a hash for a person to compare.
-pub(super) fn short(hash: &Hash) -> String {
-    let text = hash.to_string();
-    text.chars().take(12).collect()
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 
 use super::file::Message;
 use super::sign::{next, sheet_of};
-use crate::cli::node_client::{self, RpcArguments};
+use crate::cli::node_client::RpcArguments;
 use crate::cli::{Context, GlobalArguments};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::Args;
-use holdfast_rpc::ClientError;
 use holdfast_rpc::dto::GovernanceBytes;
 use holdfast_rpc::methods::{GetGovernanceState, GovernanceParams, NoParams, SubmitGovernance};
 use holdfast_types::{ChainId, codec};
@@ -49,7 +48,7 @@ pub(super) fn submit(
                 message.signatures.len(),
                 message.threshold
             ),
-            "pass the file on to other governors: holdfast governance sign FILE --key KEYSTORE",
+            "pass the file on to other governors: holdfast governance sign FILE --key KEYSTORE --chain-id HEX",
         ));
     }
     let node = arguments.rpc.connect(global, context)?;
@@ -71,13 +70,7 @@ pub(super) fn submit(
     let params = GovernanceParams {
         message: GovernanceBytes(encoded.into()),
     };
-    let accepted = match node.try_call::<SubmitGovernance>(params) {
-        Ok(accepted) => accepted,
-        Err(ClientError::Call(error)) => {
-            return Err(node_client::refusal("the node refused the message", &error));
-        }
-        Err(error) => return Err(node_client::failure(&error)),
-    };
+    let accepted = node.call_or::<SubmitGovernance>("the node refused the message", params)?;
     if arguments.json {
         return context.print(&format!("{:#}\n", json!(accepted)));
     }

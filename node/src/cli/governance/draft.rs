@@ -6,7 +6,7 @@ use super::sign::{next, sheet_of};
 use crate::cli::genesis::read_valid;
 use crate::cli::global::MissingFile;
 use crate::cli::key_text::public_key;
-use crate::cli::node_client::RpcArguments;
+use crate::cli::node_client::{NodeClient, RpcArguments};
 use crate::cli::units::{now_ms, parse_duration};
 use crate::cli::{Context, GlobalArguments};
 use crate::durable_file::Existing;
@@ -139,16 +139,7 @@ impl Source {
     ) -> Result<Office, Failure> {
         if let Some(url) = &self.from_node {
             let node = RpcArguments::at(url.clone()).connect(global, context)?;
-            let state = node.call::<GetGovernanceState>(NoParams {})?;
-            let keys = state.governors.iter();
-            return Ok(Office {
-                chain: ChainId::new(*state.chain_id.as_bytes()),
-                governors: keys
-                    .map(|governor| PublicKey::new(*governor.public_key.as_bytes()))
-                    .collect(),
-                threshold: state.threshold,
-                sequence: self.sequence.unwrap_or_else(|| state.sequence_next.get()),
-            });
+            return Office::of_node(&node, self.sequence);
         }
         let sequence = self.sequence.ok_or_else(|| {
             Failure::new(
@@ -177,6 +168,20 @@ impl Source {
 }
 
 impl Office {
+    /// As a node knows it; without a sequence number the message gets the next.
+    pub(super) fn of_node(node: &NodeClient, sequence: Option<u64>) -> Result<Self, Failure> {
+        let state = node.call::<GetGovernanceState>(NoParams {})?;
+        let keys = state.governors.iter();
+        Ok(Self {
+            chain: ChainId::new(*state.chain_id.as_bytes()),
+            governors: keys
+                .map(|governor| PublicKey::new(*governor.public_key.as_bytes()))
+                .collect(),
+            threshold: state.threshold,
+            sequence: sequence.unwrap_or_else(|| state.sequence_next.get()),
+        })
+    }
+
     /// Writes the message, if the chain could ever take it.
     pub(super) fn draft(
         self,
@@ -214,7 +219,7 @@ impl Office {
         sheet.line(
             "governors",
             format_args!(
-                "{} of {} sign, each with holdfast governance sign {} --key KEYSTORE",
+                "{} of {} sign, each with holdfast governance sign {} --key KEYSTORE --chain-id HEX",
                 message.threshold,
                 message.governors.len(),
                 output.display()

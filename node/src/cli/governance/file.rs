@@ -14,7 +14,8 @@ use holdfast_types::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 const FORMAT: u32 = 1;
 const WHAT: &str = "holdfast governance message";
@@ -67,6 +68,33 @@ fn refused(path: &Path, why: impl std::fmt::Display) -> Failure {
         why,
         "do not sign it; ask whoever sent it for the file as it was drafted, and compare the message id",
     )
+}
+
+fn is_there(path: &Path) -> Failure {
+    Failure::new(
+        ExitCode::Usage,
+        format!("cannot write {}", path.display()),
+        "the file is there already",
+        "name another --output",
+    )
+}
+
+/// What a message that is made of `inputs` may do with the file at `output`: take the place of an input, whose signatures
+/// it holds, and of nothing else.
+pub(super) fn existing<'a>(
+    output: &Path,
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<Existing, Failure> {
+    if !output.exists() {
+        return Ok(Existing::Keep);
+    }
+    let place = output.canonicalize().ok();
+    let is_input = |input: &PathBuf| place.is_some() && input.canonicalize().ok() == place;
+    if inputs.into_iter().any(is_input) {
+        Ok(Existing::Replace)
+    } else {
+        Err(is_there(output))
+    }
 }
 
 impl Message {
@@ -200,8 +228,12 @@ impl Message {
         };
         let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
         text.push('\n');
-        durable_file::write(path, text.as_bytes(), durable_file::PUBLIC, existing)
-            .map_err(|error| Failure::disk(format!("cannot write {}", path.display()), &error))
+        durable_file::write(path, text.as_bytes(), durable_file::PUBLIC, existing).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::AlreadyExists => is_there(path),
+                _ => Failure::disk(format!("cannot write {}", path.display()), &error),
+            },
+        )
     }
 
     /// What it orders, in words.

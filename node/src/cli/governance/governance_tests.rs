@@ -1,8 +1,10 @@
 //! Draft, sign, combine and show without a node, and everything that is refused on the way.
 
 use crate::cli::cli_machine::Machine;
+use crate::environment::Environment;
 use crate::exit_codes::ExitCode;
-use crate::keystore::{self, KdfParameters, KeyKind, Password, UnlockedKey};
+use crate::failure::Failure;
+use crate::keystore::{self, Answers, KdfParameters, KeyKind, Password, UnlockedKey};
 use holdfast_genesis::{AccountEntry, Genesis, GenesisTime, NewChain, Template, ValidatorEntry};
 use holdfast_types::{AccountName, KeyPair, Signer as _, TimestampMs};
 use serde_json::Value;
@@ -65,6 +67,10 @@ fn genesis(machine: &Machine, name: &str) -> String {
 
 /// Drafts a halt and gives the path of its file.
 fn draft(machine: &Machine, name: &str) -> String {
+    draft_with(machine, name, "7")
+}
+
+fn draft_with(machine: &Machine, name: &str, sequence: &str) -> String {
     let path = machine.path(name).display().to_string();
     let genesis = genesis(machine, "one");
     let line = [
@@ -78,30 +84,30 @@ fn draft(machine: &Machine, name: &str) -> String {
         "--genesis",
         &genesis,
         "--sequence",
-        "7",
+        sequence,
         "--output",
         &path,
     ];
     let printed = machine.run(&line).unwrap();
     assert!(printed.contains("HALT the chain at once"), "{printed}");
     assert!(printed.contains("7 signatures are missing"), "{printed}");
+    // Not the id that the message names: a governor knows the chain from elsewhere.
+    let command = format!("governance sign {path} --key KEYSTORE --chain-id HEX");
+    assert!(printed.contains(&command), "{printed}");
     path
 }
 
-fn sign(machine: &Machine, file: &str, number: u8) -> String {
-    let key = governor_file(machine, number);
+/// Signs a draft of [`draft`] as the holder of the key file, asking nobody.
+fn sign_with(machine: &Machine, file: &str, key: &str) -> (String, Option<Failure>) {
     let genesis = genesis(machine, "one");
-    let line = [
-        "governance",
-        "sign",
-        file,
-        "--key",
-        &key,
-        "--yes",
-        "--genesis",
-        &genesis,
-    ];
-    machine.run(&line).unwrap()
+    let line = ["governance", "sign", file, "--key", key, "--yes"];
+    machine.run_to_end(&[&line[..], &["--genesis", &genesis]].concat())
+}
+
+fn sign(machine: &Machine, file: &str, number: u8) -> String {
+    let (printed, failure) = sign_with(machine, file, &governor_file(machine, number));
+    assert!(failure.is_none(), "{failure:?}");
+    printed
 }
 
 fn shown(machine: &Machine, file: &str) -> Value {
@@ -165,17 +171,29 @@ fn nobody_signs_twice_and_only_governors_sign() {
     let machine = Machine::new();
     let file = draft(&machine, "halt.json");
     sign(&machine, &file, 4);
-    let again = governor_file(&machine, 4);
-    let failure = machine.failure(&["governance", "sign", &file, "--key", &again, "--yes"]);
+    let refused = |key: &str| sign_with(&machine, &file, key).1.expect("a failure");
+    let failure = refused(&governor_file(&machine, 4));
     assert!(failure.what.contains("governor 4 has signed"), "{failure}");
     let stranger = key_file(&machine, "stranger", 99, KeyKind::Governor);
-    let failure = machine.failure(&["governance", "sign", &file, "--key", &stranger, "--yes"]);
+    let failure = refused(&stranger);
     assert!(failure.what.contains("key of no governor"), "{failure}");
-    // The right key in a file of another kind.
-    let account = key_file(&machine, "account", 6, KeyKind::Account);
-    let failure = machine.failure(&["governance", "sign", &file, "--key", &account, "--yes"]);
-    assert_eq!(failure.code, ExitCode::Keystore, "{failure}");
     assert_eq!(shown(&machine, &file)["signatures"], 1);
+}
+
+#[test]
+fn the_right_key_in_a_file_of_another_kind_is_refused_before_anybody_is_asked() {
+    let mut machine = Machine::new();
+    let file = draft(&machine, "halt.json");
+    let account = key_file(&machine, "account", 6, KeyKind::Account);
+    // Without a password in the environment, signing has to ask for it.
+    machine.environment = Environment::default();
+    let mut person = Answers::of(&["yes", "correct horse"]);
+    let line = ["governance", "sign", &file, "--key", &account];
+    let (printed, failure) = machine.run_before(&mut person, &line);
+    let failure = failure.unwrap();
+    assert_eq!(failure.code, ExitCode::Keystore, "{failure}");
+    assert_eq!(failure.what, "a key file is of the wrong kind");
+    assert!(person.asked.is_empty() && printed.is_empty(), "{person:?}");
 }
 
 #[test]
@@ -183,10 +201,114 @@ fn who_does_not_say_yes_does_not_sign() {
     let machine = Machine::new();
     let file = draft(&machine, "halt.json");
     let key = governor_file(&machine, 1);
-    let (printed, failure) = machine.run_to_end(&["governance", "sign", &file, "--key", &key]);
+    let line = ["governance", "sign", &file, "--key", &key];
+    let (printed, failure) = machine.run_to_end(&line);
     assert!(printed.contains("you are about to sign"), "{printed}");
     assert!(failure.unwrap().why.contains("nobody to ask"));
+    for answer in ["no", "y", ""] {
+        let mut person = Answers::of(&[answer]);
+        let (_, failure) = machine.run_before(&mut person, &line);
+        assert_eq!(failure.unwrap().why, "the answer was not yes", "{answer:?}");
+    }
     assert_eq!(shown(&machine, &file)["signatures"], 0);
+    let mut person = Answers::of(&["yes"]);
+    let (printed, failure) = machine.run_before(&mut person, &line);
+    assert!(failure.is_none(), "{failure:?}");
+    assert!(printed.contains("signed as governor 1"), "{printed}");
+    assert_eq!(person.asked, ["sign this? (yes or no) "]);
+    assert_eq!(shown(&machine, &file)["signatures"], 1);
+}
+
+#[test]
+fn a_chain_that_nobody_named_is_told_and_never_signed_for_unasked() {
+    const NOT_CHECKED: &str = "chain NOT CHECKED: give --chain-id HEX or --genesis FILE";
+    let machine = Machine::new();
+    let file = draft(&machine, "halt.json");
+    let key = governor_file(&machine, 1);
+    let line = ["governance", "sign", &file, "--key", &key];
+    let failure = machine.failure(&[&line[..], &["--yes"]].concat());
+    assert_eq!(failure.code, ExitCode::Usage, "{failure}");
+    assert!(failure.next_step.contains("--chain-id HEX"), "{failure}");
+    let (printed, _) = machine.run_to_end(&line);
+    assert!(printed.contains(NOT_CHECKED), "{printed}");
+    let chain = shown(&machine, &file)["chain_id"].clone();
+    let named = ["--chain-id", chain.as_str().unwrap()];
+    let (printed, _) = machine.run_to_end(&[&line[..], &named].concat());
+    assert!(printed.contains("you are about to sign"), "{printed}");
+    assert!(!printed.contains("NOT CHECKED"), "{printed}");
+    assert_eq!(shown(&machine, &file)["signatures"], 0);
+}
+
+#[test]
+fn a_signed_message_takes_the_place_of_its_input_and_of_no_other_file() {
+    let mut machine = Machine::new();
+    let file = draft(&machine, "halt.json");
+    let other = draft_with(&machine, "other.json", "8");
+    let key = governor_file(&machine, 1);
+    let there_already = |machine: &Machine, line: &[&str]| {
+        let mut person = Answers::of(&["yes", "correct horse"]);
+        let (_, failure) = machine.run_before(&mut person, line);
+        let failure = failure.unwrap();
+        assert_eq!(failure.code, ExitCode::Usage, "{failure}");
+        assert_eq!(failure.why, "the file is there already");
+        assert_eq!(failure.next_step, "name another --output");
+        assert!(person.asked.is_empty(), "{person:?}");
+    };
+    let into_other = [
+        "governance",
+        "sign",
+        &file,
+        "--key",
+        &key,
+        "--output",
+        &other,
+    ];
+    machine.environment = Environment::default();
+    there_already(&machine, &into_other);
+    machine.environment = Machine::new().environment;
+    there_already(
+        &machine,
+        &["governance", "combine", &file, "--output", &other],
+    );
+    assert_eq!(shown(&machine, &other)["sequence"], "8");
+    // The same place by another name.
+    let alias = machine.path("there/../halt.json").display().to_string();
+    std::fs::create_dir(machine.path("there")).unwrap();
+    let into_itself = [
+        "governance",
+        "sign",
+        &file,
+        "--key",
+        &key,
+        "--output",
+        &alias,
+    ];
+    let mut person = Answers::of(&["yes"]);
+    let (_, failure) = machine.run_before(&mut person, &into_itself);
+    assert!(failure.is_none(), "{failure:?}");
+    assert_eq!(shown(&machine, &file)["signatures"], 1);
+    let copy = machine.path("copy.json").display().to_string();
+    std::fs::copy(&file, &copy).unwrap();
+    sign(&machine, &copy, 2);
+    let combine = ["governance", "combine", &copy, &file, "--output", &file];
+    machine.run(&combine).unwrap();
+    assert_eq!(shown(&machine, &file)["signatures"], 2);
+    let failure = machine.failure(&[
+        "governance",
+        "draft",
+        "halt",
+        "--reason",
+        "x",
+        "--for",
+        "1h",
+        "--sequence",
+        "9",
+        "--genesis",
+        &genesis(&machine, "one"),
+        "--output",
+        &file,
+    ]);
+    assert_eq!(failure.why, "the file is there already", "{failure}");
 }
 
 #[test]
@@ -259,8 +381,7 @@ fn a_changed_file_is_refused_whatever_was_changed() {
 fn copies_of_different_messages_are_not_combined() {
     let machine = Machine::new();
     let one = draft(&machine, "one.json");
-    std::thread::sleep(std::time::Duration::from_millis(5));
-    let other = draft(&machine, "other.json");
+    let other = draft_with(&machine, "other.json", "8");
     let output = machine.path("all.json").display().to_string();
     let failure = machine.failure(&["governance", "combine", &one, &other, "--output", &output]);
     assert!(failure.what.contains("another message"), "{failure}");
@@ -276,6 +397,7 @@ fn too_few_signatures_are_not_submitted() {
     }
     let failure = machine.failure(&["governance", "submit", &file]);
     assert_eq!(failure.why, "6 governors have signed, 7 have to");
+    assert!(failure.next_step.contains(" --chain-id HEX"), "{failure}");
 }
 
 #[test]

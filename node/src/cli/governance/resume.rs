@@ -1,21 +1,21 @@
 //! `holdfast governance draft resume`
 
-use super::choice::{Choice, Facts, heights, short};
+use super::choice::{Choice, Facts, heights};
 use super::draft::Office;
-use crate::cli::layout::Sheet;
+use crate::cli::layout::{Sheet, listed, short};
 use crate::cli::node_client::{NodeClient, RpcArguments};
+use crate::cli::units::now_ms;
 use crate::cli::{Context, GlobalArguments};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::Args;
-use holdfast_rpc::dto::{BlockSelector, HaltInForce, HaltPhase, HaltReport};
-use holdfast_rpc::methods::{
-    GetGovernanceState, GetHaltStatus, GetHeader, HeaderParams, ListEvidence, NoParams,
-};
+use holdfast_genesis::GenesisTime;
+use holdfast_rpc::dto::{BlockHeader, BlockSelector, HaltInForce, HaltPhase, HaltReport, Number};
+use holdfast_rpc::methods::{GetHaltStatus, GetHeader, HeaderParams, ListEvidence, NoParams};
 use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, RESUME_EVIDENCE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::{
-    BlockId, ChainId, Era, Evidence, GovernanceAction, HaltCause, HaltId, Height, PublicKey,
-    SoftwareVersion, StateRoot, codec,
+    BlockId, Era, Evidence, GovernanceAction, HaltCause, HaltId, Height, SoftwareVersion,
+    StateRoot, TimestampMs, codec,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -87,14 +87,15 @@ pub(super) fn run(
         None => facts.choose(),
     };
     let choice = choice.map_err(refused)?;
+    let era = era_on(&node, &choice)?;
     let evidence = evidence(&node)?;
-    let state = node.call::<GetGovernanceState>(NoParams {})?;
-    let sheet = explanation(arguments, &report, &choice, &evidence);
+    let office = Office::of_node(&node, arguments.sequence)?;
+    let sheet = explanation(arguments, &report, &choice, era, &evidence);
     context.print(&sheet.into_text())?;
     let halts = report.halts.iter().filter(|halt| halt.active);
     let action = GovernanceAction::Resume {
         reason: arguments.reason.as_bytes().to_vec(),
-        era: Era(report.figures.era.get()),
+        era,
         height: Height(choice.height),
         block: BlockId::new(*choice.block.as_bytes()),
         state_root: StateRoot::new(*choice.state_root.as_bytes()),
@@ -105,18 +106,43 @@ pub(super) fn run(
             .collect(),
         evidence: evidence.taken,
     };
-    let keys = state.governors.iter();
-    let office = Office {
-        chain: ChainId::new(*state.chain_id.as_bytes()),
-        governors: keys
-            .map(|governor| PublicKey::new(*governor.public_key.as_bytes()))
-            .collect(),
-        threshold: state.threshold,
-        sequence: arguments
-            .sequence
-            .unwrap_or_else(|| state.sequence_next.get()),
-    };
     office.draft(action, &arguments.output, context)
+}
+
+/// The era of what stands on the chosen block, which is the one that the message ends.
+fn era_on(node: &NodeClient, choice: &Choice) -> Result<Era, Failure> {
+    let block = BlockSelector::Height(choice.height);
+    let header = node.call::<GetHeader>(HeaderParams { block })?;
+    let header = header.filter(|header| header.id == choice.block);
+    header.as_ref().map(era_after).ok_or_else(|| {
+        Failure::new(
+            ExitCode::Refused,
+            "the chain of the node that was asked has changed meanwhile",
+            format!("it has another block at height {}", choice.height),
+            "draft the message again",
+        )
+    })
+}
+
+fn era_after(header: &BlockHeader) -> Era {
+    let era = Era(header.era.get());
+    match header.next_committee_hash {
+        Some(_) => era.next(),
+        None => era,
+    }
+}
+
+/// If the chain goes on by itself soon, when.
+fn ends_soon(report: &HaltReport, now_ms: u64) -> Option<u64> {
+    const SOON_MS: u64 = 10 * 60 * 1000;
+    let ends = report.halts.iter().map(|halt| halt.until_ms);
+    // What has no end holds the chain until the message comes.
+    let last = ends
+        .map(|until| until.map(Number::get))
+        .collect::<Option<Vec<u64>>>()?;
+    last.into_iter()
+        .max()
+        .filter(|until| *until < now_ms.saturating_add(SOON_MS))
 }
 
 fn facts(node: &NodeClient, report: &HaltReport, arguments: &Arguments) -> Result<Facts, Failure> {
@@ -178,11 +204,12 @@ fn explanation(
     arguments: &Arguments,
     report: &HaltReport,
     choice: &Choice,
+    era: Era,
     evidence: &Offences,
 ) -> Sheet {
     let mut sheet = Sheet::titled(format_args!(
-        "resume on block {}, era {} ends",
-        choice.height, report.figures.era
+        "resume on block {}, era {era} ends",
+        choice.height
     ));
     let why = if arguments.height.is_some() {
         "named by --height"
@@ -203,24 +230,15 @@ fn explanation(
         "block",
         format_args!(
             "{}, state root {}",
-            short(&choice.block),
-            short(&choice.state_root)
+            short(choice.block),
+            short(choice.state_root)
         ),
     );
-    sheet.line("agree", list(&choice.agree, ", "));
-    sheet.line("differ", list(&choice.differ, "\n"));
-    sheet.line("silent", list(&choice.silent, ", "));
-    sheet.line("keep out", list(&choice.keep_out, "\n"));
-    if choice.can_be_ready() < usize::from(report.figures.quorum) {
-        sheet.line(
-            "ATTENTION",
-            format_args!(
-                "{} validators can be ready on this block, {} have to be: the chain will not start on it as things are",
-                choice.can_be_ready(),
-                report.figures.quorum
-            ),
-        );
-    }
+    sheet.line("agree", listed(&choice.agree, ", "));
+    sheet.line("differ", listed(&choice.differ, "\n"));
+    sheet.line("silent", listed(&choice.silent, ", "));
+    sheet.line("keep out", listed(&choice.keep_out, "\n"));
+    warn(&mut sheet, report, choice);
     sheet.line(
         "evidence",
         format_args!(
@@ -232,10 +250,47 @@ fn explanation(
     sheet
 }
 
-fn list(names: &[String], separator: &str) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(separator)
+/// What speaks against submitting the message as things are.
+fn warn(sheet: &mut Sheet, report: &HaltReport, choice: &Choice) {
+    if choice.can_be_ready() < usize::from(report.figures.quorum) {
+        sheet.line(
+            "ATTENTION",
+            format_args!(
+                "{} validators can be ready on this block, {} have to be: the chain will not start on it as things are",
+                choice.can_be_ready(),
+                report.figures.quorum
+            ),
+        );
+    }
+    if let Some(until_ms) = ends_soon(report, now_ms()) {
+        sheet.line(
+            "ATTENTION",
+            format_args!(
+                "the halt ends by itself at {}: whom the message does not reach before goes on without it and may keep out",
+                GenesisTime(TimestampMs(until_ms))
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_message_ends_the_era_of_what_stands_on_the_block() {
+        let hash = "11".repeat(32);
+        let header = |next: Option<&str>| -> BlockHeader {
+            serde_json::from_value(json!({
+                "height": 9, "id": hash, "parent": hash, "era": 3, "timestamp_ms": 1,
+                "origin": { "kind": "resumed", "message": hash },
+                "transactions_root": hash, "events_root": hash, "system_root": hash,
+                "state_root": hash, "next_committee_hash": next,
+            }))
+            .unwrap()
+        };
+        assert_eq!(era_after(&header(None)), Era(3));
+        assert_eq!(era_after(&header(Some(&hash))), Era(4));
     }
 }

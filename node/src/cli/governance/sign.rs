@@ -1,11 +1,10 @@
 //! `holdfast governance sign` and `combine`.
 
-use super::file::Message;
+use super::file::{Message, existing};
 use crate::cli::layout::Sheet;
 use crate::cli::password::PasswordArguments;
 use crate::cli::tx::known_chain;
 use crate::cli::{Context, GlobalArguments};
-use crate::durable_file::Existing;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::keystore::{self, KeyKind, Purpose};
@@ -20,7 +19,7 @@ pub(in crate::cli) struct Arguments {
     /// Encrypted key file of the governor.
     #[arg(long, value_name = "KEYSTORE")]
     key: PathBuf,
-    /// Where the signed message goes [default: the same file].
+    /// Where the signed message goes; must not exist [default: the same file].
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Id of the chain that the message must be for [default: that of the genesis document, if there is one].
@@ -29,7 +28,7 @@ pub(in crate::cli) struct Arguments {
     /// Genesis document of that chain [default: that of the home folder].
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
-    /// Sign without asking.
+    /// Sign without asking. The chain has to be known.
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -41,10 +40,12 @@ pub(in crate::cli) struct CombineArguments {
     /// Copies of one message, each with other signatures.
     #[arg(required = true, num_args = 1..)]
     files: Vec<PathBuf>,
-    /// Where the message with all signatures goes.
+    /// Where the message with all signatures goes: one of the copies, or a file that does not exist.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 }
+
+const NAME_CHAIN: &str = "give --chain-id HEX or --genesis FILE";
 
 /// Signs; everything that can be wrong is looked at before anybody is asked.
 pub(super) fn run(
@@ -53,10 +54,17 @@ pub(super) fn run(
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let mut message = Message::read(&arguments.file)?;
-    check_chain(arguments, &message, global, context)?;
-    let public_key = PublicKey::new(*keystore::load(&arguments.key)?.public_key());
+    let path = arguments.output.as_ref().unwrap_or(&arguments.file);
+    let existing = existing(path, [&arguments.file])?;
+    let is_chain_known = check_chain(arguments, &message, global, context)?;
+    let key_file = keystore::load_of(&arguments.key, KeyKind::Governor)?;
+    let public_key = PublicKey::new(*key_file.public_key());
     let position = position(&message, &public_key, &arguments.key)?;
-    context.print(&sheet_of(&message, "you are about to sign").into_text())?;
+    let mut sheet = sheet_of(&message, "you are about to sign");
+    if !is_chain_known {
+        sheet.line("ATTENTION", format_args!("chain NOT CHECKED: {NAME_CHAIN}"));
+    }
+    context.print(&sheet.into_text())?;
     if !arguments.yes {
         agree(context)?;
     }
@@ -66,20 +74,20 @@ pub(super) fn run(
     let signer = KeyPair::from_secret(&key.secret());
     let (position, signature) = message.body.sign(position, &message.chain, &signer);
     message.signatures.insert(position, signature);
-    let path = arguments.output.as_ref().unwrap_or(&arguments.file);
-    message.write(path, Existing::Replace)?;
+    message.write(path, existing)?;
     context.print(&format!(
         "signed as governor {position}; {}\n",
         next(&message, path)
     ))
 }
 
+/// True if the message is for the chain that arguments or home name, false if they name none and somebody is asked.
 fn check_chain(
     arguments: &Arguments,
     message: &Message,
     global: &GlobalArguments,
     context: &Context<'_>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let known = known_chain(
         arguments.chain_id,
         arguments.genesis.clone(),
@@ -87,13 +95,20 @@ fn check_chain(
         context,
     )?;
     match known {
+        None if arguments.yes => Err(Failure::new(
+            ExitCode::Usage,
+            "cannot sign without knowing the chain",
+            "there is no genesis document in the home, and --yes asks nobody",
+            NAME_CHAIN,
+        )),
+        None => Ok(false),
         Some((chain, _)) if chain != message.chain => Err(Failure::new(
             ExitCode::GenesisDiffers,
             "the message is for another chain",
             format!("ours is {chain}, the message is for {}", message.chain),
             "sign only messages of your chain; name it with --genesis FILE or --chain-id HEX",
         )),
-        _ => Ok(()),
+        Some(_) => Ok(true),
     }
 }
 
@@ -173,6 +188,7 @@ pub(super) fn combine(
     arguments: &CombineArguments,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
+    let existing = existing(&arguments.output, &arguments.files)?;
     let mut all: Option<Message> = None;
     for path in &arguments.files {
         let message = Message::read(path)?;
@@ -199,7 +215,7 @@ pub(super) fn combine(
         first.signatures.extend(message.signatures);
     }
     let message = all.expect("clap asks for at least one file");
-    message.write(&arguments.output, Existing::Replace)?;
+    message.write(&arguments.output, existing)?;
     context.print(&format!(
         "{} of {} signatures in {}; {}\n",
         message.signatures.len(),

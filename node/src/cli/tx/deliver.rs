@@ -147,10 +147,7 @@ fn as_text(sent: &Sent) -> String {
     if let Some(receipt) = &sent.receipt {
         add_receipt(&mut sheet, receipt);
     }
-    let is_held = matches!(
-        sent.chain_state,
-        ChainState::Halted | ChainState::Stalled | ChainState::Lockdown
-    );
+    let is_held = matches!(sent.chain_state, ChainState::Halted | ChainState::Stalled);
     if is_held && sent.receipt.is_none() {
         sheet.line(
             "queued",

@@ -102,7 +102,8 @@ impl SigningArguments {
             Some(path) => path.clone(),
             None => global.home(context)?.key_file(KeyKind::Account),
         };
-        let public_key = PublicKey::new(*keystore::load(&path)?.public_key());
+        let key_file = keystore::load_of(&path, KeyKind::Account)?;
+        let public_key = PublicKey::new(*key_file.public_key());
         let nonce = self.next_nonce(public_key, node)?;
         let mut body = TransactionBody {
             sender: self.from,

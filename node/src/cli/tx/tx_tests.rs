@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::cli::cli_machine::Machine;
+use crate::environment::Environment;
 use crate::keystore::{self, KdfParameters, KeyKind, Password, UnlockedKey};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -243,8 +244,10 @@ fn offline_signing_says_what_it_lacks() {
 
 #[test]
 fn a_key_of_another_kind_does_not_sign_transactions() {
-    let machine = Machine::new();
+    let mut machine = Machine::new();
     machine.run(&["init"]).unwrap();
+    // It is refused before its password is wanted: there is none.
+    machine.environment = Environment::default();
     let chain = "c1".repeat(32);
     let key = machine.key("network.json");
     let failure = machine.failure(&[

@@ -72,7 +72,7 @@ pub(super) fn in_a_line(picture: &HaltPicture) -> Option<(Mode, String)> {
         }
         HaltInForce::Hard(halt) => format!("{}, {}", halt.cause.name(), halt.cause.message()),
         HaltInForce::Emergency(halt) => {
-            let reason = convert::reason(&halt.message.body.action).unwrap_or_default();
+            let reason = halt.message.body.action.reason().unwrap_or_default();
             let until = GenesisTime(halt.until);
             format!("ordered by governance until {until}: {reason}")
         }
@@ -352,9 +352,7 @@ pub(super) fn in_short(picture: &HaltPicture, wall: TimestampMs) -> Vec<HaltStat
         let reason = match halt {
             HaltInForce::Hard(halt) => halt.cause.message().to_owned(),
             HaltInForce::OwnFault(fault) => format!("{}: {}", fault.cause.message(), fault.detail),
-            HaltInForce::Emergency(halt) => {
-                convert::reason(&halt.message.body.action).unwrap_or_default()
-            }
+            HaltInForce::Emergency(halt) => halt.message.body.action.reason().unwrap_or_default(),
         };
         status(halt.mode(), halt.since(), reason)
     });

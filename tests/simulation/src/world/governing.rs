@@ -198,16 +198,15 @@ impl World {
             let standing = self.standing(**node);
             holders.contains(node) || standing.is_some_and(|standing| standing.head < height)
         };
-        let members = || up.iter().filter(|node| is_member(node));
         // Who is not halted may attest another block before the message comes.
-        let ready = members()
+        let ready = up
+            .iter()
+            .filter(|node| is_member(node))
             .filter(can_get)
             .filter(|node| self.is_halted(**node))
             .filter(|node| !self.has_attested_above(**node, era, height));
-        // An honest one has the block, so everybody can get it.
-        let holding = members().filter(|node| holders.contains(node)).count();
-        let can_agree =
-            ready.count() >= committee.quorum() && holding >= committee.validity_threshold();
+        // The holder is honest, so everybody can get the block.
+        let can_agree = ready.count() >= committee.quorum();
         can_agree.then(|| GovernanceAction::Resume {
             reason: b"the cause is known".to_vec(),
             era,

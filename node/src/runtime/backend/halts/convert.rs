@@ -13,22 +13,12 @@ use holdfast_types::{
 };
 use serde_json::{Map, Value, json};
 
-/// Why the governors ordered it, in their words.
-pub(super) fn reason(action: &GovernanceAction) -> Option<String> {
-    match action {
-        GovernanceAction::Halt { reason, .. } | GovernanceAction::Resume { reason, .. } => {
-            Some(String::from_utf8_lossy(reason).into_owned())
-        }
-        GovernanceAction::RotateKeys { .. } => None,
-    }
-}
-
 pub(super) fn message_summary(message: &GovernanceMessage, chain: &ChainId) -> GovernanceSummary {
     GovernanceSummary {
         id: hash(&message.body.id(chain)),
         sequence: Number(message.body.sequence),
         action: message.body.action.name().to_owned(),
-        reason: reason(&message.body.action),
+        reason: message.body.action.reason(),
     }
 }
 
@@ -74,7 +64,7 @@ pub(super) fn emergency(halt: &EmergencyHalt) -> HaltInForce {
         since_ms: Number(halt.received.0),
         until_ms: Some(Number(halt.until.0)),
         after_height: halt.after_height.map(|height| Number(height.0)),
-        reason: reason(&halt.message.body.action),
+        reason: halt.message.body.action.reason(),
         sequence: Some(Number(halt.message.body.sequence)),
     }
 }
@@ -172,7 +162,7 @@ fn evidence_object(evidence: &Evidence, committee: &Committee, chain: &ChainId) 
         ],
         Evidence::BadStateRoot { attestation: one } => vec![attestation(one, Some(committee))],
     };
-    json!({ "offence": evidence.name(), "statements": statements })
+    json!({ "offence": evidence.offence(), "statements": statements })
 }
 
 /// Evidence with the committee of its era, if that is known.
@@ -184,7 +174,7 @@ pub(super) fn evidence(evidence: &Evidence, context: Option<&EraContext>) -> Evi
     };
     EvidenceItem {
         slot: hash(&evidence.slot_key()),
-        offence: evidence.name().to_owned(),
+        offence: evidence.offence().to_owned(),
         era: Number(evidence.era().0),
         authority: evidence.offender().0,
         offender: context
@@ -206,7 +196,7 @@ pub(super) fn proof(
     let halt = known(state).find(|halt| halt.id().as_bytes() == id.as_bytes())?;
     let (kind, proof, encoded) = match halt {
         holdfast_halt::HaltInForce::Hard(halt) => (
-            halt.proof.name(),
+            halt.proof.kind(),
             hard_proof(&halt.proof, committee, chain),
             codec::encode(&halt.proof),
         ),
@@ -264,7 +254,7 @@ fn message_object(message: &GovernanceMessage) -> Value {
     let mut object = json!({
         "sequence": Number(message.body.sequence),
         "action": message.body.action.name(),
-        "reason": reason(&message.body.action),
+        "reason": message.body.action.reason(),
         "signatures": signatures,
     });
     match &message.body.action {

@@ -186,7 +186,8 @@ pub(super) struct Advice {
 }
 
 pub(super) fn advice(picture: &HaltPicture, meter: &ResumeMeter) -> Advice {
-    let draft = "holdfast governance draft resume --from-node URL";
+    let draft =
+        "holdfast governance draft resume --from-node URL --reason TEXT --output resume.json";
     let (next_command, runbook) = if let Some(fault) = &picture.state.own_fault {
         (
             format!(

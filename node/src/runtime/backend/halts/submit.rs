@@ -9,7 +9,7 @@ use holdfast_network::Topic;
 use holdfast_replica::admission::{self, EvidenceRefusal};
 use holdfast_rpc::BackendError;
 use holdfast_rpc::dto::{EvidenceFate, EvidenceReceipt, GovernanceSummary};
-use holdfast_types::{Evidence, EvidenceError, GovernanceError, GovernanceMessage, Hash32, codec};
+use holdfast_types::{Evidence, GovernanceMessage, Hash32, codec};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -21,7 +21,7 @@ impl NodeBackend {
         &self,
         bytes: &[u8],
     ) -> Result<GovernanceSummary, BackendError> {
-        let message = GovernanceMessage::decode(bytes).map_err(|error| refused(&error))?;
+        let message = GovernanceMessage::decode(bytes).map_err(|error| refused(&error.into()))?;
         let chain = &self.parts.chain_id;
         admission::governance(
             self.parts.storage.as_ref(),
@@ -30,21 +30,16 @@ impl NodeBackend {
             self.parts.scheme.as_ref(),
         )
         .map_err(|error| Self::failed(&error))?
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| refused(&error.into()))?;
         let summary = message_summary(&message, chain);
         let (reply, answer) = oneshot::channel();
         self.parts.core.command(CoreCommand::Governance {
             message: Box::new(message),
             reply,
         });
-        match wait(answer)? {
-            Ok(()) => Ok(summary),
-            Err(HaltRefusal::Governance(error)) => Err(refused(&error)),
-            Err(refusal) => Err(BackendError::GovernanceRejected {
-                reason: reason_of_refusal(&refusal).to_owned(),
-                message: refusal.to_string(),
-            }),
-        }
+        wait(answer)?
+            .map(|()| summary)
+            .map_err(|refusal| refused(&refusal))
     }
 
     pub(in crate::runtime::backend) fn take_evidence(
@@ -117,10 +112,10 @@ fn wait<T>(answer: oneshot::Receiver<T>) -> Result<T, BackendError> {
     }
 }
 
-fn refused(error: &GovernanceError) -> BackendError {
+fn refused(refusal: &HaltRefusal) -> BackendError {
     BackendError::GovernanceRejected {
-        reason: reason_of_governance(error).to_owned(),
-        message: error.to_string(),
+        reason: refusal.name().to_owned(),
+        message: refusal.to_string(),
     }
 }
 
@@ -131,39 +126,10 @@ fn unproved(reason: &str, message: String) -> BackendError {
     }
 }
 
-const fn reason_of_governance(error: &GovernanceError) -> &'static str {
-    match error {
-        GovernanceError::Codec(_) => "malformed",
-        GovernanceError::TooMany { .. } => "too_many",
-        GovernanceError::BadGovernors => "bad_governors",
-        GovernanceError::NotEnoughSignatures { .. } => "not_enough_signatures",
-        GovernanceError::BadSigner { .. } => "bad_signer",
-        GovernanceError::BadSignature { .. } => "bad_signature",
-        GovernanceError::Replayed { .. } => "replayed",
-        GovernanceError::HaltOver { .. } => "halt_over",
-        GovernanceError::HaltTooLong { .. } => "halt_too_long",
-    }
-}
-
-const fn reason_of_refusal(refusal: &HaltRefusal) -> &'static str {
-    match refusal {
-        HaltRefusal::Governance(error) => reason_of_governance(error),
-        HaltRefusal::OtherEra { .. } => "other_era",
-        HaltRefusal::Known => "known",
-        HaltRefusal::InForce { .. } => "halt_in_force",
-        HaltRefusal::TooSoon { .. } => "too_soon",
-        HaltRefusal::Resuming { .. } => "resuming",
-        HaltRefusal::EraIsOver { .. } => "era_is_over",
-    }
-}
-
 const fn reason_of_evidence(refusal: &EvidenceRefusal) -> &'static str {
     match refusal {
         EvidenceRefusal::UnknownEra(_) => "unknown_era",
-        EvidenceRefusal::Unproved(EvidenceError::DifferentSlots) => "different_slots",
-        EvidenceRefusal::Unproved(EvidenceError::NoContradiction) => "no_contradiction",
-        EvidenceRefusal::Unproved(EvidenceError::UnknownAuthor { .. }) => "unknown_author",
-        EvidenceRefusal::Unproved(EvidenceError::BadSignature) => "bad_signature",
+        EvidenceRefusal::Unproved(error) => error.name(),
         EvidenceRefusal::Punished => "punished",
         EvidenceRefusal::NotContradicted => "not_contradicted",
     }
@@ -172,11 +138,26 @@ const fn reason_of_evidence(refusal: &EvidenceRefusal) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_types::TimestampMs;
+    use holdfast_rpc::ErrorCode;
+    use holdfast_types::codec::CodecError;
+    use holdfast_types::{AuthorityIndex, Era, EvidenceError, GovernanceError, TimestampMs};
+
+    const ERA: Era = Era(1);
+    const TIME: TimestampMs = TimestampMs(5);
 
     #[test]
-    fn every_refusal_has_its_own_name() {
+    fn clients_are_told_of_every_refusal_by_a_name_of_its_own() {
         let governance = [
+            GovernanceError::Codec(CodecError::TooLong {
+                what: "a governance message",
+                actual: 2,
+                limit: 1,
+            }),
+            GovernanceError::TooMany {
+                field: "keys",
+                actual: 2,
+                limit: 1,
+            },
             GovernanceError::BadGovernors,
             GovernanceError::NotEnoughSignatures {
                 actual: 6,
@@ -186,32 +167,54 @@ mod tests {
             GovernanceError::BadSignature { position: 3 },
             GovernanceError::Replayed { actual: 1, last: 2 },
             GovernanceError::HaltOver {
-                until: TimestampMs(1),
-                now: TimestampMs(2),
+                until: TIME,
+                now: TIME,
             },
             GovernanceError::HaltTooLong {
                 actual_ms: 2,
                 limit_ms: 1,
             },
         ];
-        let refusals = [
-            HaltRefusal::InForce {
-                until: TimestampMs(5),
-            },
-            HaltRefusal::TooSoon { missing_ms: 7 },
-            HaltRefusal::Resuming { sequence: 2 },
-            HaltRefusal::Known,
-        ];
-        let mut names: Vec<_> = governance.iter().map(reason_of_governance).collect();
-        names.extend(refusals.iter().map(reason_of_refusal));
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count, "{names:?}");
-        let six = refused(&governance[1]);
+        let six = refused(&governance[3].clone().into());
         assert_eq!(
             six.to_string(),
             "the governance message was refused: 6 governors have signed, 7 have to"
         );
+        let halts = [
+            HaltRefusal::InForce { until: TIME },
+            HaltRefusal::TooSoon { missing_ms: 7 },
+            HaltRefusal::Resuming { sequence: 2 },
+            HaltRefusal::EraIsOver {
+                era: ERA,
+                running: ERA,
+            },
+        ];
+        let all = governance.into_iter().map(HaltRefusal::from).chain(halts);
+        are_told(
+            ErrorCode::GovernanceRejected,
+            all.map(|refusal| refusal.name()),
+        );
+        let evidence = [
+            EvidenceError::DifferentSlots,
+            EvidenceError::NoContradiction,
+            EvidenceError::UnknownAuthor {
+                authority: AuthorityIndex(1),
+                era: ERA,
+            },
+            EvidenceError::BadSignature,
+        ];
+        let here = ["malformed", "unknown_era", "not_contradicted", "full"];
+        let names = evidence.into_iter().map(EvidenceError::name);
+        are_told(ErrorCode::EvidenceRejected, names.chain(here));
+    }
+
+    /// The meaning of the code lists exactly these.
+    fn are_told(code: ErrorCode, names: impl Iterator<Item = &'static str>) {
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        let (_, listed) = code.meaning().split_once("for why: ").unwrap();
+        let mut listed: Vec<_> = listed.split('`').skip(1).step_by(2).collect();
+        listed.sort_unstable();
+        assert_eq!(names, listed, "{code:?}");
     }
 }
