@@ -11,6 +11,7 @@ use crate::column_family::ColumnFamily;
 use crate::database::{Batch, Database, Durability};
 use crate::error::StorageError;
 use crate::keys;
+use crate::records::{QueueRow, put_queued};
 use crate::rows::{AppliedRow, JournalRow, ReceiptsRow, encode_undo};
 use holdfast_chain::{AppliedBlock, ChainBatch};
 use holdfast_ledger::{StateChanges, UndoRecord};
@@ -28,6 +29,7 @@ pub(crate) fn apply(
     chain: &mut ChainState,
     prune_blocks: Option<u64>,
     batch: ChainBatch,
+    queued: &[QueueRow],
 ) -> Result<(), StorageError> {
     let mut step = Step::new(database, chain, &batch);
     for (height, id) in &batch.pop {
@@ -53,6 +55,9 @@ pub(crate) fn apply(
     }
     for context in &batch.start_eras {
         step.start_era(context)?;
+    }
+    for (sequence, transaction) in queued {
+        put_queued(&mut step.batch, *sequence, transaction);
     }
     if let Some(kept) = prune_blocks {
         step.prune_blocks(kept)?;

@@ -17,7 +17,7 @@ use holdfast_types::{
 use rocksdb::Direction;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// Vertices are pruned in strides of so many rounds: each stride is one range deletion, and reads of the family pay
 /// for every range that was not compacted yet.
@@ -37,6 +37,17 @@ pub(crate) struct WithheldVertices(Vec<VertexRef>);
 /// Up to which round the vertices of the era pruned last are gone.
 #[derive(Debug, Default)]
 pub(crate) struct PrunedVertices(Option<(Era, Round)>);
+
+/// A transaction with its place in the queue.
+pub(crate) type QueueRow = (u64, Arc<VerifiedTransaction>);
+
+pub(crate) fn put_queued(batch: &mut Batch<'_>, sequence: u64, transaction: &VerifiedTransaction) {
+    batch.put_row(
+        ColumnFamily::Mempool,
+        &keys::sequence_key(sequence),
+        transaction.transaction(),
+    );
+}
 
 impl Storage {
     /// Writes records in one batch, synced if one of them must be: own vertices, mempool inserts. What was written
@@ -150,17 +161,27 @@ impl Storage {
     }
 
     fn mempool_insert(&self, batch: &mut Batch<'_>, transaction: &VerifiedTransaction) {
+        let sequence = self.mempool_sequence(transaction);
+        put_queued(batch, sequence, transaction);
+    }
+
+    /// The place in the queue that a transaction has, or gets.
+    fn mempool_sequence(&self, transaction: &VerifiedTransaction) -> u64 {
         let mut index = self.mempool_index();
         let next = index.next;
         let sequence = *index.sequences.entry(transaction.id()).or_insert(next);
         if sequence == next {
             index.next += 1;
         }
-        batch.put_row(
-            ColumnFamily::Mempool,
-            &keys::sequence_key(sequence),
-            transaction.transaction(),
-        );
+        sequence
+    }
+
+    /// Rows of transactions that go back to the queue.
+    pub(crate) fn queue_rows(&self, transactions: &[Arc<VerifiedTransaction>]) -> Vec<QueueRow> {
+        let transactions = transactions.iter();
+        transactions
+            .map(|transaction| (self.mempool_sequence(transaction), Arc::clone(transaction)))
+            .collect()
     }
 
     fn mempool_remove(&self, batch: &mut Batch<'_>, ids: &[TransactionId]) {

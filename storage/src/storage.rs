@@ -41,7 +41,14 @@ impl Storage {
         self.database.check_alive()?;
         // If the batch fails or panics half-way, this stays and nobody reads the half-changed state.
         chain.failure = Some(apply::wrong(String::from("an earlier batch did not end")));
-        match apply::apply(&self.database, &mut chain, self.prune_blocks, batch) {
+        let queued = self.queue_rows(&batch.requeue);
+        match apply::apply(
+            &self.database,
+            &mut chain,
+            self.prune_blocks,
+            batch,
+            &queued,
+        ) {
             Ok(()) => {
                 chain.failure = None;
                 Ok(())

@@ -6,8 +6,9 @@
 use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_types::{
     Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, Height, Receipt,
-    TransactionId,
+    TransactionId, VerifiedTransaction,
 };
+use std::sync::Arc;
 
 /// A block that was executed on top of the head.
 #[derive(Clone, Debug)]
@@ -45,6 +46,9 @@ pub struct ChainBatch {
     /// Eras that begin on applied blocks: their contexts, kept for as long as blocks of them are. One of the same number
     /// that began on another branch is replaced.
     pub start_eras: Vec<EraContext>,
+    /// Transactions of popped blocks that go back to the queue with this write: a crash must not lose what is in neither.
+    /// The shell puts them here, once it has checked their signatures.
+    pub requeue: Vec<Arc<VerifiedTransaction>>,
 }
 
 impl ChainBatch {
@@ -59,6 +63,7 @@ impl ChainBatch {
             && self.prune_undo_below.is_none()
             && self.certificates.is_empty()
             && self.start_eras.is_empty()
+            && self.requeue.is_empty()
     }
 }
 

@@ -92,11 +92,12 @@ pub enum Input {
     /// The execution half has applied and stored these blocks.
     Executed(Vec<ExecutedBlock>),
     /// The chain went over to another branch: its blocks above `common_ancestor` were taken back. `transactions` were in
-    /// them and are nowhere on the chain now; each comes with the nonce that its sender has now. The blocks of the other
-    /// branch follow as executed, then where the chain stands.
+    /// them and are nowhere on the chain now, and are stored as waiting; each comes with the nonce that its sender has now,
+    /// or none if there is no such account any more. The blocks of the other branch follow as executed, then where the
+    /// chain stands.
     TakenBack {
         common_ancestor: Height,
-        transactions: Vec<(Arc<VerifiedTransaction>, u64)>,
+        transactions: Vec<ReturnedTransaction>,
     },
     /// Blocks came from peers and were applied: the chain stands in `context`, whose last commits are `commits`.
     Synced {
@@ -224,6 +225,9 @@ pub enum Fact {
     /// Whether this validator is ready for the era after a halt has changed.
     Readiness(Readiness),
 }
+
+/// A transaction of a block that was taken back, with the nonce of its sender now; none if the account is gone.
+pub type ReturnedTransaction = (Arc<VerifiedTransaction>, Option<u64>);
 
 /// A question about the block that a resume message orders.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,8 @@ pub mod stored;
 
 pub use guard::{GuardRefusal, SignGuard};
 pub use io::{
-    Fact, Input, LastVertices, Message, Now, Output, ResumeRequest, Submission, SubmissionResult,
+    Fact, Input, LastVertices, Message, Now, Output, ResumeRequest, ReturnedTransaction,
+    Submission, SubmissionResult,
 };
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};

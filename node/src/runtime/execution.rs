@@ -22,7 +22,7 @@ use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
     BlockHeader, BlockId, Certificate, ChainId, GovernanceMessage, Height, SignatureScheme,
-    SignedTransaction, TransactionId, VerifiedTransaction,
+    TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -216,11 +216,15 @@ impl ExecutionThread {
     fn apply(&self, step: Step) -> Result<(), Failure> {
         let common_ancestor = step.common_ancestor();
         let Step {
-            batch,
+            mut batch,
             executed,
             returned,
             rejected,
         } = step;
+        let returned =
+            VerifiedTransaction::verify_many(returned, &self.chain_id, self.scheme.as_ref());
+        let returned: Vec<_> = returned.into_iter().flatten().map(Arc::new).collect();
+        batch.requeue.clone_from(&returned);
         for branch in &rejected {
             tracing::warn!(
                 block = %branch.block,
@@ -288,18 +292,13 @@ impl ExecutionThread {
     fn tell_taken_back(
         &self,
         common_ancestor: Height,
-        returned: Vec<SignedTransaction>,
+        returned: Vec<Arc<VerifiedTransaction>>,
     ) -> Result<(), Failure> {
-        let verified =
-            VerifiedTransaction::verify_many(returned, &self.chain_id, self.scheme.as_ref());
-        let mut transactions = Vec::with_capacity(verified.len());
-        for transaction in verified.into_iter().flatten() {
+        let mut transactions = Vec::with_capacity(returned.len());
+        for transaction in returned {
             let sender = account(self.storage.as_ref(), &transaction.body().sender)
                 .map_err(|error| failures::of_state(&error))?;
-            // Without its account the transaction can only fail; the mempool is not the place to say so.
-            if let Some(sender) = sender {
-                transactions.push((Arc::new(transaction), sender.nonce));
-            }
+            transactions.push((transaction, sender.map(|sender| sender.nonce)));
         }
         self.core.input(Input::TakenBack {
             common_ancestor,

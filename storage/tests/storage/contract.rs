@@ -18,5 +18,6 @@ contract_tests!(RocksHarness =>
     batches_that_do_not_fit_are_refused,
     vertices_come_back,
     the_mempool_keeps_its_order,
+    what_is_taken_back_waits_again,
     halts_and_evidence_survive_restarts,
 );

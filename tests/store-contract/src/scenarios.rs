@@ -598,3 +598,20 @@ pub fn the_mempool_keeps_its_order<H: Harness>(harness: &H) {
     assert_eq!(pair.store().commit_records(&[insert(9), insert(3)]), Ok(()));
     expect(&mut pair, &[9, 3]);
 }
+
+/// What a popped block had executed waits again in the same write.
+pub fn what_is_taken_back_waits_again<H: Harness>(harness: &H) {
+    let mut pair = Pair::new(harness, None);
+    let block = pair.grow(&[5, 6]);
+    let requeue = [5, 6, 5].map(|number| Arc::new(transaction(number)));
+    pair.apply(ChainBatch {
+        requeue: requeue.to_vec(),
+        ..pop(&[block])
+    });
+    pair.restart();
+    assert_eq!(pair.store().mempool(), [5, 6].map(transaction));
+    // It leaves like all others.
+    let gone = Record::MempoolRemove(vec![transaction(5).id()]);
+    assert_eq!(pair.store().commit_records(&[gone]), Ok(()));
+    assert_eq!(pair.store().mempool(), [6].map(transaction));
+}

@@ -1,7 +1,7 @@
 //! From one branch of the chain to another (rule R8).
 
 use super::Replica;
-use crate::io::Output;
+use crate::io::{Output, ReturnedTransaction};
 use crate::mempool::{Admission, Origin};
 use crate::record::Record;
 use holdfast_types::{Height, VerifiedTransaction};
@@ -14,7 +14,7 @@ impl Replica {
     pub(super) fn on_taken_back(
         &mut self,
         common_ancestor: Height,
-        transactions: Vec<(Arc<VerifiedTransaction>, u64)>,
+        transactions: Vec<ReturnedTransaction>,
         out: &mut Output,
     ) {
         self.to_attest.retain(|body| body.height <= common_ancestor);
@@ -26,23 +26,27 @@ impl Replica {
         self.recent_nonces.taken_back(common_ancestor);
         let nonces: BTreeMap<_, _> = transactions
             .iter()
-            .map(|(transaction, nonce)| (transaction.body().sender, *nonce))
+            .filter_map(|(transaction, nonce)| Some((transaction.body().sender, (*nonce)?)))
             .collect();
         let mut left = Vec::new();
         for (sender, nonce) in &nonces {
             left.extend(self.mempool.account_nonce_changed(sender, *nonce));
         }
+        for (transaction, nonce) in transactions {
+            let admitted = nonce.map(|nonce| {
+                let returning = Arc::clone(&transaction);
+                self.mempool.insert(returning, nonce, Origin::Returning)
+            });
+            // What is refused has expired, or another of its nonce has come meanwhile. Without its account it can only
+            // fail.
+            if admitted == Some(Ok(Admission::Admitted)) {
+                out.persist.push(Record::MempoolInsert(transaction));
+            } else if !self.mempool.contains(&transaction.id()) {
+                left.push(transaction.id());
+            }
+        }
         if !left.is_empty() {
             out.persist.push(Record::MempoolRemove(left));
-        }
-        for (transaction, nonce) in transactions {
-            let admitted = self
-                .mempool
-                .insert(Arc::clone(&transaction), nonce, Origin::Returning);
-            // What is refused has expired, or another of its nonce has come meanwhile.
-            if admitted == Ok(Admission::Admitted) {
-                out.persist.push(Record::MempoolInsert(transaction));
-            }
         }
     }
 }
@@ -182,7 +186,11 @@ mod tests {
             Input::Executed(vec![block(1, &[0], None), block(2, &[1, 2], None)]),
         ));
         assert_eq!(replica.mempool().len(), 1);
-        let returned = vec![(transaction(1), 1), (transaction(2), 1)];
+        let returned = vec![
+            (transaction(1), Some(1)),
+            (transaction(2), Some(1)),
+            (transaction(9), None),
+        ];
         let out = replica.step(
             NOW,
             Input::TakenBack {
@@ -191,6 +199,13 @@ mod tests {
             },
         );
         assert_eq!(inserted(&out), [transaction(1).id(), transaction(2).id()]);
+        let left = vec![transaction(9).id()];
+        assert!(
+            out.persist
+                .iter()
+                .any(|record| matches!(record, Record::MempoolRemove(ids) if *ids == left)),
+            "stored with the step, and not admitted"
+        );
         // Nonce 3 is in flight since before: an own vertex carries it.
         let taken = replica.mempool.take(NOW.monotonic_ms, 10, 10_000);
         let nonces: Vec<u64> = taken.iter().map(|it| it.body().nonce).collect();

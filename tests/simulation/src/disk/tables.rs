@@ -137,6 +137,16 @@ impl Tables {
         for era in &batch.start_eras {
             self.eras.insert(era.era, era.clone());
         }
+        for transaction in &batch.requeue {
+            self.enqueue(transaction);
+        }
+    }
+
+    fn enqueue(&mut self, transaction: &Arc<VerifiedTransaction>) {
+        let next = self.sequence_next;
+        let sequence = *self.sequences.entry(transaction.id()).or_insert(next);
+        self.sequence_next += u64::from(sequence == next);
+        self.mempool.insert(sequence, Arc::clone(transaction));
     }
 
     fn push(&mut self, applied: &AppliedBlock) {
@@ -227,12 +237,7 @@ impl Tables {
                     self.damage.forget(|| Stored::Vertex(key.0, key.1));
                 }
             }
-            Record::MempoolInsert(transaction) => {
-                let next = self.sequence_next;
-                let sequence = *self.sequences.entry(transaction.id()).or_insert(next);
-                self.sequence_next += u64::from(sequence == next);
-                self.mempool.insert(sequence, Arc::clone(transaction));
-            }
+            Record::MempoolInsert(transaction) => self.enqueue(transaction),
             Record::MempoolRemove(ids) => {
                 for id in ids {
                     if let Some(sequence) = self.sequences.remove(id) {

@@ -9,9 +9,9 @@ use holdfast_chain::sync::RangeError;
 use holdfast_chain::{Chain, ChainError, Step, last_commits};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_ledger::{StateError, account};
-use holdfast_replica::Input;
+use holdfast_replica::{Input, ReturnedTransaction};
 use holdfast_types::wire::BlocksResponse;
-use holdfast_types::{BlockOrigin, Certificate, Height, SignedTransaction, VerifiedTransaction};
+use holdfast_types::{BlockOrigin, Certificate, Height, VerifiedTransaction};
 use std::sync::Arc;
 
 impl World {
@@ -75,11 +75,14 @@ impl World {
     pub(super) fn apply(&mut self, node: NodeId, step: Step) {
         let common_ancestor = step.common_ancestor();
         let Step {
-            batch,
+            mut batch,
             executed,
             returned,
             rejected,
         } = step;
+        let scheme = &self.chain.scheme;
+        let returned = VerifiedTransaction::verify_many(returned, &self.chain.id, scheme);
+        batch.requeue = returned.into_iter().flatten().map(Arc::new).collect();
         if !rejected.is_empty() {
             self.oracle.violated(
                 Rule::StateRoots,
@@ -124,7 +127,7 @@ impl World {
         self.watch_certified(node);
         if let Some(common_ancestor) = common_ancestor {
             self.count("branch switches");
-            let Ok(transactions) = self.taken_back(node, returned) else {
+            let Ok(transactions) = self.taken_back(node, &batch.requeue) else {
                 self.stop_on_damage(node);
                 return;
             };
@@ -143,18 +146,15 @@ impl World {
     fn taken_back(
         &self,
         node: NodeId,
-        returned: Vec<SignedTransaction>,
-    ) -> Result<Vec<(Arc<VerifiedTransaction>, u64)>, StateError> {
-        let scheme = &self.chain.scheme;
-        let verified = VerifiedTransaction::verify_many(returned, &self.chain.id, scheme);
+        returned: &[Arc<VerifiedTransaction>],
+    ) -> Result<Vec<ReturnedTransaction>, StateError> {
         let tables = self.nodes[node].disk.now();
-        let mut transactions = Vec::new();
-        for transaction in verified.into_iter().flatten() {
-            if let Some(sender) = account(tables, &transaction.body().sender)? {
-                transactions.push((Arc::new(transaction), sender.nonce));
-            }
-        }
-        Ok(transactions)
+        let transactions = returned.iter().map(|transaction| {
+            let sender = account(tables, &transaction.body().sender)?;
+            let nonce = sender.map(|sender| sender.nonce);
+            Ok((Arc::clone(transaction), nonce))
+        });
+        transactions.collect()
     }
 
     fn certify(&mut self, node: NodeId, certificate: Certificate) -> Result<(), ChainError> {

@@ -132,5 +132,6 @@ contract_tests!(SimulatedHarness =>
     the_first_inclusion_counts,
     vertices_come_back,
     the_mempool_keeps_its_order,
+    what_is_taken_back_waits_again,
     halts_and_evidence_survive_restarts,
 );
