@@ -7,6 +7,7 @@ mod cli_machine;
 mod completions;
 mod config;
 mod devnet;
+mod drill;
 mod evidence;
 mod genesis;
 mod global;
@@ -80,6 +81,9 @@ enum Verb {
     /// Measure throughput, latency, memory, restart and catch-up of a local network.
     #[command(subcommand)]
     Bench(Box<bench::Command>),
+    /// Rehearse a halt on a local network: inject, observe, resume, check that nothing is lost.
+    #[command(subcommand)]
+    Drill(drill::Command),
     /// Read what halts have left: reports, and where two nodes differ.
     #[command(subcommand)]
     Incident(incident::Command),
@@ -201,6 +205,7 @@ impl CommandLine {
             Verb::Genesis(command) => genesis::run(command, context),
             Verb::Devnet(arguments) => devnet::run(arguments, context),
             Verb::Bench(command) => bench::run(&command, context),
+            Verb::Drill(command) => drill::run(&command, context),
             Verb::Incident(command) => incident::run(&command, &global, context),
             Verb::Keys(command) => keys::run(command, &global, context),
             Verb::Config(command) => config::run(command, &global, context),

@@ -1,0 +1,243 @@
+//! What came of a drill, for people and for programs.
+
+use super::kind::Kind;
+use crate::cli::layout::Sheet;
+use crate::exit_codes::ExitCode;
+use crate::failure::Failure;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// What one run found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Run {
+    pub(super) detect_ms: Option<f64>,
+    pub(super) halted_everywhere_ms: Option<f64>,
+    pub(super) resume_request_to_first_commit_ms: Option<f64>,
+    /// Transfers that a validator has acknowledged, before, in and after the halt.
+    pub(super) accepted: u64,
+    pub(super) queued_during_halt: u64,
+    pub(super) irreversible: u64,
+    pub(super) lost: u64,
+    pub(super) slashed: Vec<String>,
+    /// To whom something was done.
+    pub(super) disturbed: Vec<String>,
+    pub(super) halts: Vec<String>,
+    /// What did not go as it should.
+    pub(super) failed: Vec<String>,
+    /// The homes of the validators, if they were kept.
+    pub(super) kept_in: Option<PathBuf>,
+    #[serde(skip)]
+    pub(super) accepted_at_resume: u64,
+}
+
+/// A figure of a run.
+type Figure = (&'static str, &'static str, fn(&Run) -> Option<f64>);
+
+/// Name, what it is, where it stands. Times come first: of those only a summary makes sense.
+const FIGURES: [Figure; 3] = [
+    ("detect_ms", "detected", |run| run.detect_ms),
+    ("halted_everywhere_ms", "halted everywhere", |run| {
+        run.halted_everywhere_ms
+    }),
+    (
+        "resume_request_to_first_commit_ms",
+        "resume to first commit",
+        |run| run.resume_request_to_first_commit_ms,
+    ),
+];
+
+impl Run {
+    /// Says what did not go as it should unless this holds.
+    pub(super) fn require(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+        if !holds {
+            self.failed.push(otherwise());
+        }
+    }
+
+    pub(super) fn passed(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    const fn verdict(&self) -> &'static str {
+        if self.failed.is_empty() {
+            "passed"
+        } else {
+            "FAILED"
+        }
+    }
+
+    /// One line, for a drill that is repeated.
+    pub(super) fn as_line(&self, number: u16) -> String {
+        let times: Vec<String> = FIGURES
+            .iter()
+            .map(|(_, label, of)| format!("{label} {}", shown(of(self))))
+            .collect();
+        let mut line = format!(
+            "{number:>3} {}: {}; {} accepted, {} lost",
+            self.verdict(),
+            times.join(", "),
+            self.accepted,
+            self.lost
+        );
+        for why in &self.failed {
+            line.push_str(&format!("\n    {why}"));
+        }
+        line.push('\n');
+        line
+    }
+}
+
+/// All runs of a drill.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) kind: Kind,
+    pub(super) validators: u16,
+    pub(super) runs: Vec<Run>,
+}
+
+impl Outcome {
+    fn failures(&self) -> usize {
+        self.runs.iter().filter(|run| !run.passed()).count()
+    }
+
+    pub(super) fn as_json(&self) -> Value {
+        let measured: Map<String, Value> = self
+            .kind
+            .measured()
+            .into_iter()
+            .map(|(name, how)| (name.to_owned(), json!(how)))
+            .collect();
+        let figures: Map<String, Value> = FIGURES
+            .iter()
+            .map(|(name, _, of)| {
+                let summary = Summary::of(self.runs.iter().filter_map(of));
+                (name.to_string(), json!(summary))
+            })
+            .collect();
+        json!({
+            "drill": self.kind.name(),
+            "validators": self.validators,
+            "runbook": self.kind.runbook(),
+            "repetitions": self.runs.len(),
+            "failures": self.failures(),
+            "passed": self.failures() == 0,
+            "figures": figures,
+            "measured": measured,
+            "runs": self.runs,
+        })
+    }
+
+    pub(super) fn as_text(&self) -> String {
+        match self.runs.as_slice() {
+            [run] => self.sheet(run),
+            _ => self.summary(),
+        }
+    }
+
+    fn titled(&self, verdict: &str) -> Sheet {
+        let (kind, validators) = (self.kind.name(), self.validators);
+        Sheet::titled(format_args!("{kind}, {validators} validators: {verdict}"))
+    }
+
+    fn sheet(&self, run: &Run) -> String {
+        let mut sheet = self.titled(run.verdict());
+        for why in &run.failed {
+            sheet.line("FAILED", why);
+        }
+        sheet.line("what", self.kind.story(&run.disturbed.join(", ")));
+        if !run.halts.is_empty() {
+            sheet.line("halt id", run.halts.join(", "));
+        }
+        for (name, label, of) in FIGURES {
+            let how = self.kind.measured();
+            let how = how.iter().find(|(of, _)| *of == name);
+            let how = how.map_or("", |(_, how)| how);
+            sheet.line(label, format_args!("{}: {how}", shown(of(run))));
+        }
+        sheet.line(
+            "transfers",
+            format_args!(
+                "{} accepted, {} of them queued in the halt; {} irreversible, {} lost",
+                run.accepted, run.queued_during_halt, run.irreversible, run.lost
+            ),
+        );
+        let slashed = if run.slashed.is_empty() {
+            "nobody".to_owned()
+        } else {
+            format!("{}, nobody else", run.slashed.join(", "))
+        };
+        sheet.line("slashed", slashed);
+        self.end(sheet)
+    }
+
+    fn summary(&self) -> String {
+        let failures = self.failures();
+        let verdict = if failures == 0 {
+            format!("passed {} times", self.runs.len())
+        } else {
+            format!("FAILED {failures} of {} times", self.runs.len())
+        };
+        let mut sheet = self.titled(&verdict);
+        for (_, label, of) in FIGURES {
+            let summary = Summary::of(self.runs.iter().filter_map(of));
+            let text = summary.map_or_else(
+                || "never".to_owned(),
+                |it| format!("median {} ms, at most {} ms", it.median, it.max),
+            );
+            sheet.line(label, text);
+        }
+        let sum = |of: fn(&Run) -> u64| self.runs.iter().map(of).sum::<u64>();
+        sheet.line(
+            "transfers",
+            format_args!(
+                "{} accepted, {} lost",
+                sum(|run| run.accepted),
+                sum(|run| run.lost)
+            ),
+        );
+        self.end(sheet)
+    }
+
+    fn end(&self, mut sheet: Sheet) -> String {
+        for folder in self.runs.iter().filter_map(|run| run.kept_in.as_ref()) {
+            sheet.line("kept in", folder.display());
+        }
+        sheet.line("runbook", self.kind.runbook());
+        sheet.into_text()
+    }
+
+    /// Fails if a run has failed.
+    pub(super) fn verdict(&self) -> Result<(), Failure> {
+        let Some(run) = self.runs.iter().find(|run| !run.passed()) else {
+            return Ok(());
+        };
+        Err(Failure::new(
+            ExitCode::Usage,
+            format!("{} of {} drills failed", self.failures(), self.runs.len()),
+            run.failed.join("\n"),
+            "look at the node.log of each validator in the folder that was kept",
+        ))
+    }
+}
+
+/// Of the times of all runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Summary {
+    median: f64,
+    max: f64,
+}
+
+impl Summary {
+    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let max = *values.last()?;
+        let median = *values.get((values.len() - 1) / 2)?;
+        Some(Self { median, max })
+    }
+}
+
+fn shown(milliseconds: Option<f64>) -> String {
+    milliseconds.map_or_else(|| "never".to_owned(), |ms| format!("{ms} ms"))
+}
