@@ -156,7 +156,9 @@ pub fn main() -> ExitCode {
     // The node logs as its configuration says.
     let logging = match command_line.verb {
         Verb::Run(_) => Ok(()),
-        _ => quiet_logging(),
+        // Its keys are known to everybody, and to warn of each of them hides what went wrong.
+        Verb::Drill(_) => quiet_logging("error"),
+        _ => quiet_logging("warn"),
     };
     let result = logging.and_then(|()| command_line.run(&mut context));
     match result {
@@ -216,11 +218,11 @@ impl CommandLine {
     }
 }
 
-/// Short-lived verbs log warnings only.
-fn quiet_logging() -> Result<(), Failure> {
+/// Short-lived verbs log no more than warnings.
+fn quiet_logging(filter: &str) -> Result<(), Failure> {
     logging::start(&LogSettings {
         format: LogFormat::Text,
-        filter: "warn".to_owned(),
+        filter: filter.to_owned(),
     })
     .map(drop)
 }

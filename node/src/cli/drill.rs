@@ -104,6 +104,10 @@ async fn repeat(
         validators: arguments.validators,
         runs: Vec::new(),
     };
+    if !arguments.json {
+        let (name, validators) = (kind.name(), arguments.validators);
+        context.print(&format!("playing {name} on {validators} validators\n"))?;
+    }
     for number in 1..=arguments.repeat {
         let run = one(kind, arguments).await?;
         if arguments.repeat > 1 && !arguments.json {

@@ -93,18 +93,18 @@ impl Kind {
     pub(super) const fn measured(self) -> [(&'static str, &'static str); 3] {
         let (detect, everywhere, resume) = match self {
             Self::SoftStall => (
-                "from the kill of the last validator to the first stall_began in the journal of a validator that is left",
-                "from that kill to the last stall_began",
-                "from the start of the killed processes to the first new block, asked every 5 ms",
+                "from the last kill to the first stall_began in a journal",
+                "from the last kill to the last stall_began in a journal",
+                "from the start of the killed processes to the first new block, looked for every 5 ms",
             ),
             Self::HardHalt | Self::EquivocationCluster => (
-                "holdfast_halt_detect_seconds: from taking up the contradicting message to the durable halt, the slowest honest validator",
-                "from the line in the log of the offender that sent the last contradiction to the last halt_began in the journals of the honest validators, in whole ms of one clock",
+                "from taking up the contradiction to the durable halt, the slowest validator (holdfast_halt_detect_seconds)",
+                "from the last contradiction that left, by the log of who sent it, to the last halt_began in a journal",
                 FROM_RESUME,
             ),
             Self::EmergencyHalt | Self::Resume => (
-                "holdfast_halt_detect_seconds: from taking up the order to the durable halt, the slowest validator",
-                "from before holdfast governance submit to the last halt_began in the journals of the validators, in whole ms of one clock",
+                "from taking up the order to the durable halt, the slowest validator (holdfast_halt_detect_seconds)",
+                "from the submission of the order to the last halt_began in a journal",
                 FROM_RESUME,
             ),
         };
@@ -117,7 +117,7 @@ impl Kind {
 }
 
 const FROM_RESUME: &str =
-    "from before holdfast governance submit to the first block of the next era, asked every 5 ms";
+    "from the submission of the resume to the first block of the next era, looked for every 5 ms";
 
 #[cfg(test)]
 mod tests {

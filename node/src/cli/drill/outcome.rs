@@ -37,14 +37,12 @@ type Figure = (&'static str, &'static str, fn(&Run) -> Option<f64>);
 /// Name, what it is, where it stands. Times come first: of those only a summary makes sense.
 const FIGURES: [Figure; 3] = [
     ("detect_ms", "detected", |run| run.detect_ms),
-    ("halted_everywhere_ms", "halted everywhere", |run| {
+    ("halted_everywhere_ms", "all halted", |run| {
         run.halted_everywhere_ms
     }),
-    (
-        "resume_request_to_first_commit_ms",
-        "resume to first commit",
-        |run| run.resume_request_to_first_commit_ms,
-    ),
+    ("resume_request_to_first_commit_ms", "first commit", |run| {
+        run.resume_request_to_first_commit_ms
+    }),
 ];
 
 impl Run {
@@ -153,7 +151,7 @@ impl Outcome {
             let how = self.kind.measured();
             let how = how.iter().find(|(of, _)| *of == name);
             let how = how.map_or("", |(_, how)| how);
-            sheet.line(label, format_args!("{}: {how}", shown(of(run))));
+            sheet.line(label, format_args!("{} {how}", shown(of(run))));
         }
         sheet.line(
             "transfers",
@@ -240,4 +238,92 @@ impl Summary {
 
 fn shown(milliseconds: Option<f64>) -> String {
     milliseconds.map_or_else(|| "never".to_owned(), |ms| format!("{ms} ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(detect_ms: f64) -> Run {
+        Run {
+            detect_ms: Some(detect_ms),
+            halted_everywhere_ms: Some(31.0),
+            resume_request_to_first_commit_ms: Some(412.5),
+            accepted: 90,
+            queued_during_halt: 25,
+            irreversible: 90,
+            slashed: vec!["validator-3".to_owned()],
+            disturbed: vec!["v3".to_owned()],
+            halts: vec!["5e5e".to_owned()],
+            ..Run::default()
+        }
+    }
+
+    fn outcome(runs: Vec<Run>) -> Outcome {
+        Outcome {
+            kind: Kind::HardHalt,
+            validators: 4,
+            runs,
+        }
+    }
+
+    #[test]
+    fn one_run_is_a_sheet() {
+        let text = outcome(vec![run(0.8)]).as_text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[..3],
+            [
+                "hard-halt, 4 validators: passed",
+                "  what          v3 attested another state root than its block has",
+                "  halt id       5e5e",
+            ]
+        );
+        let transfers =
+            "  transfers     90 accepted, 25 of them queued in the halt; 90 irreversible, 0 lost";
+        assert!(lines.contains(&transfers), "{text}");
+        assert!(lines.contains(&"  slashed       validator-3, nobody else"));
+        let last = "  runbook       docs/runbooks/scenario-a-state-root-divergence.md";
+        assert_eq!(lines.last(), Some(&last));
+    }
+
+    #[test]
+    fn a_run_that_failed_says_why_first_and_where_its_files_are() {
+        let mut bad = run(0.8);
+        bad.require(true, || unreachable!("this holds"));
+        bad.require(false, || "1 accepted transfers are lost".to_owned());
+        bad.kept_in = Some(PathBuf::from("/somewhere"));
+        let outcome = outcome(vec![bad]);
+        let text = outcome.as_text();
+        assert!(
+            text.starts_with(
+                "hard-halt, 4 validators: FAILED\n  FAILED        1 accepted transfers are lost\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("  kept in       /somewhere\n"), "{text}");
+        let failure = outcome.verdict().unwrap_err();
+        assert_eq!(failure.what, "1 of 1 drills failed");
+        assert_eq!(failure.why, "1 accepted transfers are lost");
+    }
+
+    #[test]
+    fn many_runs_give_medians_and_maxima() {
+        let mut never = run(0.0);
+        never.detect_ms = None;
+        let runs = vec![run(3.0), run(1.0), run(2.0), never];
+        let outcome = outcome(runs);
+        let text = outcome.as_text();
+        assert!(text.starts_with("hard-halt, 4 validators: passed 4 times\n"));
+        assert!(text.contains("median 2 ms, at most 3 ms"), "{text}");
+        let json = outcome.as_json();
+        assert_eq!(
+            json["figures"]["detect_ms"],
+            json!({"median": 2.0, "max": 3.0})
+        );
+        assert_eq!(json["failures"], 0);
+        assert_eq!(json["runs"].as_array().map(Vec::len), Some(4));
+        assert!(json["measured"]["detect_ms"].is_string());
+        assert!(outcome.verdict().is_ok());
+    }
 }

@@ -31,7 +31,7 @@ pub(super) async fn play(stage: &mut Stage, run: &mut Run) -> Result<(), Failure
     let accepted = stage.load.tracker().counts().submitted;
     hold(stage, run).await?;
     resume(stage, run, era).await?;
-    let queued = run.accepted_at_resume - accepted;
+    let queued = run.accepted_at_resume.saturating_sub(accepted);
     run.queued_during_halt = queued;
     run.require(queued >= HELD_TRANSFERS, || {
         format!("only {queued} transfers were accepted in the halt")
@@ -67,13 +67,13 @@ async fn inject(stage: &mut Stage) -> Result<u64, Failure> {
     }
 }
 
-/// Waits until the mode holds on all validators that behave, and reads when it began.
+/// Waits until the mode holds on all validators that run, and reads when it began.
 async fn observe_halt(stage: &Stage, run: &mut Run, asked_ms: u64) -> Result<(), Failure> {
     let mode = stage.kind.mode();
     let mut halts: BTreeSet<String> = BTreeSet::new();
     let mut began = Vec::new();
     let mut detected: Vec<f64> = Vec::new();
-    for number in stage.steady.clone() {
+    for number in stage.halted() {
         let name = stage.cluster.name(number);
         let what = format!("{name} is in {}", mode.name());
         let report: HaltReport = until(PATIENCE, &what, async || {
@@ -259,5 +259,5 @@ async fn bring_back(stage: &mut Stage, run: &mut Run) -> Result<(), Failure> {
 }
 
 fn milliseconds(since: Instant) -> f64 {
-    (since.elapsed().as_secs_f64() * 10_000.0).round() / 10.0
+    watch::tenths(since.elapsed().as_secs_f64() * 1_000.0)
 }

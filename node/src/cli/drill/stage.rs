@@ -79,6 +79,14 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Validators that run while the chain stands, and halt: a false root ends no process, two vertices for a slot do.
+    pub(super) fn halted(&self) -> Range<usize> {
+        match self.kind {
+            Kind::HardHalt => self.steady.start..self.disturbed.end,
+            _ => self.steady.clone(),
+        }
+    }
+
     /// Waits until this many more transfers were accepted.
     pub(super) async fn more_accepted(&mut self, count: u64) -> Result<(), Failure> {
         let wanted = self.load.tracker().counts().submitted + count;

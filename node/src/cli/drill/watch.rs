@@ -90,7 +90,12 @@ pub(super) async fn detect_ms(
     let line = page.lines().find_map(|line| line.strip_prefix(&prefix));
     Ok(line
         .and_then(|value| value.parse::<f64>().ok())
-        .map(|seconds| seconds * 1_000.0))
+        .map(|seconds| tenths(seconds * 1_000.0)))
+}
+
+/// With one digit: no time here is more exact.
+pub(super) fn tenths(milliseconds: f64) -> f64 {
+    (milliseconds * 10.0).round() / 10.0
 }
 
 /// When a node injected its fault, by its log.
