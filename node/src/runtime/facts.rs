@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) mod gauges;
+pub(super) mod gauges;
 
 /// Turns facts into log lines and counters, and looks at the gauges now and then.
 #[derive(Debug)]

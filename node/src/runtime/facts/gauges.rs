@@ -108,7 +108,7 @@ fn set_consensus(metrics: &Metrics, standing: &Standing) {
 }
 
 /// The mode as metrics name it.
-pub(crate) const fn kind(mode: Mode) -> &'static str {
+pub(in crate::runtime) const fn kind(mode: Mode) -> &'static str {
     match mode {
         Mode::SoftStall => "soft_stall",
         Mode::HardHalt => "hard",
