@@ -2,9 +2,9 @@
 
 use super::outcome::Run;
 use super::stage::{OBSERVER, PATIENCE, Stage};
-use super::watch::{self, until};
+use super::watch::until;
 use crate::failure::Failure;
-use holdfast_rpc::dto::{Number, Validator};
+use holdfast_rpc::dto::Validator;
 use std::time::Duration;
 
 /// How long everything that was accepted may take to become irreversible.
@@ -58,26 +58,30 @@ pub(super) async fn slashed(
     run: &mut Run,
     before: &[Validator],
 ) -> Result<(), Failure> {
-    until(PATIENCE, "all evidence is executed", async || {
-        let report = watch::report(&stage.cluster, OBSERVER).await;
-        let done = report.filter(|report| report.evidence_waiting == Number(0));
-        Ok(done.map(drop))
-    })
-    .await?;
-    let now = stage.validators().await?;
-    let is_punished = |one: &&Validator| {
-        let mut now = now.iter().filter(|now| now.account == one.account);
-        now.all(|now| now.stake < one.stake)
-    };
-    let punished = before.iter().filter(is_punished);
-    let slashed: Vec<String> = punished.map(|one| one.account.to_string()).collect();
     let offenders = stage.disturbed.clone().filter(|_| stage.kind.slashes());
     let expected: Vec<String> = offenders
         .map(|number| stage.cluster.node(number).account.to_string())
         .collect();
-    run.require(slashed == expected, || {
+    // Evidence that came late is executed by one of the next blocks; none comes for whom nothing is proved against.
+    let waited = until(PATIENCE, "the offenders lose stake", async || {
+        let slashed = lost_stake(stage, before).await?;
+        Ok((slashed.len() >= expected.len()).then_some(()))
+    })
+    .await;
+    let slashed = lost_stake(stage, before).await?;
+    run.require(waited.is_ok() && slashed == expected, || {
         format!("slashed are {slashed:?}, should be {expected:?}")
     });
     run.slashed = slashed;
     Ok(())
+}
+
+async fn lost_stake(stage: &Stage, before: &[Validator]) -> Result<Vec<String>, Failure> {
+    let now = stage.validators().await?;
+    let has_lost = |one: &&Validator| {
+        let mut now = now.iter().filter(|now| now.account == one.account);
+        now.all(|now| now.stake < one.stake)
+    };
+    let punished = before.iter().filter(has_lost);
+    Ok(punished.map(|one| one.account.to_string()).collect())
 }

@@ -81,11 +81,16 @@ pub(super) async fn detect_ms(
     number: usize,
     mode: Mode,
 ) -> Result<Option<f64>, Failure> {
+    // As the label of the metric has it; a stall is noticed by its length.
+    let kind = match mode {
+        Mode::HardHalt => "hard",
+        Mode::EmergencyHalt => "emergency",
+        _ => return Ok(None),
+    };
     let node = cluster.node(number);
     let page = readiness::page(node.rpc, "/metrics")
         .await
         .map_err(|error| failed(format_args!("{} shows no metrics: {error}", node.name)))?;
-    let kind = crate::runtime::facts::gauges::kind(mode);
     let prefix = format!("holdfast_halt_detect_seconds_sum{{kind=\"{kind}\"}} ");
     let line = page.lines().find_map(|line| line.strip_prefix(&prefix));
     Ok(line
