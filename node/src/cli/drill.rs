@@ -141,6 +141,9 @@ async fn play(kind: Kind, validators: u16, folder: &TempDir, run: &mut Run) -> R
     run.disturbed = stage.names(stage.disturbed.clone());
     let played = script::play(&mut stage, run).await;
     let Stage { cluster, load, .. } = stage;
+    let counts = load.tracker().counts();
+    (run.accepted, run.irreversible) = (counts.submitted, counts.irreversible);
+    run.lost = counts.pending;
     load.stop().await;
     let stopped = cluster.stop().await;
     played.and(stopped)

@@ -14,13 +14,10 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 pub(super) async fn settled(stage: &mut Stage, run: &mut Run) -> Result<(), Failure> {
     let all = stage.steady.start..stage.disturbed.end;
     for number in all.clone() {
-        stage.cluster.ready(number).await?;
+        stage.ready(number).await?;
     }
     let settled = stage.load.settle(SETTLE_LIMIT).await;
     let counts = stage.load.tracker().counts();
-    run.accepted = counts.submitted;
-    run.irreversible = counts.irreversible;
-    run.lost = counts.pending;
     run.require(settled, || {
         format!("{} accepted transfers are lost", counts.pending)
     });

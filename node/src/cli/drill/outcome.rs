@@ -79,7 +79,7 @@ impl Run {
             self.lost
         );
         for why in &self.failed {
-            line.push_str(&format!("\n    {why}"));
+            line.push_str(&format!("\n    {}", first_line(why)));
         }
         line.push('\n');
         line
@@ -141,7 +141,7 @@ impl Outcome {
     fn sheet(&self, run: &Run) -> String {
         let mut sheet = self.titled(run.verdict());
         for why in &run.failed {
-            sheet.line("FAILED", why);
+            sheet.line("FAILED", first_line(why));
         }
         sheet.line("what", self.kind.story(&run.disturbed.join(", ")));
         if !run.halts.is_empty() {
@@ -213,7 +213,11 @@ impl Outcome {
         Err(Failure::new(
             ExitCode::Usage,
             format!("{} of {} drills failed", self.failures(), self.runs.len()),
-            run.failed.join("\n"),
+            run.failed
+                .iter()
+                .map(|why| first_line(why))
+                .collect::<Vec<_>>()
+                .join("\n"),
             "look at the node.log of each validator in the folder that was kept",
         ))
     }
@@ -234,6 +238,11 @@ impl Summary {
         let median = *values.get((values.len() - 1) / 2)?;
         Some(Self { median, max })
     }
+}
+
+/// The end of a log may follow: the log itself is kept.
+fn first_line(why: &str) -> &str {
+    why.lines().next().unwrap_or_default()
 }
 
 fn shown(milliseconds: Option<f64>) -> String {

@@ -211,6 +211,7 @@ async fn resume(stage: &mut Stage, run: &mut Run, era: u64) -> Result<(), Failur
     let asked = Instant::now();
     order.submit(&url)?;
     until(PATIENCE, "a block of the next era", async || {
+        stage.revive().await?;
         let head = stage.cluster.status(OBSERVER).await?.head.height.get();
         let made_in = watch::era_of_block(&stage.cluster, OBSERVER, head).await?;
         Ok((made_in > Some(era)).then_some(()))

@@ -4,6 +4,7 @@ use super::governors::Governors;
 use super::kind::Kind;
 use super::watch::{failed, until};
 use crate::devnet::homes::{self, DevnetSpec, account_name};
+use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::load::{Cluster, LoadPlan, Pace, RunningLoad};
 use holdfast_genesis::{GenesisTime, Template};
@@ -84,6 +85,34 @@ impl Stage {
         match self.kind {
             Kind::HardHalt => self.steady.start..self.disturbed.end,
             _ => self.steady.clone(),
+        }
+    }
+
+    /// Starts again who has ended because its key signs elsewhere: its second vertex may come back to it more than once, as
+    /// long as its era lasts. True if somebody had.
+    pub(super) async fn revive(&mut self) -> Result<bool, Failure> {
+        let mut revived = false;
+        if self.kind != Kind::EquivocationCluster {
+            return Ok(revived);
+        }
+        for number in self.disturbed.clone() {
+            let ended = self.cluster.end(number, Duration::ZERO).await?;
+            let code = ended.and_then(|status| status.code());
+            if code == Some(ExitCode::Doppelganger.number().into()) {
+                self.cluster.spawn(number)?;
+                revived = true;
+            }
+        }
+        Ok(revived)
+    }
+
+    /// Waits until a validator has caught up and the chain moves.
+    pub(super) async fn ready(&mut self, number: usize) -> Result<(), Failure> {
+        loop {
+            let ready = self.cluster.ready(number).await;
+            if ready.is_ok() || !self.revive().await? {
+                return ready;
+            }
         }
     }
 
