@@ -37,6 +37,11 @@ const COMMENTS: &[(&str, &str, &str)] = &[
         "Most reversible blocks that are kept.",
     ),
     (
+        "parameters",
+        "fault_injection_allowed",
+        "Whether drills may make validators misbehave: never on a chain that matters.",
+    ),
+    (
         "parameters.dag",
         "min_round_interval_ms",
         "A round is never faster than this.",

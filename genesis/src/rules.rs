@@ -36,6 +36,9 @@ pub const GOVERNANCE_KEYS_MAX: usize = 64;
 /// Largest amount of money: what TOML can write.
 pub const SUPPLY_MAX: Amount = i64::MAX as u64;
 
+/// Chains that matter wait at least this long before emergency consensus (document 002).
+const PRODUCTION_EMERGENCY_MS: u64 = 3_600_000;
+
 const _: () = {
     // A wave must have been decided long before its vertices go.
     assert!(GC_DEPTH_MAX > 2 * WAVE_ROUNDS);

@@ -148,6 +148,7 @@ impl Template {
                 Self::Council21 | Self::Committee128 => 10_800 * SECOND_MS,
             },
             fork_db_max: 2_400,
+            fault_injection_allowed: self == Self::Devnet,
             dag: self.dag(),
             stall: StallParameters {
                 timeout_ms: 5 * SECOND_MS,

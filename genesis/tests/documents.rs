@@ -263,6 +263,24 @@ fn pace_and_size_are_related() {
 }
 
 #[test]
+fn only_a_test_chain_allows_fault_injection() {
+    assert!(
+        document(Template::Devnet, 4)
+            .parameters
+            .fault_injection_allowed
+    );
+    for template in [Template::Council21, Template::Committee128] {
+        let mut document = document(template, 4);
+        assert!(!document.parameters.fault_injection_allowed);
+        document.parameters.fault_injection_allowed = true;
+        assert_eq!(
+            Genesis::check(document).expect_err("refused").to_string(),
+            "parameters.fault_injection_allowed: false where emergency.timeout_ms is 3600000 or more, as on every chain that matters; got true"
+        );
+    }
+}
+
+#[test]
 fn halts_emergencies_and_votes_are_related() {
     let cases = [
         (
@@ -426,7 +444,7 @@ fn the_chain_id_is_the_meaning_not_the_text() {
     };
     let first = id(&document);
     assert_eq!(
-        first, "3e4511208654ad8f4685a148c730623f1a1096e07be72edf0e0aa095e9862c97",
+        first, "62b48b5c3ecc00d1c1da295be0579b63f45ec7966cad449878b3d3f3f8e52bb8",
         "the chain id of a fixed document never changes"
     );
     let mut reordered = document.clone();

@@ -7,6 +7,7 @@ mod cli_machine;
 mod completions;
 mod config;
 mod devnet;
+mod drill;
 mod evidence;
 mod genesis;
 mod global;
@@ -80,6 +81,9 @@ enum Verb {
     /// Measure throughput, latency, memory, restart and catch-up of a local network.
     #[command(subcommand)]
     Bench(Box<bench::Command>),
+    /// Rehearse a halt on a local network: inject, observe, resume, check that nothing is lost.
+    #[command(subcommand)]
+    Drill(drill::Command),
     /// Read what halts have left: reports, and where two nodes differ.
     #[command(subcommand)]
     Incident(incident::Command),
@@ -152,7 +156,9 @@ pub fn main() -> ExitCode {
     // The node logs as its configuration says.
     let logging = match command_line.verb {
         Verb::Run(_) => Ok(()),
-        _ => quiet_logging(),
+        // Its keys are known to everybody, and to warn of each of them hides what went wrong.
+        Verb::Drill(_) => quiet_logging("error"),
+        _ => quiet_logging("warn"),
     };
     let result = logging.and_then(|()| command_line.run(&mut context));
     match result {
@@ -201,6 +207,7 @@ impl CommandLine {
             Verb::Genesis(command) => genesis::run(command, context),
             Verb::Devnet(arguments) => devnet::run(arguments, context),
             Verb::Bench(command) => bench::run(&command, context),
+            Verb::Drill(command) => drill::run(&command, context),
             Verb::Incident(command) => incident::run(&command, &global, context),
             Verb::Keys(command) => keys::run(command, &global, context),
             Verb::Config(command) => config::run(command, &global, context),
@@ -211,11 +218,11 @@ impl CommandLine {
     }
 }
 
-/// Short-lived verbs log warnings only.
-fn quiet_logging() -> Result<(), Failure> {
+/// Short-lived verbs log no more than warnings.
+fn quiet_logging(filter: &str) -> Result<(), Failure> {
     logging::start(&LogSettings {
         format: LogFormat::Text,
-        filter: "warn".to_owned(),
+        filter: filter.to_owned(),
     })
     .map(drop)
 }

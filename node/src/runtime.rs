@@ -14,6 +14,7 @@
 //! - [`halted`]: halts, evidence and governance, as they come and as they are shown;
 //! - [`traffic`], [`peers`], [`serve`], [`sync`]: the network's side;
 //! - [`board`], [`backend`], [`facts`]: what RPC, metrics and logs show;
+//! - [`sabotage`]: faults that a drill asks for;
 //! - [`mod@start`], `listeners`: how it is put together; [`failures`]: how it ends.
 
 pub mod backend;
@@ -25,6 +26,7 @@ pub mod failures;
 pub mod halted;
 mod listeners;
 pub mod peers;
+pub mod sabotage;
 pub mod serve;
 pub mod start;
 pub mod sync;

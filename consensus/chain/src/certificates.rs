@@ -98,6 +98,13 @@ impl CertificateCollector {
         }
     }
 
+    /// What a member says of an open height.
+    #[must_use]
+    pub fn statement(&self, height: Height, author: AuthorityIndex) -> Option<AttestationBody> {
+        let votes = self.open.get(&height)?;
+        votes.get(&author).map(|(body, _)| *body)
+    }
+
     /// Attestations of another result of the same commit than `trusted` or more members name: with an honest one among
     /// those, theirs is what the commit gives.
     #[must_use]

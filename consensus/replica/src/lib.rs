@@ -36,7 +36,8 @@
 //!   since the last commit, the certified vertices and the voices of the committee make a soft stall.
 //! * R15. *Re-entry.* A resume message is followed until the block that it orders is executed here. Attesting this block,
 //!   the last of its era, is being ready; the era after it starts with a quorum, as every era does. A validator that has
-//!   attested a block above the named one, has other software or a fault of its own stays out.
+//!   attested a block above the named one, has other software or a fault of its own stays out. Who has attested another
+//!   result of a block that is resumed on, by the proof of the halt, is accused.
 //! * R16. *Halted is not mute.* While a halt holds, a validator says how it stands every `repeat_interval`.
 //! * R17. *Evidence* is taken, kept and told in every state, and stays until a block has executed it.
 

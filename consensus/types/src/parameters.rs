@@ -34,6 +34,8 @@ parameter_structs! {
         pub epoch_duration_ms: u64,
         /// Most reversible blocks that the fork database keeps.
         pub fork_db_max: u32,
+        /// Whether drills may make validators misbehave; on test chains only.
+        pub fault_injection_allowed: bool,
         pub dag: DagParameters,
         pub stall: StallParameters,
         pub halt: HaltParameters,

@@ -2,7 +2,7 @@
 
 use super::{
     CANDIDATES_MAX, Checker, DURATION_MS_MAX, EMERGENCY_HALT_MS_MAX, EPOCH_ROUNDS_MIN, FORK_DB_MAX,
-    GC_DEPTH_MAX, GOVERNANCE_KEYS_MAX, SUPPLY_MAX, WAVE_ROUNDS,
+    GC_DEPTH_MAX, GOVERNANCE_KEYS_MAX, PRODUCTION_EMERGENCY_MS, SUPPLY_MAX, WAVE_ROUNDS,
 };
 use crate::document::GenesisDocument;
 use holdfast_ledger::validator::properties_in_range;
@@ -89,6 +89,15 @@ fn general(checker: &mut Checker, parameters: &Parameters) {
         parameters.fork_db_max,
         16,
         FORK_DB_MAX,
+    );
+    checker.require(
+        !parameters.fault_injection_allowed
+            || parameters.emergency.timeout_ms < PRODUCTION_EMERGENCY_MS,
+        "parameters.fault_injection_allowed",
+        format!(
+            "false where emergency.timeout_ms is {PRODUCTION_EMERGENCY_MS} or more, as on every chain that matters"
+        ),
+        parameters.fault_injection_allowed,
     );
     checker.range(
         "parameters.ceremony.dkg_max_failures",

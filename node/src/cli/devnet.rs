@@ -403,11 +403,13 @@ fn load_failed(error: &ClientError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_types::AccountName;
 
     #[test]
     fn what_to_try_names_a_node_that_runs() {
         let text = things_to_try(&DevnetNode {
             name: "validator-0".to_owned(),
+            account: AccountName::new("validator-0").expect("the name obeys the rule"),
             home: PathBuf::from("/devnet/validator-0"),
             rpc: ([127, 0, 0, 1], 8645).into(),
         });

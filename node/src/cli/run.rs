@@ -8,6 +8,7 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::keystore::{self, KeyKind, Password, Purpose};
 use crate::runtime::KeyPast;
+use crate::runtime::sabotage::InjectedFault;
 use crate::runtime::{NodeParts, start};
 use crate::signals::{StopSignals, stop_when_input_ends};
 use crate::supervisor::{StopReason, Supervisor};
@@ -33,6 +34,10 @@ pub(super) struct Arguments {
     /// Stop when standard input ends: for a parent process that must not leave nodes behind.
     #[arg(long)]
     exit_with_stdin: bool,
+    /// For drills: misbehave in this way, once for each SIGUSR1, past the sign guard. Refused unless the genesis document
+    /// allows it, and no chain that matters does.
+    #[arg(long, value_name = "FAULT")]
+    inject_fault: Option<InjectedFault>,
     #[command(flatten)]
     password: PasswordArguments,
 }
@@ -48,6 +53,9 @@ pub(super) fn run(
     let _handle = logging::start(config.log())?;
     panic_hook::install(config.home());
     let genesis = read_genesis(&config.node().genesis_file)?;
+    if let Some(fault) = arguments.inject_fault {
+        fault.check(&genesis, config.validator().is_some())?;
+    }
     let password = arguments
         .password
         .read(context, "the keys of this node", Purpose::Open)?;
@@ -58,6 +66,7 @@ pub(super) fn run(
         settings,
         service_manager: service_manager(context)?,
         repaired: arguments.repaired,
+        inject_fault: arguments.inject_fault,
         genesis,
         config,
     };

@@ -47,6 +47,8 @@ pub struct DevnetSpec {
 #[derive(Clone, Debug)]
 pub struct DevnetNode {
     pub name: String,
+    /// The account that it validates for.
+    pub account: AccountName,
     pub home: PathBuf,
     pub rpc: SocketAddr,
 }
@@ -146,6 +148,7 @@ pub fn create(spec: DevnetSpec) -> Result<Devnet, Failure> {
         };
         let node = DevnetNode {
             name: format!("v{number}"),
+            account: validator_name(number),
             home: spec.directory.join(format!("v{number}")),
             rpc: SocketAddr::from((Ipv4Addr::LOCALHOST, *rpc)),
         };

@@ -173,12 +173,20 @@ impl NodeProcess {
     /// # Errors
     /// `Control`.
     pub fn terminate(&self) -> Result<(), ProcessError> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Sends a signal. Nothing happens if the child has ended.
+    ///
+    /// # Errors
+    /// `Control`.
+    pub fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
         // A child that was not waited for keeps its id, so the signal cannot hit a stranger.
         let pid = self
             .pid()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
-        match pid.map(|pid| kill_process(pid, Signal::TERM)) {
+        match pid.map(|pid| kill_process(pid, signal)) {
             None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
             Some(Err(error)) => Err(self.control(error.into())),
         }

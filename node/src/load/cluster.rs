@@ -10,7 +10,10 @@ use holdfast_rpc::dto::{BlockSelector, Status};
 use holdfast_rpc::methods::{GetHeader, GetStatus, HeaderParams, Method, NoParams};
 use holdfast_rpc::{Client, ClientConfig, ClientError};
 use holdfast_types::ChainId;
+use rustix::process::Signal;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 /// How long a node may take to its first readiness.
@@ -25,6 +28,8 @@ const LOOK_AT_THE_LOG: &str =
 pub struct Cluster {
     chain: ChainId,
     executable: PathBuf,
+    /// Of every process, besides those that any node of a devnet has.
+    arguments: Vec<OsString>,
     members: Vec<Member>,
 }
 
@@ -56,6 +61,15 @@ fn failed(error: &ProcessError) -> Failure {
 impl Cluster {
     /// Starts all nodes and waits until each is ready.
     pub async fn start(devnet: Devnet, executable: &Path) -> Result<Self, Failure> {
+        Self::start_with(devnet, executable, Vec::new()).await
+    }
+
+    /// The same with more arguments for every process.
+    pub async fn start_with(
+        devnet: Devnet,
+        executable: &Path,
+        arguments: Vec<OsString>,
+    ) -> Result<Self, Failure> {
         let chain = devnet.genesis.chain_id();
         let mut members = Vec::with_capacity(devnet.nodes.len());
         for node in devnet.nodes {
@@ -72,6 +86,7 @@ impl Cluster {
         let mut cluster = Self {
             chain,
             executable: executable.to_owned(),
+            arguments,
             members,
         };
         for number in 0..cluster.len() {
@@ -104,6 +119,12 @@ impl Cluster {
         &self.members[number].node.name
     }
 
+    /// What a node is: home and address.
+    #[must_use]
+    pub fn node(&self, number: usize) -> &DevnetNode {
+        &self.members[number].node
+    }
+
     /// RPC address of a node.
     #[must_use]
     pub fn url(&self, number: usize) -> String {
@@ -113,8 +134,9 @@ impl Cluster {
     /// Starts the process of a node that does not run; returns at once.
     pub fn spawn(&mut self, number: usize) -> Result<(), Failure> {
         let member = &mut self.members[number];
-        let process = NodeProcess::spawn(command(&member.node, &self.executable))
-            .map_err(|error| failed(&error))?;
+        let mut command = command(&member.node, &self.executable);
+        command.arguments.extend(self.arguments.iter().cloned());
+        let process = NodeProcess::spawn(command).map_err(|error| failed(&error))?;
         member.process = Some(process);
         Ok(())
     }
@@ -137,6 +159,30 @@ impl Cluster {
             Some(mut process) => process.kill().await.map_err(|error| failed(&error)),
             None => Ok(()),
         }
+    }
+
+    /// Sends a signal to a node that runs.
+    pub fn signal(&self, number: usize, signal: Signal) -> Result<(), Failure> {
+        match &self.members[number].process {
+            Some(process) => process.signal(signal).map_err(|error| failed(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until a node has ended by itself; nothing if it has not within `limit`.
+    pub async fn end(
+        &mut self,
+        number: usize,
+        limit: Duration,
+    ) -> Result<Option<ExitStatus>, Failure> {
+        let Some(process) = &mut self.members[number].process else {
+            return Ok(None);
+        };
+        let Ok(status) = tokio::time::timeout(limit, process.wait()).await else {
+            return Ok(None);
+        };
+        self.members[number].process = None;
+        status.map(Some).map_err(|error| failed(&error))
     }
 
     /// Fails if a node that should run has ended by itself.

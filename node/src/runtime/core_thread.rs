@@ -6,6 +6,7 @@
 use super::board::Board;
 use super::execution::ExecutionCommand;
 use super::halted::HaltPicture;
+use super::sabotage::Saboteur;
 use crate::clock;
 use crate::failure::Failure;
 use crate::recorder::{Entry, Recorder};
@@ -99,6 +100,8 @@ pub struct CoreThread {
     pub entries: Vec<Entry>,
     pub heartbeat: Heartbeat,
     pub metrics: Metrics,
+    /// Only on a node that was started for a drill.
+    pub saboteur: Option<Saboteur>,
 }
 
 impl CoreThread {
@@ -114,7 +117,7 @@ impl CoreThread {
             let mut outputs = Vec::with_capacity(commands.len());
             for command in commands {
                 let now = self.now();
-                let (input, reply) = match command {
+                let (mut input, reply) = match command {
                     CoreCommand::Input(input) => (input, Reply::Nobody),
                     CoreCommand::Submit { submissions, reply } => {
                         (Input::Transactions(submissions), Reply::Submissions(reply))
@@ -126,8 +129,14 @@ impl CoreThread {
                         (Input::Evidence(vec![*evidence]), Reply::News(reply))
                     }
                 };
+                if let Some(saboteur) = &mut self.saboteur {
+                    saboteur.before(&mut input);
+                }
                 Entry::of_input(now.into(), &input, &mut self.entries);
-                let output = self.replica.step(now, input);
+                let mut output = self.replica.step(now, input);
+                if let Some(saboteur) = &mut self.saboteur {
+                    saboteur.after(now, &mut output);
+                }
                 Entry::of_output(now.into(), &output, &mut self.entries);
                 outputs.push((output, reply));
             }

@@ -7,6 +7,7 @@ use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
 use super::listeners::{start_network, start_rpc};
 use super::peers::Peers;
+use super::sabotage::{InjectedFault, Saboteur};
 use super::serve::Server;
 use super::sync::Sync;
 use super::traffic::{Traffic, reverify};
@@ -57,6 +58,8 @@ pub struct NodeParts {
     pub service_manager: Option<ServiceManager>,
     /// The operator has repaired what was wrong with this node alone.
     pub repaired: bool,
+    /// A drill may ask this node for a fault.
+    pub inject_fault: Option<InjectedFault>,
 }
 
 /// What an operator says of a key whose sign guard is missing.
@@ -159,14 +162,13 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
         Arc::clone(&backend),
         execution_heartbeat,
     )?;
-    shared.start_core(
-        resumed.replica,
-        resumed.first,
-        resumed.guard,
-        core_commands,
-        outlets,
-        core_heartbeat,
-    )?;
+    let core = CoreParts {
+        replica: resumed.replica,
+        first: resumed.first,
+        guard: resumed.guard,
+        saboteur: Saboteur::of(&parts, supervisor)?,
+    };
+    shared.start_core(core, core_commands, outlets, core_heartbeat)?;
     let halts = shared.start_preserver(&parts)?;
     shared.start_facts(facts_received, backend, halts)?;
     shared.start_reverify(reverify_received)?;
@@ -241,6 +243,14 @@ impl Resumed {
             commits_needed,
         })
     }
+}
+
+/// What the core thread begins with.
+struct CoreParts {
+    replica: Replica,
+    first: Output,
+    guard: Option<SignGuardFile>,
+    saboteur: Option<Saboteur>,
 }
 
 /// What several parts hold; each start takes its own handles from here.
@@ -353,16 +363,14 @@ impl Shared<'_> {
 
     fn start_core(
         &self,
-        replica: Replica,
-        first: Output,
-        guard: Option<SignGuardFile>,
+        parts: CoreParts,
         commands: Receiver<CoreCommand>,
         outlets: Outlets,
         heartbeat: Heartbeat,
     ) -> Result<(), Failure> {
         let core_thread = CoreThread {
-            replica,
-            writer: RecordWriter::new(Arc::clone(&self.storage), guard),
+            replica: parts.replica,
+            writer: RecordWriter::new(Arc::clone(&self.storage), parts.guard),
             commands,
             outlets,
             board: self.board.clone(),
@@ -375,8 +383,9 @@ impl Shared<'_> {
             entries: Vec::new(),
             heartbeat,
             metrics: self.metrics.clone(),
+            saboteur: parts.saboteur,
         };
-        self.start_thread("core", move || core_thread.run(first))
+        self.start_thread("core", move || core_thread.run(parts.first))
     }
 
     /// Starts the thread that preserves; gives where halts are told to it.

@@ -4,7 +4,7 @@ use super::Replica;
 use crate::io::{Output, ReturnedTransaction};
 use crate::mempool::{Admission, Origin};
 use crate::record::Record;
-use holdfast_types::{Height, VerifiedTransaction};
+use holdfast_types::Height;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ mod tests {
     use holdfast_types::test_util::{CHAIN, era_context, key_pair};
     use holdfast_types::{
         AccountName, Action, AttestationBody, BlockId, CommitDigest, Era, EraContext, Signer,
-        StateRoot, TimestampMs, TransactionBody, TransactionId,
+        StateRoot, TimestampMs, TransactionBody, TransactionId, VerifiedTransaction,
     };
 
     const NOW: Now = Now {

@@ -75,6 +75,9 @@ impl Replica {
             era: anchor.era,
             anchor_height: next.anchor_height,
         });
+        if anchor.has_no_commit() {
+            self.accuse_dissenters(now, out);
+        }
         self.dag = None;
         self.to_attest.clear();
         self.future.clear();

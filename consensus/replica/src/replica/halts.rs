@@ -3,6 +3,7 @@
 //! The decisions are those of [`HaltManager`]; here they meet the DAG. Every gate of the replica asks
 //! [`Replica::allows`], and nothing else.
 
+mod dissenters;
 mod resuming;
 mod settings;
 
@@ -245,6 +246,7 @@ impl Replica {
     fn announce(&mut self, proof: HaltProof, now: Now, out: &mut Output) {
         if let HaltProof::EquivocationCluster { evidence } = &proof {
             for item in evidence {
+                self.own_key_in_evidence(item, out);
                 self.on_evidence(now, item.clone(), out);
             }
         }

@@ -9,7 +9,7 @@ use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, Certificate, CommitDigest, Era, Evidence,
     GovernanceAction, GovernanceBody, GovernanceMessage, HaltCause, HaltProof, Height, Readiness,
-    SignedHaltStatus, SoftwareVersion, StateRoot, TimestampMs, VertexPayload,
+    Round, SignedHaltStatus, SoftwareVersion, StateRoot, TimestampMs, VertexDraft, VertexPayload,
 };
 
 fn message(sequence: u64, action: GovernanceAction) -> Box<GovernanceMessage> {
@@ -195,6 +195,58 @@ fn r14_contradictory_roots_make_a_proof_that_is_told_and_halt() {
         "two of four agree against it"
     );
     assert!(bench.replica.halts().modes().contains(Mode::HardHalt));
+}
+
+#[test]
+fn r14_an_own_second_vertex_in_a_proof_means_that_the_key_signs_elsewhere() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    let signed = |author: u16, timestamp: u64| {
+        let draft = VertexDraft {
+            era: Era(1),
+            round: Round(2),
+            author: AuthorityIndex(author),
+            timestamp: TimestampMs(timestamp),
+            parents: Vec::new(),
+            payload: VertexPayload::default(),
+        };
+        let vertex = draft.sign(&CHAIN, &key_pair(author));
+        vertex.vertex().signed.clone()
+    };
+    // The replica of the bench is validator 0.
+    let evidence = [0, 1].map(|author| Evidence::Equivocation {
+        first: signed(author, 1),
+        second: signed(author, 2),
+    });
+    let proof = HaltProof::EquivocationCluster {
+        evidence: evidence.to_vec(),
+    };
+    let output = bench.step(Input::HaltProof(Box::new(proof)));
+    assert_eq!(output.verdicts, [Ok(())]);
+    let told = |fact: &Fact| matches!(fact, Fact::Doppelganger { .. });
+    assert!(output.facts.iter().any(told), "{:?}", output.facts);
+}
+
+#[test]
+fn r15_one_against_one_is_settled_by_the_block_that_resumes() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    drop(bench.executed(5, Vec::new(), None));
+    let proof = HaltProof::Divergence {
+        attestations: vec![bad_root(1, 0), bad_root(3, 1)],
+    };
+    let output = bench.step(Input::HaltProof(Box::new(proof)));
+    assert_eq!(output.verdicts, [Ok(())]);
+    assert_eq!(bench.replica.evidence().count(), 0, "who is wrong?");
+    drop(bench.step(resume(1, 5, SoftwareVersion::default())));
+    let output = resumed(&mut bench, 6);
+    assert!(persists_and_tells(
+        &output,
+        |record| matches!(record, Record::Evidence(_)),
+        |message| matches!(message, Message::Evidence(_)),
+    ));
+    let offenders: Vec<_> = bench.replica.evidence().map(Evidence::offender).collect();
+    assert_eq!(offenders, [AuthorityIndex(3)]);
 }
 
 #[test]

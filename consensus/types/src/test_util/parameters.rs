@@ -48,6 +48,7 @@ pub fn parameters() -> Parameters {
         max_validators: 7,
         epoch_duration_ms: EPOCH_MS,
         fork_db_max: 100,
+        fault_injection_allowed: false,
         dag: DagParameters {
             min_round_interval_ms: 50,
             idle_round_interval_ms: 1_000,

@@ -288,6 +288,12 @@ impl<const N: usize> Sample for [u8; N] {
     }
 }
 
+impl Sample for bool {
+    fn sample(sampler: &mut Sampler) -> Self {
+        sampler.below(2) > 0
+    }
+}
+
 impl<T: Sample> Sample for Option<T> {
     fn sample(sampler: &mut Sampler) -> Self {
         (sampler.below(3) > 0).then(|| T::sample(sampler))

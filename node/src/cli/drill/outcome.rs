@@ -1,0 +1,338 @@
+//! What came of a drill, for people and for programs.
+
+use super::kind::Kind;
+use crate::cli::layout::Sheet;
+use crate::exit_codes::ExitCode;
+use crate::failure::Failure;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// What one run found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Run {
+    pub(super) detect_ms: Option<f64>,
+    pub(super) halted_everywhere_ms: Option<f64>,
+    pub(super) resume_request_to_first_commit_ms: Option<f64>,
+    /// Transfers that a validator has acknowledged, before, in and after the halt.
+    pub(super) accepted: u64,
+    pub(super) queued_during_halt: u64,
+    pub(super) irreversible: u64,
+    pub(super) lost: u64,
+    pub(super) slashed: Vec<String>,
+    /// To whom something was done.
+    pub(super) disturbed: Vec<String>,
+    pub(super) halts: Vec<String>,
+    /// What did not go as it should.
+    pub(super) failed: Vec<String>,
+    /// The homes of the validators, if they were kept.
+    pub(super) kept_in: Option<PathBuf>,
+    #[serde(skip)]
+    pub(super) accepted_at_resume: u64,
+}
+
+/// A figure of a run.
+type Figure = (&'static str, &'static str, fn(&Run) -> Option<f64>);
+
+/// Name, what it is, where it stands. Times come first: of those only a summary makes sense.
+const FIGURES: [Figure; 3] = [
+    ("detect_ms", "detected", |run| run.detect_ms),
+    ("halted_everywhere_ms", "all halted", |run| {
+        run.halted_everywhere_ms
+    }),
+    ("resume_request_to_first_commit_ms", "first commit", |run| {
+        run.resume_request_to_first_commit_ms
+    }),
+];
+
+impl Run {
+    /// Says what did not go as it should unless this holds.
+    pub(super) fn require(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+        if !holds {
+            self.failed.push(otherwise());
+        }
+    }
+
+    pub(super) fn passed(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    const fn verdict(&self) -> &'static str {
+        if self.failed.is_empty() {
+            "passed"
+        } else {
+            "FAILED"
+        }
+    }
+
+    /// One line, for a drill that is repeated.
+    pub(super) fn as_line(&self, number: u16) -> String {
+        let times: Vec<String> = FIGURES
+            .iter()
+            .map(|(_, label, of)| format!("{label} {}", shown(of(self))))
+            .collect();
+        let mut line = format!(
+            "{number:>3} {}: {}; {} accepted, {} lost",
+            self.verdict(),
+            times.join(", "),
+            self.accepted,
+            self.lost
+        );
+        for why in &self.failed {
+            line.push_str(&format!("\n    {}", first_line(why)));
+        }
+        line.push('\n');
+        line
+    }
+}
+
+/// All runs of a drill.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) kind: Kind,
+    pub(super) validators: u16,
+    pub(super) runs: Vec<Run>,
+}
+
+impl Outcome {
+    fn failures(&self) -> usize {
+        self.runs.iter().filter(|run| !run.passed()).count()
+    }
+
+    pub(super) fn as_json(&self) -> Value {
+        let measured: Map<String, Value> = self
+            .kind
+            .measured()
+            .into_iter()
+            .map(|(name, how)| (name.to_owned(), json!(how)))
+            .collect();
+        let figures: Map<String, Value> = FIGURES
+            .iter()
+            .map(|(name, _, of)| {
+                let summary = Summary::of(self.runs.iter().filter_map(of));
+                (name.to_string(), json!(summary))
+            })
+            .collect();
+        json!({
+            "drill": self.kind.name(),
+            "validators": self.validators,
+            "runbook": self.kind.runbook(),
+            "repetitions": self.runs.len(),
+            "failures": self.failures(),
+            "passed": self.failures() == 0,
+            "figures": figures,
+            "measured": measured,
+            "runs": self.runs,
+        })
+    }
+
+    pub(super) fn as_text(&self) -> String {
+        match self.runs.as_slice() {
+            [run] => self.sheet(run),
+            _ => self.summary(),
+        }
+    }
+
+    fn titled(&self, verdict: &str) -> Sheet {
+        let (kind, validators) = (self.kind.name(), self.validators);
+        Sheet::titled(format_args!("{kind}, {validators} validators: {verdict}"))
+    }
+
+    fn sheet(&self, run: &Run) -> String {
+        let mut sheet = self.titled(run.verdict());
+        for why in &run.failed {
+            sheet.line("FAILED", first_line(why));
+        }
+        sheet.line("what", self.kind.story(&run.disturbed.join(", ")));
+        if !run.halts.is_empty() {
+            sheet.line("halt id", run.halts.join(", "));
+        }
+        for (name, label, of) in FIGURES {
+            let how = self.kind.measured();
+            let how = how.iter().find(|(of, _)| *of == name);
+            let how = how.map_or("", |(_, how)| how);
+            sheet.line(label, format_args!("{} {how}", shown(of(run))));
+        }
+        sheet.line(
+            "transfers",
+            format_args!(
+                "{} accepted, {} of them queued in the halt; {} irreversible, {} lost",
+                run.accepted, run.queued_during_halt, run.irreversible, run.lost
+            ),
+        );
+        let slashed = if run.slashed.is_empty() {
+            "nobody".to_owned()
+        } else {
+            format!("{}, nobody else", run.slashed.join(", "))
+        };
+        sheet.line("slashed", slashed);
+        self.end(sheet)
+    }
+
+    fn summary(&self) -> String {
+        let failures = self.failures();
+        let verdict = if failures == 0 {
+            format!("passed {} times", self.runs.len())
+        } else {
+            format!("FAILED {failures} of {} times", self.runs.len())
+        };
+        let mut sheet = self.titled(&verdict);
+        for (_, label, of) in FIGURES {
+            let summary = Summary::of(self.runs.iter().filter_map(of));
+            let text = summary.map_or_else(
+                || "never".to_owned(),
+                |it| format!("median {} ms, at most {} ms", it.median, it.max),
+            );
+            sheet.line(label, text);
+        }
+        let sum = |of: fn(&Run) -> u64| self.runs.iter().map(of).sum::<u64>();
+        sheet.line(
+            "transfers",
+            format_args!(
+                "{} accepted, {} lost",
+                sum(|run| run.accepted),
+                sum(|run| run.lost)
+            ),
+        );
+        self.end(sheet)
+    }
+
+    fn end(&self, mut sheet: Sheet) -> String {
+        for folder in self.runs.iter().filter_map(|run| run.kept_in.as_ref()) {
+            sheet.line("kept in", folder.display());
+        }
+        sheet.line("runbook", self.kind.runbook());
+        sheet.into_text()
+    }
+
+    /// Fails if a run has failed.
+    pub(super) fn verdict(&self) -> Result<(), Failure> {
+        let Some(run) = self.runs.iter().find(|run| !run.passed()) else {
+            return Ok(());
+        };
+        Err(Failure::new(
+            ExitCode::Usage,
+            format!("{} of {} drills failed", self.failures(), self.runs.len()),
+            run.failed
+                .iter()
+                .map(|why| first_line(why))
+                .collect::<Vec<_>>()
+                .join("\n"),
+            "look at the node.log of each validator in the folder that was kept",
+        ))
+    }
+}
+
+/// Of the times of all runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Summary {
+    median: f64,
+    max: f64,
+}
+
+impl Summary {
+    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let max = *values.last()?;
+        let median = *values.get((values.len() - 1) / 2)?;
+        Some(Self { median, max })
+    }
+}
+
+/// The end of a log may follow: the log itself is kept.
+fn first_line(why: &str) -> &str {
+    why.lines().next().unwrap_or_default()
+}
+
+fn shown(milliseconds: Option<f64>) -> String {
+    milliseconds.map_or_else(|| "never".to_owned(), |ms| format!("{ms} ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(detect_ms: f64) -> Run {
+        Run {
+            detect_ms: Some(detect_ms),
+            halted_everywhere_ms: Some(31.0),
+            resume_request_to_first_commit_ms: Some(412.5),
+            accepted: 90,
+            queued_during_halt: 25,
+            irreversible: 90,
+            slashed: vec!["validator-3".to_owned()],
+            disturbed: vec!["v3".to_owned()],
+            halts: vec!["5e5e".to_owned()],
+            ..Run::default()
+        }
+    }
+
+    fn outcome(runs: Vec<Run>) -> Outcome {
+        Outcome {
+            kind: Kind::HardHalt,
+            validators: 4,
+            runs,
+        }
+    }
+
+    #[test]
+    fn one_run_is_a_sheet() {
+        let text = outcome(vec![run(0.8)]).as_text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[..3],
+            [
+                "hard-halt, 4 validators: passed",
+                "  what          v3 attested another state root than its block has",
+                "  halt id       5e5e",
+            ]
+        );
+        let transfers =
+            "  transfers     90 accepted, 25 of them queued in the halt; 90 irreversible, 0 lost";
+        assert!(lines.contains(&transfers), "{text}");
+        assert!(lines.contains(&"  slashed       validator-3, nobody else"));
+        let last = "  runbook       docs/runbooks/scenario-a-state-root-divergence.md";
+        assert_eq!(lines.last(), Some(&last));
+    }
+
+    #[test]
+    fn a_run_that_failed_says_why_first_and_where_its_files_are() {
+        let mut bad = run(0.8);
+        bad.require(true, || unreachable!("this holds"));
+        bad.require(false, || "1 accepted transfers are lost".to_owned());
+        bad.kept_in = Some(PathBuf::from("/somewhere"));
+        let outcome = outcome(vec![bad]);
+        let text = outcome.as_text();
+        assert!(
+            text.starts_with(
+                "hard-halt, 4 validators: FAILED\n  FAILED        1 accepted transfers are lost\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("  kept in       /somewhere\n"), "{text}");
+        let failure = outcome.verdict().unwrap_err();
+        assert_eq!(failure.what, "1 of 1 drills failed");
+        assert_eq!(failure.why, "1 accepted transfers are lost");
+    }
+
+    #[test]
+    fn many_runs_give_medians_and_maxima() {
+        let mut never = run(0.0);
+        never.detect_ms = None;
+        let runs = vec![run(3.0), run(1.0), run(2.0), never];
+        let outcome = outcome(runs);
+        let text = outcome.as_text();
+        assert!(text.starts_with("hard-halt, 4 validators: passed 4 times\n"));
+        assert!(text.contains("median 2 ms, at most 3 ms"), "{text}");
+        let json = outcome.as_json();
+        assert_eq!(
+            json["figures"]["detect_ms"],
+            json!({"median": 2.0, "max": 3.0})
+        );
+        assert_eq!(json["failures"], 0);
+        assert_eq!(json["runs"].as_array().map(Vec::len), Some(4));
+        assert!(json["measured"]["detect_ms"].is_string());
+        assert!(outcome.verdict().is_ok());
+    }
+}

@@ -1,0 +1,197 @@
+//! What a drill plays on: a devnet of processes under load, with the keys of its governors.
+
+use super::governors::Governors;
+use super::kind::Kind;
+use super::watch::{failed, until};
+use crate::devnet::homes::{self, DevnetSpec, account_name};
+use crate::exit_codes::ExitCode;
+use crate::failure::Failure;
+use crate::load::{Cluster, LoadPlan, Pace, RunningLoad};
+use holdfast_genesis::{GenesisTime, Template};
+use holdfast_rpc::dto::{Number, Validator};
+use holdfast_rpc::methods::{AccountParams, GetAccount, GetValidators, NoParams};
+use holdfast_types::TimestampMs;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+/// The node that says what is irreversible: nothing is done to it.
+pub(super) const OBSERVER: usize = 0;
+const ACCOUNTS: u32 = 100;
+const TRANSFERS_PER_S: f64 = 50.0;
+const BATCH_MAX: usize = 20;
+/// What goes through before anything is done to the chain.
+const WARM_TRANSFERS: u64 = 20;
+/// Every wait of a drill ends here at the latest.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) kind: Kind,
+    pub(super) cluster: Cluster,
+    pub(super) load: RunningLoad,
+    pub(super) governors: Governors,
+    /// Validators that behave and stay up.
+    pub(super) steady: Range<usize>,
+    /// Validators to which something is done.
+    pub(super) disturbed: Range<usize>,
+}
+
+impl Stage {
+    /// Starts the validators and the load, and waits until transfers go through.
+    pub(super) async fn start(
+        kind: Kind,
+        validators: u16,
+        directory: &Path,
+    ) -> Result<Self, Failure> {
+        let executable = std::env::current_exe()
+            .map_err(|error| Failure::disk("cannot find my own program file", &error))?;
+        let devnet = homes::create(DevnetSpec {
+            directory: directory.to_owned(),
+            validators,
+            accounts: ACCOUNTS,
+            template: Template::Devnet,
+            genesis_time: GenesisTime(TimestampMs(crate::cli::units::now_ms())),
+            epoch_duration_ms: None,
+            settings: BTreeMap::new(),
+        })?;
+        let parameters = devnet.genesis.parameters();
+        let governors = Governors::new(
+            directory,
+            devnet.genesis.chain_id(),
+            parameters.governance.threshold,
+        );
+        let equivocators = usize::from(parameters.halt.equivocation_cluster);
+        let all = usize::from(validators);
+        let first_disturbed = all - kind.disturbed(all, equivocators);
+        let cluster = Cluster::start_with(devnet, &executable, arguments(kind)).await?;
+        let load = load(&cluster, first_disturbed).await?;
+        let stage = Self {
+            kind,
+            cluster,
+            load,
+            governors,
+            steady: 0..first_disturbed,
+            disturbed: first_disturbed..all,
+        };
+        stage.more_irreversible(WARM_TRANSFERS).await?;
+        Ok(stage)
+    }
+
+    /// Validators that run while the chain stands, and halt: a false root ends no process, two vertices for a slot do.
+    pub(super) fn halted(&self) -> Range<usize> {
+        match self.kind {
+            Kind::HardHalt => self.steady.start..self.disturbed.end,
+            _ => self.steady.clone(),
+        }
+    }
+
+    /// Starts again who has ended because its key signs elsewhere: its second vertex may come back to it more than once, as
+    /// long as its era lasts. True if somebody had.
+    pub(super) async fn revive(&mut self) -> Result<bool, Failure> {
+        let mut revived = false;
+        if self.kind != Kind::EquivocationCluster {
+            return Ok(revived);
+        }
+        for number in self.disturbed.clone() {
+            let ended = self.cluster.end(number, Duration::ZERO).await?;
+            let code = ended.and_then(|status| status.code());
+            if code == Some(ExitCode::Doppelganger.number().into()) {
+                self.cluster.spawn(number)?;
+                revived = true;
+            }
+        }
+        Ok(revived)
+    }
+
+    /// Waits until a validator has caught up and the chain moves.
+    pub(super) async fn ready(&mut self, number: usize) -> Result<(), Failure> {
+        loop {
+            let ready = self.cluster.ready(number).await;
+            if ready.is_ok() || !self.revive().await? {
+                return ready;
+            }
+        }
+    }
+
+    /// Waits until this many more transfers were accepted.
+    pub(super) async fn more_accepted(&mut self, count: u64) -> Result<(), Failure> {
+        let wanted = self.load.tracker().counts().submitted + count;
+        until(PATIENCE, "transfers are accepted", async || {
+            self.load.check()?;
+            let submitted = self.load.tracker().counts().submitted;
+            Ok((submitted >= wanted).then_some(()))
+        })
+        .await
+    }
+
+    async fn more_irreversible(&self, count: u64) -> Result<(), Failure> {
+        let wanted = self.load.tracker().counts().irreversible + count;
+        until(PATIENCE, "transfers become irreversible", async || {
+            let irreversible = self.load.tracker().counts().irreversible;
+            Ok((irreversible >= wanted).then_some(()))
+        })
+        .await
+    }
+
+    /// The steady validator with the highest block, and the heights of all.
+    pub(super) async fn heads(&self) -> Result<(usize, Vec<u64>), Failure> {
+        let mut heads = Vec::new();
+        for number in self.steady.clone() {
+            let status = self.cluster.status(number).await?;
+            heads.push(status.head.height.get());
+        }
+        let highest = (0..heads.len()).max_by_key(|number| heads[*number]);
+        let highest = highest.ok_or_else(|| failed("no validator is left"))?;
+        Ok((highest, heads))
+    }
+
+    pub(super) async fn validators(&self) -> Result<Vec<Validator>, Failure> {
+        self.cluster
+            .call::<GetValidators>(OBSERVER, NoParams {})
+            .await
+    }
+
+    /// The transactions of all accounts of the load that the chain has executed.
+    pub(super) async fn executed(&self) -> Result<u64, Failure> {
+        let mut executed = 0;
+        for number in 0..ACCOUNTS {
+            let name = account_name(number).as_str().parse();
+            let name = name.map_err(|error| failed(format_args!("{error}")))?;
+            let params = AccountParams {
+                name,
+                options: None,
+            };
+            let account = self.cluster.call::<GetAccount>(OBSERVER, params).await?;
+            executed += account.map_or(Number(0), |account| account.nonce).get();
+        }
+        Ok(executed)
+    }
+
+    pub(super) fn names(&self, numbers: Range<usize>) -> Vec<String> {
+        numbers
+            .map(|number| self.cluster.name(number).to_owned())
+            .collect()
+    }
+}
+
+fn arguments(kind: Kind) -> Vec<OsString> {
+    kind.fault().map_or_else(Vec::new, |fault| {
+        vec![OsString::from("--inject-fault"), fault.name().into()]
+    })
+}
+
+/// A stream of transfers through the first `nodes` validators.
+async fn load(cluster: &Cluster, nodes: usize) -> Result<RunningLoad, Failure> {
+    let plan = LoadPlan {
+        chain: cluster.chain(),
+        urls: (0..nodes).map(|number| cluster.url(number)).collect(),
+        accounts: ACCOUNTS,
+        lanes_per_node: 1,
+        pace: Pace::PerSecond(TRANSFERS_PER_S),
+        batch_max: BATCH_MAX,
+    };
+    RunningLoad::start(&plan, cluster.url(OBSERVER), 0).await
+}

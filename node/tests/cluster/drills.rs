@@ -1,0 +1,44 @@
+//! Drills through the binary: a halt on real processes loses nothing and punishes the offenders only.
+
+use serde_json::{Value, json};
+use std::process::Command;
+
+/// Plays a drill and gives its one run; what the drill checks itself has held.
+fn run(drill: &str) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["drill", drill, "--json"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let result: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"));
+    assert!(output.status.success(), "{errors}\n{result:#}");
+    assert_eq!(result["passed"], true);
+    assert_eq!(result["repetitions"], 1);
+    let run = result["runs"][0].clone();
+    for time in [
+        "detect_ms",
+        "halted_everywhere_ms",
+        "resume_request_to_first_commit_ms",
+    ] {
+        assert!(run[time].is_number(), "{time}: {run:#}");
+    }
+    assert_eq!(run["lost"], 0);
+    assert_eq!(run["accepted"], run["irreversible"]);
+    assert!(run["queued_during_halt"].as_u64() >= Some(20), "{run:#}");
+    assert_eq!(run["halts"].as_array().map(Vec::len), Some(1));
+    run
+}
+
+#[test]
+fn a_hard_halt_stops_all_and_slashes_the_one_that_attested_another_root() {
+    let run = run("hard-halt");
+    assert_eq!(run["disturbed"], json!(["v3"]));
+    assert_eq!(run["slashed"], json!(["validator-3"]));
+}
+
+#[test]
+fn an_emergency_halt_stops_all_and_slashes_nobody() {
+    let run = run("emergency-halt");
+    assert_eq!(run["slashed"], json!([]));
+}
