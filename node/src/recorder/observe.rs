@@ -5,7 +5,8 @@ use crate::runtime::execution::AppliedSummary;
 use holdfast_halt::{HaltRefusal, StallChange, StallReason};
 use holdfast_replica::{Fact, Input, Message, Output};
 use holdfast_types::{
-    AttestationBody, Evidence, GovernanceMessage, HaltProof, Height, SignedHaltStatus, Vertex,
+    AttestationBody, Evidence, GovernanceMessage, HaltProof, Height, Readiness, SignedHaltStatus,
+    Vertex,
 };
 
 impl Entry {
@@ -53,12 +54,8 @@ impl Entry {
                 entries.push(received("own_fault").height(*height).detail(said));
             }
             Input::Repaired => entries.push(received("repaired")),
-            Input::ResumeRefused(readiness) => {
-                entries.push(received("resume_refused").detail(readiness.name()));
-            }
-            Input::ResumeExcluded { sequence } => {
-                entries.push(received("resume_excluded").detail(format!("message {sequence}")));
-            }
+            Input::ResumeRefused(readiness) => entries.push(refused(at, *readiness)),
+            Input::ResumeExcluded { sequence } => entries.push(excluded(at, *sequence)),
             Input::LastVertices(last) => {
                 entries.push(received("last_vertices").era(last.era).author(last.from));
             }
@@ -226,6 +223,15 @@ fn stall(entry: impl Fn(&'static str) -> Entry, change: &StallChange) -> Entry {
             entry("stall_ended").detail(format!("after {lasted_ms} ms"))
         }
     }
+}
+
+fn refused(at: Moment, readiness: Readiness) -> Entry {
+    Entry::new(at, Kind::Received, "resume_refused").detail(readiness.name())
+}
+
+fn excluded(at: Moment, sequence: u64) -> Entry {
+    let said = format!("message {sequence}");
+    Entry::new(at, Kind::Received, "resume_excluded").detail(said)
 }
 
 fn early_vertex(entry: Entry, vertex: &Vertex) -> Entry {

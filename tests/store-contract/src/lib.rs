@@ -8,6 +8,7 @@
 
 mod builder;
 mod halts;
+mod mempool;
 mod observe;
 mod random;
 mod scenarios;
@@ -15,6 +16,7 @@ mod scenarios;
 pub use builder::{Builder, key_of, transaction};
 pub use halts::halts_and_evidence_survive_restarts;
 pub use holdfast_chain::ModelStore;
+pub use mempool::{the_mempool_keeps_its_order, what_is_taken_back_waits_again};
 pub use observe::assert_same;
 pub use random::random_walk;
 pub use scenarios::*;

@@ -90,7 +90,7 @@ fn apply(blocks: Vec<AppliedBlock>) -> ChainBatch {
     }
 }
 
-fn pop(blocks: &[(Height, BlockId)]) -> ChainBatch {
+pub(crate) fn pop(blocks: &[(Height, BlockId)]) -> ChainBatch {
     ChainBatch {
         pop: blocks.iter().rev().copied().collect(),
         ..ChainBatch::default()
@@ -565,53 +565,4 @@ fn check_pruned<S: ContractStore>(store: &S, era: Era, all: &[VerifiedVertex], u
         .cloned()
         .collect();
     assert_eq!(store.vertices_above(era, up_to), expected);
-}
-
-/// The mempool keeps its order, holds nothing twice, and forgets what left.
-pub fn the_mempool_keeps_its_order<H: Harness>(harness: &H) {
-    let mut pair = Pair::new(harness, None);
-    let insert = |number: u64| Record::MempoolInsert(Arc::new(transaction(number)));
-    let ids = |numbers: &[u64]| numbers.iter().map(|n| transaction(*n).id()).collect();
-    let order = [9, 3, 7, 1, 8];
-    let records: Vec<_> = order.into_iter().map(insert).collect();
-    assert_eq!(pair.store().commit_records(&records), Ok(()));
-    let expect = |pair: &mut Pair<'_, H>, numbers: &[u64]| {
-        let expected: Vec<_> = numbers.iter().copied().map(transaction).collect();
-        assert_eq!(pair.store().mempool(), expected);
-        pair.restart();
-        assert_eq!(pair.store().mempool(), expected);
-    };
-    expect(&mut pair, &order);
-    let records = [
-        Record::MempoolRemove(ids(&[3, 1, 99])),
-        insert(2),
-        insert(7),
-    ];
-    assert_eq!(pair.store().commit_records(&records), Ok(()));
-    expect(&mut pair, &[9, 7, 8, 2]);
-    let records = [Record::MempoolRemove(ids(&[9, 7, 8, 2])), insert(4)];
-    assert_eq!(pair.store().commit_records(&records), Ok(()));
-    expect(&mut pair, &[4]);
-    let records = [Record::MempoolRemove(ids(&[4]))];
-    assert_eq!(pair.store().commit_records(&records), Ok(()));
-    expect(&mut pair, &[]);
-    assert_eq!(pair.store().commit_records(&[insert(9), insert(3)]), Ok(()));
-    expect(&mut pair, &[9, 3]);
-}
-
-/// What a popped block had executed waits again in the same write.
-pub fn what_is_taken_back_waits_again<H: Harness>(harness: &H) {
-    let mut pair = Pair::new(harness, None);
-    let block = pair.grow(&[5, 6]);
-    let requeue = [5, 6, 5].map(|number| Arc::new(transaction(number)));
-    pair.apply(ChainBatch {
-        requeue: requeue.to_vec(),
-        ..pop(&[block])
-    });
-    pair.restart();
-    assert_eq!(pair.store().mempool(), [5, 6].map(transaction));
-    // It leaves like all others.
-    let gone = Record::MempoolRemove(vec![transaction(5).id()]);
-    assert_eq!(pair.store().commit_records(&[gone]), Ok(()));
-    assert_eq!(pair.store().mempool(), [6].map(transaction));
 }
