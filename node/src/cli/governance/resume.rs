@@ -264,9 +264,9 @@ fn warn(sheet: &mut Sheet, report: &HaltReport, choice: &Choice) {
     }
     if let Some(until_ms) = ends_soon(report, now_ms()) {
         sheet.line(
-            "ATTENTION",
+            "halt ends",
             format_args!(
-                "the halt ends by itself at {}: whom the message does not reach before goes on without it and may keep out",
+                "by itself at {}: whom the message does not reach before goes on without it and may keep out",
                 GenesisTime(TimestampMs(until_ms))
             ),
         );
