@@ -1,6 +1,7 @@
 //! What stops a node from outside: signals, and the end of a parent process.
 
 use crate::exit_codes::ExitCode;
+use crate::failure::Failure;
 use crate::supervisor::{StopReason, Supervisor};
 use std::io::{self, Read};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -44,6 +45,29 @@ impl StopSignals {
         tracing::warn!(by, "a second signal: ending at once");
         std::process::exit(i32::from(ExitCode::Usage.number()));
     }
+}
+
+/// Does the work of a command that is no node, on threads of its own, unless a signal comes first.
+///
+/// # Errors
+/// Those of the work, and `interrupted` of the signal's name.
+pub fn unless_interrupted<T>(
+    interrupted: impl FnOnce(&str) -> Failure,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::disk("cannot start threads", &error))?;
+    runtime.block_on(async {
+        let mut signals = StopSignals::listen()
+            .map_err(|error| Failure::disk("cannot listen to signals", &error))?;
+        tokio::select! {
+            done = Box::pin(work) => done,
+            signal = signals.next() => Err(interrupted(signal)),
+        }
+    })
 }
 
 /// Stops the node when `input` ends. A devnet gives each of its nodes a pipe as standard input: when the parent dies,

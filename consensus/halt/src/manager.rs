@@ -479,9 +479,10 @@ impl HaltManager {
             });
         }
         let running = self.state.era;
-        if let Some(era) = message.body.action.ends_era()
-            && era < running
+        if let Some(point) = message.body.action.resume_point()
+            && point.era < running
         {
+            let era = point.era;
             return Err(HaltRefusal::EraIsOver { era, running });
         }
         self.state.resume = Some(message);
@@ -496,9 +497,8 @@ impl HaltManager {
     }
 
     fn on_resume_built(&mut self, era: Era) -> Vec<HaltEffect> {
-        let ends = self.state.resume.as_ref();
-        let ends = ends.and_then(|message| message.body.action.ends_era());
-        if ends != Some(era) || self.state.resume_is_built {
+        let point = self.state.resume_point();
+        if point.is_none_or(|point| point.era != era) || self.state.resume_is_built {
             return Vec::new();
         }
         self.state.resume_is_built = true;
@@ -571,8 +571,8 @@ impl HaltManager {
         }
         let mut effects = vec![HaltEffect::Persist];
         let resumed = self.state.resume.take_if(|message| {
-            let ends = message.body.action.ends_era();
-            ends.is_none_or(|ends| ends < era)
+            let point = message.body.action.resume_point();
+            point.is_none_or(|point| point.era < era)
         });
         self.state.resume_is_built &= self.state.resume.is_some();
         let settled = std::mem::take(&mut self.state.hard);

@@ -58,7 +58,7 @@ impl Mode {
         }
     }
 
-    /// Stable name where it is said that this is the kind of a halt: in metrics, in the status of the chain and in errors.
+    /// Stable name as a label of metrics, which say already that it is a halt.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {

@@ -61,6 +61,17 @@ pub enum GovernanceAction {
     },
 }
 
+/// What a resume goes on from: the fields of [`GovernanceAction::Resume`] that decide who can follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResumePoint {
+    /// The era that ends.
+    pub era: Era,
+    pub height: Height,
+    pub block: BlockId,
+    pub state_root: StateRoot,
+    pub minimum_version: SoftwareVersion,
+}
+
 /// major.minor.patch.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
@@ -116,11 +127,24 @@ impl GovernanceAction {
         }
     }
 
-    /// The era that a resume ends; none of other messages.
+    /// What a resume goes on from; none of other messages.
     #[must_use]
-    pub const fn ends_era(&self) -> Option<Era> {
-        match self {
-            Self::Resume { era, .. } => Some(*era),
+    pub const fn resume_point(&self) -> Option<ResumePoint> {
+        match *self {
+            Self::Resume {
+                era,
+                height,
+                block,
+                state_root,
+                minimum_version,
+                ..
+            } => Some(ResumePoint {
+                era,
+                height,
+                block,
+                state_root,
+                minimum_version,
+            }),
             Self::Halt { .. } | Self::RotateKeys { .. } => None,
         }
     }

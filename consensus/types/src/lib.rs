@@ -56,7 +56,7 @@ pub use crypto::{
 };
 pub use evidence::{Evidence, EvidenceError};
 pub use governance::{
-    GovernanceAction, GovernanceBody, GovernanceError, GovernanceMessage, Governors,
+    GovernanceAction, GovernanceBody, GovernanceError, GovernanceMessage, Governors, ResumePoint,
     SoftwareVersion,
 };
 pub use halt::{

@@ -12,7 +12,7 @@ mod throughput;
 use super::Context;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
-use crate::signals::StopSignals;
+use crate::signals::unless_interrupted;
 use clap::{Args, Subcommand};
 use figures::Report;
 use stage::Stage;
@@ -85,19 +85,9 @@ impl Command {
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Failure> {
     let common = command.common();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::disk("cannot start threads", &error))?;
-    let report = runtime.block_on(async {
-        let mut signals = StopSignals::listen()
-            .map_err(|error| Failure::disk("cannot listen to signals", &error))?;
+    let report = unless_interrupted(interrupted, async {
         let mut stage = Stage::prepare(common, context)?;
-        tokio::select! {
-            report = Box::pin(command.measure(&mut stage)) => report,
-            signal = signals.next() => Err(interrupted(signal)),
-        }
+        command.measure(&mut stage).await
     })?;
     let text = if common.json {
         format!("{}\n", report.as_json())

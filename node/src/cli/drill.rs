@@ -11,7 +11,7 @@ mod watch;
 use super::Context;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
-use crate::signals::StopSignals;
+use crate::signals::unless_interrupted;
 use clap::{Args, Subcommand};
 use kind::Kind;
 use outcome::{Outcome, Run};
@@ -67,24 +67,15 @@ impl Command {
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Failure> {
     let (kind, arguments) = command.parts();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::disk("cannot start threads", &error))?;
-    let outcome = runtime.block_on(async {
-        let mut signals = StopSignals::listen()
-            .map_err(|error| Failure::disk("cannot listen to signals", &error))?;
-        tokio::select! {
-            outcome = Box::pin(repeat(kind, arguments, context)) => outcome,
-            signal = signals.next() => Err(Failure::new(
-                ExitCode::Usage,
-                "the drill was interrupted, so it shows nothing",
-                signal,
-                "run it again",
-            )),
-        }
-    })?;
+    let interrupted = |signal: &str| {
+        Failure::new(
+            ExitCode::Usage,
+            "the drill was interrupted, so it shows nothing",
+            signal,
+            "run it again",
+        )
+    };
+    let outcome = unless_interrupted(interrupted, repeat(kind, arguments, context))?;
     let text = if arguments.json {
         format!("{:#}\n", outcome.as_json())
     } else {

@@ -10,6 +10,8 @@ mod file;
 mod resume;
 mod sign;
 
+pub(super) use resume::TOO_FEW;
+
 use super::{Context, GlobalArguments};
 use crate::failure::Failure;
 use clap::Subcommand;

@@ -68,14 +68,10 @@ pub(super) fn what(halt: HaltInForce<'_>) -> String {
     match halt {
         HaltInForce::Hard(hard) => hard.cause.message().to_owned(),
         HaltInForce::OwnFault(fault) => format!("{}: {}", fault.cause.message(), fault.detail),
-        HaltInForce::Emergency(emergency) => match &emergency.message.body.action {
-            GovernanceAction::Halt { reason, .. } => {
-                format!("governance ordered it: {}", String::from_utf8_lossy(reason))
-            }
-            GovernanceAction::Resume { .. } | GovernanceAction::RotateKeys { .. } => {
-                String::from("governance ordered it")
-            }
-        },
+        HaltInForce::Emergency(emergency) => {
+            let reason = emergency.message.body.action.reason();
+            format!("governance ordered it: {}", reason.unwrap_or_default())
+        }
     }
 }
 

@@ -21,41 +21,11 @@ use super::{Chain, ChainError};
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_types::{
-    BlockId, BlockOrigin, Era, GovernanceAction, GovernanceMessage, Height, StateRoot,
+    BlockId, BlockOrigin, GovernanceAction, GovernanceMessage, Height, ResumePoint,
 };
 
 /// Blocks to take back, highest first.
 type Pop = Vec<(Height, BlockId)>;
-
-/// What a resume names.
-#[derive(Clone, Copy, Debug)]
-struct Named {
-    era: Era,
-    height: Height,
-    block: BlockId,
-    state_root: StateRoot,
-}
-
-impl Named {
-    const fn of(message: &GovernanceMessage) -> Option<Self> {
-        let GovernanceAction::Resume {
-            era,
-            height,
-            block,
-            state_root,
-            ..
-        } = message.body.action
-        else {
-            return None;
-        };
-        Some(Self {
-            era,
-            height,
-            block,
-            state_root,
-        })
-    }
-}
 
 impl Chain {
     /// Builds the block with which governance resumes the chain. None: it is applied already.
@@ -64,7 +34,7 @@ impl Chain {
         store: &S,
         message: &GovernanceMessage,
     ) -> Result<Result<Option<Step>, ResumeRefusal>, ChainError> {
-        let Some(named) = Named::of(message) else {
+        let Some(named) = message.body.action.resume_point() else {
             return Ok(Err(ResumeRefusal::NotResume));
         };
         if self.is_resumed(store, named.height, message)? {
@@ -87,7 +57,7 @@ impl Chain {
         }
         let draft = self.maker.resume_draft(&staged, &position, message)?;
         let (applied, lib) = self.maker.execute(&staged, &position, draft)?;
-        let Named { era, height, .. } = named;
+        let ResumePoint { era, height, .. } = named;
         if let Some(certified) = self.awaiting.other_above(height, era, &applied.id) {
             return Ok(Err(ResumeRefusal::BelowCertified { certified }));
         }
@@ -107,7 +77,7 @@ impl Chain {
         store: &S,
         message: &GovernanceMessage,
     ) -> Result<Option<ResumeRefusal>, ChainError> {
-        let Some(named) = Named::of(message) else {
+        let Some(named) = message.body.action.resume_point() else {
             return Ok(None);
         };
         if self.is_resumed(store, named.height, message)? {
@@ -152,7 +122,7 @@ impl Chain {
     fn way_back<S: ChainStore + ?Sized>(
         &self,
         store: &S,
-        named: &Named,
+        named: &ResumePoint,
     ) -> Result<Result<Pop, ResumeRefusal>, ChainError> {
         let running = self.position.era.era;
         let wrong_era = |expected| {
@@ -199,7 +169,7 @@ impl Chain {
     fn not_applied<S: ChainStore + ?Sized>(
         &self,
         store: &S,
-        named: &Named,
+        named: &ResumePoint,
     ) -> Result<ResumeRefusal, ChainError> {
         let height = named.height;
         if height > self.position.head.0 {
@@ -228,7 +198,7 @@ impl BlockMaker {
         position: &Position,
         message: &GovernanceMessage,
     ) -> Result<Result<(), ResumeRefusal>, ChainError> {
-        let Some(named) = Named::of(message) else {
+        let Some(named) = message.body.action.resume_point() else {
             return Ok(Err(ResumeRefusal::NotResume));
         };
         let expected = position.era.era;

@@ -3,7 +3,8 @@
 use crate::journal::Journal;
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::{
-    Era, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height, TimestampMs,
+    Era, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height, ResumePoint,
+    TimestampMs,
 };
 
 /// Hard halts of one era that are kept: each after the first changes nothing but the report.
@@ -71,6 +72,12 @@ pub struct HaltState {
 }
 
 impl HaltState {
+    /// What the resume message that is followed goes on from.
+    #[must_use]
+    pub fn resume_point(&self) -> Option<ResumePoint> {
+        self.resume.as_ref()?.body.action.resume_point()
+    }
+
     /// What a peer has to know to be halted too.
     #[must_use]
     pub fn notice(&self) -> HaltNotice {

@@ -5,6 +5,7 @@ use super::kind::Kind;
 use super::outcome::Run;
 use super::stage::{OBSERVER, PATIENCE, Stage};
 use super::watch::{self, until};
+use crate::cli::governance::TOO_FEW;
 use crate::cli::units::now_ms;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
@@ -200,7 +201,7 @@ async fn resume(stage: &mut Stage, run: &mut Run, era: u64) -> Result<(), Failur
         PATIENCE,
         "a block that a quorum can resume",
         async || match stage.governors.resume(&url) {
-            Ok(order) if order.sheet.contains("ATTENTION") => Ok(None),
+            Ok(order) if order.sheet.contains(TOO_FEW) => Ok(None),
             Ok(order) => Ok(Some(order)),
             Err(failure) if failure.code == ExitCode::Refused => Ok(None),
             Err(failure) => Err(failure),

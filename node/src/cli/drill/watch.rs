@@ -81,12 +81,11 @@ pub(super) async fn detect_ms(
     number: usize,
     mode: Mode,
 ) -> Result<Option<f64>, Failure> {
-    // As the label of the metric has it; a stall is noticed by its length.
-    let kind = match mode {
-        Mode::HardHalt => "hard",
-        Mode::EmergencyHalt => "emergency",
-        _ => return Ok(None),
-    };
+    // A stall is noticed by its length.
+    if mode.is_observed() {
+        return Ok(None);
+    }
+    let kind = mode.kind();
     let node = cluster.node(number);
     let page = readiness::page(node.rpc, "/metrics")
         .await

@@ -66,6 +66,17 @@ fn genesis(machine: &Machine, name: &str) -> String {
 }
 
 /// Drafts a halt and gives the path of its file.
+/// What a draft of a halt begins with.
+const DRAFT_HALT: [&str; 7] = [
+    "governance",
+    "draft",
+    "halt",
+    "--reason",
+    "x",
+    "--for",
+    "1h",
+];
+
 fn draft(machine: &Machine, name: &str) -> String {
     draft_with(machine, name, "7")
 }
@@ -293,21 +304,9 @@ fn a_signed_message_takes_the_place_of_its_input_and_of_no_other_file() {
     let combine = ["governance", "combine", &copy, &file, "--output", &file];
     machine.run(&combine).unwrap();
     assert_eq!(shown(&machine, &file)["signatures"], 2);
-    let failure = machine.failure(&[
-        "governance",
-        "draft",
-        "halt",
-        "--reason",
-        "x",
-        "--for",
-        "1h",
-        "--sequence",
-        "9",
-        "--genesis",
-        &genesis(&machine, "one"),
-        "--output",
-        &file,
-    ]);
+    let genesis = genesis(&machine, "one");
+    let into_another = ["--sequence", "9", "--genesis", &genesis, "--output", &file];
+    let failure = machine.failure(&[&DRAFT_HALT[..], &into_another[..]].concat());
     assert_eq!(failure.why, "the file is there already", "{failure}");
 }
 
@@ -465,19 +464,8 @@ fn without_a_node_the_sequence_number_has_to_be_given() {
     let machine = Machine::new();
     let genesis = genesis(&machine, "one");
     let output = machine.path("never.json").display().to_string();
-    let failure = machine.failure(&[
-        "governance",
-        "draft",
-        "halt",
-        "--reason",
-        "x",
-        "--for",
-        "1h",
-        "--genesis",
-        &genesis,
-        "--output",
-        &output,
-    ]);
+    let unnumbered = ["--genesis", &genesis, "--output", &output];
+    let failure = machine.failure(&[&DRAFT_HALT[..], &unnumbered[..]].concat());
     assert!(failure.next_step.contains("--from-node"), "{failure}");
 }
 

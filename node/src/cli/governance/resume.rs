@@ -250,11 +250,14 @@ fn explanation(
     sheet
 }
 
+/// The label of the line that says that no quorum can be ready: such a draft is not to be submitted.
+pub(in crate::cli) const TOO_FEW: &str = "ATTENTION";
+
 /// What speaks against submitting the message as things are.
 fn warn(sheet: &mut Sheet, report: &HaltReport, choice: &Choice) {
     if choice.can_be_ready() < usize::from(report.figures.quorum) {
         sheet.line(
-            "ATTENTION",
+            TOO_FEW,
             format_args!(
                 "{} validators can be ready on this block, {} have to be: the chain will not start on it as things are",
                 choice.can_be_ready(),

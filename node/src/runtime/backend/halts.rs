@@ -19,7 +19,7 @@ use holdfast_rpc::dto::{
     MatrixRow, Number, ResumeInProgress, StallReport,
 };
 use holdfast_rpc::{BackendError, ChainEvent, Check, NotReady};
-use holdfast_types::{BlockId, Era, EraContext, GovernanceAction, Height, TimestampMs};
+use holdfast_types::{BlockId, Era, EraContext, Height, TimestampMs};
 use std::sync::{Arc, PoisonError};
 
 /// In one word where the chain stands between stop and start.
@@ -107,7 +107,7 @@ pub(super) fn rejected(picture: &HaltPicture) -> BackendError {
         return BackendError::Lockdown;
     }
     let (kind, reason) =
-        in_a_line(picture).map_or(("halt", String::new()), |(mode, text)| (mode.kind(), text));
+        in_a_line(picture).map_or(("halt", String::new()), |(mode, text)| (mode.name(), text));
     BackendError::ChainHalted {
         halt_kind: kind.to_owned(),
         reason,
@@ -255,26 +255,16 @@ impl NodeBackend {
                 .map(|message| message_summary(message, chain))
                 .collect(),
             halt: state.emergency.as_ref().map(convert::emergency),
-            resume: state
-                .resume
-                .as_ref()
-                .and_then(|message| match &message.body.action {
-                    GovernanceAction::Resume {
-                        era,
-                        height,
-                        block,
-                        state_root,
-                        minimum_version,
-                        ..
-                    } => Some(ResumeInProgress {
-                        message: message_summary(message, chain),
-                        era: Number(era.0),
-                        block: block_ref(*height, block),
-                        state_root: hash(state_root.as_bytes()),
-                        minimum_version: minimum_version.to_string(),
-                    }),
-                    GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => None,
-                }),
+            resume: state.resume.as_ref().and_then(|message| {
+                let point = message.body.action.resume_point()?;
+                Some(ResumeInProgress {
+                    message: message_summary(message, chain),
+                    era: Number(point.era.0),
+                    block: block_ref(point.height, &point.block),
+                    state_root: hash(point.state_root.as_bytes()),
+                    minimum_version: point.minimum_version.to_string(),
+                })
+            }),
             halt_max_ms: Number(self.parts.parameters.halt.emergency_halt_max_ms),
         })
     }
@@ -344,7 +334,7 @@ impl NodeBackend {
 /// What holds, as `chain_getStatus` lists it.
 pub(super) fn in_short(picture: &HaltPicture, wall: TimestampMs) -> Vec<HaltStatus> {
     let status = |mode: Mode, since: TimestampMs, reason: String| HaltStatus {
-        kind: mode.kind().to_owned(),
+        kind: mode.name().to_owned(),
         since_ms: Number(since.0),
         reason,
     };

@@ -4,9 +4,9 @@ use super::HaltPicture;
 use crate::runtime::board::Standing;
 use holdfast_halt::{HaltState, ModeSet, OwnFault};
 use holdfast_types::{
-    AccountName, BlockId, Committee, Era, EraContext, EraKind, HaltCause, HaltId, HaltStatus,
-    Height, KeyPair, Member, Readiness, Round, SignedHaltStatus, Signer as _, SoftwareVersion,
-    StateRoot, TimestampMs,
+    AccountName, BlockId, Committee, Era, EraContext, EraKind, GovernanceAction, GovernanceBody,
+    GovernanceMessage, HaltCause, HaltId, HaltStatus, Height, KeyPair, Member, Readiness, Round,
+    SignedHaltStatus, Signer as _, SoftwareVersion, StateRoot, TimestampMs,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +30,31 @@ pub(crate) fn context() -> EraContext {
         anchor_timestamp: TimestampMs::ZERO,
         committee: Committee::new((0..4).map(member).collect()).unwrap(),
     }
+}
+
+/// A message of the governors, with number 3.
+pub(crate) fn message(action: GovernanceAction) -> GovernanceMessage {
+    GovernanceMessage {
+        body: GovernanceBody {
+            sequence: 3,
+            action,
+        },
+        signatures: Vec::new(),
+    }
+}
+
+/// The order to resume on block 9.
+pub(crate) fn resume() -> GovernanceMessage {
+    message(GovernanceAction::Resume {
+        reason: Vec::new(),
+        era: Era(1),
+        height: Height(9),
+        block: BlockId::new([1; 32]),
+        state_root: StateRoot::new([1; 32]),
+        minimum_version: SoftwareVersion::default(),
+        halts: Vec::new(),
+        evidence: Vec::new(),
+    })
 }
 
 /// What a validator says that has executed a block of this height; `root` tells blocks and states apart.

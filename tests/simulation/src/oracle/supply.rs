@@ -2,11 +2,9 @@
 
 use crate::disk::Tables;
 use holdfast_ledger::dynamic_properties;
+use holdfast_ledger::keys::{AccountKey, StateKey as _, ValidatorKey};
 use holdfast_ledger::objects::{Account, StateObject, Validator};
 use holdfast_types::Height;
-
-const ACCOUNT_PREFIX: u8 = 0x10;
-const VALIDATOR_PREFIX: u8 = 0x11;
 
 /// Counts the money.
 #[derive(Debug)]
@@ -40,8 +38,8 @@ impl Supply {
         let mut counted = properties.treasury;
         for (key, value) in tables.state() {
             counted += match key[0] {
-                ACCOUNT_PREFIX => Account::decode(value).expect("an account").balance,
-                VALIDATOR_PREFIX => {
+                AccountKey::PREFIX => Account::decode(value).expect("an account").balance,
+                ValidatorKey::PREFIX => {
                     let validator = Validator::decode(value).expect("a validator");
                     validator.bonded.amount + validator.unbonding.amount
                 }

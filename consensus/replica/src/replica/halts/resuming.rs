@@ -6,41 +6,11 @@ use crate::replica::{Replica, SigningState};
 use holdfast_halt::journal::JournalEvent;
 use holdfast_halt::manager::HaltInput;
 use holdfast_halt::matrix::Activity;
-use holdfast_types::{
-    AttestationBody, BlockId, Era, GovernanceAction, Height, Readiness, SoftwareVersion,
-};
-
-/// Where the resume message in force goes on from.
-struct ResumeTarget {
-    /// The era that it ends.
-    era: Era,
-    height: Height,
-    block: BlockId,
-    minimum_version: SoftwareVersion,
-}
+use holdfast_types::{AttestationBody, Height, Readiness};
 
 impl Halts {
-    fn resume_target(&self) -> Option<ResumeTarget> {
-        let message = self.manager.state().resume.as_ref()?;
-        match message.body.action {
-            GovernanceAction::Resume {
-                era,
-                height,
-                block,
-                minimum_version,
-                ..
-            } => Some(ResumeTarget {
-                era,
-                height,
-                block,
-                minimum_version,
-            }),
-            GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => None,
-        }
-    }
-
     fn is_above_target(&self, height: Height) -> bool {
-        let target = self.resume_target();
+        let target = self.manager.state().resume_point();
         target.is_some_and(|target| height > target.height)
     }
 }
@@ -51,7 +21,7 @@ impl Replica {
         if self.allows(Activity::Commits) {
             return usize::MAX;
         }
-        let Some(target) = self.halts.resume_target() else {
+        let Some(target) = self.halts.manager.state().resume_point() else {
             return 0;
         };
         let ordered = self
@@ -69,7 +39,7 @@ impl Replica {
         let Some(pending) = &self.pending_era else {
             return false;
         };
-        let target = self.halts.resume_target();
+        let target = self.halts.manager.state().resume_point();
         let is_on_the_way = target.is_some_and(|target| target.era >= pending.context.era);
         is_on_the_way || pending.is_resume || self.allows(Activity::VertexProduction)
     }
@@ -137,13 +107,13 @@ impl Replica {
 
     /// Whether governance has named this block to go on from.
     pub(in crate::replica) fn is_named(&self, body: &AttestationBody) -> bool {
-        let target = self.halts.resume_target();
+        let target = self.halts.manager.state().resume_point();
         target.is_some_and(|target| target.block == body.block)
     }
 
     /// What this node knows by itself; what the chain says comes as an input.
     fn why_not_ready(&self) -> Option<Readiness> {
-        let target = self.halts.resume_target()?;
+        let target = self.halts.manager.state().resume_point()?;
         if self.halts.manager.state().own_fault.is_some() {
             return Some(Readiness::OwnFault);
         }
@@ -185,7 +155,7 @@ impl Replica {
     /// An era has begun here: what halted the one before is settled. Software that is older than what the resume message
     /// asks for signs nothing in it.
     pub(in crate::replica) fn halts_of_era_settled(&mut self, now: Now, out: &mut Output) {
-        if let Some(target) = self.halts.resume_target()
+        if let Some(target) = self.halts.manager.state().resume_point()
             && target.era < self.context.era
             && self.config.halts.version < target.minimum_version
             && self.signing == SigningState::Active

@@ -1,23 +1,11 @@
 //! What is said of halts, for each that may hold.
 
 use super::*;
-use crate::runtime::halted::fixture::{change, own_fault, picture};
+use crate::runtime::halted::fixture::{change, message, own_fault, picture, resume};
 use holdfast_halt::{EmergencyHalt, HaltState, HardHalt, ModeSet, Stall, StallReasons};
-use holdfast_types::{
-    GovernanceBody, GovernanceMessage, HaltCause, HaltId, SoftwareVersion, StateRoot,
-};
+use holdfast_types::{GovernanceAction, HaltCause, HaltId};
 
 const BEGAN: TimestampMs = TimestampMs(1_800_000_000_000);
-
-fn message(action: GovernanceAction) -> GovernanceMessage {
-    GovernanceMessage {
-        body: GovernanceBody {
-            sequence: 3,
-            action,
-        },
-        signatures: Vec::new(),
-    }
-}
 
 fn hard() -> HardHalt {
     let proof = holdfast_types::HaltProof::EquivocationCluster {
@@ -45,19 +33,6 @@ fn emergency(active: bool) -> EmergencyHalt {
         received: BEGAN,
         active,
     }
-}
-
-fn resume() -> GovernanceMessage {
-    message(GovernanceAction::Resume {
-        reason: Vec::new(),
-        era: Era(1),
-        height: Height(9),
-        block: BlockId::new([1; 32]),
-        state_root: StateRoot::new([1; 32]),
-        minimum_version: SoftwareVersion::default(),
-        halts: Vec::new(),
-        evidence: Vec::new(),
-    })
 }
 
 fn shown(modes: ModeSet, with: impl FnOnce(&mut HaltState)) -> HaltPicture {
@@ -113,7 +88,7 @@ fn a_refused_transaction_is_told_the_kind_that_metrics_count() {
     let BackendError::ChainHalted { halt_kind, reason } = rejected(&picture) else {
         panic!("it is halted");
     };
-    assert_eq!(halt_kind, "emergency");
+    assert_eq!(halt_kind, "emergency_halt");
     assert!(reason.ends_with(": drill"), "{reason}");
 }
 
@@ -135,7 +110,7 @@ fn everything_that_holds_is_listed_in_short() {
         let listed = in_short(picture, TimestampMs(BEGAN.0 + 20_000)).into_iter();
         listed.map(|halt| (halt.kind, halt.since_ms.0)).collect()
     };
-    let hard = ("hard".to_owned(), BEGAN.0);
+    let hard = ("hard_halt".to_owned(), BEGAN.0);
     let stall = ("soft_stall".to_owned(), BEGAN.0 + 10_000);
     assert_eq!(
         listed(&picture),
@@ -144,7 +119,7 @@ fn everything_that_holds_is_listed_in_short() {
     change(&mut picture, |state| {
         state.emergency = Some(emergency(true))
     });
-    let ordered = ("emergency".to_owned(), BEGAN.0);
+    let ordered = ("emergency_halt".to_owned(), BEGAN.0);
     assert_eq!(listed(&picture), [hard.clone(), hard, ordered, stall]);
 }
 

@@ -5,9 +5,7 @@ use super::{block_ref, phase, small};
 use crate::runtime::halted::HaltPicture;
 use holdfast_halt::Mode;
 use holdfast_rpc::dto::{AccountName, HaltPhase, Number, ResumeMeter, ValidatorStanding};
-use holdfast_types::{
-    AuthorityIndex, ChainId, Committee, GovernanceAction, HaltStatus, PublicKey, Readiness,
-};
+use holdfast_types::{AuthorityIndex, ChainId, Committee, HaltStatus, PublicKey, Readiness};
 use std::collections::BTreeMap;
 
 /// Without a vertex or a statement for this long a validator counts as silent.
@@ -97,17 +95,10 @@ fn empty(picture: &HaltPicture, chain: &ChainId, needed: u16) -> ResumeMeter {
     };
     meter.message_id = Some(hash(&message.body.id(chain)));
     meter.sequence = Some(Number(message.body.sequence));
-    if let GovernanceAction::Resume {
-        height,
-        block,
-        state_root,
-        minimum_version,
-        ..
-    } = &message.body.action
-    {
-        meter.block = Some(block_ref(*height, block));
-        meter.state_root = Some(hash(state_root.as_bytes()));
-        meter.minimum_version = Some(minimum_version.to_string());
+    if let Some(point) = message.body.action.resume_point() {
+        meter.block = Some(block_ref(point.height, &point.block));
+        meter.state_root = Some(hash(point.state_root.as_bytes()));
+        meter.minimum_version = Some(point.minimum_version.to_string());
     }
     meter
 }

@@ -1,10 +1,7 @@
 use super::*;
-use crate::runtime::halted::fixture::{change, context, key, own_fault, picture, status};
+use crate::runtime::halted::fixture::{change, context, key, own_fault, picture, resume, status};
 use holdfast_halt::{ModeSet, Stall, StallReason, StallReasons};
-use holdfast_types::{
-    BlockId, Era, GovernanceBody, GovernanceMessage, Height, Signature, SignedHaltStatus,
-    Signer as _, SoftwareVersion, StateRoot, TimestampMs,
-};
+use holdfast_types::{Signature, SignedHaltStatus, Signer as _, TimestampMs};
 
 fn says(author: u16, root: u8, readiness: Readiness) -> SignedHaltStatus {
     SignedHaltStatus {
@@ -19,25 +16,6 @@ fn says(author: u16, root: u8, readiness: Readiness) -> SignedHaltStatus {
 
 fn halted(statuses: Vec<SignedHaltStatus>) -> HaltPicture {
     picture(ModeSet::of(Mode::HardHalt), statuses)
-}
-
-fn resume() -> GovernanceMessage {
-    GovernanceMessage {
-        body: GovernanceBody {
-            sequence: 3,
-            action: GovernanceAction::Resume {
-                reason: Vec::new(),
-                era: Era(1),
-                height: Height(9),
-                block: BlockId::new([1; 32]),
-                state_root: StateRoot::new([1; 32]),
-                minimum_version: SoftwareVersion::default(),
-                halts: Vec::new(),
-                evidence: Vec::new(),
-            },
-        },
-        signatures: Vec::new(),
-    }
 }
 
 fn names(list: &[AccountName]) -> Vec<&str> {
