@@ -196,7 +196,7 @@ impl<'a> Step<'a> {
         }
         self.batch.put_row(ColumnFamily::Applied, &height_key, &row);
         self.applied.insert(height, Some(row));
-        self.index_transactions(height, &applied.transaction_ids);
+        self.index_transactions(height, applied.decided());
         let receipts = ReceiptsRow {
             receipts: applied.receipts,
             events: applied.events,
@@ -220,12 +220,14 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    fn index_transactions(&mut self, height: Height, ids: &[TransactionId]) {
+    fn index_transactions<'a>(
+        &mut self,
+        height: Height,
+        decided: impl Iterator<Item = (u32, &'a TransactionId)>,
+    ) {
         // In the order of the ids: the database inserts neighbours much faster than scattered keys.
-        let mut places: Vec<_> = ids
-            .iter()
-            .enumerate()
-            .map(|(index, id)| (id.as_bytes(), keys::place(height, index_u32(index))))
+        let mut places: Vec<_> = decided
+            .map(|(index, id)| (id.as_bytes(), keys::place(height, index)))
             .collect();
         places.sort_unstable();
         for (id, place) in places {

@@ -15,7 +15,7 @@ use holdfast_types::{
     VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
 };
 use rocksdb::Direction;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -28,6 +28,26 @@ const PRUNE_STRIDE_ROUNDS: u64 = 32;
 pub(crate) struct MempoolIndex {
     sequences: HashMap<TransactionId, u64>,
     next: u64,
+    /// Taken back by the chain, and the replica has not said yet what becomes of them.
+    returned: HashSet<TransactionId>,
+}
+
+impl MempoolIndex {
+    /// The place in the queue that a transaction has, or gets.
+    fn sequence(&mut self, transaction: &VerifiedTransaction) -> u64 {
+        let next = self.next;
+        let sequence = *self.sequences.entry(transaction.id()).or_insert(next);
+        if sequence == next {
+            self.next += 1;
+        }
+        sequence
+    }
+
+    fn remove(&mut self, batch: &mut Batch<'_>, id: &TransactionId) {
+        if let Some(sequence) = self.sequences.remove(id) {
+            batch.delete(ColumnFamily::Mempool, &keys::sequence_key(sequence));
+        }
+    }
 }
 
 /// Own vertices that are written and that the sign guard does not cover yet: nobody else may see them.
@@ -107,6 +127,7 @@ impl Storage {
                 Record::MempoolInsert(transaction) => {
                     self.mempool_insert(&mut batch, transaction);
                 }
+                Record::MempoolExecuted(ids) => self.mempool_executed(&mut batch, ids),
                 Record::MempoolRemove(ids) => self.mempool_remove(&mut batch, ids),
                 Record::Halts(state) => halts::put_halt_state(&mut batch, state),
                 Record::Journal(entry) => halts::put_journal_entry(&mut batch, entry),
@@ -161,35 +182,37 @@ impl Storage {
     }
 
     fn mempool_insert(&self, batch: &mut Batch<'_>, transaction: &VerifiedTransaction) {
-        let sequence = self.mempool_sequence(transaction);
-        put_queued(batch, sequence, transaction);
-    }
-
-    /// The place in the queue that a transaction has, or gets.
-    fn mempool_sequence(&self, transaction: &VerifiedTransaction) -> u64 {
         let mut index = self.mempool_index();
-        let next = index.next;
-        let sequence = *index.sequences.entry(transaction.id()).or_insert(next);
-        if sequence == next {
-            index.next += 1;
-        }
-        sequence
+        index.returned.remove(&transaction.id());
+        put_queued(batch, index.sequence(transaction), transaction);
     }
 
     /// Rows of transactions that go back to the queue.
     pub(crate) fn queue_rows(&self, transactions: &[Arc<VerifiedTransaction>]) -> Vec<QueueRow> {
+        let mut index = self.mempool_index();
         let transactions = transactions.iter();
         transactions
-            .map(|transaction| (self.mempool_sequence(transaction), Arc::clone(transaction)))
+            .map(|transaction| {
+                index.returned.insert(transaction.id());
+                (index.sequence(transaction), Arc::clone(transaction))
+            })
             .collect()
+    }
+
+    fn mempool_executed(&self, batch: &mut Batch<'_>, ids: &[TransactionId]) {
+        let mut index = self.mempool_index();
+        for id in ids {
+            if !index.returned.contains(id) {
+                index.remove(batch, id);
+            }
+        }
     }
 
     fn mempool_remove(&self, batch: &mut Batch<'_>, ids: &[TransactionId]) {
         let mut index = self.mempool_index();
         for id in ids {
-            if let Some(sequence) = index.sequences.remove(id) {
-                batch.delete(ColumnFamily::Mempool, &keys::sequence_key(sequence));
-            }
+            index.returned.remove(id);
+            index.remove(batch, id);
         }
     }
 

@@ -57,7 +57,7 @@ impl<'a> ReadView<'a> {
         Ok(self.chain.position.undo_from)
     }
 
-    /// Receipt of a transaction: of its first inclusion on the applied branch.
+    /// Receipt of a transaction: of the first block on the applied branch that decided it.
     pub fn receipt(&self, id: &TransactionId) -> Result<Option<ReceiptLookup>, StateError> {
         let Some((height, index)) = self.transaction_place(id)? else {
             return Ok(None);

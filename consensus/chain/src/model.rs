@@ -272,9 +272,8 @@ impl ChainStore for ModelStore {
     fn transaction_place(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         let lowest = usize::try_from(self.prunable_below().0).unwrap_or(usize::MAX);
         for layer in self.layers.iter().skip(lowest) {
-            let ids = &layer.block.transaction_ids;
-            if let Some(index) = ids.iter().position(|other| other == id) {
-                let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let mut decided = layer.block.decided();
+            if let Some((index, _)) = decided.find(|(_, other)| *other == id) {
                 return Ok(Some((layer.block.block.header.height, index)));
             }
         }

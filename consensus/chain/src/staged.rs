@@ -32,12 +32,21 @@ pub struct Staged<'a, S: ?Sized> {
     values: Changes,
     nodes: Changes,
     applied: BTreeMap<Height, AppliedBlock>,
-    /// First inclusions in the staged blocks.
+    /// First places in the staged blocks.
     places: BTreeMap<TransactionId, (Height, u32)>,
     eras: BTreeMap<Era, EraContext>,
 }
 
 impl<'a, S: ChainStore + ?Sized> Staged<'a, S> {
+    /// The store after these blocks, highest first, are taken back.
+    pub fn below(store: &'a S, pop: &[(Height, BlockId)]) -> Result<Self, StateError> {
+        let mut staged = Self::new(store)?;
+        for (height, id) in pop {
+            staged.pop(*height, id)?;
+        }
+        Ok(staged)
+    }
+
     /// The store as it is. It must hold a chain.
     pub fn new(store: &'a S) -> Result<Self, StateError> {
         let head = store
@@ -97,7 +106,7 @@ impl<'a, S: ChainStore + ?Sized> Staged<'a, S> {
         }
         self.values.extend(block.changes.values.iter().cloned());
         self.nodes.extend(block.changes.tree_nodes.iter().cloned());
-        for (id, index) in block.transaction_ids.iter().zip(0..) {
+        for (index, id) in block.decided() {
             self.places.entry(*id).or_insert((height, index));
         }
         self.head = (height, block.id);

@@ -5,8 +5,8 @@
 
 use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, Height, Receipt,
-    TransactionId, VerifiedTransaction,
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, FailureCode, Height,
+    Receipt, ReceiptStatus, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 
@@ -23,6 +23,17 @@ pub struct AppliedBlock {
     pub events: Vec<Event>,
     pub changes: StateChanges,
     pub undo: UndoRecord,
+}
+
+impl AppliedBlock {
+    /// Index and id of each transaction whose fate this block decides. One that came before an earlier nonce of its sender
+    /// still waits for its turn, wherever it stands: it has no place on the chain yet.
+    pub fn decided(&self) -> impl Iterator<Item = (u32, &TransactionId)> {
+        let too_early = ReceiptStatus::Failed(FailureCode::NonceTooHigh);
+        let ids = (0..).zip(&self.transaction_ids).zip(&self.receipts);
+        ids.filter(move |(_, receipt)| receipt.status != too_early)
+            .map(|(placed, _)| placed)
+    }
 }
 
 /// One atomic step of the chain. A store applies the parts in the order of the fields.
@@ -112,7 +123,8 @@ pub trait ChainStore: StateStore {
     /// Digest of the commit that made the block at `height`; none for blocks without a commit.
     fn commit_digest_at(&self, height: Height) -> Result<Option<CommitDigest>, StateError>;
 
-    /// Height and index in the block of an executed transaction: its first inclusion on the applied branch.
+    /// Height and index in the block that decided a transaction ([`AppliedBlock::decided`]): the first on the applied
+    /// branch.
     fn transaction_place(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError>;
 
     /// Receipts of the block at `height`.

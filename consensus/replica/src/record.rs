@@ -36,7 +36,10 @@ pub enum Record {
     PruneVertices { era: Era, up_to: Round },
     /// A transaction admitted to the mempool: synced before it is acknowledged.
     MempoolInsert(Arc<VerifiedTransaction>),
-    /// Transactions that left the mempool.
+    /// Transactions that a block executed, or after which they never can be. One that the chain took back meanwhile stays,
+    /// until the replica has heard of it and says what becomes of it.
+    MempoolExecuted(Vec<holdfast_types::TransactionId>),
+    /// Transactions that left the mempool in another way.
     MempoolRemove(Vec<holdfast_types::TransactionId>),
     /// What is known of halts: synced before anything of it is told.
     Halts(Box<HaltState>),
@@ -58,6 +61,7 @@ impl Record {
             Self::SignGuard(_)
             | Self::PeerVertex(_)
             | Self::PruneVertices { .. }
+            | Self::MempoolExecuted(_)
             | Self::MempoolRemove(_)
             | Self::EvidenceRemove(_) => false,
         }

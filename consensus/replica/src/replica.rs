@@ -266,7 +266,9 @@ impl Replica {
     #[must_use]
     pub fn next_wake_ms(&self, now: Now) -> Option<u64> {
         let mut earliest = if self.proposes() {
-            self.mempool.next_eligible_ms()
+            // Those whose time has come count in the pace. Without a quorum they wait long: the core must not spin.
+            let waiting = self.mempool.next_eligible_ms();
+            waiting.filter(|at_ms| *at_ms > now.monotonic_ms)
         } else {
             self.next_forward_ms()
         };

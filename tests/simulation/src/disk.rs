@@ -19,6 +19,7 @@ use failing::Trouble;
 use holdfast_chain::{ChainBatch, ChainStore};
 use holdfast_replica::{Record, SignGuardRecord};
 use holdfast_types::{BlockId, Era, Height, TransactionId, VertexRef};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One atomic write.
@@ -57,6 +58,8 @@ pub struct Disk {
     synced: Vec<Write>,
     unsynced: Vec<Write>,
     guard: Option<SignGuardRecord>,
+    /// Taken back by the chain, and the replica has not said yet what becomes of them: the running process knows it.
+    returned: BTreeSet<TransactionId>,
     trouble: Trouble,
 }
 
@@ -82,6 +85,7 @@ impl Disk {
             synced: Vec::new(),
             unsynced: Vec::new(),
             guard: None,
+            returned: BTreeSet::new(),
             trouble: Trouble::default(),
         }
     }
@@ -208,8 +212,36 @@ impl Disk {
     }
 
     fn put(&mut self, write: Write) {
+        let write = match write {
+            Write::Chain(batch) => {
+                let requeue = batch.requeue.iter();
+                self.returned.extend(requeue.map(|it| it.id()));
+                Write::Chain(batch)
+            }
+            Write::Records(records) => {
+                Write::Records(records.iter().map(|it| self.settled(it)).collect())
+            }
+        };
         self.now.apply(&write);
         self.unsynced.push(write);
+    }
+
+    /// A record as it is written: nothing leaves the mempool that was taken back meanwhile.
+    fn settled(&mut self, record: &Record) -> Record {
+        match record {
+            Record::MempoolExecuted(ids) => {
+                let ids = ids.iter().filter(|id| !self.returned.contains(*id));
+                return Record::MempoolRemove(ids.copied().collect());
+            }
+            Record::MempoolInsert(transaction) => {
+                self.returned.remove(&transaction.id());
+            }
+            Record::MempoolRemove(ids) => ids.iter().for_each(|id| {
+                self.returned.remove(id);
+            }),
+            _ => {}
+        }
+        record.clone()
     }
 
     /// # Errors
@@ -267,6 +299,7 @@ impl Disk {
 
     /// What is left after a crash.
     pub fn crash(&mut self, loss: Loss, random: &mut Random) {
+        self.returned.clear();
         let kept = match loss {
             Loss::Everything => 0,
             Loss::Suffix => random.position(self.unsynced.len() + 1),

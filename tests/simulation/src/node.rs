@@ -117,6 +117,8 @@ pub struct Running {
     pub head_changed_ms: u64,
     /// The wake-up that counts.
     pub wake_at_ms: Option<u64>,
+    /// Wake-ups in a row after which the replica asked to be woken at once.
+    pub wakes_at_once: u32,
     pub crash_at: Option<(CrashPoint, Loss)>,
     pub highest_certified: Height,
     /// Something ordered it to stop when its last step began.
@@ -245,6 +247,7 @@ impl Node {
             avoided: BTreeMap::new(),
             head_changed_ms: now_ms,
             wake_at_ms: None,
+            wakes_at_once: 0,
             crash_at: None,
             was_halted: false,
         }));

@@ -8,7 +8,7 @@
 //! | O4 one signature per slot | an honest key signs one vertex per round and one attestation per height, over all restarts | with everything that leaves a node |
 //! | O5 durability | signatures that leave a node and promises to clients are on its disk where no crash takes them; so is the guard | with everything that leaves a node |
 //! | O6 progress | in the end all honest nodes certify more, and before, if the profile says so, a quorum alone ([`mod@crate::run`]) | at the end of a run |
-//! | O7 bounds | what a node holds for others, and what it answers, stays below its caps ([`bounds`]) | every virtual second, with every answer |
+//! | O7 bounds | what a node holds for others, and what it answers, stays below its caps ([`bounds`]); its core rests when it waits | every virtual second, with every answer, with every deadline |
 //! | O8 | the same seed gives the same trace | by tests, and between builds by `scripts/sim-nightly` |
 //! | O9 transactions and supply | a transaction takes effect once; all money is somewhere; what was promised to clients took effect | with every block; the last at the end of a run |
 //! | O10 halted is halted | who is halted signs no vertex, and attests nothing but what governance goes on from | with every message that leaves |

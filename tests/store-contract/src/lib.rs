@@ -16,7 +16,10 @@ mod scenarios;
 pub use builder::{Builder, key_of, transaction};
 pub use halts::halts_and_evidence_survive_restarts;
 pub use holdfast_chain::ModelStore;
-pub use mempool::{the_mempool_keeps_its_order, what_is_taken_back_waits_again};
+pub use mempool::{
+    the_mempool_keeps_its_order, what_is_taken_back_waits_again,
+    what_was_executed_before_it_was_taken_back_stays,
+};
 pub use observe::assert_same;
 pub use random::random_walk;
 pub use scenarios::*;

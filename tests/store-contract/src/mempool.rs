@@ -55,3 +55,28 @@ pub fn what_is_taken_back_waits_again<H: Harness>(harness: &H) {
     assert_eq!(pair.store().commit_records(&[gone]), Ok(()));
     assert_eq!(pair.store().mempool(), [6].map(transaction));
 }
+
+/// Whoever executed a block may say so after the block was taken back: what was in it stays in the queue.
+pub fn what_was_executed_before_it_was_taken_back_stays<H: Harness>(harness: &H) {
+    let mut pair = Pair::new(harness, None);
+    let ids = |numbers: &[u64]| numbers.iter().map(|n| transaction(*n).id()).collect();
+    let insert = |number: u64| Record::MempoolInsert(Arc::new(transaction(number)));
+    let queued = [5, 6, 7].map(insert);
+    assert_eq!(pair.store().commit_records(&queued), Ok(()));
+    let block = pair.grow(&[5, 6]);
+    pair.apply(ChainBatch {
+        requeue: [5, 6].map(|n| Arc::new(transaction(n))).to_vec(),
+        ..pop(&[block])
+    });
+    let late = Record::MempoolExecuted(ids(&[5, 6, 7]));
+    assert_eq!(pair.store().commit_records(&[late]), Ok(()));
+    assert_eq!(pair.store().mempool(), [5, 6].map(transaction));
+    // The replica has heard of it: one waits again, the other is gone.
+    let heard = [insert(5), Record::MempoolRemove(ids(&[6]))];
+    assert_eq!(pair.store().commit_records(&heard), Ok(()));
+    assert_eq!(pair.store().mempool(), [5].map(transaction));
+    let executed = Record::MempoolExecuted(ids(&[5]));
+    assert_eq!(pair.store().commit_records(&[executed]), Ok(()));
+    pair.restart();
+    assert_eq!(pair.store().mempool(), []);
+}

@@ -44,10 +44,7 @@ impl Chain {
             Ok(pop) => pop,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let mut staged = Staged::new(store)?;
-        for (height, id) in &pop {
-            staged.pop(*height, id)?;
-        }
+        let staged = Staged::below(store, &pop)?;
         let mut position = self.position.clone();
         if !pop.is_empty() {
             position = position.back_on(&staged, &self.maker.chain)?;

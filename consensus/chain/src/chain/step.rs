@@ -56,8 +56,8 @@ pub struct RejectedBranch {
 pub struct Step {
     pub batch: ChainBatch,
     pub executed: Vec<ExecutedBlock>,
-    /// Transactions of the blocks that `batch` takes back which are nowhere on the chain now, in the order in which they
-    /// were executed. Their signatures are to be checked before they are proposed again: a block from a peer proves its
+    /// Transactions of the blocks that `batch` takes back whose nonce is unused now, in the order in which they were
+    /// executed. Their signatures are to be checked before they are proposed again: a block from a peer proves its
     /// transactions, not their signatures.
     pub returned: Vec<SignedTransaction>,
     pub rejected: Vec<RejectedBranch>,
@@ -152,7 +152,8 @@ pub(super) fn governance_after(changes: &StateChanges) -> Option<u64> {
 
 /// Nonce of an account after a block, if the block changed the account. Whether a failed transaction used up its nonce is
 /// the ledger's decision, so it is read off what the ledger did.
-fn nonce_after(changes: &StateChanges, name: &AccountName) -> Option<u64> {
+/// The nonce of an account after a block, if the block changed the account.
+pub(super) fn nonce_after(changes: &StateChanges, name: &AccountName) -> Option<u64> {
     object_after(changes, &AccountKey(*name)).map(|account| account.nonce)
 }
 

@@ -2,12 +2,13 @@
 
 use super::assembly::BlockMaker;
 use super::position::Position;
-use super::step::{ExecutedBlock, RejectedBranch, Step, Work};
+use super::step::{ExecutedBlock, RejectedBranch, Step, Work, nonce_after};
 use super::{Chain, ChainError, tie_break_of};
 use crate::forks::{ForkEntry, ForkError, Inserted, SwitchPlan};
 use crate::staged::Staged;
 use crate::store::{AppliedBlock, ChainStore};
 use crate::sync::ProvenRange;
+use holdfast_ledger::account;
 use holdfast_types::{Block, BlockId, Height, SignedTransaction};
 use std::collections::BTreeSet;
 
@@ -104,10 +105,7 @@ impl Chain {
         plan: &SwitchPlan,
         work: &Work,
     ) -> Result<Attempt, ChainError> {
-        let mut staged = Staged::new(store)?;
-        for (height, id) in &plan.pop {
-            staged.pop(*height, id)?;
-        }
+        let mut staged = Staged::below(store, &plan.pop)?;
         let mut position = self.position.clone();
         if !plan.pop.is_empty() {
             position = position.back_on(&staged, &self.maker.chain)?;
@@ -170,30 +168,34 @@ impl Chain {
         Ok(())
     }
 
-    /// Transactions of the blocks to pop, highest first, that are nowhere on the chain after the switch.
+    /// Transactions of the blocks to pop, highest first, that still can execute after the switch: their nonce is unused. A
+    /// place on the chain that stays says nothing: they may have come too early there.
     pub(super) fn returned<S: ChainStore + ?Sized>(
         &self,
         store: &S,
         pop: &[(Height, BlockId)],
         applied: &[AppliedBlock],
     ) -> Result<Vec<SignedTransaction>, ChainError> {
-        let Some(lowest) = pop.last().map(|(height, _)| *height) else {
+        if pop.is_empty() {
             return Ok(Vec::new());
-        };
-        let mut seen: BTreeSet<_> = applied
-            .iter()
-            .flat_map(|applied| applied.transaction_ids.iter().copied())
-            .collect();
+        }
+        let below = Staged::below(store, pop)?;
+        let mut seen = BTreeSet::new();
         let mut returned = Vec::new();
         for (_, id) in pop.iter().rev() {
             let block = store
                 .block(id)?
                 .ok_or_else(|| ChainError::incomplete(format!("the applied block {id}")))?;
             for transaction in block.body.transactions {
-                let id = transaction.body.id(&self.maker.chain);
-                let place = store.transaction_place(&id)?;
-                let stays = place.is_some_and(|(height, _)| height < lowest);
-                if !stays && seen.insert(id) {
+                let sender = &transaction.body.sender;
+                let mut executed = applied.iter().rev();
+                let nonce = executed.find_map(|applied| nonce_after(&applied.changes, sender));
+                let nonce = match nonce {
+                    Some(nonce) => Some(nonce),
+                    None => account(&below, sender)?.map(|account| account.nonce),
+                };
+                let is_unused = nonce.is_none_or(|nonce| nonce <= transaction.body.nonce);
+                if is_unused && seen.insert(transaction.body.id(&self.maker.chain)) {
                     returned.push(transaction);
                 }
             }

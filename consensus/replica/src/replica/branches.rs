@@ -39,9 +39,10 @@ impl Replica {
             });
             // What is refused has expired, or another of its nonce has come meanwhile. Without its account it can only
             // fail.
-            if admitted == Some(Ok(Admission::Admitted)) {
+            if admitted == Some(Ok(Admission::Admitted)) || self.mempool.contains(&transaction.id())
+            {
                 out.persist.push(Record::MempoolInsert(transaction));
-            } else if !self.mempool.contains(&transaction.id()) {
+            } else {
                 left.push(transaction.id());
             }
         }

@@ -39,7 +39,7 @@ impl Replica {
         );
         let left = self.mempool.executed(&block.transactions, block.timestamp);
         if !left.is_empty() {
-            out.persist.push(Record::MempoolRemove(left));
+            out.persist.push(Record::MempoolExecuted(left));
         }
         self.evidence_executed(&block.evidence, out);
         self.halts.head = ExecutedHead {

@@ -1,6 +1,6 @@
 //! R7, R9, R10, R11: transactions of clients.
 
-use crate::bench::{Bench, now, took, transaction};
+use crate::bench::{Bench, now, own_vertex, took, transaction};
 use holdfast_replica::{
     Admission, EXECUTION_LAG_MAX, Input, LAGGING_TRANSACTIONS_MAX, MempoolReject, Message, Origin,
     Output, Record, Submission,
@@ -48,6 +48,18 @@ fn r7_a_validator_proposes_instead() {
     bench.rounds(1);
     let first = bench.sent.first().expect("a vertex in every round");
     assert_eq!(first.transaction_ids(), [transaction(0).id()]);
+}
+
+#[test]
+fn r7_transactions_that_wait_for_a_quorum_do_not_keep_the_core_awake() {
+    let mut bench = Bench::new();
+    let first = bench.submit(0, Origin::Local);
+    assert!(own_vertex(&first).is_some(), "the first round needs nobody");
+    let second = bench.submit(1, Origin::Local);
+    let alone = bench.tick(10_000);
+    assert!(own_vertex(&second).is_none() && own_vertex(&alone).is_none());
+    let wake_ms = bench.replica.next_wake_ms(now(bench.now_ms));
+    assert!(wake_ms.is_some_and(|at_ms| at_ms > bench.now_ms));
 }
 
 #[test]

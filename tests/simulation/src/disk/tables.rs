@@ -160,7 +160,7 @@ impl Tables {
         self.forks.remove(&(height, applied.id));
         self.damage.forget(|| Stored::Block(height));
         self.change(&applied.changes);
-        for (index, id) in (0u32..).zip(&applied.transaction_ids) {
+        for (index, id) in applied.decided() {
             self.places.entry(*id).or_insert((height, index));
         }
         self.rows.push(Row {
@@ -238,7 +238,7 @@ impl Tables {
                 }
             }
             Record::MempoolInsert(transaction) => self.enqueue(transaction),
-            Record::MempoolRemove(ids) => {
+            Record::MempoolExecuted(ids) | Record::MempoolRemove(ids) => {
                 for id in ids {
                     if let Some(sequence) = self.sequences.remove(id) {
                         self.mempool.remove(&sequence);

@@ -13,6 +13,9 @@ use holdfast_types::wire::LastVertexRequest;
 use holdfast_types::{Attestation, Certificate, HaltGossip, VerifiedVertex, Vertex};
 use std::sync::Arc;
 
+/// Wake-ups in a row that may leave something to be done at once.
+const WAKES_AT_ONCE_MAX: u32 = 3;
+
 impl World {
     /// Starts a node from its disk.
     pub fn start(&mut self, node: NodeId) {
@@ -126,6 +129,25 @@ impl World {
         });
         if due {
             self.step(node, Input::Tick);
+            self.check_rests(node);
+        }
+    }
+
+    /// A replica that asks to be woken at once again and again takes a processor for nothing (rule O7).
+    fn check_rests(&mut self, node: NodeId) {
+        let now = self.nodes[node].now(self.now_ms);
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        let deadline_ms = running.replica.next_wake_ms(now);
+        if deadline_ms.is_none_or(|at_ms| at_ms > now.monotonic_ms) {
+            running.wakes_at_once = 0;
+            return;
+        }
+        running.wakes_at_once += 1;
+        if running.wakes_at_once > WAKES_AT_ONCE_MAX {
+            let what = format!("node {node} does not rest: its deadline is always over");
+            self.oracle.violated(Rule::Bounds, what);
         }
     }
 

@@ -84,7 +84,7 @@ impl Durable for NodeDisk<'_> {
         self.survives(CrashPoint::BeforeWrite)?;
         let now_ms = self.world.now_ms;
         for record in records {
-            if let Record::MempoolRemove(ids) = record {
+            if let Record::MempoolExecuted(ids) | Record::MempoolRemove(ids) = record {
                 self.world
                     .trace
                     .add(now_ms, self.node, ids.len() as u64, || {

@@ -133,5 +133,6 @@ contract_tests!(SimulatedHarness =>
     vertices_come_back,
     the_mempool_keeps_its_order,
     what_is_taken_back_waits_again,
+    what_was_executed_before_it_was_taken_back_stays,
     halts_and_evidence_survive_restarts,
 );

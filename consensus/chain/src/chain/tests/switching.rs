@@ -38,9 +38,9 @@ fn a_longer_certified_branch_wins_in_one_batch_and_leaves_what_executing_it_leav
         other.store.certified_height()
     );
     assert!(ids(&ours).iter().all(|id| fork_ids(&node).contains(id)));
-    // The transfer of nonce 4 is on both branches; the others come back in their order.
+    // The transfer of nonce 4 is on both branches, and the other branch has another one of nonce 3.
     let returned: Vec<u64> = step.returned.iter().map(|it| it.body.nonce).collect();
-    assert_eq!(returned, [3, 5]);
+    assert_eq!(returned, [5]);
     // The chain goes on from there.
     let next = Commit::new(30);
     assert_eq!(node.order(next.clone()), other.order(next));
@@ -262,6 +262,33 @@ fn transactions_that_were_included_before_the_branches_do_not_come_back() {
     let steps = node.offer(&theirs).expect("it executes");
     assert_eq!(steps[1].returned, std::slice::from_ref(&lost));
     let id: TransactionId = lost.body.id(&CHAIN);
+    assert_eq!(node.store.transaction_place(&id), Ok(None));
+}
+
+#[test]
+fn what_came_too_early_before_the_branches_comes_back() {
+    let mut node = trunk();
+    let [next, early] = [3, 4].map(|nonce| transfer(nonce, "carol", 1));
+    let id: TransactionId = early.body.id(&CHAIN);
+    grow(
+        &mut node,
+        [Commit::new(9).with(std::slice::from_ref(&early))],
+    );
+    assert_eq!(
+        node.store.transaction_place(&id),
+        Ok(None),
+        "its turn comes"
+    );
+    let mut other = node.clone();
+    grow(
+        &mut node,
+        [Commit::new(10).with(&[next.clone(), early.clone()])],
+    );
+    let head = node.head().0;
+    assert_eq!(node.store.transaction_place(&id), Ok(Some((head, 1))));
+    let theirs = grow(&mut other, plain(20, 2));
+    let steps = node.offer(&theirs).expect("it executes");
+    assert_eq!(steps[1].returned, [next, early]);
     assert_eq!(node.store.transaction_place(&id), Ok(None));
 }
 
