@@ -278,11 +278,10 @@ impl Replica {
                 (a, b) => a.or(b),
             };
         };
-        consider(
-            self.pending_era
-                .as_ref()
-                .map(|pending| pending.repeat_at_ms),
-        );
+        // With the certificate there is nothing to repeat, only a halt to wait for.
+        let pending = self.pending_era.as_ref();
+        let uncertified = pending.filter(|pending| pending.certificate.is_none());
+        consider(uncertified.map(|pending| pending.repeat_at_ms));
         consider(self.next_halt_ms(now));
         consider(self.future.earliest().map(|timestamp| {
             let wait = timestamp

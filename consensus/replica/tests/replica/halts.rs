@@ -132,6 +132,24 @@ fn r13_a_halted_validator_signs_no_vertex_and_commits_nothing() {
 }
 
 #[test]
+fn r13_an_era_that_waits_for_the_end_of_a_halt_does_not_keep_the_core_awake() {
+    let mut bench = Bench::new();
+    bench.rounds(2);
+    drop(bench.executed(1, Vec::new(), Some(next_era(1))));
+    let until_ms = bench.now_ms + 60_000;
+    drop(bench.step(halt(1, until_ms)));
+    drop(bench.step(Input::Certificate(certificate_of(attestation(1, 7)))));
+    for _ in 0..20 {
+        drop(bench.tick(1_000));
+        let wake_ms = bench.replica.next_wake_ms(now(bench.now_ms));
+        assert!(wake_ms.is_some_and(|at_ms| at_ms > bench.now_ms));
+    }
+    assert_eq!(bench.replica.era(), Era(1));
+    drop(bench.tick(60_000));
+    assert_eq!(bench.replica.era(), Era(2));
+}
+
+#[test]
 fn r13_at_its_end_the_same_era_goes_on() {
     let mut bench = Bench::new();
     bench.rounds(6);
