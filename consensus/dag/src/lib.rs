@@ -30,7 +30,9 @@
 //! * D10. *Reputation.* After every `reputation_window` commits of the era, authors of few committed vertices in these
 //!   commits lose their leader slots until the next window; never more than f of them.
 //! * D11. *Asking.* While the round does not move, a few members in turn are asked every `ask_interval` for what they have
-//!   of this round and those next to it: the vertex that all wait for may have been lost on its way to everybody.
+//!   of this round and those next to it: the vertex that all wait for may have been lost on its way to everybody. They are
+//!   asked for the rounds from the first undecided leader on, too: in a halt no round follows that would decide it, and a
+//!   vertex that one member alone holds may have decided it there.
 //!
 //! Safety of D7 and D8 rests on quorum intersection in f + 1 authors, and so on q = n − f for every n (DESIGN §16.1). No rule
 //! is ever relaxed for liveness.

@@ -91,13 +91,22 @@ impl SignGuard {
         !std::mem::replace(&mut self.record.past_unknown, true)
     }
 
-    /// Raises the guard to a vertex that was signed and stored, and perhaps never sent; true if it was not covered.
-    pub fn raise_to(&mut self, era: Era, round: Round) -> bool {
-        let raised = !self.covers(era, round);
-        if raised {
+    /// Raises the guard to a vertex that was signed and stored, and perhaps never sent, and to what it attests; true if
+    /// something was not covered.
+    pub fn raise_to(
+        &mut self,
+        (era, round): (Era, Round),
+        attested: impl Iterator<Item = AttestationBody>,
+    ) -> bool {
+        let before = self.record.clone();
+        if !self.covers(era, round) {
             self.record.vertex = Some((era, round));
         }
-        raised
+        for body in attested {
+            // What is refused lies below what the guard knows.
+            drop(self.allow_attestation(&body));
+        }
+        self.record != before
     }
 
     /// Raises the guard to an attestation; the very same one may be signed again.

@@ -84,7 +84,7 @@ impl Restored {
         Ok(Self {
             recent: recent_attestations(store, chain, ended.as_deref())?,
             vertices: vertices.into_iter().map(Arc::new).collect(),
-            own_last: store.last_own_vertex(context.era)?.map(Arc::new),
+            own_last: last_own_vertex(store, &context, signer.as_ref())?.map(Arc::new),
             context,
             ended,
             commits,
@@ -97,6 +97,28 @@ impl Restored {
             head: executed_head(store, chain)?,
         })
     }
+}
+
+/// The last own vertex of the era or, before the first, of the era before. A store that came from another validator holds
+/// that one's vertices as its own: those are left out.
+fn last_own_vertex<S: RecordStore + ChainStore + ?Sized>(
+    store: &S,
+    context: &EraContext,
+    signer: Option<&(Arc<dyn Signer>, SignGuardRecord)>,
+) -> Result<Option<VerifiedVertex>, StateError> {
+    let Some((signer, _)) = signer else {
+        return Ok(None);
+    };
+    let key = signer.public_key();
+    let before = store.era(context.era.previous())?;
+    for context in [Some(context), before.as_ref()].into_iter().flatten() {
+        let me = context.committee.authority_of_key(&key);
+        let own = store.last_own_vertex(context.era)?;
+        if let Some(own) = own.filter(|own| Some(own.author()) == me) {
+            return Ok(Some(own));
+        }
+    }
+    Ok(None)
 }
 
 /// The certificate of the era's anchor, as the first own vertex of the era carries it. Vertices are written in another batch

@@ -41,19 +41,29 @@ impl DagCore {
             return Vec::new();
         }
         self.asked_at_ms = now_ms;
-        let from = self.clock.round().previous();
-        let rounds = std::iter::successors(Some(from), |round| Some(round.next()));
-        let held: Vec<Vec<AuthorityIndex>> = rounds
-            .take(HELD_ROUNDS_MAX)
-            .map(|round| self.authors_of(round))
-            .collect();
+        let next = self.clock.round().previous();
+        let undecided = self.cursor.map_or(Round(1), |(round, _)| round);
+        let ranges = [Some(next), Some(undecided).filter(|from| *from < next)];
+        let ranges = ranges
+            .into_iter()
+            .flatten()
+            .map(|from| (from, self.held_from(from)));
+        let ranges: Vec<_> = ranges.collect();
         let to = self.whose_turn();
         to.into_iter()
-            .map(|to| AskRequest {
-                to,
-                from,
-                held: held.clone(),
+            .flat_map(|to| {
+                let ranges = ranges.iter().cloned();
+                ranges.map(move |(from, held)| AskRequest { to, from, held })
             })
+            .collect()
+    }
+
+    /// For `from` and the rounds after it that one request has room for, the authors of which a vertex is held.
+    fn held_from(&self, from: Round) -> Vec<Vec<AuthorityIndex>> {
+        let rounds = std::iter::successors(Some(from), |round| Some(round.next()));
+        rounds
+            .take(HELD_ROUNDS_MAX)
+            .map(|round| self.authors_of(round))
             .collect()
     }
 

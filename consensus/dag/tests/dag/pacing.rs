@@ -107,6 +107,29 @@ fn an_incomplete_round_blocks_whatever_the_time() {
     assert_eq!(core.pace(u64::MAX, true), Pace::Blocked);
 }
 
+#[test]
+fn others_are_asked_for_the_rounds_without_a_decision_too() {
+    let drawing = Drawing::new(7, "@1..7: *");
+    let mut core = core_of_me(&drawing);
+    for round in 1..=7 {
+        let names = ["A", "B", "C", "D", "E", "F", "G"].map(|author| format!("{author}{round}"));
+        add_at(&mut core, &drawing, &names.join(" "), 100);
+    }
+    let mut from = || -> Vec<Round> {
+        let now_ms = core.next_ask_ms();
+        let from = core.asks(now_ms).iter().map(|ask| ask.from).collect();
+        core.try_commit(now_ms);
+        from
+    };
+    let first: Vec<Round> = from();
+    assert_eq!(first, [Round(7), Round(1)].repeat(4), "nothing is decided");
+    assert_eq!(
+        from(),
+        [Round(7), Round(5)].repeat(4),
+        "round 5 was decided last"
+    );
+}
+
 /// A vertex that this validator waits for was lost on the way, and nobody sends it again by himself.
 #[test]
 fn others_are_asked_what_they_have_while_the_round_does_not_move() {

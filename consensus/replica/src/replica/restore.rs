@@ -36,7 +36,7 @@ pub struct Restored {
     pub commits: Vec<CommitRecord>,
     /// Stored vertices of the era, by rising reference.
     pub vertices: Vec<Arc<VerifiedVertex>>,
-    /// The last own vertex of the era that the store has.
+    /// The last own vertex that the store has, of the era or of the one before.
     pub own_last: Option<Arc<VerifiedVertex>>,
     /// The last executed blocks of the era, lowest first, as this validator would attest them; at an era's end only
     /// its last block.
@@ -129,6 +129,9 @@ impl Replica {
         let mut out = Output::default();
         replica.halts_of_era_settled(now, &mut out);
         if restored.ended.is_some() {
+            if let Some(own) = &restored.own_last {
+                replica.guard_stored_vertex(own, &mut out);
+            }
             replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
         } else {
             let mut dag = replica.new_dag(now, &restored.context, &restored.commits);
@@ -136,10 +139,10 @@ impl Replica {
                 // Stored vertices were accepted before; those that are too old now are left out.
                 drop(dag.add(vertex, now.monotonic_ms));
             }
-            // A store that came from another validator holds that one's vertices as its own.
-            let own = restored.own_last.as_ref();
-            if let Some(own) = own.filter(|own| Some(own.author()) == dag.authority()) {
-                dag.set_own_last(own);
+            if let Some(own) = &restored.own_last {
+                if own.header().era == restored.context.era {
+                    dag.set_own_last(own);
+                }
                 replica.guard_stored_vertex(own, &mut out);
             }
             for vertex in dag.own_uncommitted() {
@@ -156,10 +159,13 @@ impl Replica {
         (replica, out)
     }
 
-    /// Raises the guard to an own vertex of the store: a crash may have come before that.
+    /// Raises the guard to an own vertex of the store and to what it attests: a crash may have come before that, and peers
+    /// may ask for it.
     fn guard_stored_vertex(&mut self, own: &VerifiedVertex, out: &mut Output) {
+        let attested = own.payload().attestations.iter();
+        let attested = attested.map(|attestation| attestation.body);
         if let Some(guard) = &mut self.guard
-            && guard.raise_to(own.header().era, own.round())
+            && guard.raise_to((own.header().era, own.round()), attested)
         {
             out.persist.push(Record::SignGuard(guard.record().clone()));
         }

@@ -110,14 +110,28 @@ impl Bench {
         Self::start(None, config())
     }
 
+    /// After a restart with a stored own vertex; what has to be done first, too.
+    pub(crate) fn restored(guard: SignGuardRecord, own: Arc<VerifiedVertex>) -> (Self, Output) {
+        let signer: Arc<dyn Signer> = Arc::new(key_pair(0));
+        Self::restore(Some((signer, guard)), config(), Some(own))
+    }
+
     fn start(signer: Option<(Arc<dyn Signer>, SignGuardRecord)>, config: ReplicaConfig) -> Self {
+        Self::restore(signer, config, None).0
+    }
+
+    fn restore(
+        signer: Option<(Arc<dyn Signer>, SignGuardRecord)>,
+        config: ReplicaConfig,
+        own_last: Option<Arc<VerifiedVertex>>,
+    ) -> (Self, Output) {
         let context = Arc::new(era_context(4));
         let restored = Restored {
             context: Arc::clone(&context),
             ended: None,
             commits: Vec::new(),
             vertices: Vec::new(),
-            own_last: None,
+            own_last,
             recent: Vec::new(),
             anchor_certificate: None,
             certified: Height::ZERO,
@@ -132,7 +146,7 @@ impl Bench {
             first.send.is_empty(),
             "nothing is sent before the first step"
         );
-        Self {
+        let bench = Self {
             previous: genesis_refs(&context),
             context,
             replica,
@@ -140,7 +154,8 @@ impl Bench {
             commits: Vec::new(),
             persisted: Vec::new(),
             sent: Vec::new(),
-        }
+        };
+        (bench, first)
     }
 
     /// One step; what is to be executed is noted.

@@ -5,8 +5,9 @@ use holdfast_replica::durable::{Durable, make_durable};
 use holdfast_replica::{
     Fact, Input, Message, Output, Record, SignGuard, SignGuardRecord, SigningState,
 };
-use holdfast_types::test_util::key_pair;
-use holdfast_types::{Evidence, Signer, VerifiedVertex, VertexPayload};
+use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair, vertex};
+use holdfast_types::{AuthorityIndex, Evidence, Round, Signer, VerifiedVertex, VertexPayload};
+use std::sync::Arc;
 
 fn guard_of(output: &Output) -> Option<&SignGuardRecord> {
     output.persist.iter().find_map(|record| match record {
@@ -243,7 +244,31 @@ fn r6_an_own_vertex_too_far_ahead_for_the_dag_was_signed_all_the_same() {
 #[test]
 fn r2_a_stored_vertex_raises_a_guard_that_is_behind() {
     let mut guard = SignGuard::empty(key_pair(0).public_key());
-    assert!(guard.raise_to(slot(4).0, slot(4).1));
-    assert!(!guard.raise_to(slot(3).0, slot(3).1));
+    assert!(guard.raise_to(slot(4), std::iter::empty()));
+    assert!(!guard.raise_to(slot(3), std::iter::empty()));
     assert_eq!(guard.record().vertex, Some(slot(4)));
+    // So does what it attests.
+    let attested = [2, 3].map(|height| attestation(height, 7));
+    assert!(guard.raise_to(slot(4), attested.into_iter()));
+    assert!(!guard.raise_to(slot(4), attested.into_iter()));
+    assert!(guard.allow_attestation(&attestation(3, 8)).is_err());
+}
+
+#[test]
+fn r2_what_a_stored_vertex_attests_is_not_contradicted_after_a_crash_before_the_guard() {
+    let context = era_context(4);
+    let mine = AuthorityIndex(0);
+    let attested = attestation(3, 7);
+    let payload = VertexPayload {
+        attestations: vec![attested.sign(mine, &CHAIN, &key_pair(0))],
+        ..VertexPayload::default()
+    };
+    let stored = vertex(&context, mine, Round(1), genesis_refs(&context), payload);
+    let guard = SignGuard::empty(key_pair(0).public_key());
+    let (_bench, first) = Bench::restored(guard.record().clone(), Arc::new(stored));
+    let raised = first.persist.iter().any(|record| {
+        matches!(record, Record::SignGuard(guard) if guard.attestation == Some(attested)
+            && guard.vertex == Some(slot(1)))
+    });
+    assert!(raised, "{:?}", first.persist);
 }

@@ -194,18 +194,9 @@ impl World {
             let account = validator_account(*node);
             committee.authority_of_account(&account).is_some()
         };
-        // Others fetch only what has a certificate, and it takes a quorum of those who have the block to make one.
-        let holds = |node: &NodeId| holders.contains(node);
-        let is_certified = holders.iter().any(|node| {
-            let standing = self.standing(*node);
-            standing.is_some_and(|standing| standing.certified >= height)
-        });
-        let members_who_hold = holders.iter().filter(|node| is_member(node)).count();
-        let is_to_be_had = is_certified || members_who_hold >= committee.quorum();
         let can_get = |node: &&NodeId| {
             let standing = self.standing(**node);
-            let is_below = standing.is_some_and(|standing| standing.head < height);
-            holds(node) || is_to_be_had && is_below
+            holders.contains(node) || standing.is_some_and(|standing| standing.head < height)
         };
         // Who is not halted may attest another block before the message comes.
         let ready = up
@@ -214,6 +205,7 @@ impl World {
             .filter(can_get)
             .filter(|node| self.is_halted(**node))
             .filter(|node| !self.has_attested_above(**node, era, height));
+        // The holder is honest, so everybody can get the block.
         let can_agree = ready.count() >= committee.quorum();
         can_agree.then(|| GovernanceAction::Resume {
             reason: b"the cause is known".to_vec(),
