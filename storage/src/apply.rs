@@ -220,10 +220,10 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    fn index_transactions<'a>(
+    fn index_transactions<'b>(
         &mut self,
         height: Height,
-        decided: impl Iterator<Item = (u32, &'a TransactionId)>,
+        decided: impl Iterator<Item = (u32, &'b TransactionId)>,
     ) {
         // In the order of the ids: the database inserts neighbours much faster than scattered keys.
         let mut places: Vec<_> = decided
