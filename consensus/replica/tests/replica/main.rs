@@ -2,6 +2,7 @@
 
 mod bench;
 mod eras;
+mod gates;
 mod halts;
 mod listening;
 mod signing;

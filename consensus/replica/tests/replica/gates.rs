@@ -1,0 +1,347 @@
+//! Rule R13: whatever comes to a halted replica, it does nothing that the matrix forbids, and all that it lets go on.
+
+use crate::bench::{Bench, WALL, attestation, next_era, own_vertex, transaction};
+use holdfast_chain::ExecutedBlock;
+use holdfast_halt::Mode;
+use holdfast_halt::matrix::Activity;
+use holdfast_replica::{Input, LastVertices, Message, Origin, Output, Record, Submission};
+use holdfast_types::test_util::{CHAIN, key_pair, samples};
+use holdfast_types::{
+    Attestation, AuthorityIndex, Certificate, Era, Evidence, GovernanceAction, GovernanceBody,
+    GovernanceMessage, HaltCause, HaltProof, HaltStatus, Height, Readiness, SoftwareVersion,
+    StateRoot, TimestampMs, VertexPayload,
+};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What of the matrix an output shows to be done.
+fn effects(output: &Output) -> BTreeSet<Activity> {
+    let mut effects = BTreeSet::new();
+    let signs = |message: &Message| matches!(message, Message::Vertex(_) | Message::Attestation(_));
+    if own_vertex(output).is_some()
+        || output.send.iter().any(signs)
+        || output
+            .persist
+            .iter()
+            .any(|record| matches!(record, Record::OwnVertex(_) | Record::SignGuard(_)))
+    {
+        effects.insert(Activity::VertexProduction);
+    }
+    if !output.execute.is_empty() {
+        effects.insert(Activity::Commits);
+    }
+    if output.submissions.iter().any(Result::is_ok) {
+        effects.insert(Activity::TransactionSubmission);
+    }
+    if output
+        .persist
+        .iter()
+        .any(|record| matches!(record, Record::Evidence(_)))
+    {
+        effects.insert(Activity::SlashingEvidence);
+    }
+    let told = |message: &Message| {
+        matches!(
+            message,
+            Message::Evidence(_)
+                | Message::HaltProof(_)
+                | Message::HaltStatus(_)
+                | Message::Governance(_)
+        )
+    };
+    if output.send.iter().any(told) {
+        effects.insert(Activity::Gossip);
+    }
+    effects
+}
+
+/// What comes to the replica: one of each kind of input but [`Input::Repaired`] and a message that resumes, which end halts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Come {
+    Time(u16),
+    Round,
+    Early,
+    Attestations,
+    Certificate,
+    Evidence(u8),
+    SecondProof,
+    GovernanceAgain,
+    Status,
+    OwnFault,
+    Refused,
+    Excluded,
+    LastVertices,
+    Transaction(u8),
+    Executed { ends_era: bool },
+    TakenBack,
+    Synced,
+}
+
+/// A new variant of [`Input`] does not compile here: it needs a [`Come`].
+const fn is_known(input: &Input) -> bool {
+    match input {
+        Input::Tick
+        | Input::Vertices(_)
+        | Input::EarlyVertex(_)
+        | Input::Attestations(_)
+        | Input::Certificate(_)
+        | Input::Evidence(_)
+        | Input::HaltProof(_)
+        | Input::Governance(_)
+        | Input::HaltStatus(_)
+        | Input::OwnFault { .. }
+        | Input::Repaired
+        | Input::ResumeRefused(_)
+        | Input::ResumeExcluded { .. }
+        | Input::LastVertices(_)
+        | Input::Transactions(_)
+        | Input::Executed(_)
+        | Input::TakenBack { .. }
+        | Input::Synced { .. } => true,
+    }
+}
+
+fn come() -> impl Strategy<Value = Come> {
+    prop_oneof![
+        2 => (1u16..3_000).prop_map(Come::Time),
+        4 => Just(Come::Round),
+        1 => Just(Come::Early),
+        1 => Just(Come::Attestations),
+        1 => Just(Come::Certificate),
+        1 => (0u8..8).prop_map(Come::Evidence),
+        1 => Just(Come::SecondProof),
+        1 => Just(Come::GovernanceAgain),
+        1 => Just(Come::Status),
+        1 => Just(Come::OwnFault),
+        1 => Just(Come::Refused),
+        1 => Just(Come::Excluded),
+        1 => Just(Come::LastVertices),
+        2 => (0u8..40).prop_map(Come::Transaction),
+        2 => any::<bool>().prop_map(|ends_era| Come::Executed { ends_era }),
+        1 => Just(Come::TakenBack),
+        1 => Just(Come::Synced),
+    ]
+}
+
+fn proof(roots: [u8; 2]) -> Input {
+    let sign = |(author, root): (u16, u8)| {
+        let mut body = attestation(5, 7);
+        body.state_root = StateRoot::new([root; 32]);
+        body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author))
+    };
+    let attestations = [(1, roots[0]), (3, roots[1])].map(sign).to_vec();
+    Input::HaltProof(Box::new(HaltProof::Divergence { attestations }))
+}
+
+fn governance() -> Input {
+    let action = GovernanceAction::Halt {
+        reason: Vec::new(),
+        until: TimestampMs(WALL + 86_400_000),
+        after_height: None,
+    };
+    Input::Governance(Box::new(GovernanceMessage {
+        body: GovernanceBody {
+            sequence: 1,
+            action,
+        },
+        signatures: Vec::new(),
+    }))
+}
+
+fn own_fault() -> Input {
+    Input::OwnFault {
+        cause: HaltCause::BrokenInvariant,
+        height: Height(3),
+        detail: String::from("a test"),
+    }
+}
+
+fn status() -> HaltStatus {
+    HaltStatus {
+        era: Era(1),
+        head: Height(2),
+        head_id: attestation(2, 7).block,
+        state_root: StateRoot::default(),
+        certified: Height(2),
+        attested: Height(2),
+        version: SoftwareVersion::default(),
+        halts: Vec::new(),
+        own_fault: None,
+        resume: None,
+        readiness: Readiness::NotAsked,
+        at: TimestampMs(WALL),
+    }
+}
+
+struct World {
+    bench: Bench,
+    height: u64,
+    ended: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            bench: Bench::new(),
+            height: 0,
+            ended: false,
+        }
+    }
+
+    fn executed(&mut self, ends_era: bool) -> Input {
+        let next = (ends_era && !self.ended).then(|| next_era(self.height + 1));
+        self.ended |= next.is_some();
+        self.height += 1;
+        Input::Executed(vec![ExecutedBlock {
+            attestation: attestation(self.height, 7),
+            timestamp: TimestampMs(WALL + self.bench.now_ms),
+            commit: None,
+            transactions: Vec::new(),
+            lib: Height::ZERO,
+            live_time: TimestampMs::ZERO,
+            governance_sequence: None,
+            evidence: Vec::new(),
+            next_era: next,
+            contradictions: Vec::new(),
+        }])
+    }
+
+    fn certificate(&self) -> Certificate {
+        let body = attestation(self.height, 7);
+        let sign = |author: u16| {
+            let signed = body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author));
+            (signed.author, signed.signature)
+        };
+        Certificate {
+            body,
+            signatures: (1..4).map(sign).collect(),
+        }
+    }
+
+    /// The outputs of what comes.
+    fn take(&mut self, come: Come) -> Vec<Output> {
+        let input = match come {
+            Come::Time(ms) => return vec![self.bench.tick(u64::from(ms))],
+            Come::Round => return self.bench.round(<[VertexPayload; 3]>::default()).into(),
+            Come::Early => {
+                let vertex = self.bench.peer_vertex(1, 0, VertexPayload::default());
+                let mut vertex = vertex.vertex().clone();
+                vertex.signed.header.era = Era(2);
+                Input::EarlyVertex(Box::new(vertex))
+            }
+            Come::Attestations => {
+                let sign = |author: u16| {
+                    let body = attestation(self.height + 1, 7);
+                    body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author))
+                };
+                Input::Attestations((1..4).map(sign).collect())
+            }
+            Come::Certificate => Input::Certificate(self.certificate()),
+            Come::Evidence(height) => Input::Evidence(vec![offence(u64::from(height))]),
+            Come::SecondProof => proof([2, 3]),
+            Come::GovernanceAgain => governance(),
+            Come::Status => {
+                let says = status().sign(AuthorityIndex(1), &CHAIN, &key_pair(1));
+                Input::HaltStatus(Box::new(says))
+            }
+            Come::OwnFault => own_fault(),
+            Come::Refused => Input::ResumeRefused(Readiness::Behind),
+            Come::Excluded => Input::ResumeExcluded { sequence: 9 },
+            Come::LastVertices => Input::LastVertices(LastVertices {
+                from: AuthorityIndex(1),
+                era: Era(1),
+                running: Some(Era(1)),
+                own: None,
+                of_asker: None,
+            }),
+            Come::Transaction(nonce) => Input::Transactions(vec![Submission {
+                transaction: transaction(u64::from(nonce)),
+                account_nonce: 0,
+                as_of: Height::ZERO,
+                origin: Origin::Local,
+            }]),
+            Come::Executed { ends_era } => self.executed(ends_era),
+            Come::TakenBack => Input::TakenBack {
+                common_ancestor: Height(self.height),
+                transactions: Vec::new(),
+            },
+            Come::Synced => Input::Synced {
+                context: Arc::clone(self.bench.replica.context()),
+                commits: Vec::new(),
+            },
+        };
+        assert!(is_known(&input));
+        vec![self.bench.step(input)]
+    }
+}
+
+fn offence(height: u64) -> Evidence {
+    let mut attestation: Attestation = samples("offence", 1).next().unwrap();
+    attestation.author = AuthorityIndex(2);
+    attestation.body.era = Era(1);
+    attestation.body.height = Height(height);
+    Evidence::BadStateRoot { attestation }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn r13_no_activity_bypasses_the_matrix(
+        order in 0usize..3,
+        before in 0usize..8,
+        comes in prop::collection::vec(come(), 1..40),
+    ) {
+        let mut world = World::new();
+        world.bench.rounds(before);
+        let (input, mode) = match order {
+            0 => (proof([0, 1]), Mode::HardHalt),
+            1 => (own_fault(), Mode::HardHalt),
+            _ => (governance(), Mode::EmergencyHalt),
+        };
+        let entered = world.bench.step(input);
+        prop_assert_eq!(entered.verdicts, [Ok(())]);
+        for come in comes {
+            let outputs = world.take(come);
+            let manager = world.bench.replica.halts().manager();
+            prop_assert!(manager.modes().contains(mode), "{:?} ends the halt", come);
+            for activity in outputs.iter().flat_map(effects) {
+                prop_assert!(manager.allows(activity), "{:?} after {:?}", activity, come);
+            }
+        }
+        // What the matrix lets go on goes on.
+        let evidence = world.take(Come::Evidence(100)).remove(0);
+        prop_assert!(effects(&evidence).contains(&Activity::SlashingEvidence));
+        prop_assert!(effects(&evidence).contains(&Activity::Gossip));
+        let queued = world.take(Come::Transaction(0)).remove(0);
+        let is_new = queued.submissions.iter().all(Result::is_ok);
+        prop_assert!(is_new || world.bench.replica.mempool().contains(&transaction(0).id()));
+    }
+}
+
+/// The same inputs do all of it where nothing halts: the test above sees what it looks for.
+#[test]
+fn r13_without_a_halt_the_same_inputs_do_everything() {
+    let mut world = World::new();
+    let mut seen = BTreeSet::new();
+    let executed = Come::Executed { ends_era: false };
+    let comes = [
+        Come::Transaction(0),
+        executed,
+        Come::Round,
+        Come::Evidence(1),
+        Come::Round,
+    ];
+    for come in comes.into_iter().chain([Come::Round; 8]) {
+        seen.extend(world.take(come).iter().flat_map(effects));
+    }
+    let all = [
+        Activity::VertexProduction,
+        Activity::Commits,
+        Activity::TransactionSubmission,
+        Activity::SlashingEvidence,
+        Activity::Gossip,
+    ];
+    assert_eq!(seen, BTreeSet::from(all));
+}
