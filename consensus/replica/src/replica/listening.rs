@@ -4,7 +4,7 @@
 //! know. So a validator listens before it signs:
 //!
 //! * With a guard that is there, it asks the other members for the last vertex under its key. When as many have answered as
-//!   the DAG needs to move at all, it listens for `listen_min_ms` more, in which a living process with the same key and a
+//!   the DAG needs to move at all, with a last vertex of theirs that is here, it listens for `listen_min_ms` more, in which a living process with the same key and a
 //!   copy of the guard would sign something, and signs, at or above the highest round that these have signed themselves:
 //!   what others hold of old rounds may be deleted. If so many do not answer within `listen_limit_ms`, it signs all the
 //!   same. If somebody showed a vertex above the guard, the guard proves nothing. A vertex that the guard covers is no
@@ -171,10 +171,6 @@ impl Replica {
         let rule = if needs_proof { PROVEN } else { GUARDED };
         let needed = quorum.saturating_sub(rule.fewer);
         let since = |at_ms: u64| now.monotonic_ms.saturating_sub(at_ms);
-        let limit_ms = self.config.listen_limit_ms.max(self.config.listen_min_ms);
-        if !needs_proof && here().count() < needed && since(listening.since_ms) >= limit_ms {
-            return true;
-        }
         let held = here().filter_map(|answer| match answer.own {
             None => Some(Round::ZERO),
             Some(own) if own.round <= dag.gc_round() || dag.vertices().contains(&own) => {
@@ -183,6 +179,14 @@ impl Replica {
             Some(_) => None,
         });
         let rounds: Vec<Round> = held.collect();
+        let limit_ms = self.config.listen_limit_ms.max(self.config.listen_min_ms);
+        if !needs_proof
+            && listening.floor.is_none()
+            && rounds.len() < needed
+            && since(listening.since_ms) >= limit_ms
+        {
+            return true;
+        }
         if here().count() >= needed {
             listening.heard_since_ms.get_or_insert(now.monotonic_ms);
         }

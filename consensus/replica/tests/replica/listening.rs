@@ -79,6 +79,22 @@ fn a_good_guard_signs_after_a_while_though_nobody_answers() {
 }
 
 #[test]
+fn who_names_vertices_that_do_not_exist_does_not_keep_a_good_guard_silent() {
+    let mut bench = listening(guard());
+    let invented = VertexRef {
+        round: Round(9),
+        ..bench.own_vertex(Round(1)).reference()
+    };
+    for (from, own) in [(1, None), (2, Some(invented))] {
+        let _answered = bench.step(answer(&bench, from, own, None));
+    }
+    let _first = bench.tick(LIMIT_MS - 1);
+    assert_eq!(bench.sent.len(), 0);
+    let _late = bench.tick(2);
+    assert_eq!(bench.sent.len(), 1);
+}
+
+#[test]
 fn an_era_that_is_over_elsewhere_is_not_signed_in() {
     let mut bench = listening(guard());
     for from in [1, 2] {

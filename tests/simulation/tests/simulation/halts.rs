@@ -318,6 +318,49 @@ fn f_plus_one_down_are_a_soft_stall_that_ends_by_itself() {
 }
 
 #[test]
+fn of_128_the_43rd_offline_is_a_soft_stall_and_its_return_ends_it() {
+    let mut world = world(128, 11);
+    let stalled = |world: &World, node: usize| {
+        let modes = world.modes(node);
+        modes.is_some_and(|modes| modes.contains(Mode::SoftStall))
+    };
+    let offline = |count: usize| {
+        let group = |node: usize| usize::from(node < count) * (1 + node);
+        Topology::Groups((0..129).map(group).collect())
+    };
+    world.cut(&offline(42));
+    assert!(world.run_until_done(6_000, |world| world.certified_by_any() > Height::ZERO));
+    world.cut(&offline(43));
+    let all_stall = |world: &World| (43..128).all(|node| stalled(world, node));
+    assert!(world.run_until_done(6_000, all_stall), "within 6 s");
+    world.cut(&offline(42));
+    let none_stalls = |world: &World| (42..128).all(|node| !stalled(world, node));
+    assert!(
+        world.run_until_done(2_000, none_stalls),
+        "within 2 s of the return"
+    );
+    sound(&world);
+}
+
+#[test]
+fn ten_equivocators_of_128_in_an_epoch_halt_all_honest_validators() {
+    let mut world = world(128, 12);
+    for node in 100..109 {
+        world.make_byzantine(node, Fault::Equivocator);
+    }
+    world.run(3_000);
+    let halted = |world: &World| (0..100).filter(|node| world.is_halted(*node)).count();
+    assert_eq!(halted(&world), 0, "nine do not");
+    assert!(world.certified_by_any() > Height::ZERO);
+    world.make_byzantine(109, Fault::Equivocator);
+    assert!(
+        world.run_until_done(3_000, |world| halted(world) == 100),
+        "{} of 100 have halted",
+        halted(&world)
+    );
+}
+
+#[test]
 fn no_stall_is_seen_at_idle_under_load_or_at_the_change_of_an_epoch() {
     for (pause_ms, epoch_ms) in [
         (None, 3_600_000),
