@@ -60,7 +60,8 @@ impl Added {
 }
 
 /// Vertices of one slot that are kept unasked: any two are the proof of an equivocation. A further one is kept only while
-/// a vertex here waits for it, else one author could fill the memory with versions that nobody names.
+/// a vertex here waits for it, or in place of one whose ancestors nobody has, else one author could fill the memory with
+/// versions that nobody names.
 const VERSIONS_UNASKED_MAX: usize = 2;
 
 /// The DAG of one era.

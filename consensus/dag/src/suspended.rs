@@ -31,6 +31,9 @@ pub(crate) struct FetchRules {
 /// vertex of an honest author.
 const BACK_OFF_MAX: u64 = 8;
 
+/// Requests after which an ancestor may be taken for one that does not exist, if its place is needed.
+const ATTEMPTS_IN_VAIN: u32 = 3;
+
 #[derive(Clone, Debug)]
 struct Waiting {
     vertex: Arc<VerifiedVertex>,
@@ -101,6 +104,30 @@ impl Suspended {
             .flat_map(move |places| places.vertices.range(first..))
             .take_while(move |(reference, _)| reference.round == round)
             .map(|(_, waiting)| &waiting.vertex)
+    }
+
+    /// Drops the vertex of a slot whose ancestors were asked for most often in vain. False if none was often enough. Only an
+    /// author of two versions can lose one.
+    pub(crate) fn give_up_one_of(&mut self, round: Round, author: AuthorityIndex) -> bool {
+        let versions = self.slot(round, author).map(|vertex| vertex.reference());
+        let oldest = versions
+            .filter(|reference| !self.is_waited_for(reference))
+            .map(|reference| (self.attempts_for(&reference), reference))
+            .max();
+        let Some((_, given_up)) = oldest.filter(|(attempts, _)| *attempts >= ATTEMPTS_IN_VAIN)
+        else {
+            return false;
+        };
+        self.remove(&given_up).is_some()
+    }
+
+    /// How often that was asked for which this vertex waits for longest.
+    fn attempts_for(&self, reference: &VertexRef) -> u32 {
+        let places = self.waiting.get(&reference.author);
+        let waiting = places.and_then(|places| places.vertices.get(reference));
+        let missing = waiting.into_iter().flat_map(|waiting| &waiting.missing);
+        let attempts = missing.filter_map(|ancestor| Some(self.missing.get(ancestor)?.attempts));
+        attempts.max().unwrap_or(0)
     }
 
     /// True if a suspended vertex names this one.

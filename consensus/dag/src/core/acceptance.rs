@@ -81,13 +81,16 @@ impl DagCore {
         self.equivocated.insert((round, author)).then_some(evidence)
     }
 
-    fn has_place_in_slot(&self, reference: &VertexRef) -> bool {
+    /// Whether there is room for another version of a slot. What nobody delivers the ancestors of makes room for it: else two
+    /// versions that stand on nothing would keep out for good the one that the others have.
+    fn has_place_in_slot(&mut self, reference: &VertexRef) -> bool {
         let (round, author) = reference.slot();
         let accepted = self.vertices.slot(round, author).len();
         let suspended = self.suspended.slot(round, author).count();
         accepted.saturating_add(suspended) < VERSIONS_UNASKED_MAX
             || mutant::is_on(Mutant::SuspendedUnbounded)
             || self.suspended.is_waited_for(reference)
+            || self.suspended.give_up_one_of(round, author)
     }
 
     /// True if a parent reference needs nothing any more (rule D1).

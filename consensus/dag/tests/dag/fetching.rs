@@ -297,3 +297,31 @@ fn garbage_collection_ends_the_search_for_what_it_passed() {
     assert_eq!(core.waiting(), (0, 0));
     assert_eq!(core.next_fetch_ms(), None);
 }
+
+/// Two versions that stand on nothing do not keep out for good the one that the others have.
+#[test]
+fn a_version_whose_ancestors_nobody_has_makes_room_for_another() {
+    let drawing = Drawing::new(4, "@1: *; B2: *");
+    let mut core = core(&drawing.context, &config(1));
+    for name in ["A1", "B1", "C1", "D1"] {
+        drop(core.add(drawing.vertex(name), 0));
+    }
+    let mut random = Random::new(5);
+    let slot = (Round(2), AuthorityIndex(1));
+    let [first, second, third] =
+        [(); 3].map(|()| with_invented_parents(&drawing, slot, 0, &mut random));
+    for version in [first, second] {
+        assert_eq!(core.add(version, 0).outcome, AddOutcome::Suspended);
+    }
+    let real = drawing.vertex("B2");
+    let refused = core.add(Arc::clone(&real), 0).outcome;
+    assert_eq!(refused, AddOutcome::NoPlace, "they may come yet");
+    while let Some(due_ms) = core.next_fetch_ms().filter(|due_ms| *due_ms < 3_000) {
+        drop(core.fetches(due_ms));
+    }
+    assert_eq!(core.add(real, 3_000).outcome, AddOutcome::Accepted);
+    // The slot stays as full as it was.
+    assert_eq!(core.waiting().0, 1);
+    assert_eq!(core.add(third, 3_000).outcome, AddOutcome::Suspended);
+    assert_eq!(core.waiting().0, 1);
+}
