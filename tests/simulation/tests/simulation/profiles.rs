@@ -77,6 +77,13 @@ fn seeds_that_once_broke_a_rule() {
         ("churn", 39),
         ("churn", 107),
         ("halts", 270),
+        ("halts", 767),
+        ("halts", 3694),
+        ("halts", 4888),
+        ("halts", 5004),
+        ("halts", 5664),
+        ("chaos", 5002),
+        ("chaos", 20383),
     ] {
         pass(profile, seed);
     }
