@@ -55,7 +55,9 @@ fn r7_transactions_that_wait_for_a_quorum_do_not_keep_the_core_awake() {
     let mut bench = Bench::new();
     let first = bench.submit(0, Origin::Local);
     assert!(own_vertex(&first).is_some(), "the first round needs nobody");
-    let second = bench.submit(1, Origin::Local);
+    // Another member was to propose it, and its time here has come.
+    let foreign = Origin::Foreign { eligible_at_ms: 1 };
+    let second = bench.submit(1, foreign);
     let alone = bench.tick(10_000);
     assert!(own_vertex(&second).is_none() && own_vertex(&alone).is_none());
     let wake_ms = bench.replica.next_wake_ms(now(bench.now_ms));
