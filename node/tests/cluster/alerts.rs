@@ -91,6 +91,10 @@ impl Prometheus {
         let answer = exchange.await.map_err(|error| error.to_string())?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         let body: Value = serde_json::from_str(body).map_err(|_| head.to_owned())?;
+        // An answer without data must not pass for one without alerts.
+        if body["status"] != "success" {
+            return Err(body.to_string());
+        }
         Ok(body["data"].clone())
     }
 
@@ -186,8 +190,12 @@ async fn a_stall_fires_its_alert_and_the_end_of_the_stall_resolves_it() {
     let targets: Vec<_> = cluster.nodes.iter().map(|node| node.rpc).collect();
     let mut prometheus = Prometheus::start(&targets);
     prometheus.wait_until_it_watches(targets.len()).await;
-    let healthy = prometheus.api("alerts").await.unwrap();
-    assert_eq!(firing(&healthy), BTreeSet::new(), "{healthy:#}");
+    // Not at the first look: on a machine that has other work, a stall at the start is no wonder.
+    prometheus
+        .wait_for("silence of all alerts", "alerts", |data| {
+            firing(data).is_empty()
+        })
+        .await;
 
     cluster.kill(2).await;
     cluster.kill(3).await;
@@ -218,8 +226,8 @@ async fn a_stall_fires_its_alert_and_the_end_of_the_stall_resolves_it() {
     cluster.ready(2).await;
     cluster.ready(3).await;
     prometheus
-        .wait_for("the end of every alert", "alerts", |data| {
-            firing(data).is_empty()
+        .wait_for("the end of the alert", "alerts", |data| {
+            firing(data).iter().all(|(name, _)| name != STALL)
         })
         .await;
     prometheus.assert_rules_work().await;
