@@ -28,6 +28,7 @@ mod listeners;
 pub mod peers;
 pub mod sabotage;
 pub mod serve;
+mod skew;
 pub mod start;
 pub mod sync;
 pub mod traffic;

@@ -1,5 +1,7 @@
 //! The server over real sockets on loopback, with the in-memory backend.
 
+#[path = "rpc/alerts.rs"]
+mod alerts;
 #[path = "rpc/calls.rs"]
 mod calls;
 #[path = "rpc/documents.rs"]

@@ -39,6 +39,8 @@ pub struct Standing {
     pub sync_target: Option<Height>,
     /// How fast it does, in the last range.
     pub sync_blocks_per_second: f64,
+    /// This clock minus the median of the committee's, when enough members have answered last.
+    pub clock_skew_seconds: f64,
     /// Why this node does not sign, if it has a key and does not.
     pub signing_stopped: Option<String>,
     /// Halts, and what is known of them.
@@ -75,6 +77,7 @@ impl Standing {
             mempool_bytes: 0,
             sync_target: None,
             sync_blocks_per_second: 0.0,
+            clock_skew_seconds: 0.0,
             signing_stopped: None,
             halts: Arc::new(halts),
         })

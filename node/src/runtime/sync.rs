@@ -8,13 +8,15 @@
 use super::board::{Board, Standing};
 use super::execution::ExecutionCommand;
 use super::peers::Peers;
+use super::skew::{Reading, median_seconds};
+use crate::clock;
 use crate::failure::Failure;
 use bytes::Bytes;
 use holdfast_chain::RangeError;
 use holdfast_chain::sync::{SyncNeed, first_needed, next_range, sync_source};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
-use holdfast_types::{Height, codec};
+use holdfast_types::{Height, TimestampMs, codec};
 use libp2p::PeerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,18 +94,43 @@ impl Sync {
             polled.rotate_left(turn);
         }
         polled.truncate(POLLED_PEERS_MAX);
-        let answers = futures::future::join_all(polled.into_iter().map(|peer| async move {
-            let answer = self
-                .network
-                .request(peer, RequestProtocol::Status, Bytes::new())
-                .await
-                .ok()?;
-            let status: PeerStatus = codec::decode("a peer status", &answer, 1024).ok()?;
-            Some((peer, status))
-        }))
-        .await;
+        let asked = polled.into_iter().map(|peer| self.ask(peer));
+        let answers = futures::future::join_all(asked).await;
+        let answers: Vec<_> = answers.into_iter().flatten().collect();
+        self.compare_clocks(&answers);
         let need = need(&self.board.read(), self.far_blocks)?;
-        sync_source(answers.into_iter().flatten(), need)
+        let statuses = answers.into_iter().map(|(peer, status, _)| (peer, status));
+        sync_source(statuses, need)
+    }
+
+    /// Asks one peer where it stands, and so for its time.
+    async fn ask(&self, peer: PeerId) -> Option<(PeerId, PeerStatus, Reading)> {
+        let asked = clock::wall();
+        let request = self
+            .network
+            .request(peer, RequestProtocol::Status, Bytes::new());
+        let answer = request.await.ok()?;
+        let answered = clock::wall();
+        let status: PeerStatus = codec::decode("a peer status", &answer, 1024).ok()?;
+        let reading = Reading {
+            asked,
+            answered,
+            theirs: TimestampMs(status.timestamp_ms),
+        };
+        Some((peer, status, reading))
+    }
+
+    /// Only members of the committee count: anybody else may come with a hundred peers and one wrong clock.
+    fn compare_clocks(&self, answers: &[(PeerId, PeerStatus, Reading)]) {
+        let context = self.board.read().context;
+        let of_members = answers.iter().filter(|(peer, ..)| {
+            let key = self.peers.key_of(peer);
+            key.is_some_and(|key| context.committee.authority_of_key(&key).is_some())
+        });
+        if let Some(seconds) = median_seconds(of_members.map(|(.., reading)| *reading)) {
+            self.board
+                .update(|standing| standing.clock_skew_seconds = seconds);
+        }
     }
 
     /// Fetches and applies the next blocks; false if the peer was no help.

@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Every wait in these tests ends here at the latest, with a failure that says what was waited for.
-const PATIENCE: Duration = Duration::from_secs(90);
-const POLL: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const POLL: Duration = Duration::from_millis(100);
 
 pub(crate) struct Cluster {
     pub(crate) chain: ChainId,

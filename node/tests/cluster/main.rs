@@ -1,6 +1,7 @@
-//! Real processes on loopback: what happens when validators die and come back, when committees change, and when the chain
-//! is halted and resumed.
+//! Real processes on loopback: what happens when validators die and come back, when committees change, when the chain
+//! is halted and resumed, and what Prometheus makes of it.
 
+mod alerts;
 mod drills;
 mod harness;
 mod kill_all;

@@ -53,6 +53,8 @@ Names are `holdfast_<area>_<what>_<unit>`; counters end in `_total`; durations a
 label has a fixed list of values, and `other` for anything else: no peer, address or caller can add a series. All
 series exist from the start, at zero.
 
+Alert rules that read them are in [alerts](alerts/README.md).
+
 ";
 
 fn kind(spec: &MetricSpec) -> &'static str {

@@ -41,7 +41,9 @@ fn has_extension(path: &str, extension: &str) -> bool {
 }
 
 /// Kinds of files that are read. Everything else is data.
-const EXTENSIONS: [&str; 9] = ["css", "html", "js", "json", "md", "py", "rs", "sh", "toml"];
+const EXTENSIONS: [&str; 10] = [
+    "css", "html", "js", "json", "md", "py", "rs", "sh", "toml", "yml",
+];
 
 /// Directories that hold no source: version control, build output, environments of other languages.
 const SKIPPED_DIRECTORIES: [&str; 4] = [".git", "target", "__pycache__", ".venv"];

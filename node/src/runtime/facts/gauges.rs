@@ -105,6 +105,10 @@ fn set_consensus(metrics: &Metrics, standing: &Standing) {
         .consensus
         .quorum
         .set(gauge(committee.quorum() as u64));
+    metrics
+        .consensus
+        .clock_skew_seconds
+        .set(standing.clock_skew_seconds);
 }
 
 /// What tells early that the chain is about to stand still.

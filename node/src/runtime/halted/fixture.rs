@@ -126,6 +126,7 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         mempool_bytes: 0,
         sync_target: None,
         sync_blocks_per_second: 0.0,
+        clock_skew_seconds: 0.0,
         signing_stopped: None,
         halts: Arc::new(halts),
     }
