@@ -27,6 +27,7 @@ mod units;
 mod why;
 
 pub use global::GlobalArguments;
+pub(crate) use governance::DRAFT_RESUME;
 
 use crate::config::{LogFormat, LogSettings};
 use crate::environment::Environment;

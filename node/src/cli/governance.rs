@@ -10,6 +10,7 @@ mod file;
 mod resume;
 mod sign;
 
+pub(crate) use resume::DRAFT_RESUME;
 pub(super) use resume::TOO_FEW;
 
 use super::{Context, GlobalArguments};

@@ -2,6 +2,7 @@
 
 use super::timeline::{self, Moment};
 use super::{Bundle, IncidentError, Soundness, clean};
+use crate::cli::DRAFT_RESUME;
 use crate::forensics::content::{
     HaltRecord, JournalRecord, OffenceRecord, PeersRecord, ProblemRecord, ProofRecord,
     StatusRecord, ThresholdRecord, VersionRecord,
@@ -262,13 +263,9 @@ fn next_steps(halt: &HaltRecord, proof: &ProofRecord, bundle: &Bundle) -> Vec<St
     }
     steps.push(String::from("holdfast why"));
     if halt.mode == "emergency_halt" {
-        steps.push(String::from(
-            "wait for its end, or: holdfast governance draft resume",
-        ));
+        steps.push(format!("wait for its end, or: {DRAFT_RESUME}"));
     } else if proof.kind != "own_fault" {
-        steps.push(String::from(
-            "when the cause is known: holdfast governance draft resume",
-        ));
+        steps.push(format!("when the cause is known: {DRAFT_RESUME}"));
     }
     steps
 }

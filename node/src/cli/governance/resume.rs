@@ -20,6 +20,10 @@ use holdfast_types::{
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// The command, as advice names it wherever it is given.
+pub(crate) const DRAFT_RESUME: &str =
+    "holdfast governance draft resume --from-node URL --reason TEXT --output resume.json";
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     /// Node to ask: one that is halted too and has caught up.

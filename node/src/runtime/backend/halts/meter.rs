@@ -177,8 +177,7 @@ pub(super) struct Advice {
 }
 
 pub(super) fn advice(picture: &HaltPicture, meter: &ResumeMeter) -> Advice {
-    let draft =
-        "holdfast governance draft resume --from-node URL --reason TEXT --output resume.json";
+    let draft = crate::cli::DRAFT_RESUME;
     let (next_command, runbook) = if let Some(fault) = &picture.state.own_fault {
         (
             format!(
