@@ -27,6 +27,11 @@ use prometheus::{
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// Brings a counter up to what is counted elsewhere.
+pub fn raise(counter: &IntCounter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
+}
+
 /// All metrics of a node.
 #[derive(Clone)]
 pub struct Metrics {

@@ -55,6 +55,7 @@ impl FactsThread {
                 gauges_at = Instant::now();
                 gauges::count_stall(&self.metrics, &self.board, since);
                 gauges::set(&self.metrics, &self.board, &self.storage, &self.network);
+                self.backend.set_gauges();
             }
         }
         Ok(())
