@@ -94,7 +94,7 @@ impl Facts {
             ChainState::Running => return Ok(()),
             ChainState::Starting => (
                 format!(
-                    "no block has been made or received yet; {}",
+                    "no block has been made or received since this node began; {}",
                     count(
                         status.peer_count.into(),
                         "peer is connected",

@@ -4,6 +4,7 @@ mod convert;
 mod events;
 mod figures;
 mod halts;
+mod health;
 mod queries;
 mod submit;
 

@@ -31,8 +31,10 @@ pub struct Standing {
     pub vertices_pending: usize,
     /// Authors with a vertex in the last complete round.
     pub active_committee: usize,
-    /// When the last block was applied here.
+    /// When the last block was applied here; until there is one, when the process began.
     pub head_changed_at: Instant,
+    /// Whether a block was applied since the process began.
+    pub has_moved: bool,
     /// When LIB moved last.
     pub lib_changed_at: Instant,
     pub mempool_transactions: usize,
@@ -75,6 +77,7 @@ impl Standing {
             vertices_pending: 0,
             active_committee: 0,
             head_changed_at: Instant::now(),
+            has_moved: false,
             lib_changed_at: Instant::now(),
             mempool_transactions: 0,
             mempool_bytes: 0,

@@ -251,6 +251,7 @@ impl ExecutionThread {
                 standing.head_id = summary.id;
                 standing.head_timestamp = summary.header.timestamp;
                 standing.head_changed_at = Instant::now();
+                standing.has_moved = true;
             });
             self.observer.applied(summary);
             let at = Moment::now(self.started);

@@ -39,12 +39,19 @@ pub(super) async fn settled(stage: &mut Stage, run: &mut Run) -> Result<(), Fail
             stage.cluster.name(number)
         );
         until(PATIENCE, &what, async || {
-            let status = stage.cluster.status(number).await?;
-            Ok((status.certified.height.get() >= certified).then_some(()))
+            stage.revive().await?;
+            let standing = stage.cluster.status(number).await;
+            let standing = stage.unless_down(standing)?;
+            Ok(standing.filter(|status| status.certified.height.get() >= certified))
         })
         .await?;
     }
-    let equal = stage.cluster.roots_equal().await?;
+    let equal = until(PATIENCE, "all validators answer", async || {
+        stage.revive().await?;
+        let equal = stage.cluster.roots_equal().await;
+        stage.unless_down(equal)
+    })
+    .await?;
     run.require(equal, || "the validators have different states".to_owned());
     Ok(())
 }

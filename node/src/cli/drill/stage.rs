@@ -88,11 +88,24 @@ impl Stage {
         }
     }
 
+    fn offenders_end(&self) -> bool {
+        self.kind == Kind::EquivocationCluster
+    }
+
+    /// What a validator answered; nothing if it did not and is one that ends, and is started again, in this drill.
+    pub(super) fn unless_down<T>(&self, answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(_) if self.offenders_end() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Starts again who has ended because its key signs elsewhere: its second vertex may come back to it more than once, as
     /// long as its era lasts. True if somebody had.
     pub(super) async fn revive(&mut self) -> Result<bool, Failure> {
         let mut revived = false;
-        if self.kind != Kind::EquivocationCluster {
+        if !self.offenders_end() {
             return Ok(revived);
         }
         for number in self.disturbed.clone() {

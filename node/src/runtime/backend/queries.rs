@@ -1,5 +1,6 @@
 //! The queries of RPC.
 
+use super::health::{self, Bounds};
 use super::{NodeBackend, convert, halts};
 use crate::runtime::board::Standing;
 use futures::future::BoxFuture;
@@ -14,16 +15,13 @@ use holdfast_rpc::dto::{
     MempoolStatus, NodeInfo, Number, Peer, PeerClass, PeerDirection, Receipt, SigningState,
     SigningStatus, Status, Syncing, Transaction, Validator,
 };
-use holdfast_rpc::{AttributedReceipt, Backend, BackendError, Check, Feed, Health, NotReady};
+use holdfast_rpc::{AttributedReceipt, Backend, BackendError, Feed, Health};
 use holdfast_types as types;
 use holdfast_types::{AuthorityIndex, BlockId, Era, Event, Height, TimestampMs, TransactionId};
 use serde_json::{Map, Value};
-use std::time::Duration;
 
 /// Validators listed at most.
 const VALIDATORS_MAX: u32 = 10_000;
-/// A chain that has made no block for this many idle intervals is not moving.
-const IDLE_INTERVALS: u64 = 5;
 
 impl NodeBackend {
     /// Position of this validator in the running committee, whether it signs, and why not.
@@ -102,33 +100,8 @@ impl NodeBackend {
         Ok(block.map(|block| (id, block)))
     }
 
-    fn stall_after(&self) -> Duration {
-        let idle = self.parts.parameters.dag.idle_round_interval_ms * IDLE_INTERVALS;
-        Duration::from_millis(self.parts.parameters.stall.timeout_ms.max(idle))
-    }
-
-    fn no_block(&self, standing: &Standing, reasons: &str) -> String {
-        format!(
-            "no block for {:.1} s ({reasons}); {} of {} validators seen, quorum {}",
-            standing.head_changed_at.elapsed().as_secs_f64(),
-            standing.active_committee,
-            standing.context.committee.size(),
-            standing.context.committee.quorum()
-        )
-    }
-
-    fn state(&self, standing: &Standing) -> ChainState {
-        if let Some(state) = halts::chain_state(&standing.halts) {
-            state
-        } else if standing.sync_target.is_some() {
-            ChainState::Syncing
-        } else if standing.head_changed_at.elapsed() > self.stall_after() {
-            ChainState::Stalled
-        } else if standing.head == Height::ZERO {
-            ChainState::Starting
-        } else {
-            ChainState::Running
-        }
+    fn bounds(&self) -> Bounds {
+        Bounds::of(&self.parts.parameters)
     }
 }
 
@@ -151,7 +124,7 @@ impl Backend for NodeBackend {
         Ok(Status {
             chain_name: self.parts.chain_name.clone(),
             chain_id: convert::hash(self.parts.chain_id.as_bytes()),
-            state: self.state(&standing),
+            state: health::chain_state(&standing, self.bounds()),
             head: Head {
                 height: Number(standing.head.0),
                 id: convert::hash(standing.head_id.as_bytes()),
@@ -180,46 +153,12 @@ impl Backend for NodeBackend {
     }
 
     fn chain_state(&self) -> ChainState {
-        self.state(&self.parts.board.read())
+        health::chain_state(&self.parts.board.read(), self.bounds())
     }
 
     fn health(&self) -> Health {
-        let standing = self.parts.board.read();
-        let fail = |reason, detail: String| Check::Fail { reason, detail };
-        let still = standing.head_changed_at.elapsed();
-        let not_halted = halts::not_halted(&standing.halts);
-        Health {
-            core_responsive: match self.parts.vitals.frozen() {
-                Some(what) => fail(NotReady::CoreUnresponsive, what),
-                None => Check::Pass,
-            },
-            caught_up: match standing.sync_target {
-                Some(target) => fail(
-                    NotReady::Behind,
-                    format!("head {} of certified {target}", standing.head),
-                ),
-                None => Check::Pass,
-            },
-            chain_moving: if standing.head == Height::ZERO {
-                fail(
-                    NotReady::Starting,
-                    "no block has been made or received yet".to_owned(),
-                )
-            } else if not_halted != Check::Pass {
-                not_halted.clone()
-            } else if let Some(reasons) = halts::stalled(&standing.halts) {
-                fail(NotReady::Stalled, self.no_block(&standing, &reasons))
-            } else if still > self.stall_after() {
-                fail(
-                    NotReady::Stalled,
-                    self.no_block(&standing, "the head is old"),
-                )
-            } else {
-                Check::Pass
-            },
-            not_halted,
-            clock_agrees: Check::Pass,
-        }
+        let frozen = self.parts.vitals.frozen();
+        health::checks(&self.parts.board.read(), self.bounds(), frozen)
     }
 
     fn node_info(&self) -> Result<NodeInfo, BackendError> {

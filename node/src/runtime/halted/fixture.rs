@@ -122,6 +122,7 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         vertices_pending: 0,
         active_committee: 4,
         head_changed_at: Instant::now(),
+        has_moved: true,
         lib_changed_at: Instant::now(),
         mempool_transactions: 0,
         mempool_bytes: 0,
