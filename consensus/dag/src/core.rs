@@ -121,7 +121,7 @@ impl DagCore {
             chain,
             me,
             genesis,
-            vertices: VertexStore::new(size),
+            vertices: VertexStore::new(size, committee.certified_threshold()),
             suspended: Suspended::new(
                 u16::try_from(size).unwrap_or(u16::MAX),
                 config.suspended_per_author_max,
@@ -271,11 +271,7 @@ impl DagCore {
     /// Vertices of `round` that vertices of at least 2f + 1 authors of the next round name: what the stall detector counts.
     #[must_use]
     pub fn certified_vertices(&self, round: Round) -> usize {
-        let threshold = self.context.committee.certified_threshold();
-        self.vertices
-            .round(round)
-            .filter(|vertex| self.vertices.supporters(&vertex.reference()) >= threshold)
-            .count()
+        self.vertices.certified(round)
     }
 
     #[must_use]

@@ -2,7 +2,8 @@
 //!
 //! With each vertex stand, as a set of authorities, the parents that it names in the round before. So the questions of the
 //! commit rule cost a few words per vertex, and not a search through lists of parents for each pair of vertices. Who names
-//! a vertex is not kept: it is asked of leaders only.
+//! a vertex is not kept: it is asked of leaders only. How many do is: the number of certified vertices is asked for with each
+//! step.
 
 use crate::authority_set::AuthoritySet;
 use holdfast_types::{AuthorityIndex, Round, VerifiedVertex, VertexDigest, VertexRef};
@@ -69,6 +70,11 @@ struct Layer {
     first: Vec<Option<VertexDigest>>,
     /// Authorities with at least one vertex.
     authors: usize,
+    /// By version and author: how many authors of the next round name the vertex. Side by side: each vertex counts at nearly
+    /// all of the round below.
+    supporters: Vec<Vec<u16>>,
+    /// Vertices that as many authors of the next round name as certify one.
+    certified: usize,
 }
 
 impl Layer {
@@ -77,6 +83,32 @@ impl Layer {
             slots: vec![Slot::default(); committee_size],
             first: vec![None; committee_size],
             authors: 0,
+            supporters: Vec::new(),
+            certified: 0,
+        }
+    }
+
+    /// Counts a vertex of the next round at the vertices of this one that it names. `earlier` are the versions of its slot that
+    /// came before it: an author counts once, whatever it signs.
+    fn support(&mut self, links: &Links, earlier: &[Links], certified_threshold: usize) {
+        let size = self.slots.len();
+        if self.supporters.len() < links.parents.len() {
+            self.supporters.resize(links.parents.len(), vec![0; size]);
+        }
+        let versions = self.supporters.iter_mut().zip(&links.parents).zip(0..);
+        for ((supporters, parents), version) in versions {
+            for parent in parents.iter() {
+                if earlier.iter().any(|links| links.names(parent, version)) {
+                    continue;
+                }
+                let Some(count) = supporters.get_mut(parent.as_usize()) else {
+                    continue;
+                };
+                *count = count.saturating_add(1);
+                if usize::from(*count) == certified_threshold {
+                    self.certified = self.certified.saturating_add(1);
+                }
+            }
         }
     }
 
@@ -96,14 +128,17 @@ impl Layer {
 #[derive(Clone, Debug)]
 pub struct VertexStore {
     committee_size: usize,
+    certified_threshold: usize,
     layers: BTreeMap<Round, Layer>,
 }
 
 impl VertexStore {
+    /// For a committee of this size, in which a vertex that `certified_threshold` authors of the next round name is certified.
     #[must_use]
-    pub const fn new(committee_size: usize) -> Self {
+    pub const fn new(committee_size: usize, certified_threshold: usize) -> Self {
         Self {
             committee_size,
+            certified_threshold,
             layers: BTreeMap::new(),
         }
     }
@@ -111,16 +146,21 @@ impl VertexStore {
     /// Inserts a vertex whose author is a member, after those of its parents that are to be held.
     pub(crate) fn insert(&mut self, vertex: Arc<VerifiedVertex>) {
         let links = self.link(&vertex);
-        let size = self.committee_size;
-        let layer = self
-            .layers
-            .entry(vertex.round())
-            .or_insert_with(|| Layer::new(size));
+        let round = vertex.round();
+        let (size, threshold) = (self.committee_size, self.certified_threshold);
+        self.layers.entry(round).or_insert_with(|| Layer::new(size));
+        let mut layers = self.layers.range_mut(round.previous()..=round).rev();
+        let Some((_, layer)) = layers.next() else {
+            return;
+        };
         let author = vertex.author().as_usize();
         let Some((slot, first)) = layer.slots.get_mut(author).zip(layer.first.get_mut(author))
         else {
             return;
         };
+        if let Some((_, below)) = layers.next() {
+            below.support(&links, &slot.links, threshold);
+        }
         if first.is_none() {
             *first = Some(vertex.reference().digest);
             layer.authors = layer.authors.saturating_add(1);
@@ -221,6 +261,12 @@ impl VertexStore {
         self.layers.get(&round).map_or(0, |layer| layer.authors)
     }
 
+    /// How many vertices of the round are certified: as many authors of the next round name them.
+    #[must_use]
+    pub fn certified(&self, round: Round) -> usize {
+        self.layers.get(&round).map_or(0, |layer| layer.certified)
+    }
+
     #[must_use]
     pub fn highest_round(&self) -> Round {
         self.layers
@@ -295,18 +341,6 @@ impl VertexStore {
         self.slots(round.next())
             .filter(|slot| slot.links.iter().any(|links| !links.named.contains(author)))
             .count()
-    }
-
-    /// How many authors of the next round name the vertex.
-    pub(crate) fn supporters(&self, vertex: &VertexRef) -> usize {
-        let Some(version) = self.version(vertex) else {
-            return 0;
-        };
-        let mut supporters = AuthoritySet::default();
-        for children in self.children((vertex.round, vertex.author), version) {
-            supporters.add_all(&children);
-        }
-        supporters.iter().count()
     }
 
     /// Adds to `open`, by round, the vertices that `vertices` of `round` name; of rounds below `lowest` none.

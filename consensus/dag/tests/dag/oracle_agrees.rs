@@ -4,6 +4,10 @@
 use crate::harness::{Random, core, feed, said};
 use crate::oracle::Oracle;
 use crate::random_dag::{RandomDag, Shape, tight_config};
+use holdfast_dag::VertexStore;
+use holdfast_types::{Committee, Round, VerifiedVertex};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const SEEDS_PER_TEST: u64 = 500;
 
@@ -17,7 +21,27 @@ fn agrees_for_seeds(first: u64) {
         let committed = said(&feed(&mut core, &dag.vertices));
         let expected = Oracle::new(&dag.context, &config, &dag.vertices).commits();
         assert_eq!(committed, expected, "seed {seed}: {shape:?} {config:?}");
+        for round in core.gc_round().0..=core.vertices().highest_round().0 {
+            let round = Round(round);
+            let certified = certified(core.vertices(), round, &dag.context.committee);
+            assert_eq!(
+                core.certified_vertices(round),
+                certified,
+                "seed {seed}: {round:?}"
+            );
+        }
     }
+}
+
+/// Vertices of the round that vertices of at least 2f + 1 authors of the next round name, by the definition.
+fn certified(held: &VertexStore, round: Round, committee: &Committee) -> usize {
+    let is_certified = |vertex: &&Arc<VerifiedVertex>| {
+        let above = held.round(round.next());
+        let naming = above.filter(|above| above.parents().contains(&vertex.reference()));
+        let authors: BTreeSet<_> = naming.map(|above| above.author()).collect();
+        authors.len() > 2 * committee.max_faulty()
+    };
+    held.round(round).filter(is_certified).count()
 }
 
 #[test]

@@ -56,8 +56,6 @@ pub struct Halts {
     pub(super) head: ExecutedHead,
     /// A commit happened since the stall detector looked last.
     committed: bool,
-    /// A round, and how many of its vertices were certified when it was last looked at.
-    certified: Option<(Round, usize)>,
     readiness: Readiness,
     /// When this node says again how it stands, and asks again for the block that resumes.
     say_at_ms: u64,
@@ -86,7 +84,6 @@ impl Halts {
             heard_ms: vec![now.monotonic_ms; context.committee.size()],
             head,
             committed: false,
-            certified: None,
             readiness: Readiness::NotAsked,
             say_at_ms: now.monotonic_ms,
             resume_at_ms: now.monotonic_ms,
@@ -139,7 +136,6 @@ impl Halts {
         self.readiness = Readiness::NotAsked;
         self.carried = 0;
         self.committed = true;
-        self.certified = None;
     }
 
     pub(super) fn heard(&mut self, author: AuthorityIndex, now: Now) {
@@ -291,7 +287,6 @@ impl Replica {
     /// Looks for a soft stall, after all that this step has committed.
     pub(super) fn watch_stall(&mut self, now: Now, out: &mut Output) {
         let committed = std::mem::take(&mut self.halts.committed);
-        self.count_certified();
         let committee = &self.context.committee;
         let timeout_ms = self.config.halts.stall.timeout_ms;
         let oldest_ms = now.monotonic_ms.saturating_sub(timeout_ms);
@@ -300,7 +295,7 @@ impl Replica {
         let observation = StallObservation {
             now_ms: now.monotonic_ms,
             committed,
-            certified: self.halts.certified,
+            certified: self.newest_certified(),
             active_committee,
             quorum: committee.quorum(),
             certified_threshold: committee.certified_threshold(),
@@ -321,26 +316,11 @@ impl Replica {
         }
     }
 
-    /// Counts the certified vertices of the newest round in which it can be known. Their number only grows, and nothing
-    /// depends on it above the threshold: so it is not counted again at each step.
-    fn count_certified(&mut self) {
-        let newest = self
-            .dag
-            .as_ref()
-            .map(|dag| dag.round().previous().previous());
-        let Some((dag, round)) = self
-            .dag
-            .as_ref()
-            .zip(newest.filter(|round| *round > Round::ZERO))
-        else {
-            self.halts.certified = None;
-            return;
-        };
-        let threshold = self.context.committee.certified_threshold();
-        let known = self.halts.certified;
-        if known.is_none_or(|(known, count)| known != round || count < threshold) {
-            self.halts.certified = Some((round, dag.certified_vertices(round)));
-        }
+    /// The newest round in which it can be known how many vertices are certified, and their number.
+    fn newest_certified(&self) -> Option<(Round, usize)> {
+        let dag = self.dag.as_ref()?;
+        let round = dag.round().previous().previous();
+        (round > Round::ZERO).then(|| (round, dag.certified_vertices(round)))
     }
 
     fn is_behind(&self) -> bool {
