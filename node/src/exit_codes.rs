@@ -239,18 +239,18 @@ mod tests {
         );
     }
 
-    /// `HOLDFAST_REWRITE_DOCS=1 cargo test` writes the page instead of comparing it.
+    /// `HOLDFAST_UPDATE_DOCS=1 cargo test` writes the page instead of comparing it.
     #[test]
     fn the_documentation_page_is_generated_from_this_table() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/exit-codes.md");
-        if std::env::var_os("HOLDFAST_REWRITE_DOCS").is_some() {
+        if std::env::var_os("HOLDFAST_UPDATE_DOCS").is_some() {
             std::fs::write(&path, markdown()).unwrap();
         }
         let page = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             page,
             markdown(),
-            "docs/exit-codes.md is stale: run with HOLDFAST_REWRITE_DOCS=1"
+            "docs/exit-codes.md is stale: run with HOLDFAST_UPDATE_DOCS=1"
         );
     }
 }

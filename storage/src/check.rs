@@ -10,7 +10,7 @@ use crate::storage::Storage;
 use crate::view::ReadView;
 use holdfast_chain::ChainStore;
 use holdfast_ledger::UndoRecord;
-use holdfast_types::{Block, Certificate, FailureCode, Height, ReceiptStatus};
+use holdfast_types::{Block, Certificate, Height};
 
 /// Problems listed at most; a store with more is not looked at any further.
 const PROBLEMS_MAX: usize = 100;
@@ -132,9 +132,7 @@ impl Storage {
                         format!("the receipts of block {height} are not of its transactions");
                     report.problems.push(problem);
                 }
-                let too_early = ReceiptStatus::Failed(FailureCode::NonceTooHigh);
-                let decided = row.receipts.iter();
-                for receipt in decided.filter(|receipt| receipt.status != too_early) {
+                for receipt in row.receipts.iter().filter(|receipt| receipt.decides()) {
                     match view.transaction_place(&receipt.transaction) {
                         Ok(Some((first, _))) if first <= height => {}
                         Ok(_) => report.problems.push(format!(

@@ -5,8 +5,8 @@
 
 use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, FailureCode, Height,
-    Receipt, ReceiptStatus, TransactionId, VerifiedTransaction,
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, Height, Receipt,
+    TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 
@@ -26,12 +26,10 @@ pub struct AppliedBlock {
 }
 
 impl AppliedBlock {
-    /// Index and id of each transaction whose fate this block decides. One that came before an earlier nonce of its sender
-    /// still waits for its turn, wherever it stands: it has no place on the chain yet.
+    /// Index and id of each transaction that gets its place on the chain by this block: see [`Receipt::decides`].
     pub fn decided(&self) -> impl Iterator<Item = (u32, &TransactionId)> {
-        let too_early = ReceiptStatus::Failed(FailureCode::NonceTooHigh);
         let ids = (0..).zip(&self.transaction_ids).zip(&self.receipts);
-        ids.filter(move |(_, receipt)| receipt.status != too_early)
+        ids.filter(|(_, receipt)| receipt.decides())
             .map(|(placed, _)| placed)
     }
 }

@@ -193,4 +193,11 @@ impl Receipt {
     pub fn hash(&self) -> Hash32 {
         Purpose::RECEIPT.hash_encoded(self)
     }
+
+    /// Whether the block of this receipt decides what becomes of the transaction. One that came before an earlier nonce of its
+    /// sender still waits for its turn, wherever it stands: it has no place on the chain yet.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.status != ReceiptStatus::Failed(FailureCode::NonceTooHigh)
+    }
 }

@@ -128,10 +128,10 @@ impl Replica {
         };
         let mut out = Output::default();
         replica.halts_of_era_settled(now, &mut out);
+        if let Some(own) = &restored.own_last {
+            replica.guard_stored_vertex(own, &mut out);
+        }
         if restored.ended.is_some() {
-            if let Some(own) = &restored.own_last {
-                replica.guard_stored_vertex(own, &mut out);
-            }
             replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
         } else {
             let mut dag = replica.new_dag(now, &restored.context, &restored.commits);
@@ -139,11 +139,9 @@ impl Replica {
                 // Stored vertices were accepted before; those that are too old now are left out.
                 drop(dag.add(vertex, now.monotonic_ms));
             }
-            if let Some(own) = &restored.own_last {
-                if own.header().era == restored.context.era {
-                    dag.set_own_last(own);
-                }
-                replica.guard_stored_vertex(own, &mut out);
+            let own = restored.own_last.as_ref();
+            if let Some(own) = own.filter(|own| own.header().era == restored.context.era) {
+                dag.set_own_last(own);
             }
             for vertex in dag.own_uncommitted() {
                 replica.mempool.in_flight(vertex.transaction_ids());
