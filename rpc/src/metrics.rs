@@ -105,6 +105,11 @@ impl Metrics {
     }
 }
 
+/// Brings a counter to a total that somebody else counts. Only one caller may do so for a counter.
+pub fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
 impl Deref for Metrics {
     type Target = MetricGroups;
 

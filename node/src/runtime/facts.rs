@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 mod gauges;
+mod traffic;
 
 /// Turns facts into log lines and counters, and looks at the gauges now and then.
 #[derive(Debug)]

@@ -323,6 +323,8 @@ metrics! {
         "Messages for which a peer was penalised.";
     NETWORK_DISCONNECTS = COUNTER "holdfast_network_disconnects_total" []
         "Connections to peers that ended.";
+    NETWORK_BANS = COUNTER "holdfast_network_bans_total" []
+        "Bans of peers that began. Every ban ends by itself.";
 
     SYNC_TARGET_HEIGHT = GAUGE "holdfast_sync_target_height" []
         "Highest certified block that peers have shown; equal to the head when caught up.";

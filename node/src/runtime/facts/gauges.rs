@@ -1,5 +1,6 @@
 //! Metrics from facts and from the board.
 
+use super::traffic;
 use crate::runtime::board::{Board, Standing};
 use holdfast_halt::{Mode, StallChange};
 use holdfast_network::NetworkHandle;
@@ -72,7 +73,7 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
     set_halt(metrics, &standing);
     set_mempool(metrics, &standing);
     set_storage(metrics, storage);
-    set_peers(metrics, network);
+    traffic::set(metrics, &network.counters());
 }
 
 /// How far the chain is, and how far it has to catch up.
@@ -169,16 +170,5 @@ fn set_storage(metrics: &Metrics, storage: &Storage) {
         let memory =
             figures.block_cache_bytes + figures.table_readers_bytes + figures.state_cache_bytes;
         metrics.storage.memory_bytes.set(gauge(memory));
-    }
-}
-
-fn set_peers(metrics: &Metrics, network: &NetworkHandle) {
-    let peers = network.counters().peers;
-    for (name, count) in [
-        ("committee", peers.committee),
-        ("configured", peers.known),
-        ("other", peers.other),
-    ] {
-        metrics.network.peers.with(name).set(gauge(count));
     }
 }
