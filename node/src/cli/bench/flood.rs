@@ -98,15 +98,7 @@ pub(super) async fn measure(
 
     let attack = attack(arguments, &cluster).await?;
     let limit = Duration::from_secs(arguments.limit_seconds);
-    flood(
-        stage,
-        &mut cluster,
-        &mut load,
-        &mut findings,
-        &attack,
-        limit,
-    )
-    .await?;
+    flood(stage, &mut cluster, &mut load, &mut findings, attack, limit).await?;
     stage
         .watch(&mut cluster, &mut load, warm_up, "after the flood")
         .await?;
@@ -123,7 +115,7 @@ async fn flood(
     cluster: &mut Cluster,
     load: &mut RunningLoad,
     findings: &mut Findings,
-    attack: &Attack,
+    attack: Attack,
     limit: Duration,
 ) -> Result<(), Failure> {
     stage.say("letting the hostile peers loose")?;
@@ -132,8 +124,9 @@ async fn flood(
     load.tracker().start_measuring();
     let mut toll = Toll::start(cluster);
     let (started, own_before) = (Instant::now(), own());
-    let peers = HostilePeers::start(attack);
-    while !peers.are_done() && started.elapsed() < limit {
+    let peers = HostilePeers::start(attack)
+        .map_err(|error| Failure::disk("cannot start the hostile peers", &error))?;
+    while peers.are_at_work() && started.elapsed() < limit {
         stage
             .watch(cluster, load, LOOK_INTERVAL, "under flood")
             .await?;

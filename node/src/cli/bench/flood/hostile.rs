@@ -6,18 +6,23 @@ use bytes::Bytes;
 use holdfast_network::{
     Multiaddr, Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle,
 };
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::subscriber::{NoSubscriber, with_default};
 
 /// A peer that is not connected after so long was refused, and tries another name.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Between two looks at what became of the messages.
 const LOOK: Duration = Duration::from_millis(1);
-/// Messages that may wait for the peer's own network task.
-const WAITING_MAX: u64 = 512;
+/// Messages that may wait for the peer's own network task, and behind it for the connection: few, so that what counts as
+/// sent is on its way.
+const WAITING_MAX: u64 = 128;
+const QUEUE_MESSAGES: usize = 256;
 /// How long a peer waits whose connection takes no more.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 
@@ -68,58 +73,82 @@ pub(super) struct Deeds {
 pub(super) struct HostilePeers {
     tally: Arc<Tally>,
     messages: u64,
-    stopping: CancellationToken,
-    tasks: JoinSet<()>,
+    stopping: DropGuard,
+    thread: JoinHandle<()>,
 }
 
 impl HostilePeers {
-    pub(super) fn start(attack: &Attack) -> Self {
+    /// On one thread, which does not log: a peer whose messages do not go through has much to say, and whoever writes
+    /// it down measures the log.
+    pub(super) fn start(attack: Attack) -> io::Result<Self> {
         let tally = Arc::new(Tally::default());
         let stopping = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        for (place, target) in attack.targets.iter().enumerate() {
-            let peer = HostilePeer {
-                attack: attack.clone(),
-                target: target.clone(),
-                tally: Arc::clone(&tally),
-                stopping: stopping.clone(),
-            };
-            tasks.spawn(peer.run(place));
-        }
-        Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let messages = attack.messages;
+        let peers = attack_with(attack, Arc::clone(&tally), stopping.clone());
+        let thread = std::thread::Builder::new()
+            .name("hostile".to_owned())
+            .spawn(move || with_default(NoSubscriber::new(), || runtime.block_on(peers)))?;
+        Ok(Self {
             tally,
-            messages: attack.messages,
-            stopping,
-            tasks,
-        }
+            messages,
+            stopping: stopping.drop_guard(),
+            thread,
+        })
     }
 
     pub(super) fn deeds(&self) -> Deeds {
-        let tally = &self.tally;
-        let first_drop = tally.first_drop.lock();
-        Deeds {
-            sent: tally.sent.load(Relaxed),
-            sent_per_connection: std::array::from_fn(|kind| {
-                let lives = tally.lives_by_kind[kind].load(Relaxed).max(1);
-                tally.sent_by_kind[kind].load(Relaxed) / lives
-            }),
-            connections: tally.connections.load(Relaxed),
-            drops: tally.drops.load(Relaxed),
-            refused: tally.refused.load(Relaxed),
-            first_drop: *first_drop.unwrap_or_else(PoisonError::into_inner),
-        }
+        deeds(&self.tally)
     }
 
     /// True if everything was sent.
-    pub(super) fn are_done(&self) -> bool {
+    fn are_done(&self) -> bool {
         self.tally.sent.load(Relaxed) >= self.messages
     }
 
-    pub(super) async fn stop(mut self) -> Deeds {
-        self.stopping.cancel();
-        while self.tasks.join_next().await.is_some() {}
-        self.deeds()
+    pub(super) fn are_at_work(&self) -> bool {
+        !self.are_done() && !self.thread.is_finished()
     }
+
+    pub(super) async fn stop(self) -> Deeds {
+        drop(self.stopping);
+        // A panic of the thread shows in what was not sent.
+        while !self.thread.is_finished() {
+            tokio::time::sleep(LOOK).await;
+        }
+        deeds(&self.tally)
+    }
+}
+
+fn deeds(tally: &Tally) -> Deeds {
+    let first_drop = tally.first_drop.lock();
+    Deeds {
+        sent: tally.sent.load(Relaxed),
+        sent_per_connection: std::array::from_fn(|kind| {
+            let lives = tally.lives_by_kind[kind].load(Relaxed).max(1);
+            tally.sent_by_kind[kind].load(Relaxed) / lives
+        }),
+        connections: tally.connections.load(Relaxed),
+        drops: tally.drops.load(Relaxed),
+        refused: tally.refused.load(Relaxed),
+        first_drop: *first_drop.unwrap_or_else(PoisonError::into_inner),
+    }
+}
+
+async fn attack_with(attack: Attack, tally: Arc<Tally>, stopping: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    for (place, target) in attack.targets.iter().enumerate() {
+        let peer = HostilePeer {
+            attack: attack.clone(),
+            target: target.clone(),
+            tally: Arc::clone(&tally),
+            stopping: stopping.clone(),
+        };
+        tasks.spawn(peer.run(place));
+    }
+    while tasks.join_next().await.is_some() {}
 }
 
 /// Attacks one validator, under one name after the other.
@@ -157,6 +186,7 @@ impl HostilePeer {
         config.peers = vec![self.target.clone()];
         config.allow_private_addresses = true;
         config.peer_exchange = false;
+        config.gossip_queue_messages = QUEUE_MESSAGES;
         let Ok((handle, mut events)) = Network::start(config).await else {
             self.tally.refused.fetch_add(1, Relaxed);
             tokio::time::sleep(FULL_PAUSE).await;
