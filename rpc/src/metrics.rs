@@ -27,6 +27,11 @@ use prometheus::{
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// Brings a counter up to what is counted elsewhere.
+pub fn raise(counter: &IntCounter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
+}
+
 /// All metrics of a node.
 #[derive(Clone)]
 pub struct Metrics {
@@ -103,11 +108,6 @@ impl Metrics {
             .expect("writing to memory does not fail, and registered families are well-formed");
         text
     }
-}
-
-/// Brings a counter to a total that somebody else counts. Only one caller may do so for a counter.
-pub fn raise(counter: &IntCounter, total: u64) {
-    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 impl Deref for Metrics {

@@ -2,6 +2,7 @@
 
 mod convert;
 mod events;
+mod figures;
 mod halts;
 mod queries;
 mod submit;
@@ -14,6 +15,7 @@ use super::peers::Peers;
 use super::verification::{Job, JobQueue};
 use crate::clock;
 use crate::watchdog::Vitals;
+use figures::Stopwatches;
 use holdfast_network::{NetworkHandle, PeerInfo};
 use holdfast_rpc::dto::{
     BlockRef, BlockSummary, FinalityNotification, HaltNotification, Hash, Number,
@@ -23,7 +25,7 @@ use holdfast_storage::Storage;
 use holdfast_types::{
     BlockId, ChainId, Height, Parameters, PublicKey, SignatureScheme, TimestampMs, TransactionId,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// What the backend is made of.
@@ -59,6 +61,7 @@ pub struct NodeBackend {
     known_peers: Mutex<Vec<PeerInfo>>,
     /// What subscribers were told of halts last, and the picture that it was made of.
     told: Mutex<Option<(Arc<HaltPicture>, HaltNotification)>>,
+    stopwatches: Arc<Mutex<Stopwatches>>,
 }
 
 impl NodeBackend {
@@ -72,6 +75,7 @@ impl NodeBackend {
             started_at,
             known_peers: Mutex::default(),
             told: Mutex::default(),
+            stopwatches: Arc::default(),
         }
     }
 
@@ -81,6 +85,12 @@ impl NodeBackend {
             .known_peers
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = peers;
+    }
+
+    fn stopwatches(&self) -> MutexGuard<'_, Stopwatches> {
+        self.stopwatches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known_peers(&self) -> Vec<PeerInfo> {
@@ -103,6 +113,8 @@ impl ChainObserver for NodeBackend {
             .transactions
             .with("success")
             .inc_by(transactions.saturating_sub(failed));
+        self.stopwatches()
+            .executed(block.header.height, &block.transaction_ids, metrics);
         let height = block.header.height.0;
         let block_id = Hash::new(*block.id.as_bytes());
         self.feed.publish(ChainEvent::Block(Box::new(BlockSummary {
@@ -120,12 +132,14 @@ impl ChainObserver for NodeBackend {
         });
     }
 
-    fn switched(&self, _common_ancestor: Height) {
+    fn switched(&self, common_ancestor: Height) {
         self.parts.metrics.chain.fork_switches.inc();
+        self.stopwatches().taken_back(common_ancestor);
     }
 
     fn finality(&self, certified: (Height, BlockId), lib: Height) {
         use holdfast_chain::ChainStore as _;
+        self.stopwatches().irreversible(lib, &self.parts.metrics);
         let lib_id = self
             .parts
             .storage

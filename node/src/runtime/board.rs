@@ -27,6 +27,8 @@ pub struct Standing {
     pub round: Round,
     /// Vertices that 2f + 1 vertices name, in the last round where that can be known.
     pub certified_vertices: usize,
+    /// Vertices that wait for missing ancestors.
+    pub vertices_pending: usize,
     /// Authors with a vertex in the last complete round.
     pub active_committee: usize,
     /// When the last block was applied here.
@@ -70,6 +72,7 @@ impl Standing {
             between_eras: true,
             round: Round::ZERO,
             certified_vertices: 0,
+            vertices_pending: 0,
             active_committee: 0,
             head_changed_at: Instant::now(),
             lib_changed_at: Instant::now(),

@@ -144,6 +144,8 @@ impl CoreThread {
             self.recorder.append(&mut self.entries);
             self.carry_out(outputs, taken_up)?;
             self.update_board();
+            let step = &self.metrics.core.step_seconds;
+            step.observe(taken_up.elapsed().as_secs_f64());
             self.heartbeat.beat();
         }
         Ok(())
@@ -181,9 +183,12 @@ impl CoreThread {
             .cloned()
             .collect();
         if !records.is_empty() {
+            let begun = Instant::now();
             self.writer
                 .commit(&records)
                 .map_err(|error| failures::of_storage(&error))?;
+            let write = &self.metrics.storage.write_seconds;
+            write.observe(begun.elapsed().as_secs_f64());
         }
         self.halts_changed |= records.iter().any(|record| {
             matches!(
@@ -281,6 +286,7 @@ impl CoreThread {
         };
         let active = dag.map_or(0, |dag| dag.vertices().authors(looked_at));
         let certified_vertices = dag.map_or(0, |dag| dag.certified_vertices(complete.previous()));
+        let vertices_pending = dag.map_or(0, |dag| dag.waiting().0);
         let signing_stopped = match replica.signing() {
             SigningState::Stopped(reason) => Some(reason.clone()),
             SigningState::Active if replica.listens() => Some(
@@ -294,6 +300,7 @@ impl CoreThread {
             standing.round = round;
             standing.active_committee = active;
             standing.certified_vertices = certified_vertices;
+            standing.vertices_pending = vertices_pending;
             standing.mempool_transactions = replica.mempool().len();
             standing.mempool_bytes = replica.mempool().bytes();
             standing.signing_stopped = signing_stopped;

@@ -18,6 +18,7 @@ use holdfast_dag::SubDag;
 use holdfast_ledger::account;
 use holdfast_replica::admission::{fault_of, resume_refused};
 use holdfast_replica::{Input, ResumeRequest};
+use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
@@ -86,6 +87,7 @@ pub struct ExecutionThread {
     /// Origin of the monotonic clock.
     pub started: Instant,
     pub heartbeat: Heartbeat,
+    pub metrics: Metrics,
 }
 
 const LOOK_UP: Duration = Duration::from_millis(250);
@@ -119,8 +121,11 @@ impl ExecutionThread {
                     if self.is_faulty {
                         break;
                     }
+                    let begun = Instant::now();
                     let step = self.chain.order(self.storage.as_ref(), sub_dag);
                     self.take_step(step)?;
+                    let execution = &self.metrics.core.execution_seconds;
+                    execution.observe(begun.elapsed().as_secs_f64());
                 }
                 Ok(())
             }

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 mod gauges;
-mod traffic;
 
 /// Turns facts into log lines and counters, and looks at the gauges now and then.
 #[derive(Debug)]
@@ -56,6 +55,7 @@ impl FactsThread {
                 gauges_at = Instant::now();
                 gauges::count_stall(&self.metrics, &self.board, since);
                 gauges::set(&self.metrics, &self.board, &self.storage, &self.network);
+                self.backend.set_gauges();
             }
         }
         Ok(())

@@ -98,7 +98,7 @@ impl RunningNode {
 }
 
 /// What this binary was built from.
-const BUILD: BuildInfo<'static> = BuildInfo {
+pub(super) const BUILD: BuildInfo<'static> = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
     commit: match option_env!("HOLDFAST_COMMIT") {
         Some(commit) => commit,
@@ -352,6 +352,7 @@ impl Shared<'_> {
             recorder: self.recorder.clone(),
             started: self.started,
             heartbeat,
+            metrics: self.metrics.clone(),
             is_faulty: self.board.halts().state.own_fault.is_some() && !parts.repaired,
         };
         if parts.repaired {

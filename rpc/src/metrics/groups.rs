@@ -97,7 +97,6 @@ groups! {
     SyncMetrics {
         target_height: IntGauge = int_gauge(SYNC_TARGET_HEIGHT),
         blocks_per_second: Gauge = gauge(SYNC_BLOCKS_PER_SECOND),
-        fetched: Labelled<IntCounter> = labelled_counter(SYNC_FETCHED),
     }
 
     /// RocksDB and the disk.
@@ -106,7 +105,6 @@ groups! {
         memory_bytes: IntGauge = int_gauge(STORAGE_MEMORY_BYTES),
         write_seconds: Histogram = histogram(STORAGE_WRITE),
         disk_free_bytes: IntGauge = int_gauge(STORAGE_DISK_FREE_BYTES),
-        pruner_lag_blocks: IntGauge = int_gauge(STORAGE_PRUNER_LAG),
     }
 
     /// Signatures of this validator.
@@ -118,10 +116,8 @@ groups! {
 
     /// The core thread, execution and verification.
     CoreMetrics {
-        queue_commands: IntGauge = int_gauge(CORE_QUEUE_COMMANDS),
         step_seconds: Histogram = histogram(CORE_STEP),
         execution_seconds: Histogram = histogram(CORE_EXECUTION),
         verification_queue_messages: IntGauge = int_gauge(CORE_VERIFICATION_QUEUE),
-        signatures_verified: IntCounter = int_counter(CORE_SIGNATURES_VERIFIED),
     }
 }

@@ -103,12 +103,15 @@ const DIRECTION: Label = Label {
 const PEER_FAULT: Label = Label {
     name: "reason",
     values: &[
-        "malformed",
-        "invalid_signature",
-        "invalid_content",
-        "too_large",
-        "rate",
-        "wrong_chain",
+        "invalid_message",
+        "invalid_response",
+        "oversized",
+        "malformed_frame",
+        "rate_exceeded",
+        "request_flood",
+        "gossip_score",
+        "unresponsive",
+        "proven",
     ],
 };
 const MEMPOOL_REJECTION: Label = Label {
@@ -131,16 +134,7 @@ const SIGN_PURPOSE: Label = Label {
 };
 const SIGN_REFUSAL: Label = Label {
     name: "reason",
-    values: &[
-        "guard_missing",
-        "guard_foreign",
-        "guard_round",
-        "guard_height",
-        "probing",
-        "halted",
-        "duplicate_key",
-        "storage",
-    ],
+    values: &["guard", "doppelganger"],
 };
 const SIGN_STATE: Label = Label {
     name: "state",
@@ -171,10 +165,6 @@ const COLUMN: Label = Label {
 const OFFENCE: Label = Label {
     name: "offence",
     values: &["equivocation", "contradictory_attestations"],
-};
-const SYNC_SOURCE: Label = Label {
-    name: "source",
-    values: &["blocks", "vertices", "snapshot"],
 };
 const METHOD: Label = Label {
     name: "method",
@@ -263,7 +253,7 @@ metrics! {
     CONSENSUS_COMMITS = COUNTER "holdfast_consensus_commits_total" []
         "Commits of the DAG.";
     CONSENSUS_LEADERS_SKIPPED = COUNTER "holdfast_consensus_leaders_skipped_total" []
-        "Leader slots that were decided without a commit.";
+        "Rounds whose leader was passed over.";
     CONSENSUS_VERTICES = COUNTER "holdfast_consensus_vertices_total" []
         "Vertices accepted into the DAG.";
     CONSENSUS_VERTICES_PENDING = GAUGE "holdfast_consensus_vertices_pending" []
@@ -320,18 +310,16 @@ metrics! {
     NETWORK_BYTES = COUNTER "holdfast_network_bytes_total" [TOPIC, DIRECTION]
         "Size of these messages, in bytes.";
     NETWORK_PEER_FAULTS = COUNTER "holdfast_network_peer_faults_total" [PEER_FAULT]
-        "Messages for which a peer was penalised.";
+        "Penalties given to peers.";
     NETWORK_DISCONNECTS = COUNTER "holdfast_network_disconnects_total" []
         "Connections to peers that ended.";
     NETWORK_BANS = COUNTER "holdfast_network_bans_total" []
         "Bans of peers that began. Every ban ends by itself.";
 
     SYNC_TARGET_HEIGHT = GAUGE "holdfast_sync_target_height" []
-        "Highest certified block that peers have shown; equal to the head when caught up.";
+        "Highest certified block that peers have shown; 0 when caught up.";
     SYNC_BLOCKS_PER_SECOND = GAUGE "holdfast_sync_blocks_per_second" []
-        "Blocks applied per second while catching up, averaged over the last minute.";
-    SYNC_FETCHED = COUNTER "holdfast_sync_fetched_total" [SYNC_SOURCE]
-        "Items fetched from peers.";
+        "Blocks applied per second while catching up, in the last range.";
 
     STORAGE_COLUMN_BYTES = GAUGE "holdfast_storage_column_bytes" [COLUMN]
         "Size of a RocksDB column family on disk, in bytes.";
@@ -341,8 +329,6 @@ metrics! {
         "Time of one synced write batch.";
     STORAGE_DISK_FREE_BYTES = GAUGE "holdfast_storage_disk_free_bytes" []
         "Free space on the disk of the data directory, in bytes.";
-    STORAGE_PRUNER_LAG = GAUGE "holdfast_storage_pruner_lag_blocks" []
-        "Blocks that should be pruned and are not yet.";
 
     SIGNING_STATE = GAUGE "holdfast_signing_state" [SIGN_STATE]
         "1 for the state that this validator's signing is in, else 0.";
@@ -351,16 +337,12 @@ metrics! {
     SIGN_REFUSED = COUNTER "holdfast_sign_refused_total" [SIGN_REFUSAL]
         "Signatures refused by the sign guard or because signing has stopped.";
 
-    CORE_QUEUE_COMMANDS = GAUGE "holdfast_core_queue_commands" []
-        "Commands that wait for the core thread.";
     CORE_STEP = WORK "holdfast_core_step_seconds" []
-        "Time of one step of the core thread.";
+        "Time of the core thread for one batch of commands, with its writes.";
     CORE_EXECUTION = WORK "holdfast_core_execution_seconds" []
         "Time to execute one block.";
     CORE_VERIFICATION_QUEUE = GAUGE "holdfast_core_verification_queue_messages" []
         "Messages that wait for the verification pool.";
-    CORE_SIGNATURES_VERIFIED = COUNTER "holdfast_core_signatures_verified_total" []
-        "Signatures verified.";
 
     RPC_CALLS = COUNTER "holdfast_rpc_calls_total" [METHOD, CODE]
         "Calls answered, by method and by `OK` or the name of the error code.";

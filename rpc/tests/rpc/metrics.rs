@@ -4,6 +4,7 @@ use crate::support::{Node, config, request, start};
 use holdfast_rpc::metrics::names::{ALL, Kind, PROCESS};
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 async fn scrape(node: &Node) -> String {
     let reply = node.get("/metrics").await;
@@ -195,4 +196,40 @@ async fn connections_and_subscriptions_are_counted_while_they_last() {
     tokio::time::timeout(crate::support::PATIENCE, ended)
         .await
         .unwrap();
+}
+
+/// The code below a folder, without white space.
+fn code_below(folder: &Path, code: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            code_below(&path, code);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(path).unwrap();
+            code.extend(text.split_whitespace());
+        }
+    }
+}
+
+/// A documented metric that nobody sets stays at zero, and an alert on it never fires.
+#[test]
+fn every_metric_is_set_by_the_node() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    code_below(&root.join("../node/src"), &mut code);
+    let groups = std::fs::read_to_string(root.join("src/metrics/groups.rs")).unwrap();
+    let (_, groups) = groups.split_once("groups! {\n").unwrap();
+    let (mut group, mut seen) = (String::new(), 0);
+    for line in groups.lines().map(str::trim) {
+        if let Some(name) = line.strip_suffix("Metrics {") {
+            group = name.to_lowercase();
+        } else if let Some((field, _)) = line.split_once(": ")
+            && line.ends_with("),")
+        {
+            seen += 1;
+            let place = format!("{group}.{field}");
+            assert!(code.contains(&place), "nothing in node/src sets {place}");
+        }
+    }
+    assert!(seen > 40, "{seen}");
 }

@@ -152,7 +152,6 @@ pub(super) fn governance_after(changes: &StateChanges) -> Option<u64> {
 
 /// Nonce of an account after a block, if the block changed the account. Whether a failed transaction used up its nonce is
 /// the ledger's decision, so it is read off what the ledger did.
-/// The nonce of an account after a block, if the block changed the account.
 pub(super) fn nonce_after(changes: &StateChanges, name: &AccountName) -> Option<u64> {
     object_after(changes, &AccountKey(*name)).map(|account| account.nonce)
 }

@@ -16,7 +16,7 @@ use holdfast_rpc::dto::{
 };
 use holdfast_rpc::{AttributedReceipt, Backend, BackendError, Check, Feed, Health, NotReady};
 use holdfast_types as types;
-use holdfast_types::{BlockId, Era, Event, Height, TimestampMs, TransactionId};
+use holdfast_types::{AuthorityIndex, BlockId, Era, Event, Height, TimestampMs, TransactionId};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -26,6 +26,26 @@ const VALIDATORS_MAX: u32 = 10_000;
 const IDLE_INTERVALS: u64 = 5;
 
 impl NodeBackend {
+    /// Position of this validator in the running committee, whether it signs, and why not.
+    pub(super) fn signing(
+        &self,
+        standing: &Standing,
+    ) -> (Option<AuthorityIndex>, SigningState, Option<String>) {
+        let committee = &standing.context.committee;
+        let key = self.parts.key;
+        let authority = key.and_then(|key| committee.authority_of_key(&key));
+        let (state, reason) = match (&standing.signing_stopped, key, authority) {
+            (Some(reason), ..) => (SigningState::Refused, Some(reason.clone())),
+            (None, None, _) => (SigningState::Disabled, Some("no signing key".to_owned())),
+            (None, Some(_), None) => (
+                SigningState::Disabled,
+                Some("the key is not in the running committee".to_owned()),
+            ),
+            (None, Some(_), Some(_)) => (SigningState::Active, None),
+        };
+        (authority, state, reason)
+    }
+
     pub(super) fn failed(error: &StateError) -> BackendError {
         BackendError::Internal {
             cause: error.to_string(),
@@ -204,19 +224,7 @@ impl Backend for NodeBackend {
 
     fn node_info(&self) -> Result<NodeInfo, BackendError> {
         let standing = self.parts.board.read();
-        let authority = self
-            .parts
-            .key
-            .and_then(|key| standing.context.committee.authority_of_key(&key));
-        let (state, reason) = match (&standing.signing_stopped, self.parts.key, authority) {
-            (Some(reason), ..) => (SigningState::Refused, Some(reason.clone())),
-            (None, None, _) => (SigningState::Disabled, Some("no signing key".to_owned())),
-            (None, Some(_), None) => (
-                SigningState::Disabled,
-                Some("the key is not in the running committee".to_owned()),
-            ),
-            (None, Some(_), Some(_)) => (SigningState::Active, None),
-        };
+        let (authority, state, reason) = self.signing(&standing);
         Ok(NodeInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             chain_id: convert::hash(self.parts.chain_id.as_bytes()),

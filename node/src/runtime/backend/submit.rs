@@ -8,6 +8,7 @@ use holdfast_replica::MempoolReject;
 use holdfast_rpc::BackendError;
 use holdfast_rpc::dto::Hash;
 use holdfast_types::TransactionError;
+use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
 /// When a full node may be asked again, in seconds.
@@ -21,6 +22,7 @@ impl NodeBackend {
         let (reply, answer) = oneshot::channel();
         let metrics = self.parts.metrics.clone();
         let board = self.parts.board.clone();
+        let stopwatches = Arc::clone(&self.stopwatches);
         let offered = self.parts.jobs.offer(
             Urgency::Transactions,
             Job::Submit(Submit { encoded, reply }),
@@ -31,7 +33,12 @@ impl NodeBackend {
                     retry_after_seconds: RETRY_SECONDS,
                 }),
                 Ok(()) => match answer.await {
-                    Ok(Ok(id)) => Ok(Hash::new(*id.as_bytes())),
+                    Ok(Ok(id)) => {
+                        let mut stopwatches =
+                            stopwatches.lock().unwrap_or_else(PoisonError::into_inner);
+                        stopwatches.accepted(id);
+                        Ok(Hash::new(*id.as_bytes()))
+                    }
                     Ok(Err(SubmitError::Refused(MempoolReject::Halted))) => {
                         Err(halts::rejected(&board.halts()))
                     }

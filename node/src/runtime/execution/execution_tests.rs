@@ -5,6 +5,7 @@ use crate::incident::fixture::{extend, genesis, store, transfer};
 use crate::runtime::board::Board;
 use crate::runtime::core_thread::CoreCommand;
 use crate::runtime::halted::fixture::{context, picture, standing};
+use crate::runtime::start::BUILD;
 use holdfast_halt::ModeSet;
 use holdfast_types::{
     AttestationBody, AuthorityIndex, CachingEd25519, CommitDigest, CommitRecord, HaltCause, Round,
@@ -62,6 +63,7 @@ impl Fixture {
             recorder: Recorder::default(),
             started: Instant::now(),
             heartbeat: Heartbeat::default(),
+            metrics: Metrics::new(BUILD),
         };
         Self {
             _folder: folder,

@@ -1,12 +1,15 @@
 //! Metrics from facts and from the board.
 
-use super::traffic;
 use crate::runtime::board::{Board, Standing};
 use holdfast_halt::{Mode, StallChange};
-use holdfast_network::NetworkHandle;
+use holdfast_network::{
+    NetworkCounters, NetworkHandle, PeerCounts, Penalty, RequestProtocol, Topic,
+};
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
+use holdfast_rpc::metrics::raise;
 use holdfast_storage::Storage;
+use holdfast_types::Round;
 use std::time::Duration;
 
 fn gauge(value: u64) -> i64 {
@@ -24,6 +27,7 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
             ..
         } => {
             metrics.consensus.commits.inc();
+            count_skipped(metrics, *leader_round);
             metrics.consensus.committed_round.set(gauge(leader_round.0));
             metrics
                 .consensus
@@ -59,6 +63,16 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
     }
 }
 
+/// Rounds between two committed leaders of an era.
+fn count_skipped(metrics: &Metrics, leader_round: Round) {
+    let last = u64::try_from(metrics.consensus.committed_round.get()).unwrap_or_default();
+    // A lower round is one of the next era.
+    if leader_round.0 > last {
+        let skipped = leader_round.0 - last - 1;
+        metrics.consensus.leaders_skipped.inc_by(skipped);
+    }
+}
+
 /// Adds the time since the last look, if the chain is stalled.
 pub(super) fn count_stall(metrics: &Metrics, board: &Board, since: Duration) {
     if board.halts().modes.contains(Mode::SoftStall) {
@@ -73,7 +87,9 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
     set_halt(metrics, &standing);
     set_mempool(metrics, &standing);
     set_storage(metrics, storage);
-    traffic::set(metrics, &network.counters());
+    let counters = network.counters();
+    set_network(metrics, &counters);
+    set_peers(metrics, counters.peers);
 }
 
 /// How far the chain is, and how far it has to catch up.
@@ -91,6 +107,10 @@ fn set_chain(metrics: &Metrics, standing: &Standing) {
     metrics.chain.era.set(gauge(standing.context.era.0));
     metrics
         .sync
+        .blocks_per_second
+        .set(standing.sync_blocks_per_second);
+    metrics
+        .sync
         .target_height
         .set(gauge(standing.sync_target.map_or(0, |target| target.0)));
 }
@@ -106,6 +126,10 @@ fn set_consensus(metrics: &Metrics, standing: &Standing) {
         .consensus
         .quorum
         .set(gauge(committee.quorum() as u64));
+    metrics
+        .consensus
+        .vertices_pending
+        .set(gauge(standing.vertices_pending as u64));
     metrics
         .consensus
         .clock_skew_seconds
@@ -170,5 +194,115 @@ fn set_storage(metrics: &Metrics, storage: &Storage) {
         let memory =
             figures.block_cache_bytes + figures.table_readers_bytes + figures.state_cache_bytes;
         metrics.storage.memory_bytes.set(gauge(memory));
+    }
+}
+
+/// Requests of the DAG and of halts.
+const FETCH: &[RequestProtocol] = &[
+    RequestProtocol::Vertices,
+    RequestProtocol::MissingVertices,
+    RequestProtocol::LastVertices,
+    RequestProtocol::HaltStatus,
+];
+/// Requests of who catches up.
+const SYNC: &[RequestProtocol] = &[
+    RequestProtocol::Blocks,
+    RequestProtocol::Certificates,
+    RequestProtocol::Status,
+    RequestProtocol::Snapshot,
+];
+
+fn set_network(metrics: &Metrics, counters: &NetworkCounters) {
+    let network = &metrics.network;
+    let direction = |name: &str, direction, messages, bytes| {
+        raise(network.messages.with(name, direction), messages);
+        raise(network.bytes.with(name, direction), bytes);
+    };
+    for topic in Topic::ALL {
+        let count = counters.topic(topic);
+        let name = topic.name().replace('-', "_");
+        direction(&name, "in", count.received_messages, count.received_bytes);
+        direction(
+            &name,
+            "out",
+            count.published_messages,
+            count.published_bytes,
+        );
+    }
+    for (name, protocols) in [("fetch", FETCH), ("sync", SYNC)] {
+        let counts = || protocols.iter().map(|protocol| counters.request(*protocol));
+        let answered = counts().map(|count| count.answered).sum();
+        let served = counts().map(|count| count.served).sum();
+        direction(
+            name,
+            "in",
+            answered,
+            counts().map(|count| count.answer_bytes).sum(),
+        );
+        direction(
+            name,
+            "out",
+            served,
+            counts().map(|count| count.served_bytes).sum(),
+        );
+    }
+    for penalty in Penalty::ALL {
+        raise(
+            network.peer_faults.with(penalty.name()),
+            counters.penalty(penalty),
+        );
+    }
+    raise(&network.disconnects, counters.links.closed);
+    raise(&network.bans, counters.links.bans);
+}
+
+fn set_peers(metrics: &Metrics, peers: PeerCounts) {
+    for (name, count) in [
+        ("committee", peers.committee),
+        ("configured", peers.known),
+        ("other", peers.other),
+    ] {
+        metrics.network.peers.with(name).set(gauge(count));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::start::BUILD;
+
+    #[test]
+    fn metrics_follow_the_counters_of_the_network_however_often_they_are_set() {
+        let metrics = Metrics::new(BUILD);
+        let mut counters = NetworkCounters::default();
+        for total in [3, 3, 8] {
+            counters.links.closed = total;
+            counters.links.bans = total - 1;
+            for topic in &mut counters.topics {
+                topic.received_messages = total;
+            }
+            for requests in &mut counters.requests {
+                requests.answered = total;
+            }
+            counters.penalties = [total; Penalty::ALL.len()];
+            set_network(&metrics, &counters);
+        }
+        let network = &metrics.network;
+        assert_eq!(network.disconnects.get(), 8);
+        assert_eq!(network.bans.get(), 7);
+        for topic in Topic::ALL {
+            let name = topic.name().replace('-', "_");
+            assert_eq!(network.messages.with(&name, "in").get(), 8, "{name}");
+        }
+        for name in ["fetch", "sync"] {
+            assert_eq!(network.messages.with(name, "in").get(), 4 * 8, "{name}");
+        }
+        // A name that the metrics do not know is counted as another.
+        assert_eq!(network.messages.with("other", "in").get(), 0);
+        for penalty in Penalty::ALL {
+            let faults = network.peer_faults.with(penalty.name());
+            assert_eq!(faults.get(), 8, "{penalty:?}");
+        }
+        assert_eq!(network.peer_faults.with("other").get(), 0);
     }
 }

@@ -119,6 +119,7 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         between_eras: false,
         round: Round(8),
         certified_vertices: 4,
+        vertices_pending: 0,
         active_committee: 4,
         head_changed_at: Instant::now(),
         lib_changed_at: Instant::now(),

@@ -4,6 +4,7 @@ use super::junk::TOPICS;
 use crate::devnet::readiness;
 use crate::load::Cluster;
 use holdfast_halt::Mode;
+use holdfast_network::Penalty;
 use std::time::Duration;
 
 /// What one validator had counted at a moment.
@@ -35,11 +36,15 @@ impl Counts {
             line.and_then(|value| value.parse::<f64>().ok())
                 .unwrap_or(0.0)
         };
-        let fault = |reason: &str| {
+        let fault = |penalty: Penalty| {
+            let reason = penalty.name();
             value(&format!(
                 "holdfast_network_peer_faults_total{{reason=\"{reason}\"}}"
             ))
         };
+        let all_faults: f64 = Penalty::ALL.map(fault).iter().sum();
+        let over_rate = fault(Penalty::RateExceeded);
+        let invalid = fault(Penalty::InvalidMessage);
         let taken = TOPICS.map(|topic| {
             let topic = topic.name();
             value(&format!(
@@ -50,12 +55,11 @@ impl Counts {
             let kind = mode.kind();
             value(&format!("holdfast_halts_total{{kind=\"{kind}\"}}"))
         });
-        let other = ["malformed", "too_large", "wrong_chain", "other"];
         Self {
             taken: taken.iter().sum(),
-            over_rate: fault("rate"),
-            invalid: fault("invalid_content"),
-            other_faults: other.map(fault).iter().sum(),
+            over_rate,
+            invalid,
+            other_faults: all_faults - over_rate - invalid,
             disconnects: value("holdfast_network_disconnects_total"),
             bans: value("holdfast_network_bans_total"),
             halts: halts.iter().sum(),
@@ -109,7 +113,7 @@ pub(super) struct Toll {
     pub(super) memory_to: Vec<u64>,
     /// The fewest members that a validator was connected to; nothing if none was ever asked.
     pub(super) committee_peers_min: Vec<Option<u64>>,
-    started: Vec<Duration>,
+    pub(super) started: Vec<Duration>,
 }
 
 impl Toll {
@@ -164,8 +168,9 @@ holdfast_network_messages_total{direction=\"in\",topic=\"halt\"} 5
 holdfast_network_messages_total{direction=\"in\",topic=\"governance\"} 2
 holdfast_network_messages_total{direction=\"in\",topic=\"vertices\"} 900
 holdfast_network_messages_total{direction=\"out\",topic=\"halt\"} 70
-holdfast_network_peer_faults_total{reason=\"rate\"} 1000
-holdfast_network_peer_faults_total{reason=\"invalid_content\"} 8
+holdfast_network_peer_faults_total{reason=\"rate_exceeded\"} 1000
+holdfast_network_peer_faults_total{reason=\"invalid_message\"} 8
+holdfast_network_peer_faults_total{reason=\"oversized\"} 3
 holdfast_network_peers{class=\"committee\"} 3
 holdfast_network_bans_total 2
 holdfast_halts_total{kind=\"hard\"} 1
@@ -178,6 +183,7 @@ holdfast_halts_total{kind=\"hard\"} 1
             taken: 7.0,
             over_rate: 1_000.0,
             invalid: 8.0,
+            other_faults: 3.0,
             bans: 2.0,
             halts: 1.0,
             committee_peers: 3.0,
