@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use holdfast_network::{DisconnectReason, NetworkConfig, Penalty, PublishError, Topic, Verdict};
 
-use crate::support::{Node, config, dialling, isolated, pair, row};
+use crate::support::{Node, config, dialling, isolated, pair, row, within};
 
 #[tokio::test]
 async fn a_message_goes_on_only_after_it_is_accepted() {
@@ -68,6 +68,41 @@ async fn a_rejected_message_goes_no_further_and_its_sender_pays() {
     assert_eq!(counters.topic(Topic::Vertices).rejected_messages, 4);
     assert_eq!(counters.penalty(Penalty::InvalidMessage), 4);
     assert_eq!(middle.handle.peers().await.len(), 1, "the last node stays");
+}
+
+#[tokio::test]
+async fn an_offence_is_paid_for_once_however_late_the_verdicts_are() {
+    let (first, mut middle, _last) = row().await;
+    let mut heard = Vec::new();
+    for number in 0..40u8 {
+        let data = Bytes::from(vec![0xbad_u16 as u8, number]);
+        first.handle.publish(Topic::Vertices, data).unwrap();
+        heard.push(middle.heard().await);
+    }
+    for message in heard {
+        middle
+            .handle
+            .verdict(message.id, message.peer, Verdict::Reject);
+    }
+    assert_eq!(
+        middle.disconnected_from(first.id()).await,
+        DisconnectReason::Banned(Penalty::InvalidMessage)
+    );
+    let judged = async {
+        while middle
+            .handle
+            .counters()
+            .topic(Topic::Vertices)
+            .rejected_messages
+            < 40
+        {
+            middle.handle.peers().await;
+        }
+    };
+    within("all verdicts are counted", judged).await;
+    let counters = middle.handle.counters();
+    assert_eq!(counters.penalty(Penalty::InvalidMessage), 40);
+    assert_eq!(counters.links.bans, 1);
 }
 
 #[tokio::test]
