@@ -1,7 +1,9 @@
 //! Gossip between honest nodes.
 
 use bytes::Bytes;
-use holdfast_network::{DisconnectReason, NetworkConfig, Penalty, PublishError, Topic, Verdict};
+use holdfast_network::{
+    DisconnectReason, NetworkConfig, NetworkEvent, Penalty, PublishError, Topic, Verdict,
+};
 
 use crate::support::{Node, config, dialling, isolated, pair, row, within};
 
@@ -130,6 +132,35 @@ async fn an_ignored_message_goes_no_further_and_nobody_pays() {
             .iter()
             .all(|peer| peer.score > -1.0)
     );
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_nothing_but_what_is_of_no_use_is_banned_within_its_rate() {
+    let (first, mut second) = pair().await;
+    for number in 0..400u16 {
+        let data = Bytes::from(number.to_le_bytes().to_vec());
+        // The network may have closed the connection already.
+        let _ = first.handle.publish(Topic::Governance, data);
+    }
+    let judging = async {
+        loop {
+            match second.events.next().await.expect("the network runs") {
+                NetworkEvent::Gossip {
+                    peer, message_id, ..
+                } => second.handle.verdict(message_id, peer, Verdict::Ignore),
+                NetworkEvent::PeerDisconnected { peer, reason } => break (peer, reason),
+                _ => {}
+            }
+        }
+    };
+    let dropped = within("the peer is dropped", judging).await;
+    let reason = DisconnectReason::Banned(Penalty::UselessMessage);
+    assert_eq!(dropped, (first.id(), reason));
+    let counters = second.handle.counters();
+    let governance = counters.topic(Topic::Governance);
+    assert_eq!(governance.rate_limited_messages, 0);
+    assert!(governance.ignored_messages > 256, "{governance:?}");
+    assert_eq!(counters.links.bans, 1);
 }
 
 #[tokio::test]
