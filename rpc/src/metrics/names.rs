@@ -108,6 +108,7 @@ const PEER_FAULT: Label = Label {
         "oversized",
         "malformed_frame",
         "rate_exceeded",
+        "useless_message",
         "request_flood",
         "gossip_score",
         "unresponsive",

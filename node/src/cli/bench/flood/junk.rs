@@ -18,8 +18,8 @@ pub(super) enum Kind {
     Malformed,
     /// Everything is right but the signatures, which costs the receiver a verification.
     Forged,
-    /// Of another era or with a sequence number used before. Nobody is blamed for such a message: only its sender's rate
-    /// can be held against it.
+    /// Of another era or with a sequence number used before. Nobody is blamed for one such message: only that there are so
+    /// many of them can be held against their sender.
     OutOfDate,
 }
 
