@@ -127,18 +127,14 @@ async fn flood(
     let peers = HostilePeers::start(attack)
         .map_err(|error| Failure::disk("cannot start the hostile peers", &error))?;
     while peers.are_at_work() && started.elapsed() < limit {
-        stage
-            .watch(cluster, load, LOOK_INTERVAL, "under flood")
-            .await?;
+        let deeds = peers.deeds();
+        let what = format!(
+            "under flood, {} junk sent, {} senders thrown out",
+            deeds.sent, deeds.drops
+        );
+        stage.watch(cluster, load, LOOK_INTERVAL, &what).await?;
         toll.look(cluster, started.elapsed());
         toll.note(&nodes::counts(cluster).await);
-        let deeds = peers.deeds();
-        stage.say_now_and_then(|| {
-            format!(
-                "under flood: {} junk messages sent, {} peers thrown out",
-                deeds.sent, deeds.drops
-            )
-        })?;
     }
     findings.deeds = peers.stop().await;
     toll.look(cluster, started.elapsed());

@@ -77,31 +77,43 @@ impl Findings {
         report.figure("flood_s", "length of the flood", seconds, "s");
         report.target(
             "messages_sent",
-            "junk handed to connections",
+            "junk sent by the hostile peers",
             deeds.sent as f64,
             "",
             Target::AtLeast(self.messages_wanted as f64),
         );
         let rate = deeds.sent as f64 / seconds.max(f64::MIN_POSITIVE);
-        report.figure("messages_sent_per_s", "the same", rate, "/s");
+        report.figure("messages_sent_per_s", "the same, per second", rate, "/s");
         let (taken, over_rate) = (self.total(|c| c.taken), self.total(|c| c.over_rate));
         let arrived = taken + over_rate;
-        report.figure("messages_arrived", "junk that arrived", arrived, "");
-        report.figure("messages_taken", "of it within the rate", taken, "");
-        report.figure("messages_over_rate", "of it refused unread", over_rate, "");
-        let invalid = self.total(|c| c.invalid);
-        report.figure("messages_invalid", "of it judged invalid", invalid, "");
+        // The rest was on its way to a validator when that threw its sender out.
+        let label = "of it received before its sender was out";
+        report.figure("messages_arrived", label, arrived, "");
+        let label = "received, within the rate of its sender";
+        report.figure("messages_taken", label, taken, "");
+        let label = "received, above that rate, not looked at";
+        report.figure("messages_over_rate", label, over_rate, "");
+        let label = "penalties for invalid messages";
+        report.figure("messages_invalid", label, self.total(|c| c.invalid), "");
+        let label = "penalties for too many useless messages";
+        report.figure("messages_useless", label, self.total(|c| c.useless), "");
+        let faults = self.total(|c| c.other_faults);
+        report.figure("other_faults", "penalties for other reasons", faults, "");
         let [malformed, forged, out_of_date] = deeds.sent_per_connection;
         let per_connection = [
             (
                 "malformed_per_connection",
-                "malformed, by one connection",
+                "sent by one connection, all malformed",
                 malformed,
             ),
-            ("forged_per_connection", "forged, by one connection", forged),
+            (
+                "forged_per_connection",
+                "sent by one connection, all forged",
+                forged,
+            ),
             (
                 "out_of_date_per_connection",
-                "out of date, by one connection",
+                "sent by one connection, all out of date",
                 out_of_date,
             ),
         ];
@@ -114,23 +126,41 @@ impl Findings {
         let deeds = &self.deeds;
         if let Some(first_drop) = deeds.first_drop {
             let ms = first_drop.as_secs_f64() * 1_000.0;
-            report.figure("first_drop_ms", "until a peer was dropped", ms, "ms");
+            report.figure(
+                "first_drop_ms",
+                "until the first sender was thrown out",
+                ms,
+                "ms",
+            );
         }
         let (connections, drops) = (deeds.connections as f64, deeds.drops as f64);
-        report.figure("hostile_connections", "names let in", connections, "");
-        report.figure("hostile_drops", "of them thrown out", drops, "");
+        report.figure(
+            "hostile_connections",
+            "hostile connections let in",
+            connections,
+            "",
+        );
+        report.figure(
+            "hostile_drops",
+            "of them thrown out by the validator",
+            drops,
+            "",
+        );
         let refused = deeds.refused as f64;
-        report.figure("hostile_refused", "names not let in", refused, "");
+        report.figure(
+            "hostile_refused",
+            "hostile connections not let in",
+            refused,
+            "",
+        );
         let bans = self.total(|c| c.bans);
-        report.figure("bans", "bans, all validators", bans, "");
+        report.figure("bans", "of them with a ban", bans, "");
         let disconnects = self.total(|c| c.disconnects);
-        report.figure("disconnects", "connections ended", disconnects, "");
-        let faults = self.total(|c| c.other_faults);
-        report.figure("other_faults", "other faults of peers", faults, "");
+        report.figure("disconnects", "all connections that ended", disconnects, "");
         let least = self.flood_toll.committee_peers_min.iter().flatten().min();
         if let Some(least) = least {
             let least = *least as f64;
-            let label = "members connected, fewest";
+            let label = "fewest validators that one was connected to";
             report.figure("committee_peers_min", label, least, "");
         }
     }
@@ -179,18 +209,18 @@ impl Findings {
         let memory = [
             (
                 "rss_mb_before",
-                "memory, largest, before",
+                "memory of the largest validator, before",
                 &toll.memory_from,
             ),
-            ("rss_mb_peak", "memory, largest, peak", &toll.memory_peak),
-            ("rss_mb_after", "memory, largest, after", &self.memory_after),
+            ("rss_mb_peak", "the same, at its peak", &toll.memory_peak),
+            ("rss_mb_after", "the same, afterwards", &self.memory_after),
         ];
         for (name, label, bytes) in memory {
             report.figure(name, label, megabytes(largest(bytes)), "MB");
         }
         report.target(
             "growth_mb_max",
-            "growth of one validator, most",
+            "the validator that grew most, by",
             self.growth_mb(),
             "MB",
             Target::AtMost(GROWTH_MB_MAX),
@@ -200,12 +230,17 @@ impl Findings {
     fn add_processors(&self, report: &mut Report) {
         let validators = (self.counts.len() as f64).max(1.0);
         let quiet = self.quiet_toll.cores() / validators;
-        report.figure("quiet_cores", "one validator in quiet", quiet, "cores");
+        report.figure(
+            "quiet_cores",
+            "processors of a validator, in quiet",
+            quiet,
+            "cores",
+        );
         let flooded = self.flood_toll.cores() / validators;
-        report.figure("flood_cores", "one validator under flood", flooded, "cores");
+        report.figure("flood_cores", "the same, under flood", flooded, "cores");
         report.target(
             "extra_cores",
-            "more than in quiet, one validator",
+            "the flood took of a validator",
             self.extra_cores(),
             "cores",
             Target::AtMost(EXTRA_CORES_MAX),
@@ -214,12 +249,17 @@ impl Findings {
         let extra = self.extra_cores() * validators * self.flood_toll.seconds;
         report.figure(
             "cpu_s_per_100k",
-            "more than in quiet, per 100 000 messages",
+            "processor time for 100 000 junk sent",
             extra / (self.deeds.sent as f64 / 1e5).max(f64::MIN_POSITIVE),
             "s",
         );
         let own = self.own_cores;
-        report.figure("own_cores", "load and hostile peers", own, "cores");
+        report.figure(
+            "own_cores",
+            "processors of load and hostile peers",
+            own,
+            "cores",
+        );
     }
 
     /// The promises that were not kept.

@@ -16,6 +16,8 @@ pub(super) struct Counts {
     pub(super) over_rate: f64,
     /// Messages that were judged invalid.
     pub(super) invalid: f64,
+    /// Messages that were of no use, beyond what is allowed of them.
+    pub(super) useless: f64,
     /// Faults of peers besides.
     pub(super) other_faults: f64,
     pub(super) disconnects: f64,
@@ -45,6 +47,7 @@ impl Counts {
         let all_faults: f64 = Penalty::ALL.map(fault).iter().sum();
         let over_rate = fault(Penalty::RateExceeded);
         let invalid = fault(Penalty::InvalidMessage);
+        let useless = fault(Penalty::UselessMessage);
         let taken = TOPICS.map(|topic| {
             let topic = topic.name();
             value(&format!(
@@ -59,7 +62,8 @@ impl Counts {
             taken: taken.iter().sum(),
             over_rate,
             invalid,
-            other_faults: all_faults - over_rate - invalid,
+            useless,
+            other_faults: all_faults - over_rate - invalid - useless,
             disconnects: value("holdfast_network_disconnects_total"),
             bans: value("holdfast_network_bans_total"),
             halts: halts.iter().sum(),
@@ -73,6 +77,7 @@ impl Counts {
             taken: self.taken - earlier.taken,
             over_rate: self.over_rate - earlier.over_rate,
             invalid: self.invalid - earlier.invalid,
+            useless: self.useless - earlier.useless,
             other_faults: self.other_faults - earlier.other_faults,
             disconnects: self.disconnects - earlier.disconnects,
             bans: self.bans - earlier.bans,
@@ -170,6 +175,7 @@ holdfast_network_messages_total{direction=\"in\",topic=\"vertices\"} 900
 holdfast_network_messages_total{direction=\"out\",topic=\"halt\"} 70
 holdfast_network_peer_faults_total{reason=\"rate_exceeded\"} 1000
 holdfast_network_peer_faults_total{reason=\"invalid_message\"} 8
+holdfast_network_peer_faults_total{reason=\"useless_message\"} 4
 holdfast_network_peer_faults_total{reason=\"oversized\"} 3
 holdfast_network_peers{class=\"committee\"} 3
 holdfast_network_bans_total 2
@@ -183,6 +189,7 @@ holdfast_halts_total{kind=\"hard\"} 1
             taken: 7.0,
             over_rate: 1_000.0,
             invalid: 8.0,
+            useless: 4.0,
             other_faults: 3.0,
             bans: 2.0,
             halts: 1.0,
