@@ -13,7 +13,7 @@ const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
 /// Starts full, refills at the rate, never holds more than the burst. Counts in billionths of a token,
 /// so that no fraction is lost however often it is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenBucket {
     rate: Rate,
     level: i128,
@@ -52,6 +52,12 @@ impl TokenBucket {
     pub(crate) fn is_positive(&mut self, now: Instant) -> bool {
         self.refill(now);
         self.level > 0
+    }
+
+    /// Whether nothing is missing: then it is as good as a new one.
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.level >= i128::from(self.rate.burst) * NANOS_PER_SECOND
     }
 
     fn refill(&mut self, now: Instant) {

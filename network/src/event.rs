@@ -100,7 +100,8 @@ pub enum Direction {
 pub enum Verdict {
     /// Valid: pass it on.
     Accept,
-    /// Not to be passed on, and nobody's fault.
+    /// Not to be passed on, and nobody's fault. A peer is penalised only when more of its control
+    /// messages are ignored than an honest peer can pass on.
     Ignore,
     /// Invalid by its sender's fault: not passed on, the sender is penalised.
     Reject,

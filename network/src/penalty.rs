@@ -11,6 +11,11 @@ use std::{
 
 use libp2p::PeerId;
 
+use crate::{
+    bucket::{Rate, TokenBucket},
+    topic::Topic,
+};
+
 /// Points at which a peer is banned.
 pub const POINTS_MAX: f64 = 100.0;
 
@@ -28,6 +33,15 @@ const REPEAT_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// A committee peer is needed: its bans are short and do not grow.
 const BAN_COMMITTEE: Duration = Duration::from_secs(10);
 
+/// What a peer may send that is of no use to this node, in the unit of [`Topic::useless_cost`]. Nobody
+/// is to blame for one such message: the peer may be ahead of us or behind. So the allowance is above
+/// all that a peer can pass on honestly, the statements of 128 halted members each second, and it stays
+/// with the name of the peer when the connection ends.
+const USELESS: Rate = Rate {
+    per_second: 192,
+    burst: 2048,
+};
+
 /// Accounts kept at once. Beyond it the one with the fewest points is forgotten.
 const ACCOUNTS_MAX: usize = 4096;
 
@@ -44,6 +58,9 @@ pub enum Penalty {
     MalformedFrame,
     /// Gossip above the rate limit.
     RateExceeded,
+    /// A control message that was of no use to the node, after more of them than a peer passes on
+    /// honestly.
+    UselessMessage,
     /// Requests above the rate limit.
     RequestFlood,
     /// The gossip router's own score of the peer fell below its limit (floods of control messages,
@@ -86,16 +103,18 @@ struct Account {
     updated: Instant,
     bans: u32,
     banned_last: Option<Instant>,
+    useless: TokenBucket,
 }
 
 impl Penalty {
     /// All reasons, in the order of their indices in [`crate::NetworkCounters`].
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::InvalidMessage,
         Self::InvalidResponse,
         Self::Oversized,
         Self::MalformedFrame,
         Self::RateExceeded,
+        Self::UselessMessage,
         Self::RequestFlood,
         Self::GossipScore,
         Self::Unresponsive,
@@ -110,6 +129,7 @@ impl Penalty {
             Self::Oversized => "oversized",
             Self::MalformedFrame => "malformed_frame",
             Self::RateExceeded => "rate_exceeded",
+            Self::UselessMessage => "useless_message",
             Self::RequestFlood => "request_flood",
             Self::GossipScore => "gossip_score",
             Self::Unresponsive => "unresponsive",
@@ -125,7 +145,7 @@ impl Penalty {
             Self::Oversized | Self::MalformedFrame => 40.0,
             Self::InvalidMessage | Self::InvalidResponse => 26.0,
             Self::Unresponsive => 5.0,
-            Self::RateExceeded => 1.0,
+            Self::RateExceeded | Self::UselessMessage => 1.0,
             Self::RequestFlood => 0.25,
         }
     }
@@ -157,19 +177,17 @@ impl Ledger {
         class: PeerClass,
         now: Instant,
     ) -> Option<Ban> {
-        if !self.accounts.contains_key(&peer) && self.accounts.len() >= ACCOUNTS_MAX {
-            self.forget_least(now);
-        }
-        let account = self.accounts.entry(peer).or_insert(Account {
-            points: 0.0,
-            updated: now,
-            bans: 0,
-            banned_last: None,
-        });
+        let account = self.account(peer, now);
         account.settle(now);
         account.points += penalty.points() * f64::from(count);
         // The halving between two calls must not turn an exact 100 into a hair less.
         (account.points >= POINTS_MAX - 1e-6).then(|| account.ban(class, now))
+    }
+
+    /// Notes a message of no use. True if the peer has sent too many.
+    pub(crate) fn is_one_too_many(&mut self, peer: PeerId, topic: Topic, now: Instant) -> bool {
+        let cost = topic.useless_cost();
+        cost > 0 && !self.account(peer, now).useless.try_take(cost, now)
     }
 
     /// Penalty points of a peer now, from 0 (none) to [`POINTS_MAX`].
@@ -186,10 +204,24 @@ impl Ledger {
         self.accounts.retain(|_, account| {
             account.settle(now);
             account.points >= POINTS_NEGLIGIBLE
+                || !account.useless.is_full(now)
                 || account
                     .banned_last
                     .is_some_and(|at| now.duration_since(at) < REPEAT_WINDOW)
         });
+    }
+
+    fn account(&mut self, peer: PeerId, now: Instant) -> &mut Account {
+        if !self.accounts.contains_key(&peer) && self.accounts.len() >= ACCOUNTS_MAX {
+            self.forget_least(now);
+        }
+        self.accounts.entry(peer).or_insert_with(|| Account {
+            points: 0.0,
+            updated: now,
+            bans: 0,
+            banned_last: None,
+            useless: TokenBucket::new(USELESS, now),
+        })
     }
 
     fn forget_least(&mut self, now: Instant) {
@@ -300,6 +332,42 @@ mod tests {
         }
     }
 
+    /// How many messages of no use a peer sends at a rate before it is banned; none if it is not, in ten minutes.
+    fn useless_until_ban(topic: Topic, per_second: u32) -> Option<u32> {
+        let (mut ledger, peer, start) = (Ledger::default(), PeerId::random(), Instant::now());
+        (0..600 * per_second).find(|number| {
+            let now = start + seconds(1) * *number / per_second;
+            if number.is_multiple_of(per_second) {
+                ledger.sweep(now);
+            }
+            ledger.is_one_too_many(peer, topic, now)
+                && ledger
+                    .penalize(peer, Penalty::UselessMessage, 1, PeerClass::Other, now)
+                    .is_some()
+        })
+    }
+
+    #[test]
+    fn no_rate_that_a_topic_allows_is_safe_for_what_is_of_no_use() {
+        for topic in Topic::ALL {
+            if topic.useless_cost() > 0 {
+                let rate = topic.rate().messages.per_second as u32;
+                let sent = useless_until_ban(topic, rate);
+                assert!(sent.is_some_and(|sent| sent < 10_000), "{topic}: {sent:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_honest_peer_does_not_pay_for_what_is_of_no_use_to_us() {
+        // Each halted member of a committee of 128 says every second how it stands.
+        assert_eq!(useless_until_ban(Topic::Halt, 128), None);
+        assert_eq!(useless_until_ban(Topic::Evidence, 16), None);
+        assert_eq!(useless_until_ban(Topic::Governance, 16), None);
+        // Whoever runs behind gets the vertices of another era as fast as they are made.
+        assert_eq!(useless_until_ban(Topic::Vertices, 4_096), None);
+    }
+
     #[test]
     fn accounts_are_bounded() {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
@@ -321,7 +389,7 @@ mod tests {
     proptest! {
         /// No history of misbehaviour leads to a ban longer than a quarter of an hour.
         #[test]
-        fn no_ban_lasts(steps in proptest::collection::vec((0usize..9, 0u32..500, 0u64..4000), 1..100)) {
+        fn no_ban_lasts(steps in proptest::collection::vec((0usize..Penalty::ALL.len(), 0u32..500, 0u64..4000), 1..100)) {
             let (mut ledger, peer, mut now) = (Ledger::default(), PeerId::random(), Instant::now());
             for (penalty, count, pause) in steps {
                 now += seconds(pause);

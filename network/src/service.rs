@@ -253,11 +253,15 @@ impl Service {
         }
     }
 
-    /// Gives penalty points, and bans when there are too many.
+    /// Gives penalty points, and bans when there are too many. What comes to light of a banned peer
+    /// it did before, mostly in the same moment: the ban is for that, too.
     fn penalize(&mut self, peer: PeerId, penalty: Penalty, count: u32) {
         let now = Instant::now();
         self.shared.counters.penalty(penalty).add(count as usize);
         let gate = &mut self.swarm.behaviour_mut().gate;
+        if gate.is_banned(&peer, now) {
+            return;
+        }
         let class = gate.class(&peer);
         let Some(ban) = self.ledger.penalize(peer, penalty, count, class, now) else {
             tracing::debug!(%peer, penalty = penalty.name(), count, "peer penalised");

@@ -176,9 +176,20 @@ impl Topic {
             Self::Attestations => rate([4_096, 8_192], [4 * M, 8 * M]),
             Self::Transactions => rate([20_000, 40_000], [16 * M, 32 * M]),
             Self::EmergencyBlocks => rate([64, 512], [2 * M, 16 * M]),
-            Self::Evidence | Self::Lockdown | Self::Governance | Self::Halt => {
-                rate([64, 512], [M, 8 * M])
-            }
+            // Each halted member says every second how it stands: 128 authors are 128/s.
+            Self::Halt => rate([256, 1_024], [M, 8 * M]),
+            Self::Evidence | Self::Lockdown | Self::Governance => rate([64, 512], [M, 8 * M]),
+        }
+    }
+
+    /// What a message costs of its sender's allowance for messages of no use, when the node ignores
+    /// it. Nothing where a node that runs behind, or ahead, ignores all that the others say: vertices
+    /// and attestations of another era, blocks of a mechanism that it does not have.
+    pub(crate) const fn useless_cost(self) -> u64 {
+        match self {
+            Self::Vertices | Self::Attestations | Self::Transactions | Self::EmergencyBlocks => 0,
+            Self::Halt => 1,
+            Self::Evidence | Self::Lockdown | Self::Governance => 8,
         }
     }
 }

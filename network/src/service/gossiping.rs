@@ -1,5 +1,7 @@
 //! Gossip: messages out, messages in, verdicts.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use libp2p::{
     PeerId,
@@ -125,8 +127,15 @@ impl Service {
         if !router.report_message_validation_result(&id, &peer, acceptance) {
             counters.late_verdicts.increment();
         }
-        if verdict == Verdict::Reject {
-            self.penalize(peer, Penalty::InvalidMessage, 1);
+        match verdict {
+            Verdict::Accept => {}
+            Verdict::Ignore => {
+                let now = Instant::now();
+                if self.ledger.is_one_too_many(peer, message_id.topic, now) {
+                    self.penalize(peer, Penalty::UselessMessage, 1);
+                }
+            }
+            Verdict::Reject => self.penalize(peer, Penalty::InvalidMessage, 1),
         }
     }
 

@@ -1,9 +1,11 @@
 //! Gossip between honest nodes.
 
 use bytes::Bytes;
-use holdfast_network::{DisconnectReason, NetworkConfig, Penalty, PublishError, Topic, Verdict};
+use holdfast_network::{
+    DisconnectReason, NetworkConfig, NetworkEvent, Penalty, PublishError, Topic, Verdict,
+};
 
-use crate::support::{Node, config, dialling, isolated, pair, row};
+use crate::support::{Node, config, dialling, isolated, pair, row, within};
 
 #[tokio::test]
 async fn a_message_goes_on_only_after_it_is_accepted() {
@@ -71,6 +73,41 @@ async fn a_rejected_message_goes_no_further_and_its_sender_pays() {
 }
 
 #[tokio::test]
+async fn an_offence_is_paid_for_once_however_late_the_verdicts_are() {
+    let (first, mut middle, _last) = row().await;
+    let mut heard = Vec::new();
+    for number in 0..40u8 {
+        let data = Bytes::from(vec![0xbad_u16 as u8, number]);
+        first.handle.publish(Topic::Vertices, data).unwrap();
+        heard.push(middle.heard().await);
+    }
+    for message in heard {
+        middle
+            .handle
+            .verdict(message.id, message.peer, Verdict::Reject);
+    }
+    assert_eq!(
+        middle.disconnected_from(first.id()).await,
+        DisconnectReason::Banned(Penalty::InvalidMessage)
+    );
+    let judged = async {
+        while middle
+            .handle
+            .counters()
+            .topic(Topic::Vertices)
+            .rejected_messages
+            < 40
+        {
+            middle.handle.peers().await;
+        }
+    };
+    within("all verdicts are counted", judged).await;
+    let counters = middle.handle.counters();
+    assert_eq!(counters.penalty(Penalty::InvalidMessage), 40);
+    assert_eq!(counters.links.bans, 1);
+}
+
+#[tokio::test]
 async fn an_ignored_message_goes_no_further_and_nobody_pays() {
     let (first, mut middle, mut last) = row().await;
     first
@@ -95,6 +132,35 @@ async fn an_ignored_message_goes_no_further_and_nobody_pays() {
             .iter()
             .all(|peer| peer.score > -1.0)
     );
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_nothing_but_what_is_of_no_use_is_banned_within_its_rate() {
+    let (first, mut second) = pair().await;
+    for number in 0..400u16 {
+        let data = Bytes::from(number.to_le_bytes().to_vec());
+        // The network may have closed the connection already.
+        let _ = first.handle.publish(Topic::Governance, data);
+    }
+    let judging = async {
+        loop {
+            match second.events.next().await.expect("the network runs") {
+                NetworkEvent::Gossip {
+                    peer, message_id, ..
+                } => second.handle.verdict(message_id, peer, Verdict::Ignore),
+                NetworkEvent::PeerDisconnected { peer, reason } => break (peer, reason),
+                _ => {}
+            }
+        }
+    };
+    let dropped = within("the peer is dropped", judging).await;
+    let reason = DisconnectReason::Banned(Penalty::UselessMessage);
+    assert_eq!(dropped, (first.id(), reason));
+    let counters = second.handle.counters();
+    let governance = counters.topic(Topic::Governance);
+    assert_eq!(governance.rate_limited_messages, 0);
+    assert!(governance.ignored_messages > 256, "{governance:?}");
+    assert_eq!(counters.links.bans, 1);
 }
 
 #[tokio::test]

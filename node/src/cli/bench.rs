@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod figures;
+mod flood;
 mod latency;
 mod machine;
 mod memory;
@@ -35,6 +36,8 @@ pub(super) enum Command {
     Restart(restart::Arguments),
     /// How much faster than the chain grows a validator catches up that was down.
     CatchUp(catch_up::Arguments),
+    /// What junk from hostile peers does to the validators and to the latency of the others.
+    Flood(flood::Arguments),
 }
 
 /// What all benchmarks have in common.
@@ -69,6 +72,7 @@ impl Command {
             Self::Memory(arguments) => &arguments.common,
             Self::Restart(arguments) => &arguments.common,
             Self::CatchUp(arguments) => &arguments.common,
+            Self::Flood(arguments) => &arguments.common,
         }
     }
 
@@ -79,6 +83,7 @@ impl Command {
             Self::Memory(arguments) => memory::measure(arguments, stage).await,
             Self::Restart(arguments) => restart::measure(arguments, stage).await,
             Self::CatchUp(arguments) => catch_up::measure(arguments, stage).await,
+            Self::Flood(arguments) => flood::measure(arguments, stage).await,
         }
     }
 }

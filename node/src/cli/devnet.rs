@@ -412,6 +412,7 @@ mod tests {
             account: AccountName::new("validator-0").expect("the name obeys the rule"),
             home: PathBuf::from("/devnet/validator-0"),
             rpc: ([127, 0, 0, 1], 8645).into(),
+            p2p: String::new(),
         });
         for part in [
             "--home /devnet/validator-0 --from-node http://127.0.0.1:8645 --reason drill",

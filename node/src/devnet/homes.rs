@@ -51,6 +51,8 @@ pub struct DevnetNode {
     pub account: AccountName,
     pub home: PathBuf,
     pub rpc: SocketAddr,
+    /// Where peers reach it, with its peer id.
+    pub p2p: String,
 }
 
 impl DevnetNode {
@@ -141,7 +143,7 @@ pub fn create(spec: DevnetSpec) -> Result<Devnet, Failure> {
         })
         .collect();
     let mut nodes = Vec::with_capacity(count);
-    for (number, network_key) in (0..spec.validators).zip(&network_keys) {
+    for ((number, network_key), peer) in (0..spec.validators).zip(&network_keys).zip(&peers) {
         let position = usize::from(number);
         let (Some(rpc), Some(p2p)) = (numbers.get(position), numbers.get(count + position)) else {
             unreachable!("two ports were reserved for each validator");
@@ -151,6 +153,7 @@ pub fn create(spec: DevnetSpec) -> Result<Devnet, Failure> {
             account: validator_name(number),
             home: spec.directory.join(format!("v{number}")),
             rpc: SocketAddr::from((Ipv4Addr::LOCALHOST, *rpc)),
+            p2p: peer.clone(),
         };
         let maker = HomeMaker {
             spec: &spec,

@@ -90,6 +90,7 @@ groups! {
         bytes: LabelledPair<IntCounter> = counter_pair(NETWORK_BYTES),
         peer_faults: Labelled<IntCounter> = labelled_counter(NETWORK_PEER_FAULTS),
         disconnects: IntCounter = int_counter(NETWORK_DISCONNECTS),
+        bans: IntCounter = int_counter(NETWORK_BANS),
     }
 
     /// Catching up.

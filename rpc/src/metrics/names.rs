@@ -108,6 +108,7 @@ const PEER_FAULT: Label = Label {
         "oversized",
         "malformed_frame",
         "rate_exceeded",
+        "useless_message",
         "request_flood",
         "gossip_score",
         "unresponsive",
@@ -313,6 +314,8 @@ metrics! {
         "Penalties given to peers.";
     NETWORK_DISCONNECTS = COUNTER "holdfast_network_disconnects_total" []
         "Connections to peers that ended.";
+    NETWORK_BANS = COUNTER "holdfast_network_bans_total" []
+        "Bans of peers that began. Every ban ends by itself.";
 
     SYNC_TARGET_HEIGHT = GAUGE "holdfast_sync_target_height" []
         "Highest certified block that peers have shown; 0 when caught up.";

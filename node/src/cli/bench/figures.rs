@@ -35,6 +35,8 @@ pub(super) struct Report {
     figures: Vec<Figure>,
     /// Why the figures count for nothing, if so.
     invalid: Vec<String>,
+    /// What the validators did that they must never do, whatever the machine.
+    broken: Vec<String>,
 }
 
 impl Target {
@@ -72,6 +74,7 @@ impl Report {
             machine: Machine::this(),
             figures: Vec::new(),
             invalid: Vec::new(),
+            broken: Vec::new(),
         }
     }
 
@@ -122,6 +125,13 @@ impl Report {
         }
     }
 
+    /// Says that the validators broke a promise unless this holds. Unlike a missed target it always fails.
+    pub(super) fn promise(&mut self, holds: bool, otherwise: impl Into<String>) {
+        if !holds {
+            self.broken.push(otherwise.into());
+        }
+    }
+
     pub(super) fn as_text(&self) -> String {
         let mut text = format!("{}\n", self.scenario);
         for figure in &self.figures {
@@ -143,6 +153,9 @@ impl Report {
         }
         for reason in &self.invalid {
             let _infallible = writeln!(text, "  NOT VALID: {reason}");
+        }
+        for reason in &self.broken {
+            let _infallible = writeln!(text, "  BROKEN: {reason}");
         }
         let _infallible = write!(
             text,
@@ -176,6 +189,7 @@ impl Report {
             "scenario": self.scenario,
             "valid": self.invalid.is_empty(),
             "not_valid_because": self.invalid,
+            "broken": self.broken,
             "figures": figures,
             "targets": targets,
             "machine": self.machine.as_json(),
@@ -183,7 +197,7 @@ impl Report {
         })
     }
 
-    /// Fails if the figures count for nothing, or, if that is asked for, if a target is missed.
+    /// Fails if the figures count for nothing or a promise is broken, or, if that is asked for, if a target is missed.
     pub(super) fn verdict(&self, strict: bool) -> Result<(), Failure> {
         if !self.invalid.is_empty() {
             return Err(Failure::new(
@@ -191,6 +205,14 @@ impl Report {
                 "the figures count for nothing",
                 self.invalid.join("\n"),
                 "run it again with --directory DIR, and look at the node.log of each node",
+            ));
+        }
+        if !self.broken.is_empty() {
+            return Err(Failure::new(
+                ExitCode::Usage,
+                "the validators did not keep what is promised of them",
+                self.broken.join("\n"),
+                "see the figures above; --directory DIR keeps the node.log of each node",
             ));
         }
         let missed: Vec<String> = self
@@ -277,5 +299,15 @@ mod tests {
         report.require(false, "roots differ");
         assert_eq!(report.verdict(false).unwrap_err().why, "roots differ");
         assert!(report.as_text().contains("NOT VALID: roots differ"));
+    }
+
+    #[test]
+    fn a_broken_promise_always_fails() {
+        let mut report = report();
+        report.promise(true, "never said");
+        report.promise(false, "v1 halted");
+        assert_eq!(report.verdict(false).unwrap_err().why, "v1 halted");
+        assert!(report.as_text().contains("BROKEN: v1 halted"));
+        assert_eq!(report.as_json()["broken"], json!(["v1 halted"]));
     }
 }

@@ -214,20 +214,16 @@ const SYNC: &[RequestProtocol] = &[
 
 fn set_network(metrics: &Metrics, counters: &NetworkCounters) {
     let network = &metrics.network;
-    let direction = |name, direction, messages, bytes| {
+    let direction = |name: &str, direction, messages, bytes| {
         raise(network.messages.with(name, direction), messages);
         raise(network.bytes.with(name, direction), bytes);
     };
     for topic in Topic::ALL {
         let count = counters.topic(topic);
+        let name = topic.name().replace('-', "_");
+        direction(&name, "in", count.received_messages, count.received_bytes);
         direction(
-            topic.name(),
-            "in",
-            count.received_messages,
-            count.received_bytes,
-        );
-        direction(
-            topic.name(),
+            &name,
             "out",
             count.published_messages,
             count.published_bytes,
@@ -257,6 +253,7 @@ fn set_network(metrics: &Metrics, counters: &NetworkCounters) {
         );
     }
     raise(&network.disconnects, counters.links.closed);
+    raise(&network.bans, counters.links.bans);
 }
 
 fn set_peers(metrics: &Metrics, peers: PeerCounts) {
@@ -266,5 +263,46 @@ fn set_peers(metrics: &Metrics, peers: PeerCounts) {
         ("other", peers.other),
     ] {
         metrics.network.peers.with(name).set(gauge(count));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::start::BUILD;
+
+    #[test]
+    fn metrics_follow_the_counters_of_the_network_however_often_they_are_set() {
+        let metrics = Metrics::new(BUILD);
+        let mut counters = NetworkCounters::default();
+        for total in [3, 3, 8] {
+            counters.links.closed = total;
+            counters.links.bans = total - 1;
+            for topic in &mut counters.topics {
+                topic.received_messages = total;
+            }
+            for requests in &mut counters.requests {
+                requests.answered = total;
+            }
+            counters.penalties = [total; Penalty::ALL.len()];
+            set_network(&metrics, &counters);
+        }
+        let network = &metrics.network;
+        assert_eq!(network.disconnects.get(), 8);
+        assert_eq!(network.bans.get(), 7);
+        for topic in Topic::ALL {
+            let name = topic.name().replace('-', "_");
+            assert_eq!(network.messages.with(&name, "in").get(), 8, "{name}");
+        }
+        for name in ["fetch", "sync"] {
+            assert_eq!(network.messages.with(name, "in").get(), 4 * 8, "{name}");
+        }
+        // A name that the metrics do not know is counted as another.
+        assert_eq!(network.messages.with("other", "in").get(), 0);
+        for penalty in Penalty::ALL {
+            let faults = network.peer_faults.with(penalty.name());
+            assert_eq!(faults.get(), 8, "{penalty:?}");
+        }
+        assert_eq!(network.peer_faults.with("other").get(), 0);
     }
 }
