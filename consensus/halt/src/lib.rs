@@ -9,7 +9,7 @@
 //! * H1 to H13, the manager: what each input makes of what is known of halts ([`manager`]).
 //! * J1 to J3, the journal: one hash-chained record of everything that halted and resumed ([`journal`]).
 //!
-//! What a proof must hold is said by rules HP1 to HP4 of `holdfast_types::halt`; every proof made here verifies there.
+//! What a proof must hold is said by rules HP1 to HP5 of `holdfast_types::halt`; every proof made here verifies there.
 
 #![cfg_attr(
     not(test),

@@ -7,9 +7,9 @@ use holdfast_halt::manager::{
 use holdfast_halt::{Activity, JournalEntry, Mode, verify_chain};
 use holdfast_types::test_util::{CHAIN, samples};
 use holdfast_types::{
-    Attestation, AuthorityIndex, BlockId, CommitDigest, Era, GovernanceAction, GovernanceBody,
-    GovernanceError, GovernanceMessage, HaltCause, HaltId, HaltProof, Height, SoftwareVersion,
-    StateRoot, TimestampMs,
+    Attestation, AuthorityIndex, BlockId, CommitDigest, DkgConfirmation, Era, GovernanceAction,
+    GovernanceBody, GovernanceError, GovernanceMessage, HaltCause, HaltId, HaltProof, Height,
+    SoftwareVersion, StateRoot, TimestampMs,
 };
 use proptest::prelude::*;
 
@@ -148,6 +148,31 @@ fn h1_a_proof_of_the_running_era_halts_and_is_told() {
     ] {
         assert!(manager.allows(allowed));
     }
+}
+
+/// The ceremony comes later; what it hands over when two confirmations contradict each other halts already.
+#[test]
+fn h1_a_dkg_mismatch_halts_its_era() {
+    let confirmation = |author: u16, key: u8| {
+        let mut confirmation: DkgConfirmation = samples("mismatch", 1).next().unwrap();
+        confirmation.author = AuthorityIndex(author);
+        confirmation.body.era = RUNNING;
+        confirmation.body.group_key = [key; 32];
+        confirmation
+    };
+    let proof = HaltProof::DkgMismatch {
+        confirmations: vec![confirmation(0, 1), confirmation(1, 2)],
+    };
+    let mut manager = manager();
+    let effects = manager
+        .step(at(5), HaltInput::Proof(Box::new(proof.clone())))
+        .unwrap();
+    assert!(effects.contains(&HaltEffect::Began {
+        halt: proof.id(),
+        mode: Mode::HardHalt,
+        cause: Some(HaltCause::DkgMismatch),
+    }));
+    assert!(manager.is_halted());
 }
 
 #[test]

@@ -10,10 +10,13 @@
 //! * HP3. A cluster names distinct offenders of one era, in their order: `equivocation_cluster` of them, or f + 1 of the
 //!   committee if that is less.
 //! * HP4. A fork names two certificates of one (era, height) for different blocks.
+//! * HP5. A DKG mismatch names one attempt of one era: confirmations of distinct authors, in their order, that do not all
+//!   name the same group key, with as many outside of the largest group as in HP2.
 
 use crate::attestation::{Attestation, AttestationBody, Certificate};
 use crate::committee::Committee;
 use crate::crypto::{Signature, SignatureCheck, SignatureScheme, Signer, SigningHash};
+use crate::dkg::{DkgConfirmation, DkgConfirmationBody};
 use crate::evidence::Evidence;
 use crate::governance::{GovernanceMessage, SoftwareVersion};
 use crate::hash::{Hash32, Purpose};
@@ -104,6 +107,8 @@ pub enum HaltProof {
         first: Certificate,
         second: Certificate,
     },
+    /// Rule HP5.
+    DkgMismatch { confirmations: Vec<DkgConfirmation> },
 }
 
 /// Why a proof proves nothing.
@@ -153,6 +158,7 @@ impl HaltProof {
             Self::Divergence { attestations } => Some(attestations.first()?.body.era),
             Self::EquivocationCluster { evidence } => Some(evidence.first()?.era()),
             Self::ContradictoryCertificates { first, .. } => Some(first.body.era),
+            Self::DkgMismatch { confirmations } => Some(confirmations.first()?.body.era),
         }
     }
 
@@ -161,7 +167,7 @@ impl HaltProof {
     pub fn height(&self) -> Option<Height> {
         match self {
             Self::Divergence { attestations } => Some(attestations.first()?.body.height),
-            Self::EquivocationCluster { .. } => None,
+            Self::EquivocationCluster { .. } | Self::DkgMismatch { .. } => None,
             Self::ContradictoryCertificates { first, .. } => Some(first.body.height),
         }
     }
@@ -173,6 +179,7 @@ impl HaltProof {
             Self::Divergence { .. } => "divergence",
             Self::EquivocationCluster { .. } => "equivocation_cluster",
             Self::ContradictoryCertificates { .. } => "contradictory_certificates",
+            Self::DkgMismatch { .. } => "dkg_mismatch",
         }
     }
 
@@ -190,6 +197,7 @@ impl HaltProof {
             }
             Self::EquivocationCluster { .. } => HaltCause::EquivocationCluster,
             Self::ContradictoryCertificates { .. } => HaltCause::DagFork,
+            Self::DkgMismatch { .. } => HaltCause::DkgMismatch,
         }
     }
 
@@ -203,7 +211,7 @@ impl HaltProof {
         )
     }
 
-    /// Verifies rules HP1 to HP4 against the committee of the proof's era.
+    /// Verifies rules HP1 to HP5 against the committee of the proof's era.
     pub fn verify(
         &self,
         chain: &ChainId,
@@ -228,6 +236,9 @@ impl HaltProof {
             }
             Self::ContradictoryCertificates { first, second } => {
                 verify_fork(first, second, chain, committee, scheme)?;
+            }
+            Self::DkgMismatch { confirmations } => {
+                verify_dkg_mismatch(confirmations, chain, committee, thresholds, scheme)?;
             }
         }
         Ok(self.cause())
@@ -272,29 +283,68 @@ fn verify_divergence(
     {
         return Err(HaltProofError::NoContradiction);
     }
-    let actual = dissenters(attestations.iter().map(|one| &one.body));
+    check_dissenters(attestations.iter().map(|one| &one.body), thresholds)?;
+    let checks = attestations
+        .iter()
+        .map(|one| one.signature_check(chain, committee));
+    check_signatures(checks, scheme)
+}
+
+fn verify_dkg_mismatch(
+    confirmations: &[DkgConfirmation],
+    chain: &ChainId,
+    committee: &Committee,
+    thresholds: HaltThresholds,
+    scheme: &dyn SignatureScheme,
+) -> Result<(), HaltProofError> {
+    check_order(confirmations.iter().map(|one| one.author), committee)?;
+    let ceremony = |body: &DkgConfirmationBody| (body.era, body.attempt);
+    let first = confirmations
+        .first()
+        .ok_or(HaltProofError::DifferentSlots)?;
+    if confirmations
+        .iter()
+        .any(|one| ceremony(&one.body) != ceremony(&first.body))
+    {
+        return Err(HaltProofError::DifferentSlots);
+    }
+    check_dissenters(confirmations.iter().map(|one| &one.body), thresholds)?;
+    let checks = confirmations
+        .iter()
+        .map(|one| one.signature_check(chain, committee));
+    check_signatures(checks, scheme)
+}
+
+fn check_dissenters<'a, B: Ord + 'a>(
+    bodies: impl Iterator<Item = &'a B>,
+    thresholds: HaltThresholds,
+) -> Result<(), HaltProofError> {
+    let actual = dissenters(bodies);
     if actual < thresholds.dissenters {
         return Err(HaltProofError::TooFew {
             actual,
             needed: thresholds.dissenters,
         });
     }
-    let checks = attestations
-        .iter()
-        .map(|one| one.signature_check(chain, committee));
-    // All authors are members: that was checked first.
-    let checks: Vec<SignatureCheck> = checks.flatten().collect();
-    if checks.len() == attestations.len() && scheme.verify_batch(&checks) {
-        Ok(())
-    } else {
-        Err(HaltProofError::BadSignature)
+    Ok(())
+}
+
+/// All authors have to be members: there is no check for others.
+fn check_signatures(
+    checks: impl Iterator<Item = Option<SignatureCheck>>,
+    scheme: &dyn SignatureScheme,
+) -> Result<(), HaltProofError> {
+    let checks: Option<Vec<SignatureCheck>> = checks.collect();
+    match checks {
+        Some(checks) if scheme.verify_batch(&checks) => Ok(()),
+        _ => Err(HaltProofError::BadSignature),
     }
 }
 
 /// How many statements are not of the largest group that agrees.
 #[must_use]
-pub fn dissenters<'a>(bodies: impl Iterator<Item = &'a AttestationBody>) -> usize {
-    let mut groups: BTreeMap<&AttestationBody, usize> = BTreeMap::new();
+pub fn dissenters<'a, B: Ord + 'a>(bodies: impl Iterator<Item = &'a B>) -> usize {
+    let mut groups: BTreeMap<&B, usize> = BTreeMap::new();
     let mut all = 0usize;
     for body in bodies {
         let count = groups.entry(body).or_default();

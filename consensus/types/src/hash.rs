@@ -42,6 +42,7 @@ purposes! {
     BLOCK_SYSTEM = "holdfast block system v1",
     COMMIT = "holdfast commit v1",
     ATTESTATION = "holdfast attestation v1",
+    DKG_CONFIRMATION = "holdfast dkg confirmation v1",
     COMMITTEE = "holdfast committee v1",
     ERA_SEED = "holdfast era seed v1",
     LEADER = "holdfast leader v1",

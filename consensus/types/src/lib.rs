@@ -25,6 +25,7 @@ pub mod block;
 pub mod codec;
 pub mod committee;
 pub mod crypto;
+pub mod dkg;
 pub mod evidence;
 pub mod governance;
 pub mod halt;
@@ -54,6 +55,7 @@ pub use committee::{Committee, CommitteeError, EraContext, EraKind, Member};
 pub use crypto::{
     CachingEd25519, Ed25519, KeyPair, PublicKey, Signature, SignatureCheck, SignatureScheme, Signer,
 };
+pub use dkg::{DkgConfirmation, DkgConfirmationBody};
 pub use evidence::{Evidence, EvidenceError};
 pub use governance::{
     GovernanceAction, GovernanceBody, GovernanceError, GovernanceMessage, Governors, ResumePoint,

@@ -16,12 +16,13 @@ use holdfast_types::wire::{
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
     BlockHeader, BlockId, BlockOrigin, Certificate, ChainId, ChainProperties, CommitDigest,
-    CommitRecord, Committee, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
-    GovernanceAction, GovernanceBody, GovernanceMessage, Governors, HaltCause, HaltGossip, HaltId,
-    HaltNotice, HaltProof, HaltStatus, Height, Member, Parameters, PeerClaim, PublicKey, Readiness,
-    Receipt, ReceiptStatus, Round, Signature, SignedHaltStatus, SignedTransaction,
-    SignedVertexHeader, SoftwareVersion, StateRoot, Support, TimestampMs, TransactionBody,
-    TransactionId, Vertex, VertexDigest, VertexHeader, VertexPayload, VertexRef,
+    CommitRecord, Committee, DkgConfirmation, DkgConfirmationBody, Era, EraContext, EraEnd,
+    EraKind, Event, Evidence, FailureCode, GovernanceAction, GovernanceBody, GovernanceMessage,
+    Governors, HaltCause, HaltGossip, HaltId, HaltNotice, HaltProof, HaltStatus, Height, Member,
+    Parameters, PeerClaim, PublicKey, Readiness, Receipt, ReceiptStatus, Round, Signature,
+    SignedHaltStatus, SignedTransaction, SignedVertexHeader, SoftwareVersion, StateRoot, Support,
+    TimestampMs, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader, VertexPayload,
+    VertexRef,
 };
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -45,7 +46,7 @@ define_formats! {
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody, BlockHeader, BlockId,
     BlockOrigin, BlocksRequest, BlocksResponse, CeremonyParameters, Certificate, CertificateRequest,
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
-    DagParameters, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
+    DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
     GossipedAttestation, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
     HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,
     Readiness, SignedHaltStatus, SoftwareVersion,

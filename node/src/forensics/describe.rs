@@ -7,9 +7,9 @@ use super::content::{
 };
 use holdfast_halt::{HaltInForce, JournalEntry, JournalEvent, Stall, StallReason};
 use holdfast_types::{
-    Attestation, AttestationBody, AuthorityIndex, BlockId, Certificate, Committee, Evidence,
-    GovernanceAction, GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32, Height,
-    Parameters, PublicKey, SignedHaltStatus, SignedVertexHeader, codec,
+    Attestation, AttestationBody, AuthorityIndex, BlockId, Certificate, Committee, DkgConfirmation,
+    Evidence, GovernanceAction, GovernanceMessage, HaltProof, HaltStatus, HaltThresholds, Hash32,
+    Height, Parameters, PublicKey, SignedHaltStatus, SignedVertexHeader, codec,
 };
 use std::collections::BTreeMap;
 
@@ -121,6 +121,10 @@ fn hard_proof(proof: &HaltProof, committee: &Committee) -> ProofRecord {
             statements: vec![certified(first, committee), certified(second, committee)],
             ..record
         },
+        HaltProof::DkgMismatch { confirmations } => ProofRecord {
+            detail: Some(group_keys(confirmations, committee)),
+            ..record
+        },
     }
 }
 
@@ -139,6 +143,19 @@ fn groups(attestations: &[Attestation], committee: &Committee) -> Vec<StatementR
         .collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.signers.len()));
     groups
+}
+
+/// Who has confirmed which group key.
+fn group_keys(confirmations: &[DkgConfirmation], committee: &Committee) -> String {
+    let confirmed = confirmations.iter().map(|confirmation| {
+        format!(
+            "{} confirmed group key {} of attempt {}",
+            member(committee, confirmation.author).account,
+            hex::encode(confirmation.body.group_key),
+            confirmation.body.attempt
+        )
+    });
+    confirmed.collect::<Vec<_>>().join("; ")
 }
 
 fn certified(certificate: &Certificate, committee: &Committee) -> StatementRecord {

@@ -173,12 +173,13 @@ fn proof_in_words(proof: &ProofRecord) -> Vec<String> {
             order.reason
         ));
     }
-    words.extend(
-        proof
-            .detail
-            .iter()
-            .map(|detail| format!("this node alone: {detail}")),
-    );
+    words.extend(proof.detail.iter().map(|detail| {
+        if proof.kind == "own_fault" {
+            format!("this node alone: {detail}")
+        } else {
+            detail.clone()
+        }
+    }));
     words.iter().map(|text| clean(text)).collect()
 }
 

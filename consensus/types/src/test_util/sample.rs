@@ -12,6 +12,7 @@ use crate::block::{
 use crate::codec;
 use crate::committee::{Committee, EraContext, EraKind, Member};
 use crate::crypto::{PublicKey, Signature};
+use crate::dkg::{DkgConfirmation, DkgConfirmationBody};
 use crate::evidence::Evidence;
 use crate::governance::{
     GovernanceAction, GovernanceBody, GovernanceMessage, Governors, SoftwareVersion,
@@ -121,6 +122,8 @@ sample_bytes!(
 sample_structs! {
     Attestation { body, author, signature }
     AttestationBody { era, height, block, commit, state_root }
+    DkgConfirmation { body, author, signature }
+    DkgConfirmationBody { era, attempt, group_key }
     Block { header, body }
     BlockBody { commit, transactions, supports, evidence, governance, era_end }
     BlockHeader {
@@ -219,7 +222,8 @@ sample_enums! {
     HaltProof {
         Divergence { attestations },
         EquivocationCluster { evidence },
-        ContradictoryCertificates { first, second }
+        ContradictoryCertificates { first, second },
+        DkgMismatch { confirmations }
     }
     Readiness { NotAsked, Ready, Behind, Differs, AttestedAbove, OldVersion, OwnFault }
 }

@@ -1,4 +1,4 @@
-//! Proofs of a halt: what each must hold, and that all proofs of one event name one halt (rules HP1 to HP4).
+//! Proofs of a halt: what each must hold, and that all proofs of one event name one halt (rules HP1 to HP5).
 
 use holdfast_types::halt::dissenters;
 use holdfast_types::test_util::parameters::parameters;
@@ -7,9 +7,9 @@ use holdfast_types::test_util::{
 };
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, BlockId, Certificate, ChainId, CommitDigest,
-    Ed25519, Era, EraContext, Evidence, HaltCause, HaltId, HaltNotice, HaltProof, HaltProofError,
-    HaltStatus, HaltThresholds, Height, Readiness, Signature, SignatureScheme, StateRoot,
-    VertexPayload,
+    DkgConfirmation, DkgConfirmationBody, Ed25519, Era, EraContext, Evidence, HaltCause, HaltId,
+    HaltNotice, HaltProof, HaltProofError, HaltStatus, HaltThresholds, Height, Readiness,
+    Signature, SignatureScheme, StateRoot, VertexPayload,
 };
 use std::collections::BTreeSet;
 
@@ -348,6 +348,59 @@ fn both_certificates_of_a_fork_are_verified() {
         verdict(&fork(good(1), higher)),
         Err(HaltProofError::DifferentSlots)
     );
+}
+
+fn confirmation(author: u16, attempt: u16, key: u8) -> DkgConfirmation {
+    let body = DkgConfirmationBody {
+        era: context().era,
+        attempt,
+        group_key: [key; 32],
+    };
+    body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author))
+}
+
+/// Confirmations of the first attempt by these authors, each of this key.
+fn mismatch(confirmations: &[(u16, u8)]) -> HaltProof {
+    let confirmations = confirmations.iter();
+    HaltProof::DkgMismatch {
+        confirmations: confirmations
+            .map(|(author, key)| confirmation(*author, 1, *key))
+            .collect(),
+    }
+}
+
+#[test]
+fn two_confirmations_of_different_keys_are_a_dkg_mismatch() {
+    let proof = mismatch(&[(2, 1), (5, 2)]);
+    assert_eq!(verdict(&proof), Ok(HaltCause::DkgMismatch));
+    assert_eq!((proof.era(), proof.height()), (Some(context().era), None));
+    assert_eq!(verdict_with(&proof, 2), too_few(1, 2));
+    let hardened = mismatch(&[(0, 1), (1, 1), (2, 2), (3, 3)]);
+    assert_eq!(verdict_with(&hardened, 2), Ok(HaltCause::DkgMismatch));
+    assert_eq!(hardened.id(), proof.id());
+}
+
+#[test]
+fn confirmations_that_agree_or_are_of_different_attempts_are_no_mismatch() {
+    assert_eq!(verdict(&mismatch(&[(2, 1), (5, 1)])), too_few(0, 1));
+    assert_eq!(verdict(&mismatch(&[])), Err(HaltProofError::DifferentSlots));
+    let attempts = HaltProof::DkgMismatch {
+        confirmations: vec![confirmation(2, 1, 1), confirmation(5, 2, 2)],
+    };
+    assert_eq!(verdict(&attempts), Err(HaltProofError::DifferentSlots));
+}
+
+#[test]
+fn a_mismatch_names_members_once_and_holds_their_signatures() {
+    assert_eq!(verdict(&mismatch(&[(5, 1), (2, 2)])), bad_signer(2));
+    assert_eq!(verdict(&mismatch(&[(2, 1), (2, 2)])), bad_signer(2));
+    assert_eq!(verdict(&mismatch(&[(2, 1), (SIZE, 2)])), bad_signer(SIZE));
+    let mut other_key = confirmation(5, 1, 1);
+    other_key.body.group_key = [2; 32];
+    let forged = HaltProof::DkgMismatch {
+        confirmations: vec![confirmation(2, 1, 1), other_key],
+    };
+    assert_eq!(verdict(&forged), Err(HaltProofError::BadSignature));
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn equal_bytes_hash_differently_for_every_signing_purpose() {
         Purpose::TRANSACTION,
         Purpose::VERTEX,
         Purpose::ATTESTATION,
+        Purpose::DKG_CONFIRMATION,
         Purpose::PEER_CLAIM,
         Purpose::GOVERNANCE,
         Purpose::HALT_STATUS,

@@ -8,8 +8,8 @@ use holdfast_rpc::dto::{
 };
 use holdfast_types as types;
 use holdfast_types::{
-    Attestation, ChainId, Committee, EraContext, Evidence, GovernanceAction, GovernanceMessage,
-    SignedVertexHeader, codec,
+    Attestation, ChainId, Committee, DkgConfirmation, EraContext, Evidence, GovernanceAction,
+    GovernanceMessage, SignedVertexHeader, codec,
 };
 use serde_json::{Map, Value, json};
 
@@ -139,6 +139,19 @@ fn attestation(attestation: &Attestation, committee: Option<&Committee>) -> Valu
     })
 }
 
+fn confirmation(confirmation: &DkgConfirmation, committee: &Committee) -> Value {
+    let body = &confirmation.body;
+    let member = committee.member(confirmation.author);
+    json!({
+        "authority": confirmation.author.0,
+        "account": member.map(|member| account_name(&member.account)),
+        "era": Number(body.era.0),
+        "attempt": body.attempt,
+        "group_key": HexBytes(body.group_key.to_vec()),
+        "signature": Signature::new(*confirmation.signature.as_bytes()),
+    })
+}
+
 fn vertex_header(signed: &SignedVertexHeader, chain: &ChainId) -> Value {
     let header = &signed.header;
     json!({
@@ -239,6 +252,13 @@ fn hard_proof(proof: &types::HaltProof, committee: &Committee, chain: &ChainId) 
         }
         types::HaltProof::ContradictoryCertificates { first, second } => {
             json!({ "first": certificate(first), "second": certificate(second) })
+        }
+        types::HaltProof::DkgMismatch { confirmations } => {
+            let confirmations: Vec<_> = confirmations
+                .iter()
+                .map(|one| confirmation(one, committee))
+                .collect();
+            json!({ "confirmations": confirmations })
         }
     }
 }
