@@ -534,6 +534,7 @@ fn what_a_proof_proves_has_a_name() {
     let all = [
         "contradictory_certificates",
         "divergence",
+        "dkg_mismatch",
         "equivocation_cluster",
     ];
     assert_eq!(kinds, BTreeSet::from(all));
