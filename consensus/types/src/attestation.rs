@@ -79,11 +79,7 @@ impl Attestation {
         chain: &ChainId,
         committee: &Committee,
     ) -> Option<SignatureCheck> {
-        Some(SignatureCheck {
-            key: committee.member(self.author)?.signing_key,
-            message: self.body.signing_hash(chain),
-            signature: self.signature,
-        })
+        committee.signature_check(self.author, self.body.signing_hash(chain), self.signature)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The validators of an era, and the arithmetic of quorums.
 
 use crate::account::AccountName;
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, Signature, SignatureCheck, SigningHash};
 use crate::hash::{Hash32, Purpose};
 use crate::ids::{AuthorityIndex, BlockId, ChainId, Era, Height, TimestampMs};
 use crate::limits::COMMITTEE_MEMBERS_MAX;
@@ -102,6 +102,21 @@ impl Committee {
     #[must_use]
     pub fn member(&self, authority: AuthorityIndex) -> Option<&Member> {
         self.members.get(authority.as_usize())
+    }
+
+    /// The check that a member has signed this; none if nobody has this position.
+    #[must_use]
+    pub fn signature_check(
+        &self,
+        author: AuthorityIndex,
+        message: SigningHash,
+        signature: Signature,
+    ) -> Option<SignatureCheck> {
+        Some(SignatureCheck {
+            key: self.member(author)?.signing_key,
+            message,
+            signature,
+        })
     }
 
     /// All authorities in order.

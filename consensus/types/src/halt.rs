@@ -501,11 +501,8 @@ impl SignedHaltStatus {
         chain: &ChainId,
         committee: &Committee,
     ) -> Option<SignatureCheck> {
-        Some(SignatureCheck {
-            key: committee.member(self.author)?.signing_key,
-            message: self.status.signing_hash(chain, self.author),
-            signature: self.signature,
-        })
+        let message = self.status.signing_hash(chain, self.author);
+        committee.signature_check(self.author, message, self.signature)
     }
 }
 

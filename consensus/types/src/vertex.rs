@@ -103,12 +103,8 @@ impl SignedVertexHeader {
         chain: &ChainId,
         committee: &Committee,
     ) -> Option<SignatureCheck> {
-        let digest = self.header.digest(chain);
-        Some(SignatureCheck {
-            key: committee.member(self.header.author)?.signing_key,
-            message: SigningHash::new(*digest.as_bytes()),
-            signature: self.signature,
-        })
+        let message = SigningHash::new(*self.header.digest(chain).as_bytes());
+        committee.signature_check(self.header.author, message, self.signature)
     }
 }
 

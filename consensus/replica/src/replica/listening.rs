@@ -7,8 +7,9 @@
 //!   the DAG needs to move at all, with a last vertex of theirs that is here, it listens for `listen_min_ms` more, in
 //!   which a living process with the same key and a copy of the guard would sign something, and signs, at or above the
 //!   highest round that these have signed themselves: what others hold of old rounds may be deleted. If so many do not
-//!   answer so within `listen_limit_ms`, it signs all the same. If somebody showed a vertex above the guard, the guard proves nothing. A vertex that the guard covers is no
-//!   news: a process that starts again gets its own last ones back from those that it had sent them to.
+//!   answer so within `listen_limit_ms`, it signs all the same. If somebody showed a vertex above the guard, the guard
+//!   proves nothing. A vertex that the guard covers is no news: a process that starts again gets its own last ones back
+//!   from those that it had sent them to.
 //! * With a guard that proves nothing ([`SignGuardRecord::past_unknown`], or one that is older than what somebody
 //!   showed), the others' own last vertices count. An old vertex of ours at round r had a quorum of parents at r - 1, and
 //!   of any q other members one honest one is among their authors. So with the last rounds of q others, M the highest of

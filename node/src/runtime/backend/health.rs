@@ -58,6 +58,7 @@ pub(super) fn chain_state(standing: &Standing, bounds: Bounds) -> ChainState {
 
 /// The checks; `frozen` says which thread does not move, if one does not.
 pub(super) fn checks(standing: &Standing, bounds: Bounds, frozen: Option<String>) -> Health {
+    let not_halted = halts::not_halted(&standing.halts);
     Health {
         core_responsive: match frozen {
             Some(what) => fail(NotReady::CoreUnresponsive, what),
@@ -70,17 +71,18 @@ pub(super) fn checks(standing: &Standing, bounds: Bounds, frozen: Option<String>
             ),
             None => Check::Pass,
         },
-        chain_moving: chain_moving(standing, bounds),
-        not_halted: halts::not_halted(&standing.halts),
+        chain_moving: match &not_halted {
+            Check::Pass => chain_moving(standing, bounds),
+            halted @ Check::Fail { .. } => halted.clone(),
+        },
+        not_halted,
         clock_agrees: clock_agrees(standing.clock_skew_seconds, bounds),
     }
 }
 
+/// Of a chain that is not halted.
 fn chain_moving(standing: &Standing, bounds: Bounds) -> Check {
-    let not_halted = halts::not_halted(&standing.halts);
-    if not_halted != Check::Pass {
-        not_halted
-    } else if let Some(reasons) = halts::stalled(&standing.halts) {
+    if let Some(reasons) = halts::stalled(&standing.halts) {
         fail(NotReady::Stalled, no_block(standing, &reasons))
     } else if standing.head_changed_at.elapsed() > bounds.stall_after {
         fail(NotReady::Stalled, no_block(standing, "the head is old"))

@@ -115,7 +115,6 @@ pub(super) struct Toll {
     pub(super) processor_time: Vec<Duration>,
     pub(super) memory_from: Vec<u64>,
     pub(super) memory_peak: Vec<u64>,
-    pub(super) memory_to: Vec<u64>,
     /// The fewest members that a validator was connected to; nothing if none was ever asked.
     pub(super) committee_peers_min: Vec<Option<u64>>,
     pub(super) started: Vec<Duration>,
@@ -129,7 +128,6 @@ impl Toll {
             seconds: 0.0,
             processor_time: vec![Duration::ZERO; usage.len()],
             memory_peak: memory.clone(),
-            memory_to: memory.clone(),
             memory_from: memory,
             committee_peers_min: vec![None; usage.len()],
             started: usage.iter().map(|node| node.processor_time).collect(),
@@ -141,7 +139,6 @@ impl Toll {
         self.seconds = elapsed.as_secs_f64();
         for (number, usage) in cluster.usage().into_iter().enumerate() {
             self.processor_time[number] = usage.processor_time.saturating_sub(self.started[number]);
-            self.memory_to[number] = usage.resident_bytes;
             self.memory_peak[number] = self.memory_peak[number].max(usage.resident_bytes);
         }
     }
