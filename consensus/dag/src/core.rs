@@ -85,10 +85,7 @@ pub struct DagCore {
     /// The own vertex of the highest round that is known.
     own_last: Option<VertexRef>,
     proposed_at_ms: Option<u64>,
-    /// When others were asked last what they have, in ms (rule D11).
-    asked_at_ms: u64,
-    /// How many were asked since the start: whose turn it is.
-    asked: usize,
+    asked: asking::Asked,
     /// Own proposals below this round are forbidden (restart safety).
     proposal_floor: Round,
     /// Highest round with a vertex that carries transactions or evidence.
@@ -140,8 +137,7 @@ impl DagCore {
             frontier: BTreeSet::new(),
             own_last: None,
             proposed_at_ms: None,
-            asked_at_ms: now_ms,
-            asked: 0,
+            asked: asking::Asked::new(now_ms),
             proposal_floor: Round::ZERO,
             last_payload_round: None,
             highest_seen: vec![Round::ZERO; size],

@@ -32,7 +32,9 @@
 //! * D11. *Asking.* While the round does not move, a few members in turn are asked every `ask_interval` for what they have
 //!   of this round and those next to it: the vertex that all wait for may have been lost on its way to everybody. They are
 //!   asked for the rounds from the first undecided leader on, too: in a halt no round follows that would decide it, and a
-//!   vertex that one member alone holds may have decided it there.
+//!   vertex that one member alone holds may have decided it there. While more than f members are far ahead, one member at a
+//!   time is asked for many rounds, and as soon as the round has moved for the next ones: blocks come only with certificates,
+//!   and without this validator there may be none.
 //!
 //! Safety of D7 and D8 rests on quorum intersection in f + 1 authors, and so on q = n − f for every n (DESIGN §16.1). No rule
 //! is ever relaxed for liveness.

@@ -2,7 +2,7 @@
 
 use crate::stored::RecordStore;
 use holdfast_ledger::StateError;
-use holdfast_types::limits::{FETCH_REFERENCES_MAX, HELD_ROUNDS_MAX};
+use holdfast_types::limits::{FETCH_REFERENCES_MAX, MISSING_ROUNDS_MAX};
 use holdfast_types::wire::{
     LastVertexRequest, LastVertexResponse, MissingVerticesRequest, VerticesRequest,
     VerticesResponse,
@@ -40,10 +40,10 @@ pub fn missing_vertices<S: RecordStore + ?Sized>(
     request: &MissingVerticesRequest,
     bytes_max: usize,
 ) -> Result<VerticesResponse, Refusal> {
-    if request.held.len() > HELD_ROUNDS_MAX {
+    if request.held.len() > MISSING_ROUNDS_MAX {
         return Err(Refusal::Malformed);
     }
-    let reach = u64::try_from(HELD_ROUNDS_MAX).unwrap_or(u64::MAX);
+    let reach = u64::try_from(request.held.len()).unwrap_or(u64::MAX);
     let rounds = request.from..request.from.plus(reach);
     let held = store.vertex_references(request.era, rounds)?;
     let wanted = held

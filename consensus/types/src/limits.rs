@@ -47,7 +47,9 @@ pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
 pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most references in one fetch request.
 pub const FETCH_REFERENCES_MAX: usize = 256;
-/// Rounds that a request for missing vertices covers.
+/// Rounds that a request for missing vertices may cover.
+pub const MISSING_ROUNDS_MAX: usize = 64;
+/// Of these, how many may have vertices that the asker holds: lists of a whole committee have room in one request.
 pub const HELD_ROUNDS_MAX: usize = 4;
 
 const _: () = {
@@ -66,5 +68,9 @@ const _: () = {
     // A fetch request fits: 42 bytes a reference.
     assert!(FETCH_REFERENCES_MAX * 42 + 64 <= REQUEST_BYTES_MAX);
     // So does a request that lists the authors held of each round: 2 bytes an author.
-    assert!(HELD_ROUNDS_MAX * (COMMITTEE_MEMBERS_MAX * 2 + 4) + 64 <= REQUEST_BYTES_MAX);
+    assert!(
+        HELD_ROUNDS_MAX * COMMITTEE_MEMBERS_MAX * 2 + MISSING_ROUNDS_MAX * 4 + 64
+            <= REQUEST_BYTES_MAX
+    );
+    assert!(HELD_ROUNDS_MAX <= MISSING_ROUNDS_MAX);
 };

@@ -5,7 +5,6 @@ use crate::attestation::{Attestation, Certificate};
 use crate::block::Block;
 use crate::halt::HaltNotice;
 use crate::ids::{AuthorityIndex, BlockId, Era, Height, Round};
-use crate::limits::HELD_ROUNDS_MAX;
 use crate::transaction::SignedTransaction;
 use crate::vertex::{SignedVertexHeader, Vertex, VertexRef};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -31,13 +30,13 @@ pub struct VerticesRequest {
     pub references: Vec<VertexRef>,
 }
 
-/// Asks for the vertices of `from` and the next rounds, [`crate::limits::HELD_ROUNDS_MAX`] in all, of whose slots the
-/// asker holds nothing.
+/// Asks for the vertices of as many rounds as `held` has entries, `from` first and at most
+/// [`crate::limits::MISSING_ROUNDS_MAX`], of whose slots the asker holds nothing.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct MissingVerticesRequest {
     pub era: Era,
     pub from: Round,
-    /// For `from` and the rounds after it, the authors of which the asker holds a vertex, in rising order.
+    /// For `from` and each round after it that is asked for, the authors of which the asker holds a vertex, in rising order.
     pub held: Vec<Vec<AuthorityIndex>>,
 }
 
@@ -49,9 +48,7 @@ impl MissingVerticesRequest {
             return false;
         };
         let held = self.held.get(distance);
-        round >= self.from
-            && distance < HELD_ROUNDS_MAX
-            && held.is_none_or(|authors| authors.binary_search(&author).is_err())
+        round >= self.from && held.is_some_and(|authors| authors.binary_search(&author).is_err())
     }
 }
 

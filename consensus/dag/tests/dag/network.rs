@@ -23,6 +23,8 @@ pub(crate) struct Links {
 
 enum Message {
     Vertex(Arc<VerifiedVertex>),
+    /// Asked for by round.
+    Answer(Vec<Arc<VerifiedVertex>>),
     Fetch {
         from: usize,
         references: Vec<VertexRef>,
@@ -42,6 +44,15 @@ struct Node {
     commits: Vec<(u64, Said)>,
     /// It has something to order.
     pending: bool,
+}
+
+impl Node {
+    fn take_in(&mut self, vertex: Arc<VerifiedVertex>, now_ms: u64) {
+        let Some(core) = &mut self.core else { return };
+        for accepted in core.add(vertex, now_ms).accepted {
+            self.stored.insert(accepted.reference(), accepted);
+        }
+    }
 }
 
 pub(crate) struct Network {
@@ -177,11 +188,14 @@ impl Network {
     fn receive(&mut self, to: usize, message: Message) {
         let now_ms = self.now_ms;
         let node = &mut self.nodes[to];
-        let Some(core) = &mut node.core else { return };
+        if node.core.is_none() {
+            return;
+        }
         match message {
-            Message::Vertex(vertex) => {
-                for accepted in core.add(vertex, now_ms).accepted {
-                    node.stored.insert(accepted.reference(), accepted);
+            Message::Vertex(vertex) => node.take_in(vertex, now_ms),
+            Message::Answer(vertices) => {
+                for vertex in vertices {
+                    node.take_in(vertex, now_ms);
                 }
             }
             Message::Fetch { from, references } => {
@@ -201,8 +215,9 @@ impl Network {
                     wanted.wants(round, author)
                 };
                 let found = node.stored.values().filter(is_wanted);
-                for vertex in found.cloned().collect::<Vec<_>>() {
-                    self.send(to, from, Message::Vertex(vertex));
+                let found: Vec<_> = found.cloned().collect();
+                if !found.is_empty() {
+                    self.send(to, from, Message::Answer(found));
                 }
             }
         }

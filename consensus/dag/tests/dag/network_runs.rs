@@ -209,6 +209,35 @@ fn all_crash_at_once_and_come_back() {
     }
 }
 
+/// Nothing here has blocks to give: f members may order and never attest, and then no block is certified while as many honest
+/// ones are away. They come back by the DAG, however far it went, and at gc depths at which one slow answer is a gap.
+#[test]
+fn f_that_missed_many_rounds_get_back_by_the_dag_alone() {
+    for (size, gc_depth) in SIZES.into_iter().flat_map(|size| [(size, 3), (size, 60)]) {
+        let mut config = config(1);
+        config.gc_depth = gc_depth;
+        config.rounds_ahead_max = gc_depth;
+        let mut network = Network::new(size, &config, 7);
+        network.run(2_000);
+        let away = max_faulty(size);
+        let groups = (0..usize::from(size)).map(|node| usize::from(node < away));
+        network.links.groups = Some(groups.collect());
+        network.run(30_000);
+        let missed = network.agreed();
+        assert!(
+            missed[away] > missed[0] + 250,
+            "n = {size}, gc depth {gc_depth}: {missed:?}"
+        );
+        network.links.groups = None;
+        network.run(3_000);
+        let back = network.agreed();
+        assert!(
+            least(&back) > missed[away] + 20,
+            "n = {size}, gc depth {gc_depth}: {missed:?} {back:?}"
+        );
+    }
+}
+
 #[test]
 fn f_equivocators_divide_nobody() {
     for (size, seed) in SIZES

@@ -5,7 +5,7 @@
 
 use super::{Behaviour, Shown, Situation, sign_again};
 use crate::message::{NodeId, Request, Response};
-use holdfast_types::limits::{FETCH_REFERENCES_MAX, HELD_ROUNDS_MAX};
+use holdfast_types::limits::{FETCH_REFERENCES_MAX, MISSING_ROUNDS_MAX};
 use holdfast_types::wire::{MissingVerticesRequest, VerticesRequest};
 use holdfast_types::{Round, VerifiedVertex, Vertex, VertexDigest, VertexRef};
 use std::sync::Arc;
@@ -69,8 +69,8 @@ impl Behaviour for FetchAbuser {
             }
             let everything = MissingVerticesRequest {
                 era,
-                from: round.unwrap_or_default().minus(HELD_ROUNDS_MAX as u64),
-                held: Vec::new(),
+                from: round.unwrap_or_default().minus(MISSING_ROUNDS_MAX as u64),
+                held: vec![Vec::new(); MISSING_ROUNDS_MAX],
             };
             requests.push(Request::Missing(everything));
         }

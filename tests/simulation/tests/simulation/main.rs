@@ -7,5 +7,6 @@ mod halts;
 mod profiles;
 mod restart_safety;
 mod scenarios;
+mod serving;
 mod store;
 mod topologies;
