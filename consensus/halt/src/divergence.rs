@@ -10,6 +10,7 @@
 //!   there is a proof, once per height. It holds as few attestations as verify.
 //! * V4. Attestations that name no commit are of blocks that resume the chain: they are not looked at.
 
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, CommitDigest, Era, HaltProof, HaltThresholds,
     Height,
@@ -57,7 +58,10 @@ impl DivergenceDetector {
     /// Adds an attestation whose signature was verified; gives the proof if this one completes it.
     pub fn add(&mut self, attestation: &Attestation) -> Option<HaltProof> {
         let height = attestation.body.height;
-        if !self.keep(attestation) || self.proved.contains(&height) {
+        if !self.keep(attestation)
+            || self.proved.contains(&height)
+            || mutant::is_on(Mutant::DissentUnnoticed)
+        {
             return None;
         }
         let statements = self.heights.get(&height)?;

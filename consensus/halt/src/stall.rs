@@ -18,6 +18,7 @@
 //! * S7. Time never goes back: an earlier time than the one before counts as that one.
 
 use crate::bit_set::bit_set;
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{Parameters, Round};
 
 /// When a chain is stalled.
@@ -211,7 +212,7 @@ impl StallDetector {
         // Rule S7.
         self.now_ms = self.now_ms.max(observation.now_ms);
         let now_ms = self.now_ms;
-        if observation.suspended {
+        if observation.suspended || mutant::is_on(Mutant::StallUnnoticed) {
             self.watch = None;
             return self.end();
         }

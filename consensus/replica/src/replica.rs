@@ -48,7 +48,8 @@ pub struct ReplicaConfig {
     pub repeat_interval_ms: u64,
     /// How often a node that does not propose hands waiting transactions on again, in ms.
     pub forward_interval_ms: u64,
-    /// How long a process with a good guard waits for what others know of its key before it signs, in ms (rule R12).
+    /// How long a process with a good guard waits for what those that have answered know of its key before it signs, in ms
+    /// (rule R12); with 0 it does not listen at all.
     pub listen_limit_ms: u64,
     /// How halts are watched.
     pub halts: HaltSettings,

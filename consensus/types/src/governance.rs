@@ -16,6 +16,7 @@ use crate::limits::{
     GOVERNANCE_BYTES_MAX, GOVERNANCE_REASON_BYTES_MAX, GOVERNORS_MAX, RESUME_EVIDENCE_MAX,
     RESUME_HALTS_MAX,
 };
+use crate::mutant::{self, Mutant};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// Who may sign, and how many have to. Part of the state: `RotateKeys` changes it.
@@ -339,7 +340,10 @@ impl GovernanceMessage {
             let key = governors
                 .keys
                 .get(usize::from(position))
-                .filter(|_| before.is_none_or(|before| before < position))
+                .filter(|_| {
+                    before.is_none_or(|before| before < position)
+                        || mutant::is_on(Mutant::OneSignerCountsTwice)
+                })
                 .ok_or(GovernanceError::BadSigner { position })?;
             before = Some(position);
             let check = SignatureCheck {

@@ -57,6 +57,16 @@ pub enum Mutant {
     NonceTooHighIsUsed,
     /// Of our own: a nonce that somebody read counts, though blocks have used it since.
     StaleNonces,
+    /// H6: one governor who signs seven times counts as seven.
+    OneSignerCountsTwice,
+    /// H1: whoever says that the chain has a reason to halt is believed.
+    ProofsUnverified,
+    /// Of the first document: contradictory state roots halt nobody.
+    DissentUnnoticed,
+    /// Of the first document: who makes no progress does not say so.
+    StallUnnoticed,
+    /// Of the first document: who is halted signs on.
+    SignsWhileHalted,
     /// Batch verification that refuses what single verification takes.
     BatchWithoutCofactor,
 }

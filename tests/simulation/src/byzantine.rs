@@ -2,6 +2,7 @@
 
 mod equivocator;
 mod fetch_abuser;
+mod forger;
 mod future_flooder;
 mod height_liar;
 mod invalid;
@@ -14,6 +15,7 @@ mod wrong_root;
 
 pub use equivocator::Equivocator;
 pub use fetch_abuser::FetchAbuser;
+pub use forger::Forger;
 pub use future_flooder::FutureFlooder;
 pub use height_liar::HeightLiar;
 pub use invalid::Invalid;
@@ -25,7 +27,7 @@ pub use withholder::Withholder;
 pub use wrong_root::WrongRoot;
 
 use crate::keys::SimulatedKey;
-use crate::message::{NodeId, Request, Response};
+use crate::message::{Gossip, NodeId, Request, Response};
 use crate::random::Random;
 use holdfast_replica::Replica;
 use holdfast_types::{ChainId, VerifiedVertex, VertexDraft};
@@ -61,6 +63,11 @@ pub trait Behaviour: fmt::Debug {
 
     /// What it asks its peers beside what its replica wants to know, about once a second.
     fn ask(&mut self, _: Situation<'_>) -> Vec<(NodeId, Request)> {
+        Vec::new()
+    }
+
+    /// What it tells all its peers beside its vertices, about once a second.
+    fn gossip(&mut self, _: Situation<'_>) -> Vec<Gossip> {
         Vec::new()
     }
 }
@@ -107,6 +114,7 @@ pub enum Fault {
     HeightLiar,
     MuteAnswerer,
     FetchAbuser,
+    Forger,
 }
 
 impl Fault {
@@ -122,7 +130,11 @@ impl Fault {
         Self::HeightLiar,
         Self::MuteAnswerer,
         Self::FetchAbuser,
+        Self::Forger,
     ];
+
+    /// Those against consensus: all but the last. Who forges orders is in the profile that has orders.
+    pub const AGAINST_CONSENSUS: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
 
     #[must_use]
     pub fn behaviour(self) -> Box<dyn Behaviour> {
@@ -138,6 +150,7 @@ impl Fault {
             Self::HeightLiar => Box::new(HeightLiar),
             Self::MuteAnswerer => Box::new(MuteAnswerer),
             Self::FetchAbuser => Box::new(FetchAbuser::default()),
+            Self::Forger => Box::new(Forger::default()),
         }
     }
 }

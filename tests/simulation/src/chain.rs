@@ -17,7 +17,8 @@ const CLIENT_BALANCE: Amount = 1_000_000_000_000;
 const FIRST_CLIENT_KEY: u64 = 10_000;
 const EMERGENCY_KEY: u64 = 20_000;
 const FIRST_GOVERNOR_KEY: u64 = 30_000;
-const GOVERNORS: u64 = 12;
+/// Governors of every simulated chain.
+pub const GOVERNORS: u64 = 12;
 /// Signatures that a message of governance needs.
 pub const GOVERNANCE_THRESHOLD: u16 = 7;
 

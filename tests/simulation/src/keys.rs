@@ -69,6 +69,16 @@ fn fast_signature(key: &PublicKey, message: &SigningHash) -> Signature {
     Signature::new(bytes)
 }
 
+impl SimulatedKey {
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        match self {
+            Self::Fast(_) => Scheme::Fast,
+            Self::Real(_) => Scheme::Real,
+        }
+    }
+}
+
 impl Signer for SimulatedKey {
     fn public_key(&self) -> PublicKey {
         match self {

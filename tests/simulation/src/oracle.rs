@@ -12,23 +12,31 @@
 //! | O8 | the same seed gives the same trace | by tests, and between builds by `scripts/sim-nightly` |
 //! | O9 transactions and supply | a transaction takes effect once; all money is somewhere; what was promised to clients took effect | with every block; the last at the end of a run |
 //! | O10 halted is halted | who is halted signs no vertex, and attests nothing but what governance goes on from | with every message that leaves |
+//! | O11 one mode | in the end the same modes and halts hold at all honest nodes | at the end of a run |
+//! | O12 who may halt | what halts an honest node, or lets it go on, has enough distinct signers who may ([`authority`]) | before a node keeps it |
 //! | O14 slashing | an offence is punished once, an honest validator never | with every block, at the end of a run |
+//! | O15 detection | who has committed a contradiction stops within 2 commits and 2 s ([`detection`]); without a quorum all say so within [`crate::run`]'s halt | with every commit, every virtual second; at the end of that phase |
 //! | O16 recovery | after all faults, all honest nodes have settled within [`crate::run::SETTLE_MS`] | at the end of a run |
 //! | soundness | no honest node panics, stops, or refuses what honest nodes sent | with every event |
 //!
 //! O13, that no honest peer is banned for long, is about the network crate, which is not in the simulation.
 
+mod authority;
 pub mod bounds;
+mod detection;
 mod rivals;
 mod rule;
 mod slashing;
 mod supply;
 mod wire;
 
+pub use authority::Authority;
+pub use detection::NOTICE_MS;
 pub use rule::{Rule, Violation};
 pub use wire::Wire;
 
 use crate::disk::Tables;
+use detection::Detection;
 use holdfast_chain::AppliedBlock;
 use holdfast_dag::SubDag;
 use holdfast_ledger::dynamic_properties;
@@ -71,13 +79,15 @@ pub struct Oracle {
     acknowledged: BTreeMap<TransactionId, u64>,
     supply: Supply,
     slashing: Slashing,
+    detection: Detection,
     pub wire: Wire,
     violation: Option<Violation>,
 }
 
 impl Oracle {
+    /// `dissenters` of one height halt the chain.
     #[must_use]
-    pub fn new(genesis: &Tables) -> Self {
+    pub fn new(genesis: &Tables, dissenters: usize) -> Self {
         Self {
             agreed: Vec::new(),
             rivals: Rivals::default(),
@@ -90,6 +100,7 @@ impl Oracle {
             acknowledged: BTreeMap::new(),
             supply: Supply::new(genesis),
             slashing: Slashing::default(),
+            detection: Detection::new(dissenters),
             wire: Wire::default(),
             violation: None,
         }
@@ -111,6 +122,25 @@ impl Oracle {
     /// From now on this validator may be punished.
     pub fn is_guilty(&mut self, validator: AccountName) {
         self.slashing.is_guilty(validator);
+    }
+
+    /// Who may be punished.
+    #[must_use]
+    pub const fn guilty(&self) -> &BTreeSet<AccountName> {
+        self.slashing.guilty()
+    }
+
+    /// An honest node that no resume message leads has committed a sub-DAG: it had no reason to stop before.
+    pub fn committed_freely(&mut self, node: usize, sub_dag: &SubDag, now_ms: u64) {
+        if let Err(late) = self.detection.committed(node, sub_dag, now_ms) {
+            self.violated(Rule::Detection, late);
+        }
+    }
+
+    /// Since when a node has committed attestations of this era that contradict each other, in ms.
+    #[must_use]
+    pub fn contradicted_since_ms(&self, node: usize, era: (Era, BlockId)) -> Option<u64> {
+        self.detection.contradicted_since_ms(node, era)
     }
 
     /// An honest node has committed a sub-DAG.
@@ -359,7 +389,7 @@ mod tests {
         let profile = Profile::named("calm").expect("the profile exists");
         let chain = SimulatedChain::new(&profile.plan(&mut Random::new(0)).chain);
         let disk = Disk::new(chain.genesis.clone(), None);
-        let mut oracle = Oracle::new(disk.now());
+        let mut oracle = Oracle::new(disk.now(), 1);
         let mut applied = chain.genesis.apply[0].clone();
         applied.block.header.height = Height(1);
         oracle.applied(0, &applied, disk.now());

@@ -146,6 +146,7 @@ const HALTS: Profile = Profile {
             Fault::Equivocator,
             Fault::Withholder,
             Fault::Silent,
+            Fault::Forger,
         ],
         governors: Some(Governors {
             pause_ms: (1_000, 12_000),
@@ -169,6 +170,7 @@ const HALTS: Profile = Profile {
         "offences punished",
         "crashes in a halt",
         "members asked for their halts",
+        "forged orders and proofs",
     ],
     faults_ms: 40_000,
     ..CALM
@@ -311,7 +313,7 @@ pub const PROFILES: [Profile; 13] = [
         validators: (4, 10),
         links: ROUGH,
         faults: Faults {
-            byzantine: Fault::ALL,
+            byzantine: Fault::AGAINST_CONSENSUS,
             ..CALM.faults
         },
         reaches: &[
@@ -479,7 +481,7 @@ const CHAOS: Profile = Profile {
             full_ms: (500, 5_000),
         }),
         twins: Some((500, 10_000)),
-        byzantine: Fault::ALL,
+        byzantine: Fault::AGAINST_CONSENSUS,
         governors: None,
     },
     reaches: &[

@@ -16,7 +16,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub const SETTLE_MS: u64 = 120_000;
 /// Blocks that must be certified after faults end.
 const SETTLE_BLOCKS: u64 = 20;
-/// How long a halt without a quorum lasts, in virtual ms.
+/// So soon after that the same halts hold everywhere, in virtual ms.
+const ALIKE_MS: u64 = 10_000;
+/// How long a halt without a quorum lasts, in virtual ms: twice as long as a node waits until it says that it stalls.
 const HALT_MS: u64 = 10_000;
 
 /// How a simulation ended.
@@ -177,15 +179,25 @@ fn drive(world: &mut World, profile: &Profile, random: &mut Random) -> (Verdict,
     let target = world.certified_by_any().plus(SETTLE_BLOCKS);
     let settle_ms = SETTLE_MS + world.ahead_max_ms();
     let settled = world.run_until_done(settle_ms, |world| world.is_settled_at(target));
-    let verdict = broken(world).unwrap_or_else(|| {
-        if settled {
-            return Verdict::Pass;
-        }
-        Verdict::NoProgress {
+    let settled_after_ms = world.now_ms() - healed_at_ms;
+    let verdict = if settled {
+        alike(world)
+    } else {
+        Some(Verdict::NoProgress {
             what: describe(world, target),
-        }
-    });
-    (verdict, world.now_ms() - healed_at_ms)
+        })
+    };
+    let verdict = broken(world).or(verdict).unwrap_or(Verdict::Pass);
+    (verdict, settled_after_ms)
+}
+
+/// What holds at one honest node comes to hold at all (rule O11).
+fn alike(world: &mut World) -> Option<Verdict> {
+    world.run_until_done(ALIKE_MS, |world| world.unlike().is_none());
+    world.unlike().map(|what| Verdict::Diverged {
+        rule: Rule::Modes,
+        what,
+    })
 }
 
 /// A rule that was broken so far.
@@ -208,8 +220,14 @@ fn halt(world: &mut World, random: &mut Random) -> Option<Verdict> {
     let highest = world.certified_by_any().max(attested);
     world.run(HALT_MS);
     let certified = world.certified_by_any();
-    (certified > highest).then(|| Verdict::ProgressWithoutQuorum {
-        what: format!("{certified} is certified, and at most {highest} was under way"),
+    if certified > highest {
+        return Some(Verdict::ProgressWithoutQuorum {
+            what: format!("{certified} is certified, and at most {highest} was under way"),
+        });
+    }
+    world.misses_the_stall().map(|node| Verdict::Diverged {
+        rule: Rule::Detection,
+        what: format!("node {node} does not say that it stalls, {HALT_MS} ms without a quorum"),
     })
 }
 

@@ -18,6 +18,7 @@ mod quorum;
 mod sync;
 pub(crate) mod told;
 mod traffic;
+mod watching;
 
 pub use outlook::Standing;
 
@@ -202,7 +203,10 @@ impl World {
             node.peers = (0..size).filter(|peer| *peer != node.id).collect();
             node.has_twin = node.id >= size - plan.twins;
         }
-        let oracle = Oracle::new(nodes[0].disk.now());
+        let oracle = Oracle::new(
+            nodes[0].disk.now(),
+            usize::from(chain.parameters.halt.root_divergence_min_dissenters),
+        );
         let homes = size - plan.twins;
         let clients = (0..plan.chain.clients)
             .map(|number| Client::new(number, number % homes, plan.chain.signatures));
@@ -383,10 +387,11 @@ impl World {
         }
     }
 
-    /// What honest nodes hold is below its caps (rule O7).
+    /// What honest nodes hold is below its caps (rule O7), and they have noticed what halts (rule O15).
     fn look(&mut self) {
         let honest: Vec<NodeId> = self.honest().collect();
         for node in honest {
+            self.check_notices(node);
             let Some(running) = &self.nodes[node].running else {
                 continue;
             };

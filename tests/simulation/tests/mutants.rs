@@ -77,6 +77,11 @@ hunted!(
     acknowledged_too_early: AcknowledgedTooEarly in "calm";
     nonce_too_high_is_used: NonceTooHighIsUsed in "clock";
     stale_nonces: StaleNonces in "crash";
+    one_signer_counts_twice: OneSignerCountsTwice in "halts";
+    proofs_unverified: ProofsUnverified in "halts";
+    dissent_unnoticed: DissentUnnoticed in "halts";
+    stall_unnoticed: StallUnnoticed in "calm";
+    signs_while_halted: SignsWhileHalted in "halts";
 );
 
 /// Nodes that decide the slot directly commit it, so those that come to it later must. It takes dozens of seeds until two

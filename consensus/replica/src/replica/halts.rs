@@ -20,6 +20,7 @@ use holdfast_halt::manager::{
 };
 use holdfast_halt::matrix::{Activity, ModeSet};
 use holdfast_halt::stall::{Stall, StallChange, StallDetector, StallObservation};
+use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, EraContext, Evidence, GovernanceMessage, HaltProof,
     HaltStatus, HaltThresholds, Hash32, Height, Readiness, Round, SignedHaltStatus, TimestampMs,
@@ -179,6 +180,7 @@ impl Replica {
     /// Whether nothing forbids an activity here (rule R13).
     pub(super) fn allows(&self, activity: Activity) -> bool {
         self.halts.manager.allows(activity)
+            || activity == Activity::VertexProduction && mutant::is_on(Mutant::SignsWhileHalted)
     }
 
     /// The halts that hold here and what is known of them.

@@ -6,15 +6,19 @@
 //! * With a guard that is there, it asks the other members for the last vertex under its key. When as many have answered as
 //!   the DAG needs to move at all, with a last vertex of theirs that is here, it listens for `listen_min_ms` more, in
 //!   which a living process with the same key and a copy of the guard would sign something, and signs, at or above the
-//!   highest round that these have signed themselves: what others hold of old rounds may be deleted. If so many do not
-//!   answer so within `listen_limit_ms`, it signs all the same. If somebody showed a vertex above the guard, the guard
-//!   proves nothing. A vertex that the guard covers is no news: a process that starts again gets its own last ones back
+//!   highest round that these have signed themselves: what others hold of old rounds may be deleted. If the last vertices of
+//!   so many are not here within `listen_limit_ms`, it signs all the same, at or above the highest round that more than f
+//!   name: they may be lost for good, or this node is far behind. But if fewer answer at
+//!   all, it waits: nobody could tell it that its guard is an old copy, and the DAG cannot move anyway. If somebody showed a
+//!   vertex above the guard, the guard proves nothing. A vertex that the guard covers is no news: a process that starts again gets its own last ones back
 //!   from those that it had sent them to.
 //! * With a guard that proves nothing ([`SignGuardRecord::past_unknown`], or one that is older than what somebody
 //!   showed), the others' own last vertices count. An old vertex of ours at round r had a quorum of parents at r - 1, and
 //!   of any q other members one honest one is among their authors. So with the last rounds of q others, M the highest of
 //!   them, r is at most M + 1, and nothing at M + 2 or above was signed before. Only vertices that our DAG has accepted
 //!   count: nobody can invent a round.
+//!
+//! What is below the first round that is signed may have been signed before, whatever the guard knows of it, and is no news.
 //!
 //! Own vertices at M + 2 or above that we did not sign come from a process that lives (rule R6). To hear it, this one waits
 //! until the DAG is [`LISTEN_ROUNDS`] beyond.
@@ -76,6 +80,16 @@ impl Listening {
             ..Self::default()
         }
     }
+
+    /// A round that one honest member at least says to have signed: below it, this key may have signed, too.
+    fn reached_by_honest(&self, max_faulty: usize) -> Round {
+        let claimed = self.answers.values();
+        let mut claimed: Vec<Round> = claimed
+            .filter_map(|answer| answer.own.map(|own| own.round))
+            .collect();
+        claimed.sort_unstable_by(|a, b| b.cmp(a));
+        claimed.get(max_faulty).copied().unwrap_or_default()
+    }
 }
 
 impl Replica {
@@ -103,7 +117,11 @@ impl Replica {
         }
         let Some(me) = self.authority() else { return };
         if self.has_heard_enough(now) {
-            self.listening = None;
+            let floor = self.listening.take().and_then(|listening| listening.floor);
+            let below = floor.map_or(Round::ZERO, Round::previous);
+            if let Some(guard) = self.guard.as_mut().filter(|_| below > Round::ZERO) {
+                guard.raise_to((self.context.era, below), std::iter::empty());
+            }
             out.facts.push(Fact::Listened);
             return;
         }
@@ -153,6 +171,7 @@ impl Replica {
 
     fn has_heard_enough(&mut self, now: Now) -> bool {
         let quorum = self.context.committee.quorum();
+        let max_faulty = self.context.committee.max_faulty();
         let needs_proof = self.past_is_unknown();
         let (Some(listening), Some(dag)) = (&mut self.listening, &mut self.dag) else {
             return false;
@@ -184,8 +203,12 @@ impl Replica {
         if !needs_proof
             && listening.floor.is_none()
             && rounds.len() < needed
+            && listening.answers.len() >= needed
             && since(listening.since_ms) >= limit_ms
         {
+            let floor = listening.reached_by_honest(max_faulty);
+            listening.floor = Some(floor);
+            dag.raise_proposal_floor(floor);
             return true;
         }
         if here().count() >= needed {

@@ -91,10 +91,11 @@ impl Replica {
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let running = restored.ended.as_ref().unwrap_or(&restored.context);
+        let listens = signer.is_some() && config.listen_limit_ms > 0;
         let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
         let mut replica = Self {
             halts,
-            listening: signer.is_some().then(|| Listening::new(now)),
+            listening: listens.then(|| Listening::new(now)),
             signing: signer
                 .as_ref()
                 .map_or(SigningState::NoKey, |_| SigningState::Active),

@@ -6,7 +6,7 @@ use holdfast_replica::{
     SigningState,
 };
 use holdfast_types::test_util::key_pair;
-use holdfast_types::{AuthorityIndex, Era, Round, Signer, VertexRef};
+use holdfast_types::{AuthorityIndex, Era, Round, Signer, VertexPayload, VertexRef};
 
 const LIMIT_MS: u64 = 2_000;
 
@@ -69,13 +69,65 @@ fn a_good_guard_signs_when_those_have_answered_that_the_dag_needs() {
     assert_eq!(bench.sent.len(), 1);
 }
 
+/// A copy of a guard that is good looks like one, and whoever could tell is not there.
 #[test]
-fn a_good_guard_signs_after_a_while_though_nobody_answers() {
+fn no_guard_is_good_enough_to_sign_while_too_few_answer() {
     let mut bench = listening(guard());
-    let _first = bench.tick(LIMIT_MS - 1);
+    let _late = bench.tick(10 * LIMIT_MS);
+    let _one = bench.step(answer(&bench, 1, None, None));
+    let _later = bench.tick(10 * LIMIT_MS);
     assert_eq!(bench.sent.len(), 0);
-    let _late = bench.tick(2);
+    let _two = bench.step(answer(&bench, 2, None, None));
+    let _then = bench.tick(1);
     assert_eq!(bench.sent.len(), 1);
+}
+
+/// Found by seed 262 of the simulator's profile `disk`: a copy of a guard, in a node so far behind that nothing of what the
+/// others have signed is there.
+#[test]
+fn who_is_far_behind_signs_nothing_below_what_more_than_f_have_signed() {
+    let mut bench = listening(guard());
+    let far = |round: u64| VertexRef {
+        round: Round(round),
+        ..bench.own_vertex(Round(1)).reference()
+    };
+    let answers = [(1, far(600)), (2, far(40)), (3, far(39))];
+    for (from, own) in answers {
+        let _answered = bench.step(answer(&bench, from, Some(own), None));
+    }
+    let _late = bench.tick(LIMIT_MS + 1);
+    bench.rounds(38);
+    assert_eq!(bench.sent.len(), 0);
+    bench.rounds(3);
+    let first = bench.sent.first().expect("a liar names any round");
+    assert_eq!(first.round(), Round(40));
+}
+
+/// Found by seed 711 of the simulator's profile `disk`: members that answered late took an honest validator off for good.
+#[test]
+fn what_was_signed_before_the_first_round_of_this_process_is_no_news_when_it_comes_late() {
+    let mut bench = listening(without_past());
+    bench.rounds(5);
+    for from in [1, 2, 3] {
+        let last = Some(last_of(&bench, from));
+        let _answered = bench.step(answer(&bench, from, last, None));
+    }
+    let last = last_of(&bench, 1).round;
+    while bench.sent.is_empty() && bench.replica.signing() == &SigningState::Active {
+        // It has heard enough, and its first vertex is yet to come.
+        let output = bench.round([(); 3].map(|()| VertexPayload::default()));
+        if output
+            .iter()
+            .any(|output| output.facts.contains(&Fact::Listened))
+        {
+            break;
+        }
+    }
+    // The highest that a process before this one can have signed.
+    let old = Input::Vertices(vec![bench.own_vertex(last.next())]);
+    assert!(!is_doppelganger(&bench.step(old)));
+    bench.rounds(3);
+    assert!(!bench.sent.is_empty(), "it signs");
 }
 
 #[test]
@@ -233,7 +285,10 @@ fn a_good_guard_listens_for_a_while_once_it_has_its_answers() {
 
 #[test]
 fn a_limit_shorter_than_the_while_is_none() {
-    let mut bench = Bench::listening_on(guard(), MIN_MS, 0);
+    let mut bench = Bench::listening_on(guard(), MIN_MS, 1);
+    for from in [1, 2] {
+        let _answered = bench.step(answer(&bench, from, None, None));
+    }
     let _soon = bench.tick(MIN_MS - 1);
     assert_eq!(bench.sent.len(), 0);
     let _then = bench.tick(1);

@@ -14,12 +14,15 @@ pub enum Rule {
     Bounds,
     Accounts,
     Halts,
+    Modes,
+    Authority,
     Slashing,
+    Detection,
     Soundness,
 }
 
 impl Rule {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Agreement,
         Self::StateRoots,
         Self::Finality,
@@ -28,7 +31,10 @@ impl Rule {
         Self::Bounds,
         Self::Accounts,
         Self::Halts,
+        Self::Modes,
+        Self::Authority,
         Self::Slashing,
+        Self::Detection,
         Self::Soundness,
     ];
 
@@ -43,7 +49,10 @@ impl Rule {
             Self::Bounds => "O7 bounds",
             Self::Accounts => "O9 transactions and supply",
             Self::Halts => "O10 halted is halted",
+            Self::Modes => "O11 one mode everywhere",
+            Self::Authority => "O12 who may halt",
             Self::Slashing => "O14 slashing",
+            Self::Detection => "O15 detection",
             Self::Soundness => "soundness",
         }
     }

@@ -20,6 +20,10 @@ impl Slashing {
         self.guilty.insert(validator);
     }
 
+    pub(super) const fn guilty(&self) -> &BTreeSet<AccountName> {
+        &self.guilty
+    }
+
     pub(super) fn punished(&self) -> usize {
         self.punished.len()
     }

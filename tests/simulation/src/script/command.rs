@@ -76,7 +76,7 @@ const POINTS: [(&str, CrashPoint); 5] = [
     ("after-block", CrashPoint::AfterBlock),
 ];
 
-const FAULTS: [(&str, Fault); 11] = [
+const FAULTS: [(&str, Fault); 12] = [
     ("equivocator", Fault::Equivocator),
     ("silent", Fault::Silent),
     ("withholder", Fault::Withholder),
@@ -88,6 +88,7 @@ const FAULTS: [(&str, Fault); 11] = [
     ("height-liar", Fault::HeightLiar),
     ("mute-answerer", Fault::MuteAnswerer),
     ("fetch-abuser", Fault::FetchAbuser),
+    ("forger", Fault::Forger),
 ];
 
 const DISK_FAULTS: [(&str, DiskFault); 2] = [

@@ -175,6 +175,9 @@ impl World {
         node: NodeId,
         output: Output,
     ) -> Option<Vec<SubmissionResult>> {
+        if self.nodes[node].is_honest() {
+            self.check_authority(node, &output.persist);
+        }
         make_durable(&output.persist, &mut NodeDisk { world: self, node }).ok()?;
         if !output.send.is_empty() && self.dies_at(node, CrashPoint::BeforeSend) {
             return None;
@@ -203,6 +206,9 @@ impl World {
                 .committed(record.era, leader.round, leader.author, self.now_ms);
             if self.nodes[node].is_honest() {
                 self.oracle.committed(node, &sub_dag);
+                if !self.is_resuming(node) {
+                    self.oracle.committed_freely(node, &sub_dag, self.now_ms);
+                }
             }
             self.queue_execution(node, Execution::Commit(sub_dag));
         }

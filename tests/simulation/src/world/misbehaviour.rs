@@ -88,6 +88,19 @@ impl World {
         }
     }
 
+    /// A Byzantine node tells its peers what is not so.
+    pub(super) fn forge(&mut self, node: NodeId) {
+        let told = self.with_behaviour(node, |behaviour, situation| behaviour.gossip(situation));
+        let peers = self.nodes[node].peers.clone();
+        for gossip in told.unwrap_or_default() {
+            self.count("forged orders and proofs");
+            let envelope = Rc::new(Envelope::new(gossip));
+            for to in &peers {
+                self.put(node, *to, &Packet::Gossip(Rc::clone(&envelope)));
+            }
+        }
+    }
+
     /// An honest node answers with what was asked for only, each vertex once, and no more than fits (rule O7).
     pub(super) fn check_answer(
         &mut self,

@@ -49,7 +49,15 @@ impl World {
             let Some(key) = key.filter(|key| keys.contains(key)) else {
                 continue;
             };
-            self.crash(node, *random.pick(&Loss::ALL));
+            // A guard that was set back is found out by what others keep of its key. If more than f of them lose it, too, nobody
+            // can know: beyond what the sign guard promises.
+            let loss = *random.pick(&Loss::ALL);
+            let loss = if self.unlucky.is_empty() {
+                loss
+            } else {
+                Loss::Nothing
+            };
+            self.crash(node, loss);
             let guard = self.nodes[node].disk.guard();
             let guarded = guard.and_then(|guard| guard.attestation);
             attested = attested

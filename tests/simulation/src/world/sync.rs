@@ -17,6 +17,7 @@ impl World {
     /// Asks peers where they stand.
     pub(super) fn poll(&mut self, node: NodeId) {
         self.ask_without_need(node);
+        self.forge(node);
         let now_ms = self.now_ms;
         let mut polled = self.up_peers(node);
         let Some(running) = &mut self.nodes[node].running else {
