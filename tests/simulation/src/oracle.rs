@@ -13,9 +13,9 @@
 //! | O9 transactions and supply | a transaction takes effect once; all money is somewhere; what was promised to clients took effect | with every block; the last at the end of a run |
 //! | O10 halted is halted | who is halted signs no vertex, and attests nothing but what governance goes on from | with every message that leaves |
 //! | O11 one mode | in the end the same modes and halts hold at all honest nodes | at the end of a run |
-//! | O12 who may halt | what halts an honest node, or lets it go on, has enough distinct signers who may ([`authority`]) | before a node keeps it |
+//! | O12 who may halt | what halts an honest node, or lets it go on, has enough distinct signers who may (`authority.rs`) | before a node keeps it |
 //! | O14 slashing | an offence is punished once, an honest validator never | with every block, at the end of a run |
-//! | O15 detection | who has committed a contradiction stops within 2 commits and 2 s ([`detection`]); without a quorum all say so within [`crate::run`]'s halt | with every commit, every virtual second; at the end of that phase |
+//! | O15 detection | who has committed a contradiction stops within 2 commits and 2 s (`detection.rs`); in the phase without a quorum all say that they stall | with every commit, every virtual second; at the end of that phase |
 //! | O16 recovery | after all faults, all honest nodes have settled within [`crate::run::SETTLE_MS`] | at the end of a run |
 //! | soundness | no honest node panics, stops, or refuses what honest nodes sent | with every event |
 //!
