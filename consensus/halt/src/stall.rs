@@ -14,12 +14,17 @@
 //!   away: it does not flap with what this node happens to hear. No rule fires earlier than `timeout` after a commit, so
 //!   commits that keep coming within it mean no stall, whatever else is seen.
 //! * S5. A stall that lasts `escalation` is marked as escalated, once.
-//! * S6. A node that syncs, is halted or has just started is not judged: the stall ends, and time starts anew.
+//! * S6. A node that is halted is not judged, nor one that syncs: the stall ends, and time starts anew. But a sync that stands
+//!   still for [`SYNC_PATIENCE`] times as long as S1 waits is one that nobody helps: it is judged like all others, and time
+//!   counts from when it stood still.
 //! * S7. Time never goes back: an earlier time than the one before counts as that one.
 
 use crate::bit_set::bit_set;
 use holdfast_types::mutant::{self, Mutant};
-use holdfast_types::{Parameters, Round};
+use holdfast_types::{Height, Parameters, Round};
+
+/// How much longer a sync may stand still than a chain without commits: it asks several peers before it gives one up.
+pub const SYNC_PATIENCE: u64 = 6;
 
 /// When a chain is stalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,12 @@ impl StallConfig {
         let rounds_ms = self.rounds.saturating_mul(self.idle_round_interval_ms);
         self.timeout_ms.max(rounds_ms)
     }
+
+    /// How long a sync may stand still (rule S6).
+    #[must_use]
+    pub fn sync_patience_ms(&self) -> u64 {
+        self.patience_ms().saturating_mul(SYNC_PATIENCE)
+    }
 }
 
 /// What a node sees at one moment.
@@ -64,8 +75,10 @@ pub struct StallObservation {
     pub quorum: usize,
     /// 2f + 1 of the committee.
     pub certified_threshold: usize,
-    /// Syncing, halted or just started: not judged (rule S6).
-    pub suspended: bool,
+    /// Halted: not judged (rule S6).
+    pub halted: bool,
+    /// While this node syncs: its round and head. One of them rises as long as somebody helps it.
+    pub syncing: Option<(Round, Height)>,
 }
 
 /// Why a chain counts as stalled. The position in this list is the bit: new ones are appended.
@@ -192,6 +205,8 @@ pub struct StallDetector {
     /// None: not judged.
     watch: Option<Watch>,
     stall: Option<Stall>,
+    /// How far the sync has come that goes on, and since when.
+    sync: Option<((Round, Height), u64)>,
 }
 
 impl StallDetector {
@@ -203,6 +218,7 @@ impl StallDetector {
             now_ms: 0,
             watch: None,
             stall: None,
+            sync: None,
         }
     }
 
@@ -212,15 +228,20 @@ impl StallDetector {
         // Rule S7.
         self.now_ms = self.now_ms.max(observation.now_ms);
         let now_ms = self.now_ms;
-        if observation.suspended || mutant::is_on(Mutant::StallUnnoticed) {
+        let judged_from_ms = self.judged_from(&observation);
+        let Some(judged_from_ms) =
+            judged_from_ms.filter(|_| !mutant::is_on(Mutant::StallUnnoticed))
+        else {
             self.watch = None;
             return self.end();
-        }
+        };
         if observation.committed {
             self.watch = Some(Watch::starting(now_ms));
         }
         let config = self.config;
-        let watch = self.watch.get_or_insert_with(|| Watch::starting(now_ms));
+        let watch = self
+            .watch
+            .get_or_insert_with(|| Watch::starting(judged_from_ms));
         watch.note(now_ms, &observation);
         if observation.committed {
             return self.end();
@@ -250,6 +271,23 @@ impl StallDetector {
         }
     }
 
+    /// From when on time counts if it has not counted so far; none if this node is not judged now (rule S6).
+    fn judged_from(&mut self, observation: &StallObservation) -> Option<u64> {
+        let now_ms = self.now_ms;
+        if observation.halted {
+            self.sync = None;
+            return None;
+        }
+        let Some(reached) = observation.syncing else {
+            self.sync = None;
+            return Some(now_ms);
+        };
+        let known = self.sync.filter(|(known, _)| *known == reached);
+        let (_, since_ms) = *self.sync.insert(known.unwrap_or((reached, now_ms)));
+        let stands_still_ms = now_ms.saturating_sub(since_ms);
+        (stands_still_ms >= self.config.sync_patience_ms()).then_some(since_ms)
+    }
+
     fn end(&mut self) -> Option<StallChange> {
         let stall = self.stall.take()?;
         Some(StallChange::Ended {
@@ -266,7 +304,10 @@ impl StallDetector {
     /// When to observe again at the latest; none while nothing can change by time alone.
     #[must_use]
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        let watch = self.watch.as_ref()?;
+        let Some(watch) = &self.watch else {
+            let (_, since_ms) = self.sync?;
+            return Some(since_ms.saturating_add(self.config.sync_patience_ms()));
+        };
         match &self.stall {
             None => {
                 let deadlines = watch.deadlines(&self.config).into_iter();

@@ -7,7 +7,7 @@ use holdfast_dag::{AskRequest, FetchRequest, SubDag};
 use holdfast_halt::manager::HaltRefusal;
 use holdfast_halt::matrix::Mode;
 use holdfast_halt::stall::StallChange;
-use holdfast_types::wire::GossipedAttestation;
+use holdfast_types::wire::{GossipedAttestation, GossipedGovernance};
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence,
     GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round, SignedHaltStatus,
@@ -113,9 +113,12 @@ pub enum Message {
     /// Of the last block of an era.
     Attestation(GossipedAttestation),
     Evidence(Evidence),
-    HaltProof(HaltProof),
+    HaltProof {
+        proof: HaltProof,
+        repetition: u32,
+    },
     HaltStatus(SignedHaltStatus),
-    Governance(GovernanceMessage),
+    Governance(GossipedGovernance),
     /// Ask a member for the halts that it is in: it says that it is in one that this node does not know.
     AskHalts {
         to: AuthorityIndex,

@@ -39,6 +39,8 @@
 //!   attested a block above the named one, has other software or a fault of its own stays out. Who has attested another
 //!   result of a block that is resumed on, by the proof of the halt, is accused.
 //! * R16. *Halted is not mute.* While a halt holds, a validator says how it stands every `repeat_interval`.
+//!   Whoever knows of a halt, an order to resume or new governors of which nobody says that they know of it tells it
+//!   again as often: it may be the only one that was told.
 //! * R17. *Evidence* is taken, kept and told in every state, and stays until a block has executed it.
 
 #![cfg_attr(

@@ -509,7 +509,11 @@ impl SignedHaltStatus {
 /// What travels on the topic `halt`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum HaltGossip {
-    Proof(HaltProof),
+    /// Gossip takes a message once: a proof that is told again has another `repetition`.
+    Proof {
+        proof: HaltProof,
+        repetition: u32,
+    },
     Status(SignedHaltStatus),
 }
 

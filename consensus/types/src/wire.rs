@@ -1,8 +1,9 @@
 //! What nodes ask each other. Gossip topics carry bare types ([`crate::Vertex`], [`crate::Evidence`]) and two that stand
-//! here with the requests and responses ([`GossipedAttestation`], [`TransactionBatch`]).
+//! here with the requests and responses ([`GossipedAttestation`], [`GossipedGovernance`], [`TransactionBatch`]).
 
 use crate::attestation::{Attestation, Certificate};
 use crate::block::Block;
+use crate::governance::GovernanceMessage;
 use crate::halt::HaltNotice;
 use crate::ids::{AuthorityIndex, BlockId, Era, Height, Round};
 use crate::transaction::SignedTransaction;
@@ -20,6 +21,13 @@ pub struct TransactionBatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct GossipedAttestation {
     pub attestation: Attestation,
+    pub repetition: u32,
+}
+
+/// A message of governance on its topic; another repetition is another message, as with attestations.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GossipedGovernance {
+    pub message: GovernanceMessage,
     pub repetition: u32,
 }
 

@@ -10,8 +10,8 @@ use holdfast_types::parameters::{
 use holdfast_types::test_util::{Sample, samples};
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
-    VerticesRequest, VerticesResponse,
+    GossipedGovernance, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    TransactionBatch, VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
@@ -48,7 +48,7 @@ define_formats! {
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
     DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event,
     Evidence, FailureCode,
-    GossipedAttestation, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
+    GossipedAttestation, GossipedGovernance, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
     HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,
     Readiness, SignedHaltStatus, SoftwareVersion,
     Height, LastVertexRequest, LastVertexResponse, LockdownParameters,

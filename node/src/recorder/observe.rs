@@ -103,9 +103,9 @@ impl Entry {
                 attested(sent("attestation"), &attestation.body).author(attestation.author)
             }
             Message::Evidence(evidence) => accused(sent("evidence"), evidence),
-            Message::HaltProof(proof) => proven(sent("halt_proof"), proof),
+            Message::HaltProof { proof, .. } => proven(sent("halt_proof"), proof),
             Message::HaltStatus(status) => standing(sent("halt_status"), status),
-            Message::Governance(message) => ordered(sent("governance"), message),
+            Message::Governance(gossiped) => ordered(sent("governance"), &gossiped.message),
             Message::AskHalts { to } => sent("ask_halts").author(*to),
             Message::Transactions(transactions) => sent("transactions").count(transactions.len()),
             Message::Fetch { era, request } => sent("fetch_vertices")

@@ -5,10 +5,10 @@ use holdfast_halt::{HaltState, ModeSet, Stall};
 use holdfast_network::{Topic, Verdict};
 use holdfast_replica::admission::{self, Judgement};
 use holdfast_replica::{Input, Now, Replica};
-use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX};
+use holdfast_types::limits::{HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX};
+use holdfast_types::wire::GossipedGovernance;
 use holdfast_types::{
-    AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice, HaltStatus,
-    SignedHaltStatus, codec,
+    AuthorityIndex, Evidence, HaltGossip, HaltNotice, HaltStatus, SignedHaltStatus, codec,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -97,7 +97,10 @@ impl Verifier {
         let era = self.era();
         let scheme = self.scheme.as_ref();
         match gossip {
-            HaltGossip::Proof(proof) => {
+            HaltGossip::Proof { proof, .. } => {
+                if self.halts_here().holds_proof(&proof) {
+                    return Verdict::Ignore;
+                }
                 let parameters = &self.parameters.halt;
                 let judged = admission::halt_proof(&proof, &self.chain, &era, parameters, scheme);
                 self.accept(judged, Input::HaltProof(Box::new(proof)))
@@ -110,11 +113,16 @@ impl Verifier {
     }
 
     pub(super) fn gossiped_governance(&self, data: &[u8]) -> Verdict {
-        let Ok(message) =
-            codec::decode::<GovernanceMessage>("a governance message", data, GOVERNANCE_BYTES_MAX)
+        let limit = Topic::Governance.message_bytes_max();
+        let Ok(GossipedGovernance { message, .. }) =
+            codec::decode("a governance message", data, limit)
         else {
             return Verdict::Reject;
         };
+        // Who tells it again may be wrong about who knows it; to pass on every repetition would be to let anybody flood.
+        if self.halts_here().holds_message(&message) {
+            return Verdict::Ignore;
+        }
         let judged = admission::governance(
             self.storage.as_ref(),
             &message,
@@ -155,6 +163,10 @@ impl Verifier {
         for input in inputs.unwrap_or_default() {
             self.core.input(input);
         }
+    }
+
+    fn halts_here(&self) -> Arc<HaltState> {
+        Arc::clone(&self.server.board().halts().state)
     }
 
     fn accept(&self, judged: Judgement, input: Input) -> Verdict {

@@ -52,6 +52,10 @@ impl Server {
         }
     }
 
+    pub(super) const fn board(&self) -> &Board {
+        &self.board
+    }
+
     pub(super) const fn runtime(&self) -> &tokio::runtime::Handle {
         &self.runtime
     }

@@ -170,8 +170,8 @@ impl Traffic {
             Message::Evidence(evidence) => {
                 return self.publish(Topic::Evidence, codec::encode(&evidence));
             }
-            Message::HaltProof(proof) => {
-                let gossip = HaltGossip::Proof(proof);
+            Message::HaltProof { proof, repetition } => {
+                let gossip = HaltGossip::Proof { proof, repetition };
                 return self.publish(Topic::Halt, codec::encode(&gossip));
             }
             Message::HaltStatus(status) => {

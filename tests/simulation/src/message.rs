@@ -3,12 +3,11 @@
 use holdfast_types::limits::RESPONSE_BYTES_MAX;
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, VerticesRequest,
-    VerticesResponse,
+    GossipedGovernance, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
-    Evidence, GovernanceMessage, HaltGossip, HaltNotice, SignedTransaction, VerifiedVertex,
-    VertexRef, codec,
+    Evidence, HaltGossip, HaltNotice, SignedTransaction, VerifiedVertex, VertexRef, codec,
 };
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -25,7 +24,7 @@ pub enum Gossip {
     Attestation(Box<GossipedAttestation>),
     Evidence(Box<Evidence>),
     Halt(Box<HaltGossip>),
-    Governance(Box<GovernanceMessage>),
+    Governance(Box<GossipedGovernance>),
     Transactions(Arc<[SignedTransaction]>),
 }
 

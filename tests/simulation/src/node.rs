@@ -121,8 +121,8 @@ pub struct Running {
     pub wakes_at_once: u32,
     pub crash_at: Option<(CrashPoint, Loss)>,
     pub highest_certified: Height,
-    /// Something ordered it to stop when its last step began.
-    pub was_halted: bool,
+    /// One order to stop held from the beginning of its last step to the end.
+    pub halted_throughout: bool,
 }
 
 impl Running {
@@ -249,7 +249,7 @@ impl Node {
             wake_at_ms: None,
             wakes_at_once: 0,
             crash_at: None,
-            was_halted: false,
+            halted_throughout: false,
         }));
         Ok(first)
     }

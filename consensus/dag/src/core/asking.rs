@@ -63,7 +63,7 @@ impl DagCore {
         }
         self.asked.at_ms = now_ms;
         let next = self.clock.round().previous();
-        let is_far = self.is_far();
+        let is_far = self.is_far_behind();
         self.asked.far_round = is_far.then_some(self.clock.round());
         if is_far {
             let held = self.held_from(next, MISSING_ROUNDS_MAX);
@@ -93,7 +93,8 @@ impl DagCore {
     }
 
     /// True if more than f others are so far ahead that what they sent meanwhile does not come by itself.
-    fn is_far(&self) -> bool {
+    #[must_use]
+    pub fn is_far_behind(&self) -> bool {
         let far = self.clock.round().plus(self.config.far());
         let ahead = self.highest_seen.iter().filter(|seen| **seen >= far);
         ahead.count() > self.context.committee.max_faulty()
@@ -135,7 +136,7 @@ impl DagCore {
     #[must_use]
     pub fn next_ask_ms(&self) -> u64 {
         let round = self.clock.round();
-        if self.is_far() {
+        if self.is_far_behind() {
             // What moved the round is most likely the answer, and there is more of it.
             let pause_ms = if self.asked.far_round == Some(round) {
                 self.config.leader_timeout_ms

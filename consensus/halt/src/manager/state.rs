@@ -3,8 +3,8 @@
 use crate::journal::Journal;
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::{
-    Era, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height, ResumePoint,
-    TimestampMs,
+    Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height,
+    ResumePoint, TimestampMs,
 };
 
 /// Hard halts of one era that are kept: each after the first changes nothing but the report.
@@ -78,14 +78,42 @@ impl HaltState {
         self.resume.as_ref()?.body.action.resume_point()
     }
 
-    /// What a peer has to know to be halted too.
+    /// Messages that do something yet: the halt, the resume, and new keys that the chain has not recorded. A halt that is
+    /// over waits to be recorded, too, and is nothing to act on.
+    pub fn messages(&self) -> impl Iterator<Item = &GovernanceMessage> {
+        let emergency = self.emergency.iter().map(|halt| &halt.message);
+        let is_rotation = |message: &&GovernanceMessage| {
+            matches!(message.body.action, GovernanceAction::RotateKeys { .. })
+        };
+        let rotations = self.waiting.iter().filter(is_rotation);
+        emergency.chain(&self.resume).chain(rotations)
+    }
+
+    /// What a peer has to know to stand as this node does.
     #[must_use]
     pub fn notice(&self) -> HaltNotice {
-        let emergency = self.emergency.iter().map(|halt| halt.message.clone());
         HaltNotice {
             proofs: self.hard.iter().map(|halt| halt.proof.clone()).collect(),
-            messages: emergency.chain(self.resume.clone()).collect(),
+            messages: self.messages().cloned().collect(),
         }
+    }
+
+    /// Whether there is anything that a peer may not know.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.hard.is_empty() || self.messages().next().is_some()
+    }
+
+    /// Whether this very proof is here.
+    #[must_use]
+    pub fn holds_proof(&self, proof: &HaltProof) -> bool {
+        self.hard.iter().any(|halt| halt.proof == *proof)
+    }
+
+    /// Whether this very message is here and does something.
+    #[must_use]
+    pub fn holds_message(&self, message: &GovernanceMessage) -> bool {
+        self.messages().any(|held| held == message)
     }
 }
 

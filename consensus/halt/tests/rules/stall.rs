@@ -3,8 +3,8 @@
 use holdfast_halt::{
     StallChange, StallConfig, StallDetector, StallObservation, StallReason, StallReasons,
 };
-use holdfast_types::Round;
 use holdfast_types::test_util::committee;
+use holdfast_types::{Height, Round};
 
 pub(crate) const CONFIG: StallConfig = StallConfig {
     timeout_ms: 5_000,
@@ -28,7 +28,8 @@ pub(crate) fn seen(now_ms: u64) -> StallObservation {
         active_committee: 128,
         quorum: 86,
         certified_threshold: 85,
-        suspended: false,
+        halted: false,
+        syncing: None,
     }
 }
 
@@ -39,9 +40,16 @@ fn commit(now_ms: u64) -> StallObservation {
     }
 }
 
-fn suspended(now_ms: u64) -> StallObservation {
+fn halted(now_ms: u64) -> StallObservation {
     StallObservation {
-        suspended: true,
+        halted: true,
+        ..seen(now_ms)
+    }
+}
+
+fn syncing(now_ms: u64, round: u64, height: u64) -> StallObservation {
+    StallObservation {
+        syncing: Some((Round(round), Height(height))),
         ..seen(now_ms)
     }
 }
@@ -275,20 +283,49 @@ fn after_a_jump_of_time_it_begins_before_it_escalates() {
 }
 
 #[test]
-fn a_suspended_node_is_not_judged_and_starts_anew() {
+fn a_halted_node_is_not_judged_and_starts_anew() {
     let mut detector = started(CONFIG);
-    assert_eq!(detector.observe(suspended(12_000)), None);
+    assert_eq!(detector.observe(halted(12_000)), None);
     assert_eq!(detector.next_deadline_ms(), None);
-    assert_eq!(detector.observe(suspended(100_000)), None);
+    assert_eq!(detector.observe(halted(100_000)), None);
     assert_eq!(detector.observe(seen(100_001)), None);
     assert_eq!(detector.next_deadline_ms(), Some(105_001));
     assert_eq!(detector.observe(seen(105_000)), None);
     assert!(detector.observe(seen(105_001)).is_some());
     assert_eq!(
-        detector.observe(suspended(106_000)),
+        detector.observe(halted(106_000)),
         Some(StallChange::Ended { lasted_ms: 5_999 })
     );
-    assert_eq!(detector.observe(suspended(107_000)), None);
+    assert_eq!(detector.observe(halted(107_000)), None);
+}
+
+#[test]
+fn a_sync_that_gets_on_is_not_judged_and_one_that_stands_still_is() {
+    let mut detector = started(CONFIG);
+    // Every 29 s something comes: now a round, now blocks.
+    for step in 0u64..20 {
+        let now_ms = 12_000 + 29_000 * step;
+        assert_eq!(
+            detector.observe(syncing(now_ms, step / 2, step.div_ceil(2))),
+            None
+        );
+        assert_eq!(detector.next_deadline_ms(), Some(now_ms + 30_000));
+    }
+    let still_ms = 12_000 + 29_000 * 19;
+    assert_eq!(detector.observe(syncing(still_ms + 29_999, 9, 10)), None);
+    let reasons = [StallReason::NoCommit].into_iter().collect();
+    assert_eq!(
+        detector.observe(syncing(still_ms + 30_000, 9, 10)),
+        Some(StallChange::Began { reasons })
+    );
+    assert_eq!(detector.observe(syncing(still_ms + 31_000, 9, 10)), None);
+    // Somebody helps.
+    assert_eq!(
+        detector.observe(syncing(still_ms + 32_000, 9, 11)),
+        Some(StallChange::Ended { lasted_ms: 32_000 })
+    );
+    assert_eq!(detector.observe(seen(still_ms + 33_000)), None);
+    assert_eq!(detector.next_deadline_ms(), Some(still_ms + 38_000));
 }
 
 #[test]

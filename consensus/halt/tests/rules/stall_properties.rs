@@ -2,7 +2,7 @@
 
 use crate::stall::{CONFIG, seen};
 use holdfast_halt::{StallChange, StallConfig, StallDetector, StallObservation};
-use holdfast_types::Round;
+use holdfast_types::{Height, Round};
 use proptest::prelude::*;
 
 fn configs() -> impl Strategy<Value = StallConfig> {
@@ -20,15 +20,18 @@ fn configs() -> impl Strategy<Value = StallConfig> {
 fn observations() -> impl Strategy<Value = (u64, StallObservation)> {
     let certified = prop::option::of((0u64..40, 0usize..5));
     let time = prop_oneof![0u64..200, 0u64..20_000];
-    (time, 0u8..10, certified, 0usize..5, 0u8..20).prop_map(
-        |(step, committed, certified, active_committee, suspended)| {
+    // Neither round nor height rises for long.
+    let syncing = prop::option::weighted(0.3, (0u64..2, 0u64..2));
+    (time, 0u8..10, certified, 0usize..5, 0u8..20, syncing).prop_map(
+        |(step, committed, certified, active_committee, halted, syncing)| {
             let observation = StallObservation {
                 committed: committed == 0,
                 certified: certified.map(|(round, count)| (Round(round), count)),
                 active_committee,
                 quorum: 3,
                 certified_threshold: 3,
-                suspended: suspended == 0,
+                halted: halted == 0,
+                syncing: syncing.map(|(round, height)| (Round(round), Height(height))),
                 ..seen(0)
             };
             (step, observation)
@@ -66,7 +69,7 @@ proptest! {
             match change {
                 Some(StallChange::Began { reasons }) => {
                     prop_assert!(!stalled && !reasons.is_empty());
-                    prop_assert!(!observation.committed && !observation.suspended);
+                    prop_assert!(!observation.committed && !observation.halted);
                     stalled = true;
                     since_ms = detector.current().map(|stall| stall.since_ms);
                     // No rule fires earlier.
@@ -79,14 +82,14 @@ proptest! {
                 }
                 Some(StallChange::Ended { lasted_ms }) => {
                     prop_assert!(stalled);
-                    prop_assert!(observation.committed || observation.suspended);
+                    prop_assert!(observation.committed || observation.halted || observation.syncing.is_some());
                     prop_assert_eq!(lasted_ms, now_ms - since_ms.unwrap());
                     (stalled, escalated) = (false, false);
                 }
                 None => prop_assert!(!(stalled && observation.committed)),
             }
             prop_assert_eq!(detector.current().is_some(), stalled);
-            if observation.suspended {
+            if observation.halted {
                 prop_assert_eq!(detector.next_deadline_ms(), None);
             }
         }
@@ -117,7 +120,7 @@ proptest! {
         let mut detector = StallDetector::new(config);
         let mut first_ms = None;
         for observation in timed(steps) {
-            let observation = StallObservation { committed: false, suspended: false, ..observation };
+            let observation = StallObservation { committed: false, halted: false, syncing: None, ..observation };
             detector.observe(observation);
             let waited_ms = observation.now_ms - *first_ms.get_or_insert(observation.now_ms);
             if waited_ms >= config.patience_ms() {

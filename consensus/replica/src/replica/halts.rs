@@ -6,6 +6,7 @@
 mod dissenters;
 mod resuming;
 mod settings;
+mod telling;
 
 pub use settings::HaltSettings;
 
@@ -21,9 +22,10 @@ use holdfast_halt::manager::{
 use holdfast_halt::matrix::{Activity, ModeSet};
 use holdfast_halt::stall::{Stall, StallChange, StallDetector, StallObservation};
 use holdfast_types::mutant::{self, Mutant};
+use holdfast_types::wire::GossipedGovernance;
 use holdfast_types::{
     AttestationBody, AuthorityIndex, EraContext, Evidence, GovernanceMessage, HaltProof,
-    HaltStatus, HaltThresholds, Hash32, Height, Readiness, Round, SignedHaltStatus, TimestampMs,
+    HaltThresholds, Hash32, Height, Readiness, Round, SignedHaltStatus, TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -60,6 +62,8 @@ pub struct Halts {
     readiness: Readiness,
     /// When this node says again how it stands, and asks again for the block that resumes.
     say_at_ms: u64,
+    /// When it tells again what nobody else may know of.
+    tell_at_ms: u64,
     resume_at_ms: u64,
     /// From when on a member may be asked for its halts again.
     ask_at_ms: u64,
@@ -87,6 +91,7 @@ impl Halts {
             committed: false,
             readiness: Readiness::NotAsked,
             say_at_ms: now.monotonic_ms,
+            tell_at_ms: now.monotonic_ms,
             resume_at_ms: now.monotonic_ms,
             ask_at_ms: now.monotonic_ms,
             carried: 0,
@@ -217,13 +222,20 @@ impl Replica {
             match effect {
                 HaltEffect::Persist => changed = true,
                 HaltEffect::Journal(entry) => out.persist.push(Record::Journal(entry)),
-                HaltEffect::AnnounceProof(proof) => self.announce(proof, now, out),
+                HaltEffect::AnnounceProof(proof) => {
+                    self.told_just_now(now);
+                    self.announce(proof, now, out);
+                }
                 HaltEffect::AnnounceMessage(message) => {
+                    self.told_just_now(now);
                     out.facts.push(Fact::GovernanceAccepted {
                         sequence: message.body.sequence,
                         action: message.body.action.name(),
                     });
-                    out.send.push(Message::Governance(message));
+                    out.send.push(Message::Governance(GossipedGovernance {
+                        message,
+                        repetition: 0,
+                    }));
                 }
                 HaltEffect::Began { halt, mode, cause } => {
                     self.halts.say_at_ms = now.monotonic_ms;
@@ -248,7 +260,10 @@ impl Replica {
                 self.on_evidence(now, item.clone(), out);
             }
         }
-        out.send.push(Message::HaltProof(proof));
+        out.send.push(Message::HaltProof {
+            proof,
+            repetition: 0,
+        });
     }
 
     /// An attestation was seen: does it contradict others? (Rule R14.)
@@ -284,6 +299,7 @@ impl Replica {
         self.halt_note(now, progress, out);
         self.follow_resume(now, out);
         self.say_status(now, out);
+        self.tell_again(now, out);
     }
 
     /// Looks for a soft stall, after all that this step has committed.
@@ -301,7 +317,8 @@ impl Replica {
             active_committee,
             quorum: committee.quorum(),
             certified_threshold: committee.certified_threshold(),
-            suspended: self.halts.manager.is_halted() || self.is_behind(),
+            halted: self.halts.manager.is_halted(),
+            syncing: self.sync_progress(),
         };
         let change = self.halts.stall.observe(observation);
         self.halts
@@ -325,85 +342,10 @@ impl Replica {
         (round > Round::ZERO).then(|| (round, dag.certified_vertices(round)))
     }
 
-    fn is_behind(&self) -> bool {
-        self.dag
-            .as_ref()
-            .is_some_and(|dag| dag.network_round().since(dag.round()) > self.config.dag.far())
-    }
-
-    /// Rule R16.
-    fn say_status(&mut self, now: Now, out: &mut Output) {
-        if !self.halts.manager.is_halted() || now.monotonic_ms < self.halts.say_at_ms {
-            return;
-        }
-        self.halts.say_at_ms = now
-            .monotonic_ms
-            .saturating_add(self.config.repeat_interval_ms);
-        let (Some(me), Some(signer)) = (self.authority(), self.signer.clone()) else {
-            return;
-        };
-        let status = self
-            .status(now)
-            .sign(me, &self.config.chain, signer.as_ref());
-        self.halts.statuses.insert(me, status.clone());
-        self.halts.heard(me, now);
-        out.send.push(Message::HaltStatus(status));
-    }
-
-    /// How this node stands.
-    #[must_use]
-    pub fn status(&self, now: Now) -> HaltStatus {
-        let state = self.halts.manager.state();
-        let body = self.halts.head.body;
-        let attested = self
-            .guard
-            .as_ref()
-            .and_then(|guard| guard.record().attestation);
-        let attested = attested.filter(|attested| attested.era == self.context.era);
-        let mut halts = self.halts.manager.halts();
-        halts.truncate(holdfast_types::limits::RESUME_HALTS_MAX);
-        HaltStatus {
-            era: self.context.era,
-            head: self.halts.head.height(),
-            head_id: body.map(|body| body.block).unwrap_or_default(),
-            state_root: body.map(|body| body.state_root).unwrap_or_default(),
-            certified: self.certified,
-            attested: attested.map_or(Height::ZERO, |attested| attested.height),
-            version: self.config.halts.version,
-            halts,
-            own_fault: state.own_fault.as_ref().map(|fault| fault.cause),
-            resume: state
-                .resume
-                .as_ref()
-                .map(|message| message.body.id(&self.config.chain)),
-            readiness: self.halts.readiness,
-            at: now.wall,
-        }
-    }
-
-    /// A member says how it stands; a newer statement replaces an older one. If it knows more, it is asked.
-    pub(super) fn on_halt_status(&mut self, now: Now, status: SignedHaltStatus, out: &mut Output) {
-        if status.status.era != self.context.era {
-            return;
-        }
-        let known = self.halts.manager.halts();
-        let resume = &self.halts.manager.state().resume;
-        let is_news = status.status.own_fault.is_none()
-            && status.status.halts.iter().any(|halt| !known.contains(halt))
-            || status.status.resume.is_some() && resume.is_none();
-        if is_news && now.monotonic_ms >= self.halts.ask_at_ms {
-            self.halts.ask_at_ms = now
-                .monotonic_ms
-                .saturating_add(self.config.repeat_interval_ms);
-            let to = status.author;
-            out.send.push(Message::AskHalts { to });
-        }
-        let known = self.halts.statuses.get(&status.author);
-        if known.is_none_or(|known| known.status.at < status.status.at) {
-            // One that is told again says nothing of whether its author is there.
-            self.halts.heard(status.author, now);
-            self.halts.statuses.insert(status.author, status);
-        }
+    /// While this node is so far behind that it syncs, what shows that the sync gets on.
+    fn sync_progress(&self) -> Option<(Round, Height)> {
+        let dag = self.dag.as_ref().filter(|dag| dag.is_far_behind())?;
+        Some((dag.round(), self.halts.head.height()))
     }
 
     /// When the manager or its detectors have to be asked again, in ms of the monotonic clock.
@@ -414,10 +356,14 @@ impl Replica {
             .map(|until| now.monotonic_ms.saturating_add(until.since(now.wall)));
         let halted = manager.is_halted();
         let say = halted.then_some(self.halts.say_at_ms);
+        let tell = manager.state().has_news().then_some(self.halts.tell_at_ms);
         let resume = manager.state().resume.as_ref();
         let resume = resume.map(|_| self.halts.resume_at_ms);
         let stall = self.halts.stall.next_deadline_ms().filter(|_| !halted);
-        [by_wall, say, resume, stall].into_iter().flatten().min()
+        [by_wall, say, tell, resume, stall]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Blocks have executed these offences.

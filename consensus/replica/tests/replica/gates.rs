@@ -45,7 +45,7 @@ fn effects(output: &Output) -> BTreeSet<Activity> {
         matches!(
             message,
             Message::Evidence(_)
-                | Message::HaltProof(_)
+                | Message::HaltProof { .. }
                 | Message::HaltStatus(_)
                 | Message::Governance(_)
         )

@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, WALL, attestation, next_era, now, own_vertex};
 use holdfast_chain::{ChainError, ExecutedBlock};
+use holdfast_dag::DagCore;
 use holdfast_halt::{HaltRefusal, Mode, StallChange};
 use holdfast_replica::admission::fault_of;
 use holdfast_replica::{Fact, Input, Message, Output, Record};
@@ -12,14 +13,14 @@ use holdfast_types::{
     Round, SignedHaltStatus, SoftwareVersion, StateRoot, TimestampMs, VertexDraft, VertexPayload,
 };
 
-fn message(sequence: u64, action: GovernanceAction) -> Box<GovernanceMessage> {
+pub(crate) fn message(sequence: u64, action: GovernanceAction) -> Box<GovernanceMessage> {
     Box::new(GovernanceMessage {
         body: GovernanceBody { sequence, action },
         signatures: Vec::new(),
     })
 }
 
-fn halt(sequence: u64, until_ms: u64) -> Input {
+pub(crate) fn halt(sequence: u64, until_ms: u64) -> Input {
     let action = GovernanceAction::Halt {
         reason: Vec::new(),
         until: TimestampMs(WALL + until_ms),
@@ -28,7 +29,7 @@ fn halt(sequence: u64, until_ms: u64) -> Input {
     Input::Governance(message(sequence, action))
 }
 
-fn resume(sequence: u64, height: u64, minimum_version: SoftwareVersion) -> Input {
+pub(crate) fn resume(sequence: u64, height: u64, minimum_version: SoftwareVersion) -> Input {
     resume_of(1, sequence, height, minimum_version)
 }
 
@@ -46,7 +47,7 @@ fn resume_of(era: u64, sequence: u64, height: u64, minimum_version: SoftwareVers
     Input::Governance(message(sequence, action))
 }
 
-fn bad_root(author: u16, root: u8) -> Attestation {
+pub(crate) fn bad_root(author: u16, root: u8) -> Attestation {
     let mut body = attestation(5, 7);
     body.state_root = StateRoot::new([root; 32]);
     body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author))
@@ -70,7 +71,7 @@ fn persists_and_tells(
 }
 
 /// What the replica says of itself.
-fn said(output: &Output) -> Option<SignedHaltStatus> {
+pub(crate) fn said(output: &Output) -> Option<SignedHaltStatus> {
     output.send.iter().find_map(|message| match message {
         Message::HaltStatus(status) => Some(status.clone()),
         _ => None,
@@ -204,7 +205,7 @@ fn r14_contradictory_roots_make_a_proof_that_is_told_and_halt() {
     assert!(persists_and_tells(
         &output,
         |record| matches!(record, Record::Halts(state) if state.hard.len() == 1),
-        |message| matches!(message, Message::HaltProof(proof) if proof.cause() == HaltCause::RootDivergence),
+        |message| matches!(message, Message::HaltProof { proof, .. } if proof.cause() == HaltCause::RootDivergence),
     ));
     let offenders: Vec<_> = bench.replica.evidence().map(Evidence::offender).collect();
     assert_eq!(
@@ -279,6 +280,25 @@ fn r14_without_commits_there_is_a_soft_stall_which_stops_nothing() {
     let facts = outputs.iter().flat_map(|output| &output.facts);
     let ended = |fact: &Fact| matches!(fact, Fact::Stall(StallChange::Ended { .. }));
     assert_eq!(facts.filter(|fact| ended(fact)).count(), 1);
+}
+
+/// Rule S6 of the stall.
+#[test]
+fn r14_who_is_far_behind_and_helped_by_nobody_says_that_it_stalls() {
+    let mut ahead = Bench::new();
+    ahead.rounds(60);
+    let mut bench = Bench::new();
+    drop(bench.tick(ahead.now_ms));
+    let seen: Vec<_> = [1, 2]
+        .map(|author| ahead.peer_vertex(author, 0, VertexPayload::default()))
+        .into();
+    drop(bench.step(Input::Vertices(seen)));
+    assert!(bench.replica.dag().is_some_and(DagCore::is_far_behind));
+    let is_stalled = |bench: &Bench| bench.replica.halts().modes().contains(Mode::SoftStall);
+    drop(bench.tick(29_999));
+    assert!(!is_stalled(&bench), "somebody may help yet");
+    drop(bench.tick(1));
+    assert!(is_stalled(&bench));
 }
 
 #[test]
@@ -422,52 +442,6 @@ fn r15_nothing_but_the_way_to_the_named_block_is_committed() {
     drop(bench.step(resume(2, committed + 2, SoftwareVersion::default())));
     drop(bench.tick(10));
     assert_eq!(bench.commits.len() as u64, committed + 2);
-}
-
-#[test]
-fn r16_a_halted_validator_says_how_it_stands() {
-    let mut bench = Bench::new();
-    let first = said(&bench.step(halt(1, 60_000))).expect("at once");
-    assert_eq!(first.author, AuthorityIndex(0));
-    assert_eq!(first.status.halts.len(), 1);
-    assert!(said(&bench.tick(10)).is_none());
-    assert!(said(&bench.tick(1_000)).is_some());
-}
-
-#[test]
-fn r16_a_member_is_heard_when_its_statement_is_new() {
-    let mut bench = Bench::new();
-    let mut status = said(&bench.step(halt(1, 60_000))).expect("it says how it stands");
-    status.author = AuthorityIndex(2);
-    drop(bench.tick(1_000));
-    drop(bench.step(Input::HaltStatus(Box::new(status.clone()))));
-    assert_eq!(bench.replica.halts().heard_ms(), [1_000, 0, 1_000, 0]);
-    // Somebody tells it again.
-    drop(bench.tick(500));
-    drop(bench.step(Input::HaltStatus(Box::new(status.clone()))));
-    assert_eq!(bench.replica.halts().heard_ms(), [1_000, 0, 1_000, 0]);
-    // Whatever the clock of its author says.
-    status.status.at = TimestampMs(status.status.at.0 + 1);
-    drop(bench.step(Input::HaltStatus(Box::new(status))));
-    assert_eq!(bench.replica.halts().heard_ms(), [1_000, 0, 1_500, 0]);
-}
-
-#[test]
-fn r16_who_says_that_it_is_in_an_unknown_halt_is_asked() {
-    let mut knowing = Bench::new();
-    let mut status = said(&knowing.step(halt(1, 60_000))).expect("it says how it stands");
-    status.author = AuthorityIndex(2);
-    let mut bench = Bench::new();
-    let asks = |output: &Output| {
-        let asks = |message: &&Message| matches!(message, Message::AskHalts { .. });
-        output.send.iter().filter(asks).count()
-    };
-    let heard = |bench: &mut Bench| bench.step(Input::HaltStatus(Box::new(status.clone())));
-    assert_eq!(asks(&heard(&mut bench)), 1);
-    assert_eq!(asks(&heard(&mut bench)), 0, "not again at once");
-    drop(bench.step(halt(1, 60_000)));
-    drop(bench.tick(2_000));
-    assert_eq!(asks(&heard(&mut bench)), 0, "it is known now");
 }
 
 #[test]

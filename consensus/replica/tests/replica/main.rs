@@ -6,5 +6,6 @@ mod gates;
 mod halts;
 mod listening;
 mod signing;
+mod telling;
 mod transactions;
 mod vertices;

@@ -30,8 +30,8 @@ use crate::transaction::{Action, ChainProperties, SignedTransaction, Transaction
 use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
 use crate::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
-    VerticesRequest, VerticesResponse,
+    GossipedGovernance, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    TransactionBatch, VerticesRequest, VerticesResponse,
 };
 
 /// A type of which samples can be drawn.
@@ -141,6 +141,7 @@ sample_structs! {
     EraContext { era, kind, anchor, anchor_height, anchor_timestamp, committee }
     EraEnd { next_kind, committee }
     GossipedAttestation { attestation, repetition }
+    GossipedGovernance { message, repetition }
     LastVertexRequest { era, author }
     HaltNotice { proofs, messages }
     HaltStatus {
@@ -231,7 +232,10 @@ sample_enums! {
 impl Sample for HaltGossip {
     fn sample(sampler: &mut Sampler) -> Self {
         if sampler.below(2) == 0 {
-            Self::Proof(Sample::sample(sampler))
+            Self::Proof {
+                proof: Sample::sample(sampler),
+                repetition: Sample::sample(sampler),
+            }
         } else {
             Self::Status(Sample::sample(sampler))
         }

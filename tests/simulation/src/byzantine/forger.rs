@@ -3,6 +3,7 @@
 use super::{Behaviour, Shown, Situation, sign_again};
 use crate::chain::{GOVERNANCE_THRESHOLD, GOVERNORS, governor_key};
 use crate::message::Gossip;
+use holdfast_types::wire::GossipedGovernance;
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, BlockId, ChainId, CommitDigest, Evidence,
     GovernanceAction, GovernanceBody, GovernanceMessage, HaltGossip, HaltProof, Height, Signature,
@@ -59,8 +60,18 @@ impl Behaviour for Forger {
             twice_the_same(&situation, last),
             one_alone(&situation, last),
         ];
-        let messages = messages.map(|message| Gossip::Governance(Box::new(message)));
-        let proofs = proofs.map(|proof| Gossip::Halt(Box::new(HaltGossip::Proof(proof))));
+        let repetition = 0;
+        let messages = messages.map(|message| {
+            let gossiped = GossipedGovernance {
+                message,
+                repetition,
+            };
+            Gossip::Governance(Box::new(gossiped))
+        });
+        let proofs = proofs.map(|proof| {
+            let gossiped = HaltGossip::Proof { proof, repetition };
+            Gossip::Halt(Box::new(gossiped))
+        });
         messages.into_iter().chain(proofs).collect()
     }
 }

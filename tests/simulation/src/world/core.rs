@@ -8,9 +8,9 @@ use crate::node::{CrashPoint, Execution};
 use crate::oracle::Rule;
 use holdfast_halt::StallChange;
 use holdfast_replica::durable::make_durable;
-use holdfast_replica::{Fact, Input, Message, Output, SubmissionResult};
+use holdfast_replica::{Fact, Input, Message, Output, Replica, SubmissionResult};
 use holdfast_types::wire::LastVertexRequest;
-use holdfast_types::{Attestation, Certificate, HaltGossip, VerifiedVertex, Vertex};
+use holdfast_types::{Attestation, Certificate, HaltGossip, HaltId, VerifiedVertex, Vertex};
 use std::sync::Arc;
 
 /// Wake-ups in a row that may leave something to be done at once.
@@ -110,8 +110,11 @@ impl World {
         }
         let now = self.nodes[node].now(self.now_ms);
         let running = self.nodes[node].running.as_mut()?;
-        running.was_halted = running.replica.halts().manager().is_halted();
+        let before = orders(&running.replica);
         let output = running.replica.step(now, input);
+        let after = orders(&running.replica);
+        running.halted_throughout =
+            before.1 && after.1 || before.0.iter().any(|halt| after.0.contains(halt));
         let answers = self.carry_out(node, output);
         self.set_alarm(node);
         answers
@@ -302,8 +305,8 @@ impl World {
             Message::Evidence(evidence) => {
                 self.publish(node, Envelope::new(Gossip::Evidence(Box::new(evidence))));
             }
-            Message::HaltProof(proof) => {
-                let gossip = Gossip::Halt(Box::new(HaltGossip::Proof(proof)));
+            Message::HaltProof { proof, repetition } => {
+                let gossip = Gossip::Halt(Box::new(HaltGossip::Proof { proof, repetition }));
                 self.publish(node, Envelope::new(gossip));
             }
             Message::HaltStatus(status) => {
@@ -411,11 +414,11 @@ impl World {
         }
     }
 
-    /// Who was halted when a step began, and is so after it, has signed nothing in it (rule O10).
+    /// Whom one order stops from the beginning of a step to its end has signed nothing in it (rule O10). Between two orders
+    /// it may: the end of a halt lets it sign, and what it signs may prove another one.
     fn check_may_sign(&mut self, node: NodeId, what: &str) {
         let running = self.nodes[node].running.as_ref();
-        let was_halted = running.is_some_and(|running| running.was_halted);
-        if was_halted && self.is_halted(node) {
+        if running.is_some_and(|running| running.halted_throughout) {
             let what = format!("the halted node {node} signs {what}");
             self.oracle.violated(Rule::Halts, what);
         }
@@ -448,4 +451,10 @@ impl World {
             self.oracle.violated(Rule::Wire, wrong);
         }
     }
+}
+
+/// What orders a replica to stop: halts, and whether its era is to end for a resume.
+fn orders(replica: &Replica) -> (Vec<HaltId>, bool) {
+    let manager = replica.halts().manager();
+    (manager.halts(), manager.state().resume.is_some())
 }

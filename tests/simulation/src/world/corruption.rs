@@ -7,15 +7,16 @@ use super::World;
 use crate::message::{Corrupted, Gossip, NodeId, Response};
 use crate::oracle::Rule;
 use holdfast_types::limits::{
-    CERTIFICATE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX, VERTEX_BYTES_MAX,
+    CERTIFICATE_BYTES_MAX, GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX,
+    VERTEX_BYTES_MAX,
 };
 use holdfast_types::wire::{
-    BlocksResponse, CertificateResponse, GossipedAttestation, LastVertexResponse, TransactionBatch,
-    VerticesResponse,
+    BlocksResponse, CertificateResponse, GossipedAttestation, GossipedGovernance,
+    LastVertexResponse, TransactionBatch, VerticesResponse,
 };
 use holdfast_types::{
-    Evidence, GovernanceMessage, HaltGossip, SignatureScheme, SignedTransaction,
-    SignedVertexHeader, VerifiedTransaction, Vertex, codec,
+    Evidence, HaltGossip, SignatureScheme, SignedTransaction, SignedVertexHeader,
+    VerifiedTransaction, Vertex, codec,
 };
 
 /// What became of a corrupted message.
@@ -60,25 +61,29 @@ impl World {
                 let Ok(GossipedAttestation { attestation, .. }) = decoded else {
                     return Outcome::Refused;
                 };
-                // How often it was said before is not signed.
-                match self.take_attestation(node, &attestation) {
-                    true if attestation == sent.attestation => Outcome::Harmless,
-                    true => Outcome::Believed,
-                    false => Outcome::Refused,
-                }
+                let taken = self.take_attestation(node, &attestation);
+                harmless_if(taken, attestation == sent.attestation)
             }
             Gossip::Evidence(_) => {
                 let decoded = codec::decode::<Evidence>("evidence", bytes, CERTIFICATE_BYTES_MAX);
                 let taken = decoded.is_ok_and(|evidence| self.take_evidence(node, &evidence));
                 believed_if(taken)
             }
-            Gossip::Halt(_) => {
-                let decoded = codec::decode::<HaltGossip>("a halt", bytes, HALT_PROOF_BYTES_MAX);
-                believed_if(decoded.is_ok_and(|gossip| self.take_halt(node, &gossip)))
+            Gossip::Halt(sent) => {
+                let decoded = codec::decode("a halt", bytes, HALT_PROOF_BYTES_MAX);
+                let Ok(gossip) = decoded else {
+                    return Outcome::Refused;
+                };
+                let taken = self.take_halt(node, &gossip);
+                harmless_if(taken, says_the_same(&gossip, sent))
             }
-            Gossip::Governance(_) => {
-                let decoded = GovernanceMessage::decode(bytes);
-                believed_if(decoded.is_ok_and(|message| self.take_governance(node, &message)))
+            Gossip::Governance(sent) => {
+                let decoded = codec::decode("a message", bytes, GOVERNANCE_BYTES_MAX);
+                let Ok(GossipedGovernance { message, .. }) = decoded else {
+                    return Outcome::Refused;
+                };
+                let taken = self.take_governance(node, &message);
+                harmless_if(taken, message == sent.message)
             }
             Gossip::Transactions(sent) => self.take_corrupted_transactions(node, bytes, sent),
         }
@@ -209,6 +214,24 @@ impl World {
                 })
         });
         believed_if(verified)
+    }
+}
+
+/// How often something was said before is not signed: it is the same to believe.
+const fn harmless_if(taken: bool, is_the_same: bool) -> Outcome {
+    match (taken, is_the_same) {
+        (false, _) => Outcome::Refused,
+        (true, true) => Outcome::Harmless,
+        (true, false) => Outcome::Believed,
+    }
+}
+
+fn says_the_same(one: &HaltGossip, other: &HaltGossip) -> bool {
+    match (one, other) {
+        (HaltGossip::Proof { proof: one, .. }, HaltGossip::Proof { proof: other, .. }) => {
+            one == other
+        }
+        _ => one == other,
     }
 }
 

@@ -4,6 +4,7 @@ use super::World;
 use crate::message::{NodeId, Request};
 use crate::node::Purpose;
 use holdfast_chain::ChainError;
+use holdfast_halt::HaltState;
 use holdfast_replica::admission::{self, Judgement};
 use holdfast_replica::{Input, ResumeRequest};
 use holdfast_types::{AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice};
@@ -25,10 +26,16 @@ impl World {
         let Some(era) = self.era_of(node) else {
             return false;
         };
+        let halts = self.halt_state_of(node);
+        if let HaltGossip::Proof { proof, .. } = gossip
+            && halts.is_some_and(|halts| halts.holds_proof(proof))
+        {
+            return false;
+        }
         let (chain, scheme) = (&self.chain.id, &self.chain.scheme);
         let parameters = &self.chain.parameters.halt;
         let (judged, input) = match gossip {
-            HaltGossip::Proof(proof) => (
+            HaltGossip::Proof { proof, .. } => (
                 admission::halt_proof(proof, chain, &era, parameters, scheme),
                 Input::HaltProof(Box::new(proof.clone())),
             ),
@@ -43,7 +50,16 @@ impl World {
         judged == Judgement::Accept
     }
 
+    fn halt_state_of(&self, node: NodeId) -> Option<&HaltState> {
+        let running = self.nodes[node].running.as_ref()?;
+        Some(running.replica.halts().manager().state())
+    }
+
     pub(super) fn take_governance(&mut self, node: NodeId, message: &GovernanceMessage) -> bool {
+        let halts = self.halt_state_of(node);
+        if halts.is_some_and(|halts| halts.holds_message(message)) {
+            return false;
+        }
         let tables = self.nodes[node].disk.now();
         let judged = admission::governance(tables, message, &self.chain.id, &self.chain.scheme);
         if !matches!(judged, Ok(Ok(()))) {

@@ -243,9 +243,10 @@ pub(super) fn message(message: &Message) -> Option<String> {
         Message::Evidence(evidence) => {
             format!("spreads proof against member {}", evidence.offender())
         }
-        Message::HaltProof(proof) => format!("spreads proof of {}", proof.cause().name()),
-        Message::Governance(message) => {
-            format!("spreads message {} of governance", message.body.sequence)
+        Message::HaltProof { proof, .. } => format!("spreads proof of {}", proof.cause().name()),
+        Message::Governance(gossiped) => {
+            let sequence = gossiped.message.body.sequence;
+            format!("spreads message {sequence} of governance")
         }
         Message::AskHalts { to } => format!("asks member {to} for its halts"),
         Message::Transactions(handed_on) => {

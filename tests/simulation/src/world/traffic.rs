@@ -138,7 +138,7 @@ impl World {
             Gossip::Attestation(gossiped) => self.take_attestation(node, &gossiped.attestation),
             Gossip::Evidence(evidence) => self.take_evidence(node, evidence),
             Gossip::Halt(gossip) => self.take_halt(node, gossip),
-            Gossip::Governance(message) => self.take_governance(node, message),
+            Gossip::Governance(gossiped) => self.take_governance(node, &gossiped.message),
             Gossip::Transactions(transactions) => self.take_transactions(node, transactions),
         }
     }

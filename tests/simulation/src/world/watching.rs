@@ -3,7 +3,7 @@
 use super::World;
 use crate::message::NodeId;
 use crate::oracle::{Authority, NOTICE_MS, Rule};
-use holdfast_dag::DagConfig;
+use holdfast_dag::DagCore;
 use holdfast_halt::matrix::Mode;
 use holdfast_halt::{HaltState, ModeSet};
 use holdfast_replica::Record;
@@ -73,11 +73,10 @@ impl World {
             let running = self.nodes[*node].running.as_ref();
             running.is_some_and(|running| running.head_changed_ms + STALL_MS > self.now_ms)
         };
-        let far = DagConfig::from_parameters(&self.chain.parameters).far();
         let catches_up = |node: &NodeId| {
             let running = self.nodes[*node].running.as_ref();
             let dag = running.and_then(|running| running.replica.dag());
-            dag.is_some_and(|dag| dag.network_round().since(dag.round()) > far)
+            dag.is_some_and(DagCore::is_far_behind)
         };
         self.honest()
             .filter(|node| !is_between_eras(node) && !catches_up(node) && !has_moved(node))

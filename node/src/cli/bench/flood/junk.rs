@@ -1,6 +1,7 @@
 //! Messages that no validator wants, each unlike all others: a copy would go no further than the cache of duplicates.
 
 use holdfast_network::Topic;
+use holdfast_types::wire::GossipedGovernance;
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, BlockId, Certificate, ChainId, CommitDigest, Era,
     Evidence, GovernanceAction, GovernanceBody, GovernanceMessage, HaltGossip, HaltProof,
@@ -106,10 +107,13 @@ impl Junk {
                     .collect(),
             }
         };
-        codec::encode(&HaltGossip::Proof(HaltProof::ContradictoryCertificates {
-            first: certificate(0),
-            second: certificate(1),
-        }))
+        codec::encode(&HaltGossip::Proof {
+            proof: HaltProof::ContradictoryCertificates {
+                first: certificate(0),
+                second: certificate(1),
+            },
+            repetition: 0,
+        })
     }
 
     fn attested(&self, kind: Kind, number: u64) -> AttestationBody {
@@ -166,7 +170,10 @@ impl Junk {
                 .map(|governor| (governor, signature(number, governor as u8)))
                 .collect(),
         };
-        codec::encode(&message)
+        codec::encode(&GossipedGovernance {
+            message,
+            repetition: 0,
+        })
     }
 }
 
@@ -200,7 +207,7 @@ fn signature(number: u64, salt: u8) -> Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX};
+    use holdfast_types::limits::HALT_PROOF_BYTES_MAX;
     use std::collections::BTreeSet;
 
     const JUNK: Junk = Junk {
@@ -215,7 +222,7 @@ mod tests {
         match topic {
             Topic::Halt => codec::decode::<HaltGossip>("x", bytes, HALT_PROOF_BYTES_MAX).is_ok(),
             Topic::Evidence => codec::decode::<Evidence>("x", bytes, limit).is_ok(),
-            _ => codec::decode::<GovernanceMessage>("x", bytes, GOVERNANCE_BYTES_MAX).is_ok(),
+            _ => codec::decode::<GossipedGovernance>("x", bytes, limit).is_ok(),
         }
     }
 
