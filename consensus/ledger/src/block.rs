@@ -2,18 +2,21 @@
 //!
 //! The order within a block is part of the protocol:
 //!
+//! 0. In emergency consensus: the emergency is activated if this block does so (`emergency`).
 //! 1. Evidence: an offender is slashed before anything of its stake can move.
 //! 2. The governance message takes effect (`governance`).
 //! 3. Unbondings that are due are released.
 //! 4. Transactions, in their order.
 //! 5. Supports are raised and the last irreversible block follows.
-//! 6. If the epoch is over or the block resumes the chain, the era ends: the next committee is computed.
+//! 6. If the epoch is over, the block resumes the chain, or an emergency begins or ends, the era ends: the next committee
+//!    is computed.
 //! 7. Conservation of money is checked and the state root computed.
 //!
 //! Live time, on which jail and unbonding run, is block time without the time in which the chain was stopped: of the time
 //! since the block before, `stall.timeout_ms` at most are live. So it stands still in every kind of halt, whether anybody
 //! declared it or not.
 
+use crate::emergency::{self, EmergencyPlace};
 use crate::keys::AccountKey;
 use crate::overlay::Overlay;
 use crate::state::{StateChanges, StateError, StateStore, UndoRecord};
@@ -65,6 +68,43 @@ pub struct ResumeInput<'a> {
     pub evidence: &'a [(Evidence, AccountName)],
 }
 
+/// A block of emergency consensus, to be executed on the state that the store holds.
+#[derive(Clone, Copy, Debug)]
+pub struct EmergencyInput<'a> {
+    pub chain: ChainId,
+    /// One above the height of the state.
+    pub height: Height,
+    /// The running era, as the state names it.
+    pub era: Era,
+    /// Time of a slot that is above the last one, and above the timestamp of the state.
+    pub timestamp: TimestampMs,
+    /// Committee of the era, as the state names it.
+    pub committee: &'a Committee,
+    /// Who may produce in the slot ([`crate::judge_emergency_block`]).
+    pub producer: AccountName,
+    pub transactions: &'a [VerifiedTransaction],
+    /// Verified evidence with the account that its offender had in the committee of its era.
+    pub evidence: &'a [(Evidence, AccountName)],
+    /// Verified against the governors of the state.
+    pub governance: Option<&'a GovernanceMessage>,
+}
+
+impl<'a> EmergencyInput<'a> {
+    const fn as_block(&self) -> BlockInput<'a> {
+        BlockInput {
+            chain: self.chain,
+            height: self.height,
+            era: self.era,
+            timestamp: self.timestamp,
+            committee: self.committee,
+            transactions: self.transactions,
+            supports: &[],
+            evidence: self.evidence,
+            governance: self.governance,
+        }
+    }
+}
+
 impl<'a> ResumeInput<'a> {
     const fn as_block(&self) -> BlockInput<'a> {
         BlockInput {
@@ -88,6 +128,11 @@ pub(crate) enum BlockKind {
     Ordinary,
     /// Governance: it ends the era, whatever the time is.
     Resume,
+    /// Emergency consensus.
+    Emergency {
+        place: EmergencyPlace,
+        producer: AccountName,
+    },
 }
 
 /// What a block did.
@@ -153,6 +198,29 @@ pub fn execute_resume<S: StateStore + ?Sized>(
     execute(store, parameters, &input.as_block(), BlockKind::Resume)
 }
 
+/// Executes a block of emergency consensus. It ends the era if it activates the emergency or ends it.
+pub fn execute_emergency<S: StateStore + ?Sized>(
+    store: &S,
+    parameters: &Parameters,
+    input: &EmergencyInput<'_>,
+) -> Result<BlockOutcome, LedgerError> {
+    let producer = input.producer;
+    let judged = emergency::judge_emergency_block(
+        store,
+        parameters,
+        &input.chain,
+        producer,
+        input.timestamp,
+    )?;
+    let place = judged.map_err(|refusal| LedgerError::WrongBlock {
+        field: "emergency slot",
+        expected: "one in which this producer may follow".to_owned(),
+        actual: refusal.to_string(),
+    })?;
+    let kind = BlockKind::Emergency { place, producer };
+    execute(store, parameters, &input.as_block(), kind)
+}
+
 fn execute<S: StateStore + ?Sized>(
     store: &S,
     parameters: &Parameters,
@@ -172,6 +240,13 @@ fn execute<S: StateStore + ?Sized>(
         live_time: overlay.properties.live_time(input.timestamp),
     };
     let mut events = Vec::new();
+    match kind {
+        BlockKind::Ordinary => {}
+        BlockKind::Resume => overlay.properties.advance_stall_clock(input.timestamp),
+        BlockKind::Emergency { place, .. } => {
+            emergency::begin_block(&mut overlay, &context, place, &mut events)?;
+        }
+    }
     evidence::punish(&mut overlay, &context, &mut events)?;
     governance::execute(&mut overlay, &context, &mut events)?;
     staking::release_due(&mut overlay, &context, &mut events)?;
@@ -182,7 +257,14 @@ fn execute<S: StateStore + ?Sized>(
     }
     irreversible::advance(&mut overlay, &context, &mut events)?;
     let lib = overlay.properties.lib;
-    let era_end = epoch::end_era_if_due(&mut overlay, &context, &mut events)?;
+    let era_end = match kind {
+        BlockKind::Emergency { place, .. } => {
+            emergency::end_block(&mut overlay, &context, place, &mut events)?
+        }
+        BlockKind::Ordinary | BlockKind::Resume => {
+            epoch::end_era_if_due(&mut overlay, &context, &mut events)?
+        }
+    };
     let (values, old_values) = overlay.close()?;
     let update = tree::update(store, &values)?;
     Ok(BlockOutcome {

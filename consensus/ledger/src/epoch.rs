@@ -12,7 +12,8 @@
 //!   what is in force. The emergency account does not vote.
 //! * B5. All members of the next committee are taken to support the last block of this era: it is the anchor on which
 //!   their era is built.
-//! * B6. A block that resumes the chain ends the era whatever the time is, and the epoch only if its time is over.
+//! * B6. A block that resumes the chain ends the era whatever the time is, and the epoch only if its time is over. In an
+//!   emergency another emergency era follows (rule E11 there).
 
 use crate::block::{BlockContext, BlockKind, LedgerError};
 use crate::keys::{CandidateIndexKey, SupportsKey, ValidatorKey};
@@ -35,15 +36,22 @@ pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
     let BlockContext {
         parameters, input, ..
     } = *context;
-    let epoch_end = overlay
-        .properties
-        .epoch_start
-        .plus(parameters.epoch_duration_ms);
-    let epoch_is_over = input.timestamp >= epoch_end;
-    if !epoch_is_over && context.kind == BlockKind::Ordinary {
+    if !epoch_is_over(overlay, context) && context.kind == BlockKind::Ordinary {
         return Ok(None);
     }
     let next_era = input.era.next();
+    if overlay.properties.emergency_consensus_active {
+        let committee = input.committee.clone();
+        begin_era(overlay, next_era, &committee)?;
+        events.push(Event::EraEnded {
+            era: input.era,
+            next_era,
+        });
+        return Ok(Some(EraEnd {
+            next_kind: EraKind::Emergency,
+            committee,
+        }));
+    }
     let sample = SampleOf {
         chain: input.chain,
         era: next_era,
@@ -51,9 +59,7 @@ pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
     };
     let committee = next_committee(overlay, parameters, context.live_time, sample)?
         .unwrap_or_else(|| input.committee.clone());
-    if epoch_is_over {
-        end_epoch(overlay, context, &committee, events)?;
-    }
+    end_epoch_if_over(overlay, context, &committee, events)?;
     begin_era(overlay, next_era, &committee)?;
     events.push(Event::EraEnded {
         era: input.era,
@@ -65,13 +71,24 @@ pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
     }))
 }
 
-/// Begins the next epoch, whose first committee is `committee`.
-fn end_epoch<S: StateStore + ?Sized>(
+fn epoch_is_over<S: StateStore + ?Sized>(
+    overlay: &Overlay<'_, S>,
+    context: &BlockContext<'_>,
+) -> bool {
+    let start = overlay.properties.epoch_start;
+    context.input.timestamp >= start.plus(context.parameters.epoch_duration_ms)
+}
+
+/// Begins the next epoch if it is time; its first committee is `committee`.
+pub(crate) fn end_epoch_if_over<S: StateStore + ?Sized>(
     overlay: &mut Overlay<'_, S>,
     context: &BlockContext<'_>,
     committee: &Committee,
     events: &mut Vec<Event>,
 ) -> Result<(), LedgerError> {
+    if !epoch_is_over(overlay, context) {
+        return Ok(());
+    }
     let properties = median_properties(overlay, context.parameters, committee)?;
     if properties != overlay.properties.properties {
         overlay.properties.properties = properties;

@@ -1,6 +1,7 @@
 //! The state of block 0.
 
 use crate::block::LedgerError;
+use crate::emergency::EMERGENCY_HARDFORK;
 use crate::epoch::{self, SampleOf};
 use crate::keys::{
     GovernorsKey, ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, ValidatorIndexKey,
@@ -200,11 +201,14 @@ fn first_properties(state: &GenesisState, total_supply: Amount) -> DynamicProper
         epoch_start: state.timestamp,
         lib: Height::ZERO,
         lib_timestamp: state.timestamp,
+        stall_clock: Some(state.timestamp),
+        emergency_consensus_active: false,
+        emergency_consensus_start_block: Height::ZERO,
         halted_ms: 0,
         total_supply,
         treasury: state.treasury,
         properties: state.parameters.properties,
-        hardfork_version: 0,
+        hardfork_version: EMERGENCY_HARDFORK,
         validators: 0,
         candidates: 0,
         unbonding_first: 0,

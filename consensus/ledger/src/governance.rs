@@ -30,7 +30,7 @@ pub(crate) fn execute<S: StateStore + ?Sized>(
     let fits = is_resume == (context.kind == BlockKind::Resume);
     if !fits || body.sequence <= governors.sequence {
         return match context.kind {
-            BlockKind::Ordinary => Ok(()),
+            BlockKind::Ordinary | BlockKind::Emergency { .. } => Ok(()),
             // The block is nothing but this message: who makes it has verified the message.
             BlockKind::Resume => Err(LedgerError::WrongBlock {
                 field: "governance message",

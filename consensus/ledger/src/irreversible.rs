@@ -6,7 +6,8 @@
 //! * I4. LIB never falls.
 //! * I5. Its timestamp is part of the state, so that what depends on it needs no block log.
 
-use crate::block::{BlockContext, LedgerError};
+use crate::block::{BlockContext, BlockKind, LedgerError};
+use crate::emergency;
 use crate::keys::{ReversibleTimestampsKey, SupportsKey};
 use crate::objects::ReversibleTimestamps;
 use crate::overlay::Overlay;
@@ -40,22 +41,19 @@ pub(crate) fn advance<S: StateStore + ?Sized>(
     events: &mut Vec<Event>,
 ) -> Result<(), LedgerError> {
     let input = context.input;
-    let mut supports = overlay.existing(&SupportsKey())?;
-    for support in input.supports {
-        if let Some(height) = supports.heights.get_mut(support.authority.as_usize())
-            && support.height <= input.height
-        {
-            *height = support.height.max(*height);
+    let (supports, quorum) = match context.kind {
+        BlockKind::Emergency { place, producer } => {
+            let slots = emergency::note_and_support(overlay, context, place, producer)?;
+            let faulty = slots.len().saturating_sub(1) / 3;
+            let quorum = slots.len().saturating_sub(faulty);
+            (slots, quorum)
         }
-    }
+        BlockKind::Ordinary | BlockKind::Resume => {
+            (raise_supports(overlay, context)?, input.committee.quorum())
+        }
+    };
     let before = overlay.properties.lib;
-    let lib = lib_height(
-        &supports.heights,
-        input.committee.quorum(),
-        input.height,
-        before,
-    );
-    overlay.set(&SupportsKey(), supports)?;
+    let lib = lib_height(&supports, quorum, input.height, before);
     let mut reversible = overlay.existing(&ReversibleTimestampsKey())?;
     reversible.timestamps.push(input.timestamp);
     let kept_max = usize::try_from(context.parameters.fork_db_max).unwrap_or(usize::MAX);
@@ -72,9 +70,30 @@ pub(crate) fn advance<S: StateStore + ?Sized>(
             drop_first(&mut reversible, passed.saturating_add(1));
         }
         overlay.properties.lib = lib;
+        let lib_timestamp = overlay.properties.lib_timestamp;
+        overlay.properties.advance_stall_clock(lib_timestamp);
         events.push(Event::IrreversibleAdvanced { height: lib });
     }
     Ok(overlay.set(&ReversibleTimestampsKey(), reversible)?)
+}
+
+/// Raises what the members support by what the block says of it.
+fn raise_supports<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+) -> Result<Vec<Height>, LedgerError> {
+    let input = context.input;
+    let mut supports = overlay.existing(&SupportsKey())?;
+    for support in input.supports {
+        if let Some(height) = supports.heights.get_mut(support.authority.as_usize())
+            && support.height <= input.height
+        {
+            *height = support.height.max(*height);
+        }
+    }
+    let heights = supports.heights.clone();
+    overlay.set(&SupportsKey(), supports)?;
+    Ok(heights)
 }
 
 /// Forgets the oldest `count` timestamps.

@@ -6,6 +6,7 @@
 //! | 02 | supports | | [`Supports`] |
 //! | 03 | timestamps of reversible blocks | | [`ReversibleTimestamps`] |
 //! | 04 | governors | | [`Governors`] |
+//! | 05 | emergency | | [`EmergencyRecord`] |
 //! | 10 | account | name | [`Account`] |
 //! | 11 | validator | account name | [`Validator`] |
 //! | 12 | index of validators | position, u32 big-endian | [`ValidatorName`] |
@@ -18,8 +19,8 @@
 //! Numbers are big-endian, so that keys sort as their parts do. Prefixes are never used again for another kind.
 
 use crate::objects::{
-    Account, DynamicProperties, PunishedSlot, ReversibleTimestamps, StakePosition, StateObject,
-    Supports, Unbonding, Validator, ValidatorName,
+    Account, DynamicProperties, EmergencyRecord, PunishedSlot, ReversibleTimestamps, StakePosition,
+    StateObject, Supports, Unbonding, Validator, ValidatorName,
 };
 use holdfast_types::hash::Hash32;
 use holdfast_types::{AccountName, Governors, PublicKey};
@@ -63,6 +64,7 @@ state_keys! {
     SupportsKey() => 0x02, Supports, |_key, _bytes| {};
     ReversibleTimestampsKey() => 0x03, ReversibleTimestamps, |_key, _bytes| {};
     GovernorsKey() => 0x04, Governors, |_key, _bytes| {};
+    EmergencyKey() => 0x05, EmergencyRecord, |_key, _bytes| {};
     AccountKey(AccountName) => 0x10, Account, |key, bytes| {
         bytes.extend_from_slice(key.0.as_bytes());
     };

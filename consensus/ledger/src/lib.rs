@@ -27,6 +27,7 @@
 )]
 
 pub mod block;
+pub mod emergency;
 mod epoch;
 mod evidence;
 pub mod genesis;
@@ -47,7 +48,12 @@ pub mod validator;
 pub mod memory;
 
 pub use block::{
-    BlockInput, BlockOutcome, LedgerError, ResumeInput, execute_block, execute_resume,
+    BlockInput, BlockOutcome, EmergencyInput, LedgerError, ResumeInput, execute_block,
+    execute_emergency, execute_resume,
+};
+pub use emergency::{
+    EMERGENCY_HARDFORK, EmergencyPlace, EmergencyRefusal, emergency_begins_at,
+    judge_emergency_block,
 };
 pub use genesis::{
     GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator,

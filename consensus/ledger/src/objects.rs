@@ -140,6 +140,24 @@ state_objects! {
         pub timestamps: Vec<TimestampMs>,
     }
 
+    /// An emergency that is active.
+    pub struct EmergencyRecord("the emergency") {
+        /// Time of slot 0.
+        pub slot_zero: TimestampMs,
+        /// Slot of the last block.
+        pub last_slot: u64,
+        /// The round that `schedule` is of.
+        pub round: u64,
+        /// Whose the slots of a round are.
+        pub schedule: Vec<AccountName>,
+        /// Who has produced, by account.
+        pub producers: Vec<EmergencyProducer>,
+        /// Producers of the last block and of `exit_normal_blocks` before it, the newest last.
+        pub recent: Vec<AccountName>,
+        /// Of the last 128 slots those with a block: the slot of the last one is the lowest bit.
+        pub filled: u128,
+    }
+
     /// What is known of the chain as a whole.
     pub struct DynamicProperties("the dynamic properties") {
         pub height: Height,
@@ -154,6 +172,12 @@ state_objects! {
         /// The last irreversible block.
         pub lib: Height,
         pub lib_timestamp: TimestampMs,
+        /// From when on a stall counts: the latest of `lib_timestamp`, the end of the last emergency and the last resume.
+        /// None in a state that was imported without it, until LIB moves.
+        pub stall_clock: Option<TimestampMs>,
+        pub emergency_consensus_active: bool,
+        /// Block that activated the last emergency; 0 if there was none.
+        pub emergency_consensus_start_block: Height,
         /// Time in which the chain was stopped, in ms: live time is block time less this.
         pub halted_ms: u64,
         pub total_supply: Amount,
@@ -171,6 +195,16 @@ state_objects! {
     }
 }
 
+/// Somebody who has produced emergency blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EmergencyProducer {
+    pub account: AccountName,
+    /// Blocks since a slot of its own passed without one (`current_run`).
+    pub run: u32,
+    /// `last_supported_block_num`.
+    pub last_supported: Height,
+}
+
 impl StateObject for Governors {
     const NAME: &'static str = "the governors";
 }
@@ -180,6 +214,12 @@ impl DynamicProperties {
     #[must_use]
     pub const fn live_time(&self, timestamp: TimestampMs) -> TimestampMs {
         timestamp.minus(self.halted_ms)
+    }
+
+    /// A stall counts from `timestamp` on, if not from later.
+    pub(crate) fn advance_stall_clock(&mut self, timestamp: TimestampMs) {
+        let clock = self.stall_clock.unwrap_or(timestamp);
+        self.stall_clock = Some(clock.max(timestamp));
     }
 
     /// Goes on to the time of the next block. What lies beyond `live_max_ms` of the way there was no live time.

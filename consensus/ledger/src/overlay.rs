@@ -3,7 +3,7 @@
 
 use crate::block::LedgerError;
 use crate::keys::{
-    AccountKey, CandidateIndexKey, GovernorsKey, PropertiesKey, PunishedSlotKey,
+    AccountKey, CandidateIndexKey, EmergencyKey, GovernorsKey, PropertiesKey, PunishedSlotKey,
     ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, StateKey, SupportsKey, UnbondingKey,
     ValidatorIndexKey, ValidatorKey,
 };
@@ -140,6 +140,7 @@ tables! {
     SupportsKey => supports,
     ReversibleTimestampsKey => reversible_timestamps,
     GovernorsKey => governors,
+    EmergencyKey => emergency,
     AccountKey => accounts,
     ValidatorKey => validators,
     ValidatorIndexKey => validator_index,
@@ -178,6 +179,13 @@ impl<'a, S: StateStore + ?Sized> Overlay<'a, S> {
             properties,
             height,
         })
+    }
+
+    /// The state in `store`, for what the next block may be.
+    pub(crate) fn next(store: &'a S) -> Result<Self, LedgerError> {
+        let mut overlay = Self::open(store, Height::ZERO)?;
+        overlay.height = overlay.properties.height.next();
+        Ok(overlay)
     }
 
     /// A state that is empty but for the given properties: block 0.
@@ -307,6 +315,9 @@ mod tests {
             epoch_start: TimestampMs(1),
             lib: Height(0),
             lib_timestamp: TimestampMs(1),
+            stall_clock: None,
+            emergency_consensus_active: false,
+            emergency_consensus_start_block: Height(0),
             halted_ms: 0,
             total_supply,
             treasury: 0,

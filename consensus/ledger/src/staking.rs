@@ -32,6 +32,10 @@ pub(crate) fn stake<S: StateStore + ?Sized>(
     if amount == 0 {
         return Err(FailureCode::AmountZero.into());
     }
+    // Emergency rule E8.
+    if validator_name == context.parameters.emergency.validator_account {
+        return Err(FailureCode::ReservedAccount.into());
+    }
     let mut validator = overlay
         .validator(validator_name)?
         .ok_or(FailureCode::UnknownValidator)?;

@@ -183,7 +183,9 @@ pub(crate) fn store_validator<S: StateStore + ?Sized>(
     mut validator: Validator,
 ) -> Result<(), LedgerError> {
     let name = validator.owner;
-    let is_candidate = validator.signing_key.is_some()
+    // Emergency rule E8.
+    let is_candidate = name != parameters.emergency.validator_account
+        && validator.signing_key.is_some()
         && validator.bonded.amount >= parameters.staking.min_validator_stake;
     match (is_candidate, validator.candidate_index) {
         (true, None) => {

@@ -47,6 +47,7 @@ purposes! {
     ERA_SEED = "holdfast era seed v1",
     LEADER = "holdfast leader v1",
     COMMITTEE_SAMPLE = "holdfast committee sample v1",
+    EMERGENCY_SCHEDULE = "holdfast emergency schedule v1",
     EVIDENCE = "holdfast evidence v1",
     RECEIPT = "holdfast receipt v1",
     MERKLE_LEAF = "holdfast merkle leaf v1",

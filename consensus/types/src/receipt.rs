@@ -176,6 +176,15 @@ pub enum Event {
         message: Hash32,
         era: Era,
     },
+    /// Emergency consensus begins with this block, so long after the stall clock.
+    EmergencyActivated {
+        slot: u64,
+        stalled_ms: u64,
+    },
+    /// Emergency consensus ends with this block; so many validators take over.
+    EmergencyDeactivated {
+        validators: u32,
+    },
 }
 
 /// Result of one transaction.

@@ -3,7 +3,8 @@
 use crate::world::{MIN_STAKE, World};
 use holdfast_ledger::keys::{AccountKey, StateKey, ValidatorKey};
 use holdfast_ledger::objects::{
-    Account, StakePosition, StateObject, Supports, Unbonding, Validator, ValidatorName,
+    Account, EmergencyRecord, StakePosition, StateObject, Supports, Unbonding, Validator,
+    ValidatorName,
 };
 use holdfast_types::AccountName;
 use std::collections::BTreeMap;
@@ -28,6 +29,15 @@ pub(crate) fn audit(world: &World) {
     assert!(properties.lib < properties.height || properties.height.0 == 0);
     assert!(properties.lib_timestamp <= properties.timestamp);
     assert_eq!(properties.committee, world.committee.hash());
+    let emergency: BTreeMap<_, EmergencyRecord> = all(world, 0x05);
+    let active = properties.emergency_consensus_active;
+    assert_eq!(emergency.len(), usize::from(active));
+    for record in emergency.values() {
+        let slots = usize::from(world.parameters.max_validators);
+        assert_eq!(record.schedule.len(), slots);
+        assert!(record.producers.len() <= slots + 1);
+        assert!(record.recent.len() <= world.parameters.emergency.exit_normal_blocks as usize + 1);
+    }
     let supports: BTreeMap<_, Supports> = all(world, 0x02);
     assert_eq!(supports[&Vec::new()].heights.len(), world.committee.size());
 }
@@ -91,6 +101,7 @@ fn shares_are_accounted_for(
 
 fn indexes_agree(world: &World, validators: &BTreeMap<Vec<u8>, Validator>) {
     let properties = world.properties();
+    let committee = world.parameters.emergency.validator_account;
     let by_index: BTreeMap<_, ValidatorName> = all(world, 0x12);
     let candidates: BTreeMap<_, ValidatorName> = all(world, 0x13);
     let signing_keys: BTreeMap<_, ValidatorName> = all(world, 0x14);
@@ -105,14 +116,18 @@ fn indexes_agree(world: &World, validators: &BTreeMap<Vec<u8>, Validator>) {
             assert_eq!(signing_keys[&key.as_bytes().to_vec()].name, validator.owner);
             with_key += 1;
         }
-        let is_candidate = validator.signing_key.is_some() && validator.bonded.amount >= MIN_STAKE;
+        let is_candidate = validator.signing_key.is_some()
+            && validator.bonded.amount >= MIN_STAKE
+            && validator.owner != committee;
         assert_eq!(validator.candidate_index.is_some(), is_candidate);
         if let Some(index) = validator.candidate_index {
             let index = index.to_be_bytes().to_vec();
             assert_eq!(candidates[&index].name, validator.owner);
         }
         let account = AccountKey(validator.owner).bytes();
-        assert!(world.state.values_sorted().any(|(key, _)| *key == account));
+        let has_account = world.state.values_sorted().any(|(key, _)| *key == account);
+        // Nobody owns the committee account.
+        assert_eq!(has_account, validator.owner != committee);
         let key = ValidatorKey(validator.owner).bytes();
         assert_eq!(&key[1..], validator.owner.as_bytes());
     }

@@ -3,8 +3,9 @@
 use crate::slashing::equivocation;
 use crate::world::{EPOCH_MS, World, name, transfer, verified};
 use holdfast_ledger::objects::{
-    Account, DynamicProperties, PunishedSlot, ReversibleTimestamps, StakePosition, StateObject,
-    Supports, Unbonding, Validator, ValidatorName,
+    Account, DynamicProperties, EmergencyProducer, EmergencyRecord, PunishedSlot,
+    ReversibleTimestamps, StakePosition, StateObject, Supports, Unbonding, Validator,
+    ValidatorName,
 };
 use holdfast_ledger::pool::Pool;
 use holdfast_pinned::Formats;
@@ -39,6 +40,25 @@ macro_rules! draw {
     };
 }
 
+fn draw_emergency(sampler: &mut Sampler) -> EmergencyRecord {
+    let producers = (0..sampler.below(4)).map(|_| EmergencyProducer {
+        account: Sample::sample(sampler),
+        run: Sample::sample(sampler),
+        last_supported: Sample::sample(sampler),
+    });
+    let producers = producers.collect();
+    let halves: (u64, u64) = (Sample::sample(sampler), Sample::sample(sampler));
+    EmergencyRecord {
+        slot_zero: Sample::sample(sampler),
+        last_slot: Sample::sample(sampler),
+        round: Sample::sample(sampler),
+        schedule: Sample::sample(sampler),
+        producers,
+        recent: Sample::sample(sampler),
+        filled: u128::from(halves.0) << 64 | u128::from(halves.1),
+    }
+}
+
 fn draw_pool(sampler: &mut Sampler) -> Pool {
     Pool {
         amount: Sample::sample(sampler),
@@ -70,6 +90,9 @@ fn formats() -> Formats {
         epoch_start,
         lib,
         lib_timestamp,
+        stall_clock,
+        emergency_consensus_active,
+        emergency_consensus_start_block,
         halted_ms,
         total_supply,
         treasury,
@@ -80,6 +103,8 @@ fn formats() -> Formats {
         unbonding_first,
         unbonding_next,
     });
+    let label = "EmergencyRecord";
+    formats.add(label, samples::<EmergencyRecord>(label, draw_emergency));
     add!(Governors {
         keys,
         threshold,

@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_methods)]
 
 mod audit;
+mod emergency;
+mod emergency_exit;
 mod epochs;
 mod formats;
 mod genesis;

@@ -2,9 +2,9 @@
 
 use crate::audit::audit;
 use holdfast_ledger::{
-    Account, BlockInput, BlockOutcome, DynamicProperties, GenesisAccount, GenesisState,
-    GenesisValidator, LedgerError, MemoryState, ResumeInput, Validator, execute_block,
-    execute_resume, genesis,
+    Account, BlockInput, BlockOutcome, DynamicProperties, EmergencyInput, GenesisAccount,
+    GenesisState, GenesisValidator, LedgerError, MemoryState, ResumeInput, Validator,
+    execute_block, execute_emergency, execute_resume, genesis,
 };
 use holdfast_types::test_util::parameters::parameters;
 pub(crate) use holdfast_types::test_util::parameters::{
@@ -206,6 +206,31 @@ impl World {
         };
         let outcome = execute_resume(&self.state, &self.parameters, &input)?;
         self.now = self.now.plus(step_ms);
+        Ok(self.take(outcome))
+    }
+
+    /// The block of `producer` in the slot at `at`, if it has one there.
+    pub(crate) fn try_emergency(
+        &mut self,
+        at: TimestampMs,
+        producer: &str,
+        transactions: &[VerifiedTransaction],
+        evidence: &[(Evidence, AccountName)],
+    ) -> Result<BlockOutcome, LedgerError> {
+        let properties = self.properties();
+        let input = EmergencyInput {
+            chain: CHAIN,
+            height: properties.height.next(),
+            era: properties.era,
+            timestamp: at,
+            committee: &self.committee,
+            producer: name(producer),
+            transactions,
+            evidence,
+            governance: None,
+        };
+        let outcome = execute_emergency(&self.state, &self.parameters, &input)?;
+        self.now = at;
         Ok(self.take(outcome))
     }
 

@@ -205,7 +205,9 @@ sample_enums! {
         PropertiesChanged { properties },
         GovernanceExecuted { sequence, message },
         ChainHalted { halt, height },
-        ChainResumed { message, era }
+        ChainResumed { message, era },
+        EmergencyActivated { slot, stalled_ms },
+        EmergencyDeactivated { validators }
     }
     Evidence {
         Equivocation { first, second },

@@ -32,6 +32,8 @@ const fn event_kind(event: &Event) -> &'static str {
         Event::GovernanceExecuted { .. } => "governance_executed",
         Event::ChainHalted { .. } => "chain_halted",
         Event::ChainResumed { .. } => "chain_resumed",
+        Event::EmergencyActivated { .. } => "emergency_activated",
+        Event::EmergencyDeactivated { .. } => "emergency_deactivated",
     }
 }
 
@@ -85,5 +87,9 @@ fn event_object(event: &Event) -> Value {
         Event::ChainResumed { message, era } => {
             json!({"message": convert::hash(message), "era": era})
         }
+        Event::EmergencyActivated { slot, stalled_ms } => {
+            json!({"slot": Number(*slot), "stalled_ms": Number(*stalled_ms)})
+        }
+        Event::EmergencyDeactivated { validators } => json!({"validators": validators}),
     }
 }

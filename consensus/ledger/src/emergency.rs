@@ -1,0 +1,265 @@
+//! Emergency consensus in the state (document 002, DESIGN §7): when it begins, who produces, and how it ends.
+//!
+//! * E1. *Activation.* On a state in which no emergency is active, an emergency block activates it if hardfork
+//!   [`EMERGENCY_HARDFORK`] is in force, the stall clock is known, and the block's own timestamp lies `timeout` or more
+//!   after it. Nothing else is looked at, so every node and every replay decides alike. A block that comes of a commit
+//!   never activates: it shows that a quorum is there.
+//! * E2. *Stall clock.* The latest of the timestamp of the last irreversible block, the end of the last emergency and the
+//!   last resume. A state that was imported without one has none until LIB moves: what is missing cannot be long ago.
+//! * E3. *What activation does*, in this order: the emergency is active, from this block on; the committee account is a
+//!   validator with the emergency key that votes for what is in force; every validator that could be in a committee loses
+//!   its signing key; all slots are the committee's; the era ends. Jail stays: it is the punishment of an offence, not of
+//!   absence, and there is no other penalty to lift.
+//! * E4. *Slots.* Slot n begins n intervals after stall clock + `timeout`, as the clock stood at activation, and the block
+//!   of a slot has just this timestamp. A slot has one block at most, and slots only rise.
+//! * E5. *Schedule.* Each round of `max_validators` slots is shared out and shuffled anew, from the state before its first
+//!   block: one slot to each validator with a key, enough stake and no jail, all others to the committee. No slot is empty.
+//! * E6. *Relaxed mapping.* The committee may produce in every slot, a validator in its own only. Whoever produces signs
+//!   with the key that the state has for it; without one it produces nothing.
+//! * E7. *LIB.* A producer supports its last block once it has produced `irreversible_support_min_run` slots of its own
+//!   in a row; the committee loses its run by no slot that passes. Each slot counts for its validator if that has such a
+//!   run, otherwise for the committee. LIB is the height that a quorum of the slots support, and at most HEAD − 1.
+//! * E8. *The committee is neutral*: it can hold no stake, is in no other committee, weighs nothing in a median and is never
+//!   punished.
+//! * E9. *Exit*, looked at with each new round: real validators hold `exit_threshold_percent` of the slots, rounded down;
+//!   as many of them, and a quorum of the next committee, have produced among the `exit_normal_blocks` blocks before.
+//!   Then the era ends, and those that hold slots are the next committee. The committee account loses its key.
+//! * E10. Epochs do not end in an emergency, so no median moves; the block that ends it ends the epoch too, if that is over.
+//! * E11. A resume in an emergency starts another emergency era: slots and runs go on.
+
+mod producing;
+mod schedule;
+
+pub use producing::EmergencyPlace;
+pub(crate) use producing::note_and_support;
+
+use crate::block::{BlockContext, LedgerError};
+use crate::epoch;
+use crate::keys::{
+    CandidateIndexKey, EmergencyKey, SigningKeyKey, ValidatorIndexKey, ValidatorKey,
+};
+use crate::objects::{EmergencyProducer, EmergencyRecord, Validator, ValidatorName};
+use crate::overlay::Overlay;
+use crate::state::{StateError, StateStore};
+use crate::validator::{new_validator, store_validator};
+use holdfast_types::{
+    AccountName, ChainId, Committee, EraEnd, EraKind, Event, Member, Parameters, TimestampMs,
+};
+
+/// The hardfork that brings emergency consensus. A new chain begins with it.
+pub const EMERGENCY_HARDFORK: u32 = 12;
+
+/// Why an emergency block does not follow a state. It is the fault of who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmergencyRefusal {
+    #[error("hardfork {EMERGENCY_HARDFORK} is not in force, but hardfork {in_force}")]
+    NoHardfork { in_force: u32 },
+    #[error("this state was imported and knows of no stall yet")]
+    NoStallClock,
+    #[error("the chain has not stalled for long enough: {missing_ms} ms are missing")]
+    TooEarly { missing_ms: u64 },
+    #[error("no slot begins at {timestamp}: the nearest one before it is {late_ms} ms earlier")]
+    NoSlot {
+        timestamp: TimestampMs,
+        late_ms: u64,
+    },
+    #[error("slot {slot} is over: the last block is of slot {last}")]
+    SlotOver { slot: u64, last: u64 },
+    #[error("{producer} has no signing key")]
+    NoKey { producer: AccountName },
+    #[error("slot {slot} is that of {scheduled}, not of {producer}")]
+    NotScheduled {
+        slot: u64,
+        scheduled: AccountName,
+        producer: AccountName,
+    },
+}
+
+/// Where a block of `producer` at `timestamp` stands, if it may follow the state in `store` (E1, E4 to E6).
+pub fn judge_emergency_block<S: StateStore + ?Sized>(
+    store: &S,
+    parameters: &Parameters,
+    chain: &ChainId,
+    producer: AccountName,
+    timestamp: TimestampMs,
+) -> Result<Result<EmergencyPlace, EmergencyRefusal>, LedgerError> {
+    let mut overlay = Overlay::next(store)?;
+    producing::place(&mut overlay, parameters, chain, producer, timestamp)
+}
+
+/// When an emergency can begin on the state in `store`, by block time (E1); none while one is active or cannot begin.
+pub fn emergency_begins_at<S: StateStore + ?Sized>(
+    store: &S,
+    parameters: &Parameters,
+) -> Result<Option<TimestampMs>, StateError> {
+    let properties = crate::query::dynamic_properties(store)?.ok_or_else(|| StateError {
+        reason: "the dynamic properties are missing".to_owned(),
+    })?;
+    let can_begin =
+        !properties.emergency_consensus_active && properties.hardfork_version >= EMERGENCY_HARDFORK;
+    let clock = properties.stall_clock.filter(|_| can_begin);
+    Ok(clock.map(|clock| clock.plus(parameters.emergency.timeout_ms)))
+}
+
+/// The beginning of an emergency block: activates if none is active (E3). The place of the block.
+pub(crate) fn begin_block<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+    place: EmergencyPlace,
+    events: &mut Vec<Event>,
+) -> Result<(), LedgerError> {
+    if !place.activates {
+        return Ok(());
+    }
+    let parameters = context.parameters;
+    let committee = parameters.emergency.validator_account;
+    let stalled_ms = context.input.timestamp.since(place.stall_clock);
+    overlay.properties.emergency_consensus_active = true;
+    overlay.properties.emergency_consensus_start_block = context.input.height;
+    enable_committee(overlay, context)?;
+    disable_candidates(overlay, parameters)?;
+    let slots = usize::from(parameters.max_validators);
+    let record = EmergencyRecord {
+        slot_zero: place.slot_zero,
+        last_slot: place.slot,
+        round: schedule::round_of(place.slot, parameters),
+        schedule: vec![committee; slots],
+        producers: vec![EmergencyProducer {
+            account: committee,
+            run: 0,
+            last_supported: overlay.properties.lib,
+        }],
+        recent: Vec::new(),
+        filled: 0,
+    };
+    overlay.set(&EmergencyKey(), record)?;
+    events.push(Event::EmergencyActivated {
+        slot: place.slot,
+        stalled_ms,
+    });
+    Ok(())
+}
+
+/// Creates or updates the validator of the committee account: a neutral voter with the emergency key.
+fn enable_committee<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+) -> Result<(), LedgerError> {
+    let emergency = &context.parameters.emergency;
+    let (name, key) = (emergency.validator_account, emergency.validator_public_key);
+    let known = overlay.validator(name)?;
+    let mut validator = match known {
+        Some(validator) => validator,
+        None => {
+            let index = overlay.properties.validators;
+            overlay.properties.validators = index
+                .checked_add(1)
+                .ok_or_else(|| overlay.broken("validators are fewer than 2^32"))?;
+            overlay.set(&ValidatorIndexKey(index), ValidatorName { name })?;
+            new_validator(name, None, Vec::new(), context.input.timestamp, index)
+        }
+    };
+    validator.signing_key = Some(key);
+    validator.property_vote = Some(overlay.properties.properties);
+    validator.hardfork_vote = Some(overlay.properties.hardfork_version);
+    overlay.set(&SigningKeyKey(key), ValidatorName { name })?;
+    store_validator(overlay, context.parameters, validator)
+}
+
+/// Takes the signing key of every validator that could hold a slot. Those without the stake for one keep theirs: how many
+/// they are nothing bounds, and their keys do nothing.
+fn disable_candidates<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    parameters: &Parameters,
+) -> Result<(), LedgerError> {
+    let count = overlay.properties.candidates;
+    overlay.prefetch((0..count).map(CandidateIndexKey).collect())?;
+    let mut names = Vec::new();
+    for index in 0..count {
+        names.push(overlay.existing(&CandidateIndexKey(index))?.name);
+    }
+    overlay.prefetch(names.iter().copied().map(ValidatorKey).collect())?;
+    for name in names {
+        let validator = overlay.existing(&ValidatorKey(name))?;
+        disable(overlay, parameters, validator)?;
+    }
+    Ok(())
+}
+
+fn disable<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    parameters: &Parameters,
+    mut validator: Validator,
+) -> Result<(), LedgerError> {
+    if let Some(key) = validator.signing_key.take() {
+        overlay.remove(&SigningKeyKey(key))?;
+    }
+    store_validator(overlay, parameters, validator)
+}
+
+/// The end of an emergency block: notes its producer, draws the schedule of a new round, and ends the era with the
+/// activation and with the exit (E3, E9).
+pub(crate) fn end_block<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+    place: EmergencyPlace,
+    events: &mut Vec<Event>,
+) -> Result<Option<EraEnd>, LedgerError> {
+    if place.activates {
+        let emergency = &context.parameters.emergency;
+        let member = Member {
+            account: emergency.validator_account,
+            signing_key: emergency.validator_public_key,
+        };
+        let committee = Committee::new(vec![member])
+            .map_err(|error| overlay.broken(format!("one member is a committee: {error}")))?;
+        return end_era(overlay, context, EraKind::Emergency, committee, events);
+    }
+    if !place.begins_round {
+        return Ok(None);
+    }
+    let Some(committee) = producing::returning_committee(overlay, context)? else {
+        return Ok(None);
+    };
+    leave(overlay, context, &committee, events)?;
+    end_era(overlay, context, EraKind::Dag, committee, events)
+}
+
+/// Exit (E9).
+fn leave<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+    committee: &Committee,
+    events: &mut Vec<Event>,
+) -> Result<(), LedgerError> {
+    let account = context.parameters.emergency.validator_account;
+    let validator = overlay.existing(&ValidatorKey(account))?;
+    disable(overlay, context.parameters, validator)?;
+    overlay.remove(&EmergencyKey())?;
+    overlay.properties.emergency_consensus_active = false;
+    overlay
+        .properties
+        .advance_stall_clock(context.input.timestamp);
+    let validators = u32::try_from(committee.size()).unwrap_or(u32::MAX);
+    events.push(Event::EmergencyDeactivated { validators });
+    epoch::end_epoch_if_over(overlay, context, committee, events)
+}
+
+fn end_era<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+    next_kind: EraKind,
+    committee: Committee,
+    events: &mut Vec<Event>,
+) -> Result<Option<EraEnd>, LedgerError> {
+    let era = context.input.era;
+    epoch::begin_era(overlay, era.next(), &committee)?;
+    events.push(Event::EraEnded {
+        era,
+        next_era: era.next(),
+    });
+    Ok(Some(EraEnd {
+        next_kind,
+        committee,
+    }))
+}

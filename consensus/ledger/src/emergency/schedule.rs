@@ -1,0 +1,59 @@
+//! Whose slot it is (E4, E5).
+
+use crate::block::LedgerError;
+use crate::epoch::{SampleOf, next_committee};
+use crate::objects::EmergencyRecord;
+use crate::overlay::Overlay;
+use crate::state::StateStore;
+use crate::tree;
+use holdfast_types::hash::Purpose;
+use holdfast_types::{AccountName, ChainId, Parameters};
+
+/// The round of a slot.
+pub(super) fn round_of(slot: u64, parameters: &Parameters) -> u64 {
+    slot.checked_div(u64::from(parameters.max_validators))
+        .unwrap_or(slot)
+}
+
+/// Whose slot this is in the schedule of its round.
+pub(super) fn scheduled(schedule: &[AccountName], slot: u64) -> Option<AccountName> {
+    let position = slot.checked_rem(schedule.len() as u64)?;
+    schedule.get(usize::try_from(position).ok()?).copied()
+}
+
+/// The schedule for a slot of `round`: the one in force, or a new one.
+pub(super) fn of_round<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    parameters: &Parameters,
+    chain: &ChainId,
+    record: &EmergencyRecord,
+    round: u64,
+) -> Result<Vec<AccountName>, LedgerError> {
+    if round == record.round {
+        return Ok(record.schedule.clone());
+    }
+    let (era, height) = (overlay.properties.era, overlay.properties.height);
+    let live_time = overlay.properties.live_time(overlay.properties.timestamp);
+    let sample = SampleOf {
+        chain: *chain,
+        era,
+        height,
+    };
+    let returned = next_committee(overlay, parameters, live_time, sample)?;
+    let mut slots: Vec<AccountName> = returned
+        .iter()
+        .flat_map(|committee| committee.members())
+        .map(|member| member.account)
+        .collect();
+    slots.resize(
+        usize::from(parameters.max_validators),
+        parameters.emergency.validator_account,
+    );
+    let root = tree::state_root(overlay.store())?;
+    let seed = Purpose::EMERGENCY_SCHEDULE.hash_on_chain(chain, &(era, round, root));
+    let mut places: Vec<_> = slots.into_iter().enumerate().collect();
+    places.sort_by_cached_key(|(place, account)| {
+        Purpose::EMERGENCY_SCHEDULE.hash_encoded(&(&seed, *place as u64, account))
+    });
+    Ok(places.into_iter().map(|(_, account)| account).collect())
+}
