@@ -19,6 +19,9 @@ use std::collections::VecDeque;
 const STUCK_MS: u64 = 2_000;
 /// Blocks asked for at once.
 const RANGE_BLOCKS: u64 = 256;
+/// How long all polled peers are waited for, in ms; after that, for the first that answers. A peer that says nothing would
+/// otherwise hold up each poll, and a node that is behind comes nearer only while it polls faster than blocks are made.
+pub const ANSWERS_WAIT_MS: u64 = 1_000;
 
 /// Where a node stands that may have to catch up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +62,12 @@ pub fn first_needed(head: Height, certified: Height, target: Height) -> Height {
     }
 }
 
-/// The blocks to ask for next from `from` on, on the way to `target`.
+/// The blocks to ask for next, from `from` on: also those that the peer has had certified since it said where it stands.
 #[must_use]
-pub fn next_range(from: Height, target: Height) -> BlocksRequest {
+pub const fn next_range(from: Height) -> BlocksRequest {
     BlocksRequest {
         from,
-        to: target.min(from.plus(RANGE_BLOCKS).previous()),
+        to: from.plus(RANGE_BLOCKS).previous(),
     }
 }
 

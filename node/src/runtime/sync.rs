@@ -12,8 +12,10 @@ use super::skew::{Reading, median_seconds};
 use crate::clock;
 use crate::failure::Failure;
 use bytes::Bytes;
+use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt};
 use holdfast_chain::RangeError;
-use holdfast_chain::sync::{SyncNeed, first_needed, next_range, sync_source};
+use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, next_range, sync_source};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
 use holdfast_types::{Height, TimestampMs, codec};
@@ -95,8 +97,9 @@ impl Sync {
         }
         polled.truncate(POLLED_PEERS_MAX);
         let asked = polled.into_iter().map(|peer| self.ask(peer));
-        let answers = futures::future::join_all(asked).await;
-        let answers: Vec<_> = answers.into_iter().flatten().collect();
+        let asked: FuturesUnordered<_> = asked.collect();
+        let over = tokio::time::sleep(Duration::from_millis(ANSWERS_WAIT_MS));
+        let answers = answers_until(over, asked).await;
         self.compare_clocks(&answers);
         let need = need(&self.board.read(), self.far_blocks)?;
         let statuses = answers.into_iter().map(|(peer, status, _)| (peer, status));
@@ -165,7 +168,7 @@ impl Sync {
 
     /// Fetches blocks from `from` on and hands them to the chain.
     async fn fetch_range(&self, peer: PeerId, from: Height, target: Height) -> Fetched {
-        let request = codec::encode(&next_range(from, target));
+        let request = codec::encode(&next_range(from));
         let answer = self
             .network
             .request(peer, RequestProtocol::Blocks, Bytes::from(request))
@@ -211,6 +214,27 @@ impl Sync {
     }
 }
 
+/// What comes until `over`, or the first answer after it; a peer that will not answer gives none.
+async fn answers_until<T>(
+    over: impl Future<Output = ()>,
+    mut asked: impl Stream<Item = Option<T>> + Unpin,
+) -> Vec<T> {
+    tokio::pin!(over);
+    let mut is_over = false;
+    let mut answers = Vec::new();
+    while !is_over || answers.is_empty() {
+        tokio::select! {
+            biased;
+            answer = asked.next() => match answer {
+                Some(answer) => answers.extend(answer),
+                None => break,
+            },
+            () = &mut over, if !is_over => is_over = true,
+        }
+    }
+    answers
+}
+
 /// What this node may need of others. None while its own chain is wrong: what it put on that would be wrong too.
 fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
     if standing.halts.state.own_fault.is_some() {
@@ -236,10 +260,35 @@ enum Fetched {
 
 #[cfg(test)]
 mod tests {
-    use super::need;
+    use super::{answers_until, need};
     use crate::runtime::halted::fixture::{change, context, own_fault, picture, standing};
+    use futures::channel::mpsc::unbounded;
+    use futures::future::{pending, ready};
+    use futures::stream::{self, StreamExt};
     use holdfast_halt::ModeSet;
     use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_silent_peer_does_not_hold_up_a_poll_and_a_slow_one_is_better_than_none() {
+        let answered = || stream::iter([Some(1), None, Some(2)]);
+        assert_eq!(answers_until(pending(), answered()).await, [1, 2]);
+        let one_is_silent = answered().chain(stream::pending());
+        assert_eq!(answers_until(ready(()), one_is_silent).await, [1, 2]);
+        let (peer, slow) = unbounded();
+        let later = async {
+            for answer in [None, Some(1), Some(2)] {
+                tokio::task::yield_now().await;
+                drop(peer.unbounded_send(answer));
+            }
+        };
+        let (answers, ()) = tokio::join!(answers_until(ready(()), slow), later);
+        assert_eq!(answers, [1], "one is enough then");
+        assert!(
+            answers_until(pending(), stream::iter([None::<u8>, None]))
+                .await
+                .is_empty()
+        );
+    }
 
     #[test]
     fn a_node_does_not_sync_over_its_own_faulty_chain() {

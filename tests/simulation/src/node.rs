@@ -80,7 +80,8 @@ pub enum Purpose {
     },
     Certificate,
     Halts,
-    Status,
+    /// In the poll of this number.
+    Status(u32),
     Blocks,
 }
 
@@ -90,6 +91,8 @@ pub enum SyncState {
     Idle,
     Polling {
         waiting: usize,
+        /// All have had their time: the next answer is enough.
+        over: bool,
         answers: Vec<(NodeId, PeerStatus)>,
     },
     /// Asked for blocks, or executing them.
@@ -110,6 +113,8 @@ pub struct Running {
     pub seen_order: VecDeque<(u64, u64)>,
     pub pending: BTreeMap<u64, Pending>,
     pub sync: SyncState,
+    /// Number of the last poll.
+    pub polls: u32,
     /// Peers are on another branch: from where their blocks are fetched.
     pub branch_from: Option<Height>,
     /// Peers that were no help, until when.
@@ -243,6 +248,7 @@ impl Node {
             seen_order: VecDeque::new(),
             pending: BTreeMap::new(),
             sync: SyncState::Idle,
+            polls: 0,
             branch_from: None,
             avoided: BTreeMap::new(),
             head_changed_ms: now_ms,

@@ -84,6 +84,12 @@ enum Event {
         node: NodeId,
         incarnation: u32,
     },
+    /// Answers have had their time.
+    PollOver {
+        node: NodeId,
+        incarnation: u32,
+        poll: u32,
+    },
     Expire {
         node: NodeId,
         incarnation: u32,
@@ -359,6 +365,15 @@ impl World {
             Event::Poll { node, incarnation } => {
                 if self.is_up(node, incarnation) {
                     self.poll(node);
+                }
+            }
+            Event::PollOver {
+                node,
+                incarnation,
+                poll,
+            } => {
+                if self.is_up(node, incarnation) {
+                    self.poll_is_over(node, poll);
                 }
             }
             Event::Expire {

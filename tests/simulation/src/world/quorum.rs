@@ -98,7 +98,13 @@ impl World {
                 key.is_some_and(|key| era.committee.authority_of_key(&key).is_some())
             })
             .collect();
-        let is_honest = |node: &&NodeId| self.nodes[**node].is_honest();
+        // Whose key runs twice may have signed twice, and is punished for it.
+        let runs_twice = |node: NodeId| {
+            let key = self.nodes[node].public_key();
+            let same = self.nodes.iter().filter(|other| other.public_key() == key);
+            same.count() > 1
+        };
+        let is_honest = |node: &&NodeId| self.nodes[**node].is_honest() && !runs_twice(**node);
         let faulty = members.len() - members.iter().filter(is_honest).count();
         // Members that asked to leave are gone in the next era, and so are those that are punished.
         let smallest = if self.plan.chain.standby > 0 {

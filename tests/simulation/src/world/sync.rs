@@ -3,7 +3,7 @@
 use super::{Event, World};
 use crate::message::{NodeId, Request};
 use crate::node::{Execution, Purpose, SyncState};
-use holdfast_chain::sync::{SyncNeed, first_needed, next_range, sync_source};
+use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, next_range, sync_source};
 use holdfast_dag::DagConfig;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
 
@@ -35,11 +35,23 @@ impl World {
         polled.truncate(POLLED_PEERS_MAX);
         running.sync = SyncState::Polling {
             waiting: polled.len(),
+            over: false,
             answers: Vec::new(),
         };
+        running.polls = running.polls.wrapping_add(1);
+        let poll = running.polls;
         for peer in polled {
-            self.request(node, peer, Request::Status, Purpose::Status);
+            self.request(node, peer, Request::Status, Purpose::Status(poll));
         }
+        let incarnation = self.nodes[node].incarnation;
+        self.schedule(
+            ANSWERS_WAIT_MS,
+            Event::PollOver {
+                node,
+                incarnation,
+                poll,
+            },
+        );
     }
 
     fn rest(&mut self, node: NodeId) {
@@ -51,17 +63,53 @@ impl World {
     }
 
     /// A polled peer has answered, or never will.
-    pub(super) fn status_came(&mut self, node: NodeId, answer: Option<(NodeId, PeerStatus)>) {
+    pub(super) fn status_came(
+        &mut self,
+        node: NodeId,
+        poll: u32,
+        answer: Option<(NodeId, PeerStatus)>,
+    ) {
+        let running = self.nodes[node].running.as_mut();
+        let Some(running) = running.filter(|running| running.polls == poll) else {
+            return;
+        };
+        if let SyncState::Polling {
+            waiting, answers, ..
+        } = &mut running.sync
+        {
+            *waiting -= 1;
+            answers.extend(answer);
+            self.look_at_answers(node);
+        }
+    }
+
+    /// From now on one answer is enough.
+    pub(super) fn poll_is_over(&mut self, node: NodeId, poll: u32) {
+        let running = self.nodes[node].running.as_mut();
+        let Some(running) = running.filter(|running| running.polls == poll) else {
+            return;
+        };
+        if let SyncState::Polling { over, .. } = &mut running.sync {
+            *over = true;
+            self.look_at_answers(node);
+        }
+    }
+
+    /// Decides whom to sync from, if enough have answered.
+    fn look_at_answers(&mut self, node: NodeId) {
         let now_ms = self.now_ms;
         let Some(running) = &mut self.nodes[node].running else {
             return;
         };
-        let SyncState::Polling { waiting, answers } = &mut running.sync else {
+        let SyncState::Polling {
+            waiting,
+            over,
+            answers,
+        } = &mut running.sync
+        else {
             return;
         };
-        *waiting -= 1;
-        answers.extend(answer);
-        if *waiting > 0 {
+        if *waiting > 0 && (!*over || answers.is_empty()) {
             return;
         }
         let answers = std::mem::take(answers);
@@ -83,7 +131,7 @@ impl World {
         let from = running
             .branch_from
             .unwrap_or_else(|| first_needed(head, certified, target));
-        let range = next_range(from, target);
+        let range = next_range(from);
         self.request(node, peer, Request::Blocks(range), Purpose::Blocks);
     }
 

@@ -474,8 +474,8 @@ impl World {
                 }
             }
             (Purpose::Halts, Response::Halts(notice)) => self.take_notice(node, notice),
-            (Purpose::Status, Response::Status(status)) => {
-                self.status_came(node, Some((to, *status)));
+            (Purpose::Status(poll), Response::Status(status)) => {
+                self.status_came(node, poll, Some((to, *status)));
             }
             (Purpose::Blocks, Response::Blocks(response)) => {
                 self.blocks_came(node, to, response.clone());
@@ -494,9 +494,9 @@ impl World {
             .and_then(|running| running.pending.remove(&ticket));
         match pending {
             Some(Pending {
-                purpose: Purpose::Status,
+                purpose: Purpose::Status(poll),
                 ..
-            }) => self.status_came(node, None),
+            }) => self.status_came(node, poll, None),
             Some(Pending {
                 to,
                 purpose: Purpose::Blocks,

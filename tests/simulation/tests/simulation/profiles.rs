@@ -81,6 +81,7 @@ fn seeds_that_once_broke_a_rule() {
         ("churn", 36),
         ("churn", 39),
         ("churn", 107),
+        ("byzantine", 176),
         ("byzantine", 1062),
         ("byzantine", 1090),
         ("byzantine", 1111),
