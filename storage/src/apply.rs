@@ -15,7 +15,7 @@ use crate::records::{QueueRow, put_queued};
 use crate::rows::{AppliedRow, JournalRow, ReceiptsRow, encode_undo};
 use holdfast_chain::{AppliedBlock, ChainBatch};
 use holdfast_ledger::{StateChanges, UndoRecord};
-use holdfast_types::{Block, BlockId, BlockOrigin, Certificate, EraContext, Height, TransactionId};
+use holdfast_types::{Block, BlockId, Certificate, EraContext, Height, TransactionId};
 use std::collections::HashMap;
 
 /// After so many blocks the state goes to its column families, so that a restart replays no more than that.
@@ -183,10 +183,7 @@ impl<'a> Step<'a> {
         self.check_continues(&applied)?;
         let row = AppliedRow {
             id: applied.id,
-            commit: match header.origin {
-                BlockOrigin::Dag { commit, .. } => Some(commit),
-                BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => None,
-            },
+            commit: header.origin.commit(),
             anchors_era: false,
         };
         let height_key = keys::height_key(height);

@@ -5,6 +5,7 @@
 
 mod assembly;
 mod certificates;
+mod emergency;
 mod error;
 mod judging;
 mod ordering;
@@ -13,6 +14,7 @@ mod ranges;
 mod resume;
 mod step;
 mod switching;
+mod unwinding;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -21,7 +23,8 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ChainError, ResumeRefusal};
+pub use emergency::EmergencyProposal;
+pub use error::{ChainError, OfferRefusal, ResumeRefusal};
 pub use step::{ExecutedBlock, ExecutedTransaction, RejectedBranch, Step};
 
 use crate::forks::{ForkConfig, ForkDatabase, ForkEntry, Inserted, TieBreak};

@@ -543,6 +543,19 @@ impl ForkDatabase {
 
     /// Number of blocks in the tree above the root.
     #[must_use]
+    pub const fn config(&self) -> ForkConfig {
+        self.config
+    }
+
+    /// All blocks above the root, of all branches, by height.
+    #[must_use]
+    pub fn blocks(&self) -> BTreeSet<(Height, BlockId)> {
+        let nodes = self.nodes.values().map(|node| node.entry);
+        let above = nodes.filter(|entry| entry.id != self.root);
+        above.map(|entry| (entry.height, entry.id)).collect()
+    }
+
+    #[must_use]
     pub fn len(&self) -> usize {
         self.nodes.len().saturating_sub(1)
     }

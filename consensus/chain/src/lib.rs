@@ -33,6 +33,9 @@
 //!   governors of its state have signed; of equal numbers the lowest id. No resume is among them.
 //! * C14. A resume of governance makes the last block of its era, 1 ms after the block that it names, with the evidence that it
 //!   carries ([`Chain::resume`]). Every node makes the same block or takes it from a peer.
+//! * C15. In an emergency blocks come of producers in their slots ([`Chain::produce`], [`Chain::offer`]), and no certificate
+//!   proves them: the ledger says who may produce when, and whose signature that takes.
+//! * C16. A certificate outranks emergency blocks that are not certified, LIB notwithstanding: they are taken back.
 
 #![cfg_attr(
     not(test),
@@ -57,8 +60,8 @@ pub mod sync;
 
 pub use certificates::{CertificateCollector, Collected};
 pub use chain::{
-    Chain, ChainError, ExecutedBlock, ExecutedTransaction, RejectedBranch, ResumeRefusal, Step,
-    genesis_batch,
+    Chain, ChainError, EmergencyProposal, ExecutedBlock, ExecutedTransaction, OfferRefusal,
+    RejectedBranch, ResumeRefusal, Step, genesis_batch,
 };
 #[cfg(any(test, feature = "test-utils"))]
 pub use model::ModelStore;

@@ -4,8 +4,7 @@
 use crate::store::{AppliedBlock, ChainBatch, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext, Height, Receipt,
-    TransactionId,
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, TransactionId,
 };
 use std::collections::BTreeMap;
 
@@ -260,13 +259,8 @@ impl ChainStore for ModelStore {
     }
 
     fn commit_digest_at(&self, height: Height) -> Result<Option<CommitDigest>, StateError> {
-        let origin = self
-            .layer(height)
-            .map(|layer| layer.block.block.header.origin);
-        Ok(match origin {
-            Some(BlockOrigin::Dag { commit, .. }) => Some(commit),
-            Some(BlockOrigin::Genesis | BlockOrigin::Resumed { .. }) | None => None,
-        })
+        let layer = self.layer(height);
+        Ok(layer.and_then(|layer| layer.block.block.header.origin.commit()))
     }
 
     fn transaction_place(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {

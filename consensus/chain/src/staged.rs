@@ -13,8 +13,7 @@ mod tests;
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext, Height, Receipt,
-    TransactionId,
+    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, TransactionId,
 };
 use std::collections::BTreeMap;
 
@@ -42,6 +41,16 @@ impl<'a, S: ChainStore + ?Sized> Staged<'a, S> {
     pub fn below(store: &'a S, pop: &[(Height, BlockId)]) -> Result<Self, StateError> {
         let mut staged = Self::new(store)?;
         for (height, id) in pop {
+            staged.pop(*height, id)?;
+        }
+        Ok(staged)
+    }
+
+    /// The same for blocks that were irreversible only as long as no certificate says otherwise.
+    pub fn unwound(store: &'a S, pop: &[(Height, BlockId)]) -> Result<Self, StateError> {
+        let mut staged = Self::new(store)?;
+        for (height, id) in pop {
+            staged.irreversible = staged.irreversible.min(height.previous());
             staged.pop(*height, id)?;
         }
         Ok(staged)
@@ -290,10 +299,7 @@ impl<S: ChainStore + ?Sized> ChainStore for Staged<'_, S> {
             return self.store.commit_digest_at(height);
         }
         let applied = self.applied.get(&height);
-        Ok(match applied.map(|applied| applied.block.header.origin) {
-            Some(BlockOrigin::Dag { commit, .. }) => Some(commit),
-            Some(BlockOrigin::Genesis | BlockOrigin::Resumed { .. }) | None => None,
-        })
+        Ok(applied.and_then(|applied| applied.block.header.origin.commit()))
     }
 
     fn transaction_place(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {

@@ -178,7 +178,7 @@ pub fn verify_range(
 
 /// What of a body does not belong to its header. Blocks are kept before they are executed, and a body that was made up
 /// must not pass for a block that does not execute.
-fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
+pub(crate) fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
     let Block { header, body } = block;
     let ids = body.transactions.iter().map(|one| one.body.id(chain));
     let ids: Vec<_> = ids.collect();
@@ -195,7 +195,7 @@ fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
     check_origin(block, chain)
 }
 
-/// A block comes of a commit, or of the resume message that it carries.
+/// A block comes of a commit, of the resume message that it carries, or of a producer in an emergency.
 fn check_origin(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
     let Block { header, body } = block;
     let resume = body.governance.as_ref().filter(|message| {
@@ -216,6 +216,14 @@ fn check_origin(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
         (None, Some(message)) => {
             let message = message.body.id(chain);
             (BlockOrigin::Resumed { message }, "governance message")
+        }
+        (None, None) if matches!(header.origin, BlockOrigin::Emergency { .. }) => {
+            // The producer supports what it builds on; nobody else is there to say anything.
+            return if body.supports.is_empty() {
+                Ok(())
+            } else {
+                Err("supports")
+            };
         }
         (None, None) => return Err("commit"),
     };

@@ -260,7 +260,11 @@ pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
         ChainError::Ledger(LedgerError::WrongBlock { .. }) => {
             vec![fault(HaltCause::BrokenInvariant, head)]
         }
-        ChainError::Diverged { height, .. } | ChainError::CertifiedRejected { height, .. } => {
+        // Each of a block that a quorum has certified.
+        ChainError::Diverged { height, .. }
+        | ChainError::CertifiedRejected { height, .. }
+        | ChainError::EmergencyRefused { height, .. }
+        | ChainError::EmergencySignature { height } => {
             vec![fault(HaltCause::OwnDivergence, *height)]
         }
         ChainError::CommitFork { .. } => vec![fault(HaltCause::DagFork, head)],

@@ -1,7 +1,7 @@
 //! Attestations and certificates: what a validator says of a block that it executed, and what a quorum of such
 //! statements proves.
 
-use crate::block::{BlockHeader, BlockOrigin};
+use crate::block::BlockHeader;
 use crate::committee::Committee;
 use crate::crypto::{Signature, SignatureCheck, SignatureScheme, Signer, SigningHash};
 use crate::hash::Purpose;
@@ -26,9 +26,9 @@ impl AttestationBody {
             era: header.era,
             height: header.height,
             block,
-            commit: match header.origin {
-                BlockOrigin::Dag { commit, .. } => commit,
-                BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => CommitDigest::new([0; 32]),
+            commit: match header.origin.commit() {
+                Some(commit) => commit,
+                None => CommitDigest::new([0; 32]),
             },
             state_root: header.state_root,
         }

@@ -1,6 +1,8 @@
 //! Blocks and the commits that they come from.
 
+use crate::account::AccountName;
 use crate::committee::{Committee, EraKind};
+use crate::crypto::{PublicKey, Signature, SignatureCheck, Signer, SigningHash};
 use crate::evidence::Evidence;
 use crate::governance::GovernanceMessage;
 use crate::hash::{Hash32, Purpose};
@@ -57,6 +59,23 @@ pub enum BlockOrigin {
     },
     /// The resume message of governance with this id: the first block after a halt, and the last of its era.
     Resumed { message: Hash32 },
+    /// Emergency consensus (document 002): the producer of a slot, with its signature.
+    Emergency {
+        slot: u64,
+        producer: AccountName,
+        signature: Signature,
+    },
+}
+
+impl BlockOrigin {
+    /// The commit that the block comes of, if it comes of one.
+    #[must_use]
+    pub const fn commit(&self) -> Option<CommitDigest> {
+        match self {
+            Self::Dag { commit, .. } => Some(*commit),
+            Self::Genesis | Self::Resumed { .. } | Self::Emergency { .. } => None,
+        }
+    }
 }
 
 /// What is hashed to the block id.
@@ -83,6 +102,46 @@ impl BlockHeader {
     #[must_use]
     pub fn id(&self, chain: &ChainId) -> BlockId {
         BlockId::new(Purpose::BLOCK.hash_on_chain(chain, self))
+    }
+
+    /// What the producer of an emergency block signs: the header with all zeros for the signature. None for other blocks.
+    #[must_use]
+    pub fn emergency_signing_hash(&self, chain: &ChainId) -> Option<SigningHash> {
+        let BlockOrigin::Emergency { slot, producer, .. } = self.origin else {
+            return None;
+        };
+        let unsigned = Self {
+            origin: BlockOrigin::Emergency {
+                slot,
+                producer,
+                signature: Signature::new([0; 64]),
+            },
+            ..self.clone()
+        };
+        let hash = Purpose::EMERGENCY_BLOCK.hash_on_chain(chain, &unsigned);
+        Some(SigningHash::new(hash))
+    }
+
+    /// The check that the holder of `key` has produced this emergency block; none for other blocks.
+    #[must_use]
+    pub fn emergency_check(&self, chain: &ChainId, key: PublicKey) -> Option<SignatureCheck> {
+        let BlockOrigin::Emergency { signature, .. } = self.origin else {
+            return None;
+        };
+        let message = self.emergency_signing_hash(chain)?;
+        Some(SignatureCheck {
+            key,
+            message,
+            signature,
+        })
+    }
+
+    /// Puts the producer's signature into an emergency block; other blocks stay as they are.
+    pub fn sign_emergency(&mut self, chain: &ChainId, signer: &dyn Signer) {
+        let hash = self.emergency_signing_hash(chain);
+        if let (Some(hash), BlockOrigin::Emergency { signature, .. }) = (hash, &mut self.origin) {
+            *signature = signer.sign(&hash);
+        }
     }
 }
 

@@ -40,6 +40,7 @@ purposes! {
     BLOCK = "holdfast block v1",
     BLOCK_TRANSACTION = "holdfast block transaction v1",
     BLOCK_SYSTEM = "holdfast block system v1",
+    EMERGENCY_BLOCK = "holdfast emergency block v1",
     COMMIT = "holdfast commit v1",
     ATTESTATION = "holdfast attestation v1",
     DKG_CONFIRMATION = "holdfast dkg confirmation v1",

@@ -1,6 +1,6 @@
 //! Blocks, their origin in a commit, and certificates.
 
-use super::{Committee, Hash, Number, Signature, Transaction};
+use super::{AccountName, Committee, Hash, Number, Signature, Transaction};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -126,6 +126,13 @@ pub enum BlockOrigin {
     Resumed {
         /// Id of the message.
         message: Hash,
+    },
+    /// Emergency consensus.
+    Emergency {
+        /// Number of the slot.
+        slot: Number,
+        /// Account of the producer.
+        producer: AccountName,
     },
 }
 

@@ -3,13 +3,13 @@
 use super::error::ChainError;
 use super::position::Position;
 use crate::store::{AppliedBlock, ChainStore};
-use holdfast_ledger::{BlockInput, BlockOutcome, ResumeInput};
+use holdfast_ledger::{BlockInput, BlockOutcome, EmergencyInput, ResumeInput};
 use holdfast_types::block::transactions_root;
 use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AccountName, Block, BlockBody, BlockHeader, BlockOrigin, ChainId, CommitDigest, CommitRecord,
-    Evidence, GovernanceMessage, Height, Parameters, Receipt, SignatureScheme, Support,
+    Evidence, GovernanceMessage, Height, Parameters, Receipt, Signature, SignatureScheme, Support,
     TimestampMs, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
@@ -25,6 +25,16 @@ pub(super) enum Source {
     },
     /// The verified message of governance that resumes the chain.
     Resume(GovernanceMessage),
+    /// Who may produce in the slot that begins at the timestamp.
+    Emergency {
+        slot: u64,
+        timestamp: TimestampMs,
+        producer: AccountName,
+        /// All zeros as long as there is none.
+        signature: Signature,
+        /// Verified, and no resume.
+        governance: Option<GovernanceMessage>,
+    },
 }
 
 /// What a commit, a block of a peer or governance brings to execution.
@@ -89,6 +99,26 @@ impl BlockMaker {
                 let outcome = holdfast_ledger::execute_resume(store, &self.parameters, &input)?;
                 (next_ms, outcome)
             }
+            Source::Emergency {
+                timestamp,
+                producer,
+                governance,
+                ..
+            } => {
+                let input = EmergencyInput {
+                    chain,
+                    height,
+                    era,
+                    timestamp: *timestamp,
+                    committee,
+                    producer: *producer,
+                    transactions: &draft.transactions,
+                    evidence,
+                    governance: governance.as_ref(),
+                };
+                let outcome = holdfast_ledger::execute_emergency(store, &self.parameters, &input)?;
+                (*timestamp, outcome)
+            }
         };
         Ok(self.assemble(position, draft, outcome, timestamp))
     }
@@ -102,6 +132,12 @@ impl BlockMaker {
         block: &Block,
     ) -> Result<(AppliedBlock, Height), ChainError> {
         let height = block.header.height;
+        if let BlockOrigin::Emergency { .. } = block.header.origin {
+            let draft = self.emergency_draft(store, position, block)?;
+            let (applied, lib) = self.execute(store, position, draft)?;
+            compare_headers(&block.header, &applied.block.header)?;
+            return Ok((applied, lib));
+        }
         let draft = match (&block.body.commit, &block.body.governance) {
             (Some(commit), _) => self.redraft(store, position, commit.clone(), block)?,
             (None, Some(message)) => {
@@ -187,6 +223,20 @@ impl BlockMaker {
                     message: message.body.id(&self.chain),
                 };
                 (origin, None, Some(message))
+            }
+            Source::Emergency {
+                slot,
+                producer,
+                signature,
+                governance,
+                ..
+            } => {
+                let origin = BlockOrigin::Emergency {
+                    slot,
+                    producer,
+                    signature,
+                };
+                (origin, None, governance)
             }
         }
     }

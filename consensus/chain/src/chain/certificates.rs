@@ -90,6 +90,11 @@ impl Chain {
         if ours == Some(id) && store.certificate(height)?.is_some() {
             return Ok(());
         }
+        if self.is_outranked(store, ours, &certificate)? {
+            self.unwind(store, work)?;
+            self.awaiting.insert(certificate);
+            return Ok(());
+        }
         if let Some(ours) = ours.filter(|ours| *ours != id) {
             self.check_against_ours(store, ours, &certificate)?;
         }

@@ -1,8 +1,10 @@
 //! Why the chain cannot go on.
 
 use crate::forks::ForkError;
-use holdfast_ledger::{LedgerError, StateError};
-use holdfast_types::{BlockId, Certificate, CommitDigest, Era, GovernanceError, Height, StateRoot};
+use holdfast_ledger::{EmergencyRefusal, LedgerError, StateError};
+use holdfast_types::{
+    AccountName, BlockId, Certificate, CommitDigest, Era, GovernanceError, Height, StateRoot,
+};
 
 /// Why the chain cannot go on. All of these are fatal: the store failed, an invariant of ours is broken, or the network
 /// contradicts itself.
@@ -25,6 +27,14 @@ pub enum ChainError {
         expected: CommitDigest,
         actual: CommitDigest,
     },
+    /// It was produced out of its turn, or by nobody who may produce.
+    #[error("emergency block {height} does not follow: {refusal}")]
+    EmergencyRefused {
+        height: Height,
+        refusal: EmergencyRefusal,
+    },
+    #[error("emergency block {height} is not signed by its producer")]
+    EmergencySignature { height: Height },
     /// This node's own state is wrong: a quorum has executed the same and got something else.
     #[error(
         "executing the certified block {height} gives {field} {actual}, the certificate says {expected}: the state of this node is wrong"
@@ -87,6 +97,8 @@ impl ChainError {
             self,
             Self::Diverged { .. }
                 | Self::CommitFork { .. }
+                | Self::EmergencyRefused { .. }
+                | Self::EmergencySignature { .. }
                 | Self::Ledger(
                     LedgerError::WrongBlock { .. } | LedgerError::BrokenInvariant { .. }
                 )
@@ -123,4 +135,38 @@ pub enum ResumeRefusal {
         "the message resumes below block {certified}, which is certified or irreversible: it would take back what is final"
     )]
     BelowCertified { certified: Height },
+}
+
+/// Why a block of a peer does not come into the choice among branches. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OfferRefusal {
+    #[error("the block does not come of emergency consensus")]
+    NotEmergency,
+    /// It was here before, or was found invalid before.
+    #[error("the block is known")]
+    Known,
+    /// Its body is not that of its header.
+    #[error("the {part} differs from what the header says")]
+    WrongBody { part: &'static str },
+    /// What is between has to be fetched first.
+    #[error("its parent {parent} is not here")]
+    Unlinked { parent: BlockId },
+    #[error("{producer} has no signing key")]
+    NoKey { producer: AccountName },
+    #[error("the signature is not that of the producer")]
+    BadSignature,
+    #[error("the signature of transaction {position} is not that of its sender")]
+    BadTransaction { position: usize },
+    #[error(transparent)]
+    Slot(#[from] EmergencyRefusal),
+    /// Other branches are worth more.
+    #[error("the fork database is full")]
+    Full,
+    #[error("the branch is not longer than the own one")]
+    NotBetter,
+    /// Certified blocks stay, and what is that old is for people to decide.
+    #[error("the branch forks off at {ancestor}, below what can be taken back")]
+    TooDeep { ancestor: Height },
+    #[error("block {height} does not execute: {reason}")]
+    Invalid { height: Height, reason: String },
 }

@@ -1,13 +1,15 @@
 //! Chains of real blocks on a store in memory.
 
 use super::step::Work;
-use super::{Chain, ChainError, ResumeRefusal, Step, genesis_batch};
+use super::{
+    Chain, ChainError, EmergencyProposal, OfferRefusal, ResumeRefusal, Step, genesis_batch,
+};
 use crate::forks::ForkEntry;
 use crate::model::ModelStore;
 use crate::store::{ChainBatch, ChainStore};
 use crate::sync::RangeError;
 use holdfast_dag::SubDag;
-use holdfast_ledger::{GenesisAccount, GenesisState, GenesisValidator};
+use holdfast_ledger::{EmergencyRefusal, GenesisAccount, GenesisState, GenesisValidator};
 use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::test_util::parameters::{EPOCH_MS, MIN_STAKE, parameters};
@@ -18,7 +20,7 @@ use holdfast_types::{
     BlockHeader, BlockId, BlockOrigin, Certificate, CommitRecord, CommittedVertex, Ed25519, Era,
     EraContext, EraEnd, EraKind, Event, Evidence, GovernanceAction, GovernanceMessage, Height,
     Parameters, Round, SignedTransaction, Signer, SoftwareVersion, TimestampMs, TransactionBody,
-    VertexDraft, VertexPayload,
+    VerifiedTransaction, VertexDraft, VertexPayload,
 };
 use std::sync::Arc;
 
@@ -95,7 +97,7 @@ impl Commit {
 pub(crate) struct Node {
     pub(crate) chain: Chain,
     pub(crate) store: ModelStore,
-    parameters: Arc<Parameters>,
+    pub(crate) parameters: Arc<Parameters>,
 }
 
 fn genesis_state(parameters: &Parameters) -> GenesisState {
@@ -170,10 +172,14 @@ impl Node {
     }
 
     pub(crate) fn with_fork_db(blocks_max: u32) -> Self {
-        let parameters = Arc::new(Parameters {
+        Self::with_parameters(Parameters {
             fork_db_max: blocks_max,
             ..parameters()
-        });
+        })
+    }
+
+    pub(crate) fn with_parameters(parameters: Parameters) -> Self {
+        let parameters = Arc::new(parameters);
         let mut store = ModelStore::new(None);
         store.apply(genesis(&parameters));
         Self {
@@ -264,7 +270,7 @@ impl Node {
     }
 
     /// Writes a step; afterwards the store says of the chain what the chain says of itself.
-    fn write(&mut self, step: &Step) {
+    pub(crate) fn write(&mut self, step: &Step) {
         self.store.apply(step.batch.clone());
         let Self { chain, store, .. } = self;
         assert_eq!(store.head(), Ok(Some(chain.head())));
@@ -357,7 +363,42 @@ impl Node {
         self.write_all(|chain, store| chain.choose(store))
     }
 
-    /// Blocks without a certificate, as emergency consensus will bring them.
+    /// The block of a producer in the slot at `timestamp`, made here.
+    pub(crate) fn produce(
+        &mut self,
+        producer: AccountName,
+        key: u16,
+        timestamp: TimestampMs,
+        transactions: &[SignedTransaction],
+    ) -> Result<(BlockId, Block), EmergencyRefusal> {
+        let transactions = transactions.iter().map(|transaction| {
+            VerifiedTransaction::trust(transaction.body.id(&CHAIN), transaction.clone())
+        });
+        let proposal = EmergencyProposal {
+            producer,
+            timestamp,
+            signer: &key_pair(key),
+            transactions: transactions.collect(),
+            evidence: Vec::new(),
+            governance: Vec::new(),
+        };
+        let step = self.chain.produce(&self.store, proposal);
+        let step = step.expect("to produce is no fault")?;
+        self.write(&step.expect("a block was made"));
+        Ok(self.block_at(self.head().0))
+    }
+
+    /// What becomes of an emergency block of a peer.
+    pub(crate) fn take(&mut self, block: &Block) -> Result<Option<Step>, OfferRefusal> {
+        let step = self.chain.offer(&self.store, block.clone());
+        let step = step.expect("a block of a peer is no fault of ours")?;
+        if let Some(step) = &step {
+            self.write(step);
+        }
+        Ok(step)
+    }
+
+    /// Blocks without a certificate, of any origin.
     pub(crate) fn offer(&mut self, blocks: &[(BlockId, Block)]) -> Result<Vec<Step>, ChainError> {
         let mut steps = Vec::new();
         for (id, block) in blocks {

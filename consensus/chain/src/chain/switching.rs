@@ -41,6 +41,9 @@ impl Chain {
         if !range.noted {
             self.note(store, range.certificate.clone(), &mut work)?;
             range.noted = true;
+            if !work.step.batch.pop.is_empty() {
+                return Ok(work.finish(&self.forks));
+            }
         }
         while let Some((id, block)) = range.blocks.pop_front() {
             self.insert_proven(id, block, &mut work)?;
@@ -179,7 +182,17 @@ impl Chain {
         if pop.is_empty() {
             return Ok(Vec::new());
         }
-        let below = Staged::below(store, pop)?;
+        self.returned_to(&Staged::below(store, pop)?, store, pop, applied)
+    }
+
+    /// The same, where the view of the store without these blocks is at hand.
+    pub(super) fn returned_to<S: ChainStore + ?Sized>(
+        &self,
+        below: &Staged<'_, S>,
+        store: &S,
+        pop: &[(Height, BlockId)],
+        applied: &[AppliedBlock],
+    ) -> Result<Vec<SignedTransaction>, ChainError> {
         let mut seen = BTreeSet::new();
         let mut returned = Vec::new();
         for (_, id) in pop.iter().rev() {
@@ -192,7 +205,7 @@ impl Chain {
                 let nonce = executed.find_map(|applied| nonce_after(&applied.changes, sender));
                 let nonce = match nonce {
                     Some(nonce) => Some(nonce),
-                    None => account(&below, sender)?.map(|account| account.nonce),
+                    None => account(below, sender)?.map(|account| account.nonce),
                 };
                 let is_unused = nonce.is_none_or(|nonce| nonce <= transaction.body.nonce);
                 if is_unused && seen.insert(transaction.body.id(&self.maker.chain)) {
@@ -316,7 +329,7 @@ impl Chain {
 }
 
 /// Executes the next block of a branch.
-fn extend<S: ChainStore + ?Sized>(
+pub(super) fn extend<S: ChainStore + ?Sized>(
     maker: &BlockMaker,
     staged: &Staged<'_, S>,
     extension: &mut Extension,

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod database;
+mod emergency;
 mod governance;
 mod resume;
 mod resume_random;

@@ -186,7 +186,8 @@ sample_enums! {
     BlockOrigin {
         Genesis,
         Dag { commit, commit_index, leader_round, leader },
-        Resumed { message }
+        Resumed { message },
+        Emergency { slot, producer, signature }
     }
     EraKind { Dag, Emergency }
     Event {

@@ -55,6 +55,10 @@ pub(super) fn header(header: &types::BlockHeader, id: &BlockId) -> BlockHeader {
             types::BlockOrigin::Resumed { message } => BlockOrigin::Resumed {
                 message: hash(&message),
             },
+            types::BlockOrigin::Emergency { slot, producer, .. } => BlockOrigin::Emergency {
+                slot: Number(slot),
+                producer: account_name(&producer),
+            },
         },
         transactions_root: hash(&header.transactions_root),
         events_root: hash(&header.events_root),

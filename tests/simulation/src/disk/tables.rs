@@ -8,9 +8,9 @@ use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
-    AuthorityIndex, Block, BlockId, BlockOrigin, Certificate, CommitDigest, Era, EraContext,
-    Evidence, Hash32, Height, Receipt, Round, SignedVertexHeader, TransactionId,
-    VerifiedTransaction, VerifiedVertex, VertexDigest, VertexRef,
+    AuthorityIndex, Block, BlockId, Certificate, CommitDigest, Era, EraContext, Evidence, Hash32,
+    Height, Receipt, Round, SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex,
+    VertexDigest, VertexRef,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -427,10 +427,7 @@ impl ChainStore for Tables {
     fn commit_digest_at(&self, height: Height) -> Result<Option<CommitDigest>, StateError> {
         Ok(self
             .row(height)
-            .and_then(|row| match row.block.header.origin {
-                BlockOrigin::Dag { commit, .. } => Some(commit),
-                BlockOrigin::Genesis | BlockOrigin::Resumed { .. } => None,
-            }))
+            .and_then(|row| row.block.header.origin.commit()))
     }
 
     fn transaction_place(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {

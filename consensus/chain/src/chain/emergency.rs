@@ -1,0 +1,246 @@
+//! Blocks of emergency consensus (rule C15).
+//!
+//! * EB1. A block is made on the head, in a slot that the ledger gives to the producer, and signed by the key that the state
+//!   has for the producer. What is signed is the header without the signature.
+//! * EB2. A block of a peer comes into the fork database if its parent is there, its body belongs to its header, its producer
+//!   has signed it, and so have the senders of its transactions: no quorum stands for any of that.
+//! * EB3. The producer's key is that of the committee account, or the one that the state of the head has for it. On the head
+//!   the slot is judged before the block is kept; on another branch the execution of that branch says whether it holds.
+//! * EB4. From then on it is a block like all others: the fork choice decides, under K4 the lower id at equal height.
+
+use super::assembly::{BlockMaker, Draft, Source};
+use super::error::OfferRefusal;
+use super::position::Position;
+use super::step::{Step, Work};
+use super::switching::Extension;
+use super::{Chain, ChainError};
+use crate::forks::{ForkEntry, Inserted};
+use crate::store::ChainStore;
+use crate::sync::check_body;
+use holdfast_ledger::{EmergencyPlace, EmergencyRefusal, judge_emergency_block};
+use holdfast_types::{
+    AccountName, Block, BlockHeader, BlockOrigin, Evidence, GovernanceMessage, PublicKey,
+    Signature, Signer, TimestampMs, VerifiedTransaction,
+};
+
+/// What a producer puts into a block.
+#[derive(Debug)]
+pub struct EmergencyProposal<'a> {
+    pub producer: AccountName,
+    /// The beginning of a slot.
+    pub timestamp: TimestampMs,
+    /// Holds the key that the state has for the producer.
+    pub signer: &'a dyn Signer,
+    pub transactions: Vec<VerifiedTransaction>,
+    pub evidence: Vec<Evidence>,
+    pub governance: Vec<GovernanceMessage>,
+}
+
+impl Chain {
+    /// Where a block of `producer` at `timestamp` would stand on the head.
+    pub fn emergency_place<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        producer: AccountName,
+        timestamp: TimestampMs,
+    ) -> Result<Result<EmergencyPlace, EmergencyRefusal>, ChainError> {
+        self.maker.emergency_place(store, producer, timestamp)
+    }
+
+    /// Makes an emergency block on the head (EB1).
+    pub fn produce<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        proposal: EmergencyProposal<'_>,
+    ) -> Result<Result<Option<Step>, EmergencyRefusal>, ChainError> {
+        let (producer, timestamp) = (proposal.producer, proposal.timestamp);
+        let place = match self.emergency_place(store, producer, timestamp)? {
+            Ok(place) => place,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if place.signing_key != proposal.signer.public_key() {
+            return Ok(Err(EmergencyRefusal::NoKey { producer }));
+        }
+        let (maker, mut position) = (&self.maker, self.position.clone());
+        let governance = proposal.governance.iter().collect();
+        let draft = Draft {
+            source: Source::Emergency {
+                slot: place.slot,
+                timestamp,
+                producer,
+                signature: Signature::new([0; 64]),
+                governance: maker.first_valid_message(store, governance)?,
+            },
+            transactions: proposal.transactions,
+            supports: Vec::new(),
+            evidence: maker.valid_evidence(store, &position, proposal.evidence)?,
+        };
+        let (mut applied, lib) = maker.execute(store, &position, draft)?;
+        let header = &mut applied.block.header;
+        header.sign_emergency(&maker.chain, proposal.signer);
+        applied.id = header.id(&maker.chain);
+        let mut work = Work::default();
+        self.insert_own(&applied, &mut work)?;
+        let (executed, horizon) = position.advance(&applied, lib, &self.maker.parameters);
+        let extension = Extension {
+            position,
+            applied: vec![applied],
+            executed: vec![executed],
+            horizon,
+        };
+        self.adopt(extension, &mut work)?;
+        Ok(Ok(work.finish(&self.forks)))
+    }
+
+    /// Takes an emergency block of a peer into the choice among branches (EB2 to EB4). It may be the new head then.
+    pub fn offer<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        block: Block,
+    ) -> Result<Result<Option<Step>, OfferRefusal>, ChainError> {
+        if let Err(refusal) = self.judge_offer(store, &block)? {
+            return Ok(Err(refusal));
+        }
+        let id = block.header.id(&self.maker.chain);
+        let entry = ForkEntry::of(id, &block.header);
+        let mut work = Work::default();
+        match self.forks.insert(entry) {
+            Inserted::Linked { dropped, .. } => {
+                work.drop_forks(dropped);
+                self.take_awaited(entry.height, &id, &mut work);
+            }
+            Inserted::Known | Inserted::Rejected { .. } => return Ok(Err(OfferRefusal::Known)),
+            Inserted::Full => return Ok(Err(OfferRefusal::Full)),
+            Inserted::BelowRoot | Inserted::Unlinked { .. } | Inserted::TooFar { .. } => {
+                let parent = entry.parent;
+                return Ok(Err(OfferRefusal::Unlinked { parent }));
+            }
+        }
+        work.keep_fork(id, block);
+        self.settle(store, &mut work)?;
+        Ok(Ok(work.finish(&self.forks)))
+    }
+
+    fn judge_offer<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        block: &Block,
+    ) -> Result<Result<(), OfferRefusal>, ChainError> {
+        let (header, chain) = (&block.header, &self.maker.chain);
+        let BlockOrigin::Emergency { producer, .. } = header.origin else {
+            return Ok(Err(OfferRefusal::NotEmergency));
+        };
+        if self.forks.contains(&header.id(chain)) {
+            return Ok(Err(OfferRefusal::Known));
+        }
+        let parent = header.parent;
+        if !self.forks.contains(&parent) {
+            return Ok(Err(OfferRefusal::Unlinked { parent }));
+        }
+        let key = if parent == self.position.head.1 {
+            match self
+                .maker
+                .emergency_place(store, producer, header.timestamp)?
+            {
+                Ok(place) => Some(place.signing_key),
+                Err(refusal) => return Ok(Err(refusal.into())),
+            }
+        } else {
+            self.known_key(store, producer)?
+        };
+        let Some(key) = key else {
+            return Ok(Err(OfferRefusal::NoKey { producer }));
+        };
+        if !self.maker.is_signed(header, key) {
+            return Ok(Err(OfferRefusal::BadSignature));
+        }
+        Ok(self.maker.check_contents(block))
+    }
+
+    /// The key of a producer where the state of its branch is not at hand (EB3).
+    fn known_key<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        producer: AccountName,
+    ) -> Result<Option<PublicKey>, ChainError> {
+        let emergency = &self.maker.parameters.emergency;
+        if producer == emergency.validator_account {
+            return Ok(Some(emergency.validator_public_key));
+        }
+        let validator = holdfast_ledger::validator(store, &producer)?;
+        Ok(validator.and_then(|validator| validator.signing_key))
+    }
+}
+
+impl BlockMaker {
+    fn emergency_place<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        producer: AccountName,
+        timestamp: TimestampMs,
+    ) -> Result<Result<EmergencyPlace, EmergencyRefusal>, ChainError> {
+        let (parameters, chain) = (&self.parameters, &self.chain);
+        Ok(judge_emergency_block(
+            store, parameters, chain, producer, timestamp,
+        )?)
+    }
+
+    /// What no quorum stands for: the body is that of the header, and the senders have signed.
+    pub(super) fn check_contents(&self, block: &Block) -> Result<(), OfferRefusal> {
+        check_body(block, &self.chain).map_err(|part| OfferRefusal::WrongBody { part })?;
+        let transactions = block.body.transactions.clone();
+        let scheme = self.scheme.as_ref();
+        let verified = VerifiedTransaction::verify_many(transactions, &self.chain, scheme);
+        let bad = verified.iter().position(Result::is_err);
+        bad.map_or(Ok(()), |position| {
+            Err(OfferRefusal::BadTransaction { position })
+        })
+    }
+
+    fn is_signed(&self, header: &BlockHeader, key: PublicKey) -> bool {
+        let check = header.emergency_check(&self.chain, key);
+        check.is_some_and(|check| self.scheme.verify(&check))
+    }
+
+    /// What a block of a peer brings to execution, if it may follow the state.
+    pub(super) fn emergency_draft<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        position: &Position,
+        block: &Block,
+    ) -> Result<Draft, ChainError> {
+        let (header, body) = (&block.header, &block.body);
+        let height = header.height;
+        let BlockOrigin::Emergency {
+            producer,
+            signature,
+            ..
+        } = header.origin
+        else {
+            return Err(ChainError::EmergencySignature { height });
+        };
+        let place = self
+            .emergency_place(store, producer, header.timestamp)?
+            .map_err(|refusal| ChainError::EmergencyRefused { height, refusal })?;
+        if !self.is_signed(header, place.signing_key) {
+            return Err(ChainError::EmergencySignature { height });
+        }
+        let transactions = body.transactions.iter();
+        let transactions = transactions.map(|transaction| {
+            VerifiedTransaction::trust(transaction.body.id(&self.chain), transaction.clone())
+        });
+        let governance = body.governance.iter().collect();
+        Ok(Draft {
+            source: Source::Emergency {
+                slot: place.slot,
+                timestamp: header.timestamp,
+                producer,
+                signature,
+                governance: self.first_valid_message(store, governance)?,
+            },
+            transactions: transactions.collect(),
+            supports: Vec::new(),
+            evidence: self.valid_evidence(store, position, body.evidence.clone())?,
+        })
+    }
+}

@@ -1,0 +1,582 @@
+//! Emergency blocks: made in slots, taken from peers, outranked by certificates (rules C15 and C16).
+
+use super::*;
+use crate::chain::OfferRefusal;
+use holdfast_ledger::EmergencyRefusal;
+use holdfast_types::test_util::parameters::parameters;
+use holdfast_types::{
+    AccountName, Action, EraKind, Parameters, PublicKey, Signature, SignedTransaction, Signer,
+    TransactionBody,
+};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const MASTER_KEY: u16 = 999;
+const SLOT_MS: u64 = 3_000;
+
+fn committee() -> AccountName {
+    AccountName::new("committee").expect("a valid name")
+}
+
+/// Four validators and as many slots, stalled after three blocks.
+fn stalled() -> Node {
+    let mut node = Node::with_parameters(Parameters {
+        max_validators: 4,
+        ..parameters()
+    });
+    for round in 1..=3 {
+        let commit = Commit::new(round).with(&[transfer(round - 1, "bob", 5)]);
+        node.order(commit.that_supports_the_head());
+    }
+    node
+}
+
+/// When slot `number` begins on the chain of this node, which is stalled or in an emergency that began in slot 0.
+fn slot(node: &Node, number: u64) -> TimestampMs {
+    let begins = holdfast_ledger::emergency_begins_at(&node.store, &node.parameters);
+    let zero = begins.expect("it reads").unwrap_or_else(|| {
+        let start = holdfast_ledger::dynamic_properties(&node.store);
+        let start = start.expect("it reads").expect("there is a chain");
+        let (_, block) = node.block_at(start.emergency_consensus_start_block);
+        block.header.timestamp
+    });
+    zero.plus(number * SLOT_MS)
+}
+
+fn master(node: &mut Node, number: u64, transactions: &[SignedTransaction]) -> (BlockId, Block) {
+    let at = slot(node, number);
+    node.produce(committee(), MASTER_KEY, at, transactions)
+        .unwrap_or_else(|refusal| panic!("slot {number}: {refusal}"))
+}
+
+/// Signed by the validator whose account it is.
+fn restores_key(number: u16) -> SignedTransaction {
+    let signer = key_pair(number);
+    let body = TransactionBody {
+        sender: validator_account(number),
+        public_key: signer.public_key(),
+        nonce: 0,
+        fee_max: u64::MAX,
+        expires_at: None,
+        action: Action::UpdateValidator {
+            signing_key: Some(signer.public_key()),
+            url: Vec::new(),
+        },
+    };
+    body.sign(&CHAIN, &signer)
+}
+
+fn signing_key(node: &Node, number: u16) -> Option<PublicKey> {
+    let validator = holdfast_ledger::validator(&node.store, &validator_account(number));
+    validator
+        .expect("it reads")
+        .expect("it is registered")
+        .signing_key
+}
+
+/// The next slot, by its owner if its key was restored.
+fn next_slot(node: &mut Node, number: u64) -> (BlockId, Block) {
+    let at = slot(node, number);
+    let place = node.chain.emergency_place(&node.store, committee(), at);
+    let place = place.expect("it reads").expect("the committee may");
+    let mut validators = 0..4;
+    let owner = validators.find(|number| validator_account(*number) == place.scheduled);
+    let key = owner.unwrap_or(MASTER_KEY);
+    let producer = owner.map_or_else(committee, validator_account);
+    node.produce(producer, key, at, &[])
+        .expect("it is its turn")
+}
+
+#[test]
+fn eb1_a_master_goes_on_where_the_dag_stopped_and_others_get_the_same_chain() {
+    let mut node = stalled();
+    let mut other = node.clone();
+    let first = master(&mut node, 0, &[transfer(3, "carol", 7)]);
+    assert_eq!(node.chain.era().kind, EraKind::Emergency);
+    assert!(first.1.body.era_end.is_some());
+    let mut blocks = vec![first];
+    for number in 1..6 {
+        blocks.push(master(&mut node, number, &[transfer(3 + number, "bob", 1)]));
+        // LIB follows one block behind after three of them.
+        let (head, _) = node.head();
+        assert_eq!(node.chain.irreversible() == head.previous(), number >= 2);
+        assert!(node.chain.certified() < head);
+    }
+    for (_, block) in &blocks {
+        let step = other
+            .take(block)
+            .expect("it follows")
+            .expect("it is applied");
+        assert!(step.batch.pop.is_empty());
+    }
+    assert_same_branch(&node.store, &other.store);
+    other.reopen();
+    assert_eq!(other.chain.era(), node.chain.era());
+    assert_eq!(master(&mut other, 6, &[]), master(&mut node, 6, &[]));
+}
+
+#[test]
+fn eb1_who_has_another_key_or_comes_too_early_produces_nothing() {
+    let mut node = stalled();
+    let head = node.head();
+    let early = TimestampMs(slot(&node, 0).0 - 1);
+    let refused = node.produce(committee(), MASTER_KEY, early, &[]);
+    let too_early = EmergencyRefusal::TooEarly { missing_ms: 1 };
+    assert_eq!(refused, Err(too_early));
+    let at = slot(&node, 0);
+    let producer = committee();
+    let refused = node.produce(producer, 7, at, &[]);
+    assert_eq!(refused, Err(EmergencyRefusal::NoKey { producer }));
+    assert_eq!(node.head(), head);
+}
+
+#[test]
+fn eb2_what_nobody_has_signed_does_not_come_in() {
+    let mut node = stalled();
+    let mut other = node.clone();
+    let (_, good) = master(&mut node, 0, &[transfer(3, "bob", 7)]);
+    let before = other.clone();
+    let resigned = |change: &dyn Fn(&mut Block)| {
+        let mut block = good.clone();
+        change(&mut block);
+        block.header.sign_emergency(&CHAIN, &key_pair(MASTER_KEY));
+        block
+    };
+    let mut unsigned = good.clone();
+    unsigned.header.timestamp = unsigned.header.timestamp.plus(SLOT_MS);
+    assert_eq!(
+        other.take(&unsigned).err(),
+        Some(OfferRefusal::BadSignature)
+    );
+    let mut other_body = good.clone();
+    other_body.body.transactions.clear();
+    assert!(matches!(
+        other.take(&other_body),
+        Err(OfferRefusal::WrongBody { .. })
+    ));
+    let forged = resigned(&|block| {
+        block.body.transactions[0].signature = Signature::new([1; 64]);
+        let id = block.body.transactions[0].body.id(&CHAIN);
+        let root = holdfast_types::block::transactions_root([(&id, &block.body.transactions[0])]);
+        block.header.transactions_root = root;
+    });
+    assert_eq!(
+        other.take(&forged).err(),
+        Some(OfferRefusal::BadTransaction { position: 0 })
+    );
+    let supported = resigned(&|block| {
+        block.body.supports = vec![holdfast_types::Support {
+            authority: AuthorityIndex(0),
+            height: Height(2),
+        }];
+        block.header.system_root = block.body.system_root();
+    });
+    assert_eq!(
+        other.take(&supported).err(),
+        Some(OfferRefusal::WrongBody { part: "supports" })
+    );
+    let early = resigned(&|block| block.header.timestamp = START_TOO_EARLY);
+    assert!(matches!(
+        other.take(&early),
+        Err(OfferRefusal::Slot(EmergencyRefusal::TooEarly { .. }))
+    ));
+    let orphan = resigned(&|block| block.header.parent = BlockId::new([3; 32]));
+    assert!(matches!(
+        other.take(&orphan),
+        Err(OfferRefusal::Unlinked { .. })
+    ));
+    let of_dag = before.block_at(Height(3)).1;
+    assert_eq!(other.take(&of_dag).err(), Some(OfferRefusal::NotEmergency));
+    assert_eq!(other.head(), before.head());
+    assert_eq!(fork_ids(&other), fork_ids(&before), "nothing is kept");
+    assert!(other.take(&good).is_ok());
+    assert_eq!(other.take(&good).err(), Some(OfferRefusal::Known));
+}
+
+/// After the third block, and long before an hour has passed.
+const START_TOO_EARLY: TimestampMs = TimestampMs(2_000_000);
+
+#[test]
+fn eb4_a_signed_block_that_does_not_execute_is_rejected_once_and_remembered() {
+    let mut node = stalled();
+    let mut other = node.clone();
+    let (_, mut block) = master(&mut node, 0, &[]);
+    block.header.state_root = StateRoot::new([9; 32]);
+    block.header.sign_emergency(&CHAIN, &key_pair(MASTER_KEY));
+    let head = other.head();
+    let step = other
+        .take(&block)
+        .expect("it is well formed")
+        .expect("it is rejected");
+    assert_eq!(step.rejected.len(), 1);
+    assert_eq!(other.head(), head);
+    assert_eq!(other.take(&block).err(), Some(OfferRefusal::Known));
+    assert_eq!(other.take(&block).err(), Some(OfferRefusal::Known));
+}
+
+#[test]
+fn eb4_of_two_masters_in_one_slot_the_lower_id_wins_whoever_was_first() {
+    let mut one = stalled();
+    let mut two = one.clone();
+    let mut wins = 0;
+    for number in 0..60 {
+        let (first, block) = master(&mut one, number, &[]);
+        let (second, rival) = master(&mut two, number, &[transfer(3, "bob", number + 1)]);
+        let lower = first.min(second);
+        one.take(&rival).expect("it is well formed");
+        two.take(&block).expect("it is well formed");
+        assert_eq!(
+            (one.head().1, two.head().1),
+            (lower, lower),
+            "slot {number}"
+        );
+        wins += u32::from(lower == first);
+        assert!(one.chain.forks().len() <= 2 || number < 3);
+    }
+    assert!((10..50).contains(&wins), "{wins} of 60");
+    assert_same_branch(&one.store, &two.store);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Five holders of the key; in each slot some produce, and their blocks arrive in any order, late or soon.
+    #[test]
+    fn any_number_of_masters_has_one_head_when_all_has_arrived(
+        slots in prop::collection::vec(
+            (prop::collection::btree_set(0usize..5, 1..5), any::<u64>()),
+            1..12,
+        ),
+    ) {
+        let trunk = stalled();
+        let mut nodes = vec![trunk; 5];
+        for (number, (producers, order)) in slots.iter().enumerate() {
+            let blocks: Vec<_> = producers
+                .iter()
+                .map(|producer| {
+                    let amount = 10 * number as u64 + *producer as u64 + 1;
+                    master(&mut nodes[*producer], number as u64, &[transfer(3, "bob", amount)]).1
+                })
+                .collect();
+            for (place, node) in nodes.iter_mut().enumerate() {
+                let turn = (order >> (8 * place)) as usize % blocks.len();
+                for block in blocks[turn..].iter().chain(&blocks[..turn]) {
+                    // Its own one is known.
+                    let taken = node.take(block);
+                    let known = matches!(taken, Err(OfferRefusal::Known));
+                    prop_assert!(taken.is_ok() || known, "{taken:?}");
+                }
+            }
+            let heads: BTreeSet<_> = nodes.iter().map(Node::head).collect();
+            prop_assert_eq!(heads.len(), 1, "after slot {}", number);
+        }
+        for node in &nodes[1..] {
+            assert_same_branch(&nodes[0].store, &node.store);
+        }
+    }
+}
+
+#[test]
+fn eb4_a_longer_branch_wins_and_what_it_takes_back_is_given_back() {
+    let mut one = stalled();
+    let mut two = one.clone();
+    master(&mut one, 0, &[transfer(3, "bob", 1)]);
+    let longer: Vec<_> = (1..3).map(|number| master(&mut two, number, &[])).collect();
+    one.take(&longer[0].1).expect("it is well formed");
+    let step = match one.take(&longer[1].1) {
+        Ok(Some(step)) => step,
+        other => panic!("a switch: {other:?}"),
+    };
+    let nonces: Vec<_> = step.returned.iter().map(|one| one.body.nonce).collect();
+    // The first of them may have lost to the lower id already.
+    assert!(nonces == [3] || step.batch.pop.is_empty());
+    assert_same_branch(&one.store, &two.store);
+}
+
+#[test]
+fn validators_come_back_and_the_dag_goes_on_from_the_exit() {
+    let mut node = stalled();
+    let mut other = node.clone();
+    let mut blocks = vec![master(&mut node, 0, &[])];
+    assert_eq!(signing_key(&node, 2), None);
+    let keys: Vec<_> = (0..4).map(restores_key).collect();
+    blocks.push(master(&mut node, 1, &keys));
+    let mut number = 2;
+    while node.chain.era().kind == EraKind::Emergency {
+        blocks.push(next_slot(&mut node, number));
+        number += 1;
+        assert!(number < 20);
+    }
+    let era = node.chain.era();
+    assert_eq!((era.era, era.committee.size()), (Era(3), 4));
+    for (_, block) in &blocks {
+        other.take(block).expect("it follows");
+    }
+    assert_same_branch(&node.store, &other.store);
+    // The new committee certifies what it begins on, and the DAG runs.
+    let anchor = node.block_at(era.anchor_height);
+    assert_eq!(anchor.0, era.anchor);
+    let context = EraContext::clone(era);
+    let certified = certificate_in(&context, &anchor);
+    node.certify(certified).expect("it is ours");
+    let next = Commit::new(50).that_supports_the_head();
+    node.order(next.clone());
+    other.order(next);
+    assert_same_branch(&node.store, &other.store);
+    // No more emergency blocks: the stall counts anew.
+    let at = node.chain.head_timestamp().plus(SLOT_MS);
+    assert!(matches!(
+        node.produce(committee(), MASTER_KEY, at, &[]),
+        Err(EmergencyRefusal::TooEarly { .. })
+    ));
+}
+
+/// The side of the network that kept its quorum, as far as `count` blocks, the last of them certified.
+fn quorum_side(trunk: &Node, count: u64) -> (Node, Blocks, Certificate) {
+    let mut node = trunk.clone();
+    let blocks = grow(&mut node, plain(20, count));
+    let certified = certificate(&blocks[blocks.len() - 1]);
+    node.certify(certified.clone()).expect("it is ours");
+    (node, blocks, certified)
+}
+
+#[test]
+fn u1_a_certificate_outranks_an_emergency_of_any_length_and_lib_does_not_protect_it() {
+    for (length, certified_blocks) in [(1, 1), (2, 5), (5, 1), (5, 2), (5, 9), (300, 1), (300, 3)] {
+        let mut trunk = stalled();
+        let final_block = trunk.block_at(Height(2));
+        trunk
+            .certify(certificate(&final_block))
+            .expect("it is ours");
+        let (quorum, _, certified) = quorum_side(&trunk, certified_blocks);
+        let mut cut_off = trunk.clone();
+        for number in 0..length {
+            let transactions = match number {
+                0 => vec![transfer(3, "carol", 9)],
+                _ => vec![],
+            };
+            master(&mut cut_off, number, &transactions);
+        }
+        assert!(cut_off.head() > trunk.head());
+        let mut returned = Vec::new();
+        let steps = cut_off.certify(certified.clone()).expect("it is no fault");
+        returned.extend(steps.into_iter().flat_map(|step| step.returned));
+        assert!(cut_off.chain.irreversible() <= cut_off.head().0);
+        // Block sync goes on from what is certified.
+        let heights = 3..=quorum.head().0.0;
+        let blocks: Blocks = heights
+            .map(|height| quorum.block_at(Height(height)))
+            .collect();
+        let steps = cut_off.import(&blocks, certified).expect("it executes");
+        returned.extend(steps.into_iter().flat_map(|step| step.returned));
+        let nonces: Vec<_> = returned.iter().map(|one| one.body.nonce).collect();
+        // The transaction of block 3 was taken back with it, and came again.
+        assert!(
+            nonces == [3] || nonces == [2, 3],
+            "nothing is lost: {nonces:?}"
+        );
+        assert_same_branch(&cut_off.store, &quorum.store);
+        assert_eq!(cut_off.chain.certified(), quorum.chain.certified());
+        assert_eq!(cut_off.chain.era().kind, EraKind::Dag);
+        cut_off.reopen();
+        assert_eq!(cut_off.head(), quorum.head());
+    }
+}
+
+#[test]
+fn u1_what_is_certified_after_an_emergency_is_not_taken_back() {
+    let trunk = stalled();
+    let (_, _, rival) = quorum_side(&trunk, 2);
+    let mut node = trunk;
+    master(&mut node, 0, &[]);
+    let keys: Vec<_> = (0..4).map(restores_key).collect();
+    master(&mut node, 1, &keys);
+    let mut number = 2;
+    while node.chain.era().kind == EraKind::Emergency {
+        next_slot(&mut node, number);
+        number += 1;
+    }
+    let context = EraContext::clone(node.chain.era());
+    let anchor = node.block_at(context.anchor_height);
+    node.certify(certificate_in(&context, &anchor))
+        .expect("it is ours");
+    // Two quorums contradict each other: that is for people to solve.
+    assert!(matches!(
+        node.certify(rival),
+        Err(ChainError::ContradictoryCertificates { .. }
+            | ChainError::IrreversibleContradicted { .. })
+    ));
+}
+
+/// Two parts of a network that are in an emergency without each other, with as many blocks and one transaction each.
+fn split(one_blocks: u64, two_blocks: u64) -> (Node, Node) {
+    let mut one = stalled();
+    let certified = one.block_at(Height(2));
+    one.certify(certificate(&certified)).expect("it is ours");
+    let mut two = one.clone();
+    for (node, blocks, to) in [
+        (&mut one, one_blocks, "bob"),
+        (&mut two, two_blocks, "carol"),
+    ] {
+        for number in 0..blocks {
+            let transactions = match number {
+                0 => vec![transfer(3, to, 9), transfer(4, to, 8)],
+                1 => vec![transfer(5, "bob", 1)],
+                _ => vec![],
+            };
+            master(node, number, &transactions);
+        }
+    }
+    (one, two)
+}
+
+fn blocks_above(node: &Node, height: u64) -> Vec<Block> {
+    let heights = height + 1..=node.head().0.0;
+    heights
+        .map(|height| node.block_at(Height(height)).1)
+        .collect()
+}
+
+fn offer_branch(node: &mut Node, blocks: Vec<Block>) -> Result<Step, OfferRefusal> {
+    let step = node.chain.offer_branch(&node.store, blocks);
+    let step = step.expect("a branch of a peer is no fault of ours")?;
+    let step = step.expect("it is a switch");
+    node.write(&step);
+    Ok(step)
+}
+
+#[test]
+fn u4_of_two_emergencies_the_longer_one_wins_on_both_sides_though_both_are_irreversible() {
+    for (one_blocks, two_blocks) in [(40, 41), (41, 40), (5, 90), (2, 30)] {
+        let (mut one, mut two) = split(one_blocks, two_blocks);
+        let (of_one, of_two) = (blocks_above(&one, 3), blocks_above(&two, 3));
+        let one_wins = one_blocks > two_blocks;
+        let (loser, winner, better, worse) = if one_wins {
+            (&mut two, &mut one, of_one, of_two)
+        } else {
+            (&mut one, &mut two, of_two, of_one)
+        };
+        let refused = offer_branch(winner, worse.clone());
+        assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+        let step = offer_branch(loser, better).expect("it is longer");
+        assert_eq!(step.batch.pop.len(), worse.len());
+        assert_same_branch(&loser.store, &winner.store);
+        // Nonces 3 and 4 are used on the other branch, 5 may be there already.
+        assert!(step.returned.is_empty());
+        loser.reopen();
+        assert_eq!(loser.head(), winner.head());
+        let next = winner.head().0.0;
+        assert_eq!(master(loser, next, &[]), master(winner, next, &[]));
+    }
+}
+
+#[test]
+fn u4_of_equally_long_ones_the_lower_id_wins_and_what_is_lost_comes_back() {
+    let (mut one, mut two) = split(12, 0);
+    for number in 0..12 {
+        master(&mut two, number, &[]);
+    }
+    let (lower, higher) = if one.head() < two.head() {
+        (&mut one, &mut two)
+    } else {
+        (&mut two, &mut one)
+    };
+    let lost = blocks_above(higher, 3);
+    let nonces: Vec<u64> = lost
+        .iter()
+        .flat_map(|block| &block.body.transactions)
+        .map(|transaction| transaction.body.nonce)
+        .collect();
+    let refused = offer_branch(lower, lost);
+    assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+    let step = offer_branch(higher, blocks_above(lower, 3)).expect("its id is lower");
+    let returned: Vec<u64> = step.returned.iter().map(|one| one.body.nonce).collect();
+    assert_eq!(returned, nonces);
+    assert_same_branch(&one.store, &two.store);
+}
+
+#[test]
+fn u4_a_branch_is_taken_whole_or_not_at_all_and_never_below_what_is_certified() {
+    let (one, two) = split(6, 9);
+    let good = blocks_above(&two, 3);
+    let refuses = |blocks: Vec<Block>| {
+        let mut node = one.clone();
+        let refusal = offer_branch(&mut node, blocks).expect_err("it is refused");
+        assert_eq!(node.head(), one.head());
+        assert_eq!(fork_ids(&node), fork_ids(&one));
+        assert_eq!(node.chain.irreversible(), one.chain.irreversible());
+        refusal
+    };
+    assert_eq!(refuses(vec![]), OfferRefusal::NotBetter);
+    assert!(matches!(
+        refuses(good[1..].to_vec()),
+        OfferRefusal::Unlinked { .. }
+    ));
+    let mut gap = good.clone();
+    gap.remove(4);
+    assert!(matches!(refuses(gap), OfferRefusal::Unlinked { .. }));
+    let mut unsigned = good.clone();
+    let last = unsigned.last_mut().expect("there are nine");
+    last.header.sign_emergency(&CHAIN, &key_pair(5));
+    assert!(matches!(
+        refuses(unsigned),
+        OfferRefusal::Invalid {
+            height: Height(12),
+            ..
+        }
+    ));
+    let mut other_body = good.clone();
+    other_body[8].body.transactions.push(transfer(9, "bob", 1));
+    assert!(matches!(
+        refuses(other_body),
+        OfferRefusal::WrongBody { .. }
+    ));
+    let of_dag = vec![one.block_at(Height(3)).1];
+    assert!(matches!(refuses(of_dag), OfferRefusal::NotEmergency));
+    // What is certified on this side stays.
+    let mut certified = one.clone();
+    let third = certified.block_at(Height(3));
+    certified.certify(certificate(&third)).expect("it is ours");
+    offer_branch(&mut certified, good).expect("it forks off above it");
+    let mut deep = Node::with_parameters(Parameters {
+        fork_db_max: 8,
+        ..Parameters::clone(&one.parameters)
+    });
+    deep.store = one.store.clone();
+    deep.reopen();
+    for number in 6..9 {
+        master(&mut deep, number, &[]);
+    }
+    let mut longer = two;
+    for number in 9..20 {
+        master(&mut longer, number, &[]);
+    }
+    let refused = offer_branch(&mut deep, blocks_above(&longer, 3));
+    let ancestor = Height(3);
+    assert_eq!(refused.err(), Some(OfferRefusal::TooDeep { ancestor }));
+}
+
+#[test]
+fn u4_three_parts_that_meet_one_after_the_other_have_one_head() {
+    let (mut one, mut two) = split(10, 15);
+    let mut three = stalled();
+    three
+        .certify(certificate(&three.block_at(Height(2))))
+        .expect("it is ours");
+    for number in 0..20 {
+        master(
+            &mut three,
+            number,
+            &[transfer(3, "bob", 100)][..usize::from(number == 4)],
+        );
+    }
+    offer_branch(&mut one, blocks_above(&two, 3)).expect("it is longer");
+    for number in 15..18 {
+        let (_, block) = master(&mut one, number, &[]);
+        two.take(&block).expect("it follows");
+    }
+    for node in [&mut one, &mut two] {
+        offer_branch(node, blocks_above(&three, 3)).expect("it is longer");
+        assert_same_branch(&node.store, &three.store);
+    }
+}
