@@ -24,6 +24,8 @@
 //! * H13. Whatever changes the state is persisted before anything of it is told (DESIGN §6: a halt survives restart).
 //! * H14. A resume message that a certified block excludes is void: a quorum has gone on without it, and no validator can
 //!   come to its block any more.
+//! * H15. An emergency that a certificate takes back has settled nothing: the era that it had ended runs on. Proofs of the era
+//!   that is no more go with it.
 //!
 //! Evidence has no rule here: no state of a halt refuses it.
 
@@ -35,6 +37,7 @@ use holdfast_types::{
     Height, Parameters, TimestampMs,
 };
 
+mod eras;
 mod in_force;
 mod state;
 
@@ -60,6 +63,8 @@ pub enum HaltInput {
         executed_sequence: u64,
     },
     EraStarted(Era),
+    /// The era that ran is taken back: this one runs again.
+    EraTakenBack(Era),
     /// A block that resumes is executed here, and ends this era.
     ResumeBuilt(Era),
     /// A certified block excludes the block that the resume message with this sequence number orders.
@@ -247,6 +252,7 @@ impl HaltManager {
                 Ok(self.on_progress(standing, executed_sequence))
             }
             HaltInput::EraStarted(era) => Ok(self.on_era_started(standing, era)),
+            HaltInput::EraTakenBack(era) => Ok(self.on_era_taken_back(standing, era)),
             HaltInput::ResumeBuilt(era) => Ok(self.on_resume_built(era)),
             HaltInput::ResumeExcluded { sequence } => {
                 Ok(self.on_resume_excluded(standing, sequence))
@@ -561,32 +567,6 @@ impl HaltManager {
             self.state.emergency_ended = Some(standing.live_time);
             self.ended(standing, halt.id, Mode::EmergencyHalt, &mut effects);
         }
-        effects
-    }
-
-    /// H9.
-    fn on_era_started(&mut self, standing: Standing, era: Era) -> Vec<HaltEffect> {
-        if era <= self.state.era {
-            return Vec::new();
-        }
-        let mut effects = vec![HaltEffect::Persist];
-        let resumed = self.state.resume.take_if(|message| {
-            let point = message.body.action.resume_point();
-            point.is_none_or(|point| point.era < era)
-        });
-        self.state.resume_is_built &= self.state.resume.is_some();
-        let settled = std::mem::take(&mut self.state.hard);
-        for halt in settled {
-            self.ended(standing, halt.id, Mode::HardHalt, &mut effects);
-        }
-        let is_over = |halt: &mut EmergencyHalt| {
-            resumed.is_some_and(|resume| resume.body.sequence > halt.message.body.sequence)
-        };
-        if let Some(halt) = self.state.emergency.take_if(is_over) {
-            effects.extend(self.end_emergency(standing, &halt));
-        }
-        self.state.era = era;
-        self.note(standing, JournalEvent::EraStarted { era }, &mut effects);
         effects
     }
 }

@@ -415,6 +415,33 @@ fn h9_a_later_era_settles_what_halted_the_one_before() {
 }
 
 #[test]
+fn h15_an_era_that_is_taken_back_has_settled_nothing() {
+    let mut manager = manager();
+    let next = Era(RUNNING.0 + 1);
+    manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();
+    manager.step(at(1), HaltInput::EraStarted(next)).unwrap();
+    assert!(
+        manager.step(at(2), on_proof(RUNNING, 42)).is_err(),
+        "it is of another era"
+    );
+    manager.step(at(3), on_proof(next, 43)).unwrap();
+    let effects = manager
+        .step(at(4), HaltInput::EraTakenBack(RUNNING))
+        .unwrap();
+    assert_eq!(ended(&effects), [Mode::HardHalt]);
+    assert_eq!(manager.state().era, RUNNING);
+    assert_eq!(
+        modes(&manager),
+        [Mode::EmergencyHalt],
+        "governance has not taken it back"
+    );
+    manager.step(at(5), on_proof(RUNNING, 42)).unwrap();
+    let again = manager.step(at(6), HaltInput::EraTakenBack(RUNNING));
+    assert_eq!(again, Ok(Vec::new()));
+    assert_eq!(modes(&manager), [Mode::HardHalt, Mode::EmergencyHalt]);
+}
+
+#[test]
 fn h9_a_resume_of_the_era_that_starts_still_holds() {
     let mut manager = manager();
     manager.step(at(0), on(&halt(1, DAY_MS, None))).unwrap();

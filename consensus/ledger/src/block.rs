@@ -16,7 +16,7 @@
 //! since the block before, `stall.timeout_ms` at most are live. So it stands still in every kind of halt, whether anybody
 //! declared it or not.
 
-use crate::emergency::{self, EmergencyPlace};
+use crate::emergency::{self, EMERGENCY_HARDFORK, EmergencyPlace};
 use crate::keys::AccountKey;
 use crate::overlay::Overlay;
 use crate::state::{StateChanges, StateError, StateStore, UndoRecord};
@@ -27,6 +27,9 @@ use holdfast_types::{
 };
 use std::collections::BTreeSet;
 use std::fmt::Display;
+
+/// The latest hardfork whose rules this software has.
+pub const HARDFORK_KNOWN: u32 = EMERGENCY_HARDFORK;
 
 /// A block to be executed on the state that the store holds.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +171,11 @@ pub enum LedgerError {
     },
     #[error("ledger invariant broken at height {height}: {invariant}")]
     BrokenInvariant { height: Height, invariant: String },
+    /// The chain goes over to rules that this software does not have.
+    #[error(
+        "block {height} begins hardfork {version}, and this software knows no hardfork above {HARDFORK_KNOWN}"
+    )]
+    UnknownHardfork { height: Height, version: u32 },
 }
 
 /// What all steps of a block know of it.

@@ -14,8 +14,10 @@
 //!   their era is built.
 //! * B6. A block that resumes the chain ends the era whatever the time is, and the epoch only if its time is over. In an
 //!   emergency another emergency era follows (rule E11 there).
+//! * B7. At the end of an epoch, the hardfork version becomes the highest that a quorum of the next committee vote for, or
+//!   for a higher one, if it is above the one in force. Software that does not know it stops there.
 
-use crate::block::{BlockContext, BlockKind, LedgerError};
+use crate::block::{BlockContext, BlockKind, HARDFORK_KNOWN, LedgerError};
 use crate::keys::{CandidateIndexKey, SupportsKey, ValidatorKey};
 use crate::objects::{Supports, Validator};
 use crate::overlay::Overlay;
@@ -94,6 +96,7 @@ pub(crate) fn end_epoch_if_over<S: StateStore + ?Sized>(
         overlay.properties.properties = properties;
         events.push(Event::PropertiesChanged { properties });
     }
+    apply_hardfork(overlay, context.parameters, committee, events)?;
     overlay.properties.epoch = overlay.properties.epoch.saturating_add(1);
     overlay.properties.epoch_start = context.input.timestamp;
     Ok(())
@@ -206,6 +209,41 @@ fn median_properties<S: StateStore + ?Sized>(
             in_force.account_creation_fee,
         ),
     })
+}
+
+/// Goes over to the hardfork that a quorum of `committee` vote for (B7).
+fn apply_hardfork<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    parameters: &Parameters,
+    committee: &Committee,
+    events: &mut Vec<Event>,
+) -> Result<(), LedgerError> {
+    let in_force = overlay.properties.hardfork_version;
+    let mut votes = Vec::with_capacity(committee.size());
+    for member in committee.members() {
+        if member.account == parameters.emergency.validator_account {
+            continue;
+        }
+        let validator = overlay.validator(member.account)?;
+        let vote = validator.and_then(|validator| validator.hardfork_vote);
+        votes.push(vote.unwrap_or(in_force));
+    }
+    votes.sort_unstable_by(|one, other| other.cmp(one));
+    // The lowest of the q highest: so many vote for it or for more.
+    let last = committee.quorum().checked_sub(1);
+    let version = last.and_then(|last| votes.get(last)).copied();
+    let Some(version) = version.filter(|version| *version > in_force) else {
+        return Ok(());
+    };
+    if version > HARDFORK_KNOWN {
+        return Err(LedgerError::UnknownHardfork {
+            height: overlay.height,
+            version,
+        });
+    }
+    overlay.properties.hardfork_version = version;
+    events.push(Event::HardforkApplied { version });
+    Ok(())
 }
 
 /// The middle value, the lower one of two; none of nothing.

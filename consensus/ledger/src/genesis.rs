@@ -1,7 +1,6 @@
 //! The state of block 0.
 
-use crate::block::LedgerError;
-use crate::emergency::EMERGENCY_HARDFORK;
+use crate::block::{HARDFORK_KNOWN, LedgerError};
 use crate::epoch::{self, SampleOf};
 use crate::keys::{
     GovernorsKey, ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, ValidatorIndexKey,
@@ -208,7 +207,7 @@ fn first_properties(state: &GenesisState, total_supply: Amount) -> DynamicProper
         total_supply,
         treasury: state.treasury,
         properties: state.parameters.properties,
-        hardfork_version: EMERGENCY_HARDFORK,
+        hardfork_version: HARDFORK_KNOWN,
         validators: 0,
         candidates: 0,
         unbonding_first: 0,

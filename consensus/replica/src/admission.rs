@@ -277,7 +277,7 @@ pub fn fault_of(error: &ChainError, head: Height) -> Option<Vec<Input>> {
             proof.into_iter().chain([fault]).collect()
         }
         ChainError::Store(_)
-        | ChainError::Ledger(LedgerError::Store(_))
+        | ChainError::Ledger(LedgerError::Store(_) | LedgerError::UnknownHardfork { .. })
         | ChainError::NoGenesis
         | ChainError::Incomplete { .. }
         | ChainError::ForkDatabaseFull { .. }

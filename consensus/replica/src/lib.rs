@@ -42,6 +42,8 @@
 //!   Whoever knows of a halt, an order to resume or new governors of which nobody says that they know of it tells it
 //!   again as often: it may be the only one that was told.
 //! * R17. *Evidence* is taken, kept and told in every state, and stays until a block has executed it.
+//! * R18. *Emergency.* With the block that begins an emergency its era begins at once: there is no DAG in it, and nobody
+//!   attests its blocks. The last of them is certified by the committee that it names, and then the DAG runs (rule R4).
 
 #![cfg_attr(
     not(test),

@@ -185,6 +185,10 @@ pub enum Event {
     EmergencyDeactivated {
         validators: u32,
     },
+    /// The rules of a later hardfork hold from the next block on.
+    HardforkApplied {
+        version: u32,
+    },
 }
 
 /// Result of one transaction.

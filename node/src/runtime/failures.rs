@@ -60,12 +60,20 @@ pub fn of_chain(error: &ChainError) -> Failure {
             error,
             "compare the state roots with other validators: a quorum of equal attestations is missing",
         ),
+        ChainError::Ledger(LedgerError::UnknownHardfork { .. }) => Failure::new(
+            ExitCode::HardHalt,
+            "the validators have voted for rules that this software does not have",
+            error,
+            "install a version that knows this hardfork, then start the node again; nothing is lost",
+        ),
         // Most of these halt the node that meets them, which then goes on answering (`fault_of`).
         ChainError::Forks(_)
         | ChainError::NoProgress { .. }
         | ChainError::Ledger(_)
         | ChainError::CommitFork { .. }
         | ChainError::Diverged { .. }
+        | ChainError::EmergencyRefused { .. }
+        | ChainError::EmergencySignature { .. }
         | ChainError::CertifiedRejected { .. }
         | ChainError::NotDeterministic { .. }
         | ChainError::ContradictoryCertificates { .. }

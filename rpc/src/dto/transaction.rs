@@ -22,7 +22,8 @@ pub struct Event {
     /// `transferred`, `account_created`, `key_updated`, `validator_registered`, `validator_updated`, `staked`,
     /// `unbonding_started`, `unbonding_completed`, `era_ended`, `irreversible_advanced`, `slashed`, `jailed`,
     /// `properties_changed`, `governance_executed`, `chain_halted`, `chain_resumed`,
-    /// `emergency_activated`, `emergency_deactivated`; later versions may add more.
+    /// `emergency_activated`, `emergency_deactivated`,
+    /// `hardfork_applied`; later versions may add more.
     pub kind: String,
     /// The fields of this kind.
     #[serde(flatten)]

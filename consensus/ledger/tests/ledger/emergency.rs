@@ -71,7 +71,7 @@ pub(crate) fn record(world: &World) -> EmergencyRecord {
 }
 
 /// Changes the state as no block would.
-fn tamper(world: &mut World, change: impl FnOnce(&mut DynamicProperties)) {
+pub(crate) fn tamper(world: &mut World, change: impl FnOnce(&mut DynamicProperties)) {
     let mut properties = world.properties();
     change(&mut properties);
     let values = vec![(PropertiesKey().bytes(), Some(properties.encode()))];

@@ -114,6 +114,53 @@ fn the_median_vote_of_the_next_committee_is_in_force_from_the_boundary_on() {
 }
 
 #[test]
+fn a_hardfork_begins_when_a_quorum_of_the_next_committee_want_it_or_a_later_one() {
+    let mut state = genesis_state(4);
+    state.parameters.max_validators = 4;
+    let mut world = World::from_genesis(&state);
+    let known = holdfast_ledger::HARDFORK_KNOWN;
+    assert_eq!(world.properties().hardfork_version, known);
+    let before = known - 2;
+    crate::emergency::tamper(&mut world, |properties| {
+        properties.hardfork_version = before;
+    });
+    let vote = |version| Action::VoteHardfork { version };
+    world.must("validator-0", vote(known));
+    world.must("validator-1", vote(known + 1));
+    let outcome = world.end_epoch();
+    let applied = |event: &Event| matches!(event, Event::HardforkApplied { .. });
+    assert!(!outcome.events.iter().any(applied), "two of four");
+    world.must("validator-2", vote(known - 1));
+    let outcome = world.end_epoch();
+    let version = known - 1;
+    assert!(outcome.events.contains(&Event::HardforkApplied { version }));
+    assert_eq!(world.properties().hardfork_version, version);
+    world.must("validator-3", vote(known));
+    world.end_epoch();
+    assert_eq!(world.properties().hardfork_version, known);
+    // A lower vote takes nothing back, and who does not vote wants what is in force.
+    world.must("validator-3", vote(1));
+    world.end_epoch();
+    assert_eq!(world.properties().hardfork_version, known);
+}
+
+#[test]
+fn software_that_does_not_know_the_hardfork_stops_before_it() {
+    let mut world = World::new(4);
+    let version = holdfast_ledger::HARDFORK_KNOWN + 1;
+    for validator in ["validator-0", "validator-1", "validator-2"] {
+        world.must(validator, Action::VoteHardfork { version });
+    }
+    let properties = world.properties();
+    world.now = properties.epoch_start.plus(EPOCH_MS);
+    let input = world.empty_block(&properties);
+    let stopped = holdfast_ledger::execute_block(&world.state, &world.parameters, &input);
+    let height = properties.height.next();
+    let unknown = holdfast_ledger::LedgerError::UnknownHardfork { height, version };
+    assert_eq!(stopped, Err(unknown));
+}
+
+#[test]
 fn lib_follows_the_quorum_and_stays_below_the_head() {
     let mut world = World::new(4);
     for _ in 0..4 {

@@ -10,8 +10,8 @@ use holdfast_halt::HaltInput;
 use holdfast_halt::matrix::Activity;
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
-    Attestation, AttestationBody, Certificate, CommitRecord, EraContext, Height, Readiness, Round,
-    Vertex,
+    Attestation, AttestationBody, Certificate, CommitRecord, Era, EraContext, EraKind, Height,
+    Readiness, Round, Vertex,
 };
 use std::sync::Arc;
 
@@ -56,6 +56,8 @@ impl Replica {
         }
         match block.next_era {
             Some(next) => self.end_era(now, next, block.attestation, out),
+            // In an emergency nobody attests: its blocks are not certified.
+            None if self.context.kind == EraKind::Emergency => {}
             None if block.attestation.era == self.context.era => {
                 self.to_attest.push_back(block.attestation);
             }
@@ -75,15 +77,17 @@ impl Replica {
             era: anchor.era,
             anchor_height: next.anchor_height,
         });
-        if anchor.has_no_commit() {
+        let resumes = self.is_resume(&anchor);
+        if resumes {
+            // By what was to be attested, which ends with the era.
             self.accuse_dissenters(now, out);
         }
-        self.dag = None;
-        self.to_attest.clear();
-        self.future.clear();
-        self.evidence.era_ended();
-        self.mempool.requeue_all();
-        let resumes = anchor.has_no_commit();
+        self.stop_dag();
+        if next.kind == EraKind::Emergency {
+            self.begin_emergency_era(now, next, anchor.era, out);
+            return;
+        }
+        self.certify_by(now, &next, out);
         if resumes
             && self.context.era < anchor.era
             && let Some(pending) = self.pending_era.take()
@@ -114,6 +118,49 @@ impl Replica {
         }
     }
 
+    fn stop_dag(&mut self) {
+        self.dag = None;
+        self.to_attest.clear();
+        self.future.clear();
+        self.evidence.era_ended();
+        self.mempool.requeue_all();
+    }
+
+    /// Whether the last block of the running era is one that resumes: the last one of an emergency comes of no commit either.
+    pub(super) fn is_resume(&self, anchor: &AttestationBody) -> bool {
+        anchor.has_no_commit() && self.context.kind == EraKind::Dag
+    }
+
+    /// Rule R18: its first block is executed, and nobody is there to certify it.
+    fn begin_emergency_era(
+        &mut self,
+        now: Now,
+        context: Arc<EraContext>,
+        ended: Era,
+        out: &mut Output,
+    ) {
+        self.pending_era = None;
+        self.halt_note(now, HaltInput::ResumeBuilt(ended), out);
+        self.enter_context(now, Arc::clone(&context));
+        self.halts_of_era_settled(now, out);
+        self.anchor_certificate = None;
+        out.facts.push(Fact::EraStarted {
+            era: context.era,
+            committee_size: context.committee.size(),
+            authority: self.authority_in(&context),
+        });
+        out.era_started = Some(context);
+    }
+
+    /// Rule R18: the last block of an emergency is certified by those who take over.
+    fn certify_by(&mut self, now: Now, next: &EraContext, out: &mut Output) {
+        if self.context.kind == EraKind::Emergency {
+            let certifying = Arc::new(certifying(&self.context, next));
+            self.enter_context(now, Arc::clone(&certifying));
+            out.era_started = Some(certifying);
+        }
+    }
+
     /// The era's last block is attested outside of vertices: there are no more of this era.
     pub(super) fn attest_anchor(
         &mut self,
@@ -122,7 +169,7 @@ impl Replica {
     ) -> Option<Attestation> {
         let me = self.authority_in(&self.context)?;
         let signer = self.signer.clone()?;
-        let resumes = anchor.has_no_commit();
+        let resumes = self.is_resume(anchor);
         let may_attest = if resumes {
             self.may_be_ready()
         } else {
@@ -252,6 +299,10 @@ impl Replica {
         commits: &[CommitRecord],
         out: &mut Output,
     ) {
+        if context.kind == EraKind::Emergency {
+            self.stands_in_emergency(now, context, out);
+            return;
+        }
         // After a switch an era of the same number may stand on another anchor.
         let same_era = context.era == self.context.era && context.anchor == self.context.anchor;
         let fresh = commits.is_empty() && context.era > self.context.era;
@@ -263,6 +314,7 @@ impl Replica {
         let old = self.dag.take();
         if !same_era {
             self.enter_context(now, Arc::clone(&context));
+            self.halt_note(now, HaltInput::EraTakenBack(context.era), out);
             self.halts_of_era_settled(now, out);
             self.listen_anew(now);
             self.mempool.requeue_all();
@@ -298,6 +350,15 @@ impl Replica {
         }
         self.dag = Some(dag);
         self.behind_reported = Round::ZERO;
+    }
+
+    /// The chain stands in an emergency: there is no DAG, and what was pending is not any more.
+    fn stands_in_emergency(&mut self, now: Now, context: Arc<EraContext>, out: &mut Output) {
+        if *self.context == *context || self.pending_era.is_some() {
+            return;
+        }
+        self.stop_dag();
+        self.begin_emergency_era(now, context, self.context.era, out);
     }
 
     /// Own vertices that the rebuilt DAG has left behind will not be committed; what they carried and was not executed is
@@ -342,5 +403,13 @@ impl Replica {
             .into_iter()
             .filter(|body| (body.era, body.height) > attested)
             .collect();
+    }
+}
+
+/// The era of an emergency as its last block is certified: by the committee that this block names.
+pub(super) fn certifying(emergency: &EraContext, next: &EraContext) -> EraContext {
+    EraContext {
+        committee: next.committee.clone(),
+        ..emergency.clone()
     }
 }

@@ -11,6 +11,7 @@ use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
 use crate::record::{Record, SignGuardRecord};
+use crate::replica::eras::certifying;
 use crate::replica::halts::{ExecutedHead, Halts};
 use crate::replica::listening::Listening;
 use crate::signed_here::SignedHere;
@@ -19,8 +20,8 @@ use holdfast_halt::{HaltInput, HaltState};
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
-    AttestationBody, Certificate, CommitRecord, EraContext, Evidence, Height, Round, Signer,
-    VerifiedTransaction, VerifiedVertex,
+    AttestationBody, Certificate, CommitRecord, EraContext, EraKind, Evidence, Height, Round,
+    Signer, VerifiedTransaction, VerifiedVertex,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -86,11 +87,25 @@ fn waiting(stored: Vec<Evidence>) -> EvidencePool {
     evidence
 }
 
+/// The era that runs, and whether its last block is executed and waits for its certificate (rules R4 and R18).
+fn running_era(restored: &Restored) -> (Arc<EraContext>, bool) {
+    let next = &restored.context;
+    match &restored.ended {
+        Some(_) if next.kind == EraKind::Emergency => (Arc::clone(next), false),
+        Some(ended) if ended.kind == EraKind::Emergency => {
+            (Arc::new(certifying(ended, next)), true)
+        }
+        Some(ended) => (Arc::clone(ended), true),
+        None => (Arc::clone(next), false),
+    }
+}
+
 impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
+        let (running, is_between) = running_era(&restored);
+        let running = &running;
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
-        let running = restored.ended.as_ref().unwrap_or(&restored.context);
         let listens = signer.is_some() && config.listen_limit_ms > 0;
         let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
         let mut replica = Self {
@@ -128,11 +143,17 @@ impl Replica {
             config,
         };
         let mut out = Output::default();
+        // The store may have gone back, and the process have died before the halts followed.
+        let era = replica.context.era;
+        replica.halt_note(now, HaltInput::EraTakenBack(era), &mut out);
         replica.halts_of_era_settled(now, &mut out);
         if let Some(own) = &restored.own_last {
             replica.guard_stored_vertex(own, &mut out);
         }
-        if restored.ended.is_some() {
+        if restored.context.kind == EraKind::Emergency {
+            out.era_started = Some(restored.context);
+        } else if is_between {
+            out.era_started = (running.kind == EraKind::Emergency).then(|| Arc::clone(running));
             replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
         } else {
             let mut dag = replica.new_dag(now, &restored.context, &restored.commits);
@@ -177,7 +198,7 @@ impl Replica {
         anchor: Option<&AttestationBody>,
         out: &mut Output,
     ) {
-        let resumed = anchor.filter(|anchor| anchor.has_no_commit());
+        let resumed = anchor.filter(|anchor| self.is_resume(anchor));
         if let Some(anchor) = resumed {
             self.halt_note(now, HaltInput::ResumeBuilt(anchor.era), out);
         }

@@ -1,6 +1,7 @@
 //! The rules of the replica, one after the other: a replica of a committee of four, whose three peers are made by hand.
 
 mod bench;
+mod emergency;
 mod eras;
 mod gates;
 mod halts;

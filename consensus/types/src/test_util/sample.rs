@@ -208,7 +208,8 @@ sample_enums! {
         ChainHalted { halt, height },
         ChainResumed { message, era },
         EmergencyActivated { slot, stalled_ms },
-        EmergencyDeactivated { validators }
+        EmergencyDeactivated { validators },
+        HardforkApplied { version }
     }
     Evidence {
         Equivocation { first, second },

@@ -34,6 +34,7 @@ const fn event_kind(event: &Event) -> &'static str {
         Event::ChainResumed { .. } => "chain_resumed",
         Event::EmergencyActivated { .. } => "emergency_activated",
         Event::EmergencyDeactivated { .. } => "emergency_deactivated",
+        Event::HardforkApplied { .. } => "hardfork_applied",
     }
 }
 
@@ -91,5 +92,6 @@ fn event_object(event: &Event) -> Value {
             json!({"slot": Number(*slot), "stalled_ms": Number(*stalled_ms)})
         }
         Event::EmergencyDeactivated { validators } => json!({"validators": validators}),
+        Event::HardforkApplied { version } => json!({"version": version}),
     }
 }
