@@ -293,7 +293,7 @@ fn halts_emergencies_and_votes_are_related() {
         ),
         (
             broken(|it| it.parameters.emergency.exit_normal_blocks = 2),
-            "parameters.emergency.exit_normal_blocks: at least the 3 slots that exit_threshold_percent asks for; got 2",
+            "parameters.emergency.exit_normal_blocks: at least a whole round, which is max_validators: 8; got 2",
         ),
         (
             broken(|it| it.parameters.emergency.irreversible_support_min_run = 9),

@@ -33,7 +33,7 @@ use assembly::BlockMaker;
 use certificates::Awaiting;
 use holdfast_ledger::{StateChanges, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, ChainId, EraContext, EraKind, Height, Parameters, SignatureScheme, TimestampMs,
+    Block, BlockId, ChainId, EraContext, Height, Parameters, SignatureScheme, TimestampMs,
 };
 use position::Position;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl Chain {
             .ok_or_else(|| ChainError::incomplete(format!("its irreversible block {root}")))?;
         let root = ForkEntry::of(root.0, &root.1.header);
         let mut chain = Self {
-            forks: ForkDatabase::new(root, config, tie_break_of(&position.era)),
+            forks: ForkDatabase::new(root, config, tie_break_of(&position)),
             position,
             maker: BlockMaker {
                 chain: id,
@@ -176,10 +176,11 @@ impl Chain {
     }
 }
 
-/// Rule K4 in the era of the next block.
-fn tie_break_of(era: &EraContext) -> TieBreak {
-    match era.kind {
-        EraKind::Dag => TieBreak::KeepHead,
-        EraKind::Emergency => TieBreak::LowerId,
+/// Rule K4: the rivals of an emergency block are emergency blocks, also of the last one, after which the DAG runs.
+const fn tie_break_of(position: &Position) -> TieBreak {
+    if position.is_emergency_head {
+        TieBreak::LowerId
+    } else {
+        TieBreak::KeepHead
     }
 }

@@ -547,6 +547,12 @@ impl ForkDatabase {
         self.config
     }
 
+    /// Whether a certified block is missing here: what is best is not known then.
+    #[must_use]
+    pub fn awaits_certified(&self) -> bool {
+        !self.certified_ahead.is_empty()
+    }
+
     /// All blocks above the root, of all branches, by height.
     #[must_use]
     pub fn blocks(&self) -> BTreeSet<(Height, BlockId)> {

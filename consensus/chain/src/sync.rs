@@ -103,6 +103,8 @@ pub enum RangeError {
     Empty,
     #[error("the range carries no certificate")]
     NoCertificate,
+    #[error("nobody certifies blocks of an emergency")]
+    Emergency,
     #[error("block {height} stands on a block that is not in the fork database")]
     Unlinked { height: Height },
     #[error("block {height} does not follow the block before it")]
@@ -144,6 +146,7 @@ pub fn verify_range(
     scheme: &dyn SignatureScheme,
 ) -> Result<ProvenRange, RangeError> {
     let certificate = response.certificate.ok_or(RangeError::NoCertificate)?;
+    let committee = context.certifiers().ok_or(RangeError::Emergency)?;
     let (mut height, mut parent) = start;
     let mut blocks = VecDeque::with_capacity(response.blocks.len());
     for block in response.blocks {
@@ -168,7 +171,7 @@ pub fn verify_range(
     if body.block != *last || body.height != height || body.era != context.era {
         return Err(RangeError::OtherBlock);
     }
-    certificate.verify(chain, &context.committee, scheme)?;
+    certificate.verify(chain, committee, scheme)?;
     Ok(ProvenRange {
         blocks,
         certificate,

@@ -237,6 +237,13 @@ fn execute<S: StateStore + ?Sized>(
 ) -> Result<BlockOutcome, LedgerError> {
     let mut overlay = Overlay::open(store, input.height)?;
     check_continues(&overlay, input)?;
+    if kind == BlockKind::Ordinary && overlay.properties.emergency_consensus_active {
+        return Err(LedgerError::WrongBlock {
+            field: "origin",
+            expected: "emergency consensus".to_owned(),
+            actual: "a commit".to_owned(),
+        });
+    }
     overlay.properties.height = input.height;
     overlay
         .properties

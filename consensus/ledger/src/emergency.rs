@@ -14,11 +14,13 @@
 //!   of a slot has just this timestamp. A slot has one block at most, and slots only rise.
 //! * E5. *Schedule.* Each round of `max_validators` slots is shared out and shuffled anew, from the state before its first
 //!   block: one slot to each validator with a key, enough stake and no jail, all others to the committee. No slot is empty.
+//!   If they are more than the slots, who had one keeps it, and the others are drawn.
 //! * E6. *Relaxed mapping.* The committee may produce in every slot, a validator in its own only. Whoever produces signs
 //!   with the key that the state has for it; without one it produces nothing.
 //! * E7. *LIB.* A producer supports its last block once it has produced `irreversible_support_min_run` slots of its own
 //!   in a row; the committee loses its run by no slot that passes. Each slot counts for its validator if that has such a
-//!   run, otherwise for the committee. LIB is the height that a quorum of the slots support, and at most HEAD − 1.
+//!   run, otherwise for the committee; who was silent for two rounds counts for nothing, nor does its slot. LIB is the
+//!   height that a quorum of the slots that count support, and at most HEAD − 1.
 //! * E8. *The committee is neutral*: it can hold no stake, is in no other committee, weighs nothing in a median and is never
 //!   punished.
 //! * E9. *Exit*, looked at with each new round: real validators hold `exit_threshold_percent` of the slots, rounded down;
@@ -63,8 +65,8 @@ pub enum EmergencyRefusal {
         timestamp: TimestampMs,
         late_ms: u64,
     },
-    #[error("slot {slot} is over: the last block is of slot {last}")]
-    SlotOver { slot: u64, last: u64 },
+    #[error("the head is of {head}, and the slot began no later")]
+    NotAfterHead { head: TimestampMs },
     #[error("{producer} has no signing key")]
     NoKey { producer: AccountName },
     #[error("slot {slot} is that of {scheduled}, not of {producer}")]
@@ -127,6 +129,7 @@ pub(crate) fn begin_block<S: StateStore + ?Sized>(
         producers: vec![EmergencyProducer {
             account: committee,
             run: 0,
+            last_slot: place.slot,
             last_supported: overlay.properties.lib,
         }],
         recent: Vec::new(),

@@ -129,6 +129,27 @@ pub(crate) fn next_committee<S: StateStore + ?Sized>(
     live_time: TimestampMs,
     sample: SampleOf,
 ) -> Result<Option<Committee>, LedgerError> {
+    let mut members = qualified(overlay, live_time)?;
+    if members.is_empty() {
+        return Ok(None);
+    }
+    let size = usize::from(parameters.max_validators);
+    if members.len() > size {
+        let seed = sample_seed(overlay, sample)?;
+        members.sort_by_cached_key(|member| rank(&seed, &member.account));
+        members.truncate(size);
+    }
+    members.sort_by_key(|member| member.account);
+    let committee = Committee::new(members)
+        .map_err(|error| overlay.broken(format!("candidates form a committee: {error}")))?;
+    Ok(Some(committee))
+}
+
+/// All candidates that are not jailed. Their order is that of the index, and means nothing.
+pub(crate) fn qualified<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    live_time: TimestampMs,
+) -> Result<Vec<Member>, LedgerError> {
     let count = overlay.properties.candidates;
     overlay.prefetch((0..count).map(CandidateIndexKey).collect())?;
     let mut names = Vec::new();
@@ -149,19 +170,7 @@ pub(crate) fn next_committee<S: StateStore + ?Sized>(
             });
         }
     }
-    if members.is_empty() {
-        return Ok(None);
-    }
-    let size = usize::from(parameters.max_validators);
-    if members.len() > size {
-        let seed = sample_seed(overlay, sample)?;
-        members.sort_by_cached_key(|member| rank(&seed, &member.account));
-        members.truncate(size);
-    }
-    members.sort_by_key(|member| member.account);
-    let committee = Committee::new(members)
-        .map_err(|error| overlay.broken(format!("candidates form a committee: {error}")))?;
-    Ok(Some(committee))
+    Ok(members)
 }
 
 fn sample_seed<S: StateStore + ?Sized>(

@@ -201,6 +201,8 @@ pub struct EmergencyProducer {
     pub account: AccountName,
     /// Blocks since a slot of its own passed without one (`current_run`).
     pub run: u32,
+    /// Slot of its last block.
+    pub last_slot: u64,
     /// `last_supported_block_num`.
     pub last_supported: Height,
 }

@@ -131,7 +131,10 @@ pub fn evidence<S: ChainStore + ?Sized>(
     let Some(context) = context else {
         return Ok(Err(EvidenceRefusal::UnknownEra(item.era())));
     };
-    if let Err(error) = item.verify(chain, &context.committee, scheme) {
+    let Some(committee) = context.certifiers() else {
+        return Ok(Err(EvidenceRefusal::UnknownEra(item.era())));
+    };
+    if let Err(error) = item.verify(chain, committee, scheme) {
         return Ok(Err(error.into()));
     }
     if is_punished(store, &item.slot_key())? {
@@ -161,8 +164,11 @@ pub fn halt_proof(
     parameters: &HaltParameters,
     scheme: &dyn SignatureScheme,
 ) -> Judgement {
-    let thresholds = HaltThresholds::new(parameters, &running.committee);
-    match proof.verify(chain, running.era, &running.committee, thresholds, scheme) {
+    let Some(committee) = running.certifiers() else {
+        return Judgement::Ignore;
+    };
+    let thresholds = HaltThresholds::new(parameters, committee);
+    match proof.verify(chain, running.era, committee, thresholds, scheme) {
         Ok(_) => Judgement::Accept,
         Err(HaltProofError::WrongEra { .. }) => Judgement::Ignore,
         Err(_) if mutant::is_on(Mutant::ProofsUnverified) => Judgement::Accept,
@@ -178,10 +184,11 @@ pub fn halt_status(
     running: &EraContext,
     scheme: &dyn SignatureScheme,
 ) -> Judgement {
-    if status.status.era != running.era {
+    let committee = running.certifiers();
+    let Some(committee) = committee.filter(|_| status.status.era == running.era) else {
         return Judgement::Ignore;
-    }
-    let check = status.signature_check(chain, &running.committee);
+    };
+    let check = status.signature_check(chain, committee);
     let is_short = status.status.halts.len() <= RESUME_HALTS_MAX;
     if is_short && check.is_some_and(|check| scheme.verify(&check)) {
         Judgement::Accept

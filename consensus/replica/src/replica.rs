@@ -124,6 +124,8 @@ pub struct Replica {
     ignores_own_key: bool,
     /// Era of the running or last DAG.
     context: Arc<EraContext>,
+    /// `context` is that of an emergency whose last block is executed, with those who certify it (rule R18).
+    ends_emergency: bool,
     /// The running DAG; none between eras.
     dag: Option<DagCore>,
     pending_era: Option<PendingEra>,

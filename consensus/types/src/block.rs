@@ -68,6 +68,15 @@ pub enum BlockOrigin {
 }
 
 impl BlockOrigin {
+    /// Who has produced an emergency block.
+    #[must_use]
+    pub const fn producer(&self) -> Option<AccountName> {
+        match self {
+            Self::Emergency { producer, .. } => Some(*producer),
+            Self::Genesis | Self::Dag { .. } | Self::Resumed { .. } => None,
+        }
+    }
+
     /// The commit that the block comes of, if it comes of one.
     #[must_use]
     pub const fn commit(&self) -> Option<CommitDigest> {

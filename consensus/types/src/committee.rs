@@ -181,6 +181,15 @@ pub struct EraContext {
 }
 
 impl EraContext {
+    /// Who attests, certifies and proves in this era. Nobody in an emergency: one key would be a quorum there.
+    #[must_use]
+    pub const fn certifiers(&self) -> Option<&Committee> {
+        match self.kind {
+            EraKind::Dag => Some(&self.committee),
+            EraKind::Emergency => None,
+        }
+    }
+
     /// Seed of leader election and of the round-0 vertices.
     #[must_use]
     pub fn seed(&self, chain: &ChainId) -> Hash32 {

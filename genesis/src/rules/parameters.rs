@@ -227,11 +227,13 @@ fn emergency(checker: &mut Checker, emergency: &EmergencyParameters, parameters:
         percent,
     );
     let blocks = emergency.exit_normal_blocks;
-    // Otherwise so many distinct producers do not fit into the blocks that are looked at, and no emergency ends.
+    // Who has returned has one slot in a round. Of fewer blocks than a round has, some never show up, and the emergency
+    // may never end.
+    let round = u32::from(parameters.max_validators);
     checker.require(
-        blocks >= slots,
+        blocks >= round,
         "parameters.emergency.exit_normal_blocks",
-        format!("at least the {slots} slots that exit_threshold_percent asks for"),
+        format!("at least a whole round, which is max_validators: {round}"),
         blocks,
     );
     checker.at_most(

@@ -92,6 +92,8 @@ impl Chain {
         }
         if self.is_outranked(store, ours, &certificate)? {
             self.unwind(store, work)?;
+            self.forks.certify(height, id);
+            work.step.batch.certificates.push(certificate.clone());
             self.awaiting.insert(certificate);
             return Ok(());
         }

@@ -52,14 +52,17 @@ impl Chain {
         &mut self,
         store: &S,
         proposal: EmergencyProposal<'_>,
-    ) -> Result<Result<Option<Step>, EmergencyRefusal>, ChainError> {
+    ) -> Result<Result<Option<Step>, OfferRefusal>, ChainError> {
+        if self.forks.awaits_certified() {
+            return Ok(Err(OfferRefusal::Outranked));
+        }
         let (producer, timestamp) = (proposal.producer, proposal.timestamp);
         let place = match self.emergency_place(store, producer, timestamp)? {
             Ok(place) => place,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return Ok(Err(refusal.into())),
         };
         if place.signing_key != proposal.signer.public_key() {
-            return Ok(Err(EmergencyRefusal::NoKey { producer }));
+            return Ok(Err(OfferRefusal::NoKey { producer }));
         }
         let (maker, mut position) = (&self.maker, self.position.clone());
         let governance = proposal.governance.iter().collect();
@@ -130,6 +133,9 @@ impl Chain {
         let BlockOrigin::Emergency { producer, .. } = header.origin else {
             return Ok(Err(OfferRefusal::NotEmergency));
         };
+        if self.forks.awaits_certified() {
+            return Ok(Err(OfferRefusal::Outranked));
+        }
         if self.forks.contains(&header.id(chain)) {
             return Ok(Err(OfferRefusal::Known));
         }
@@ -137,27 +143,37 @@ impl Chain {
         if !self.forks.contains(&parent) {
             return Ok(Err(OfferRefusal::Unlinked { parent }));
         }
-        let key = if parent == self.position.head.1 {
-            match self
+        if let Err(refusal) = self.judge_producer(store, header)? {
+            return Ok(Err(refusal));
+        }
+        if parent == self.position.head.1 {
+            let place = self
                 .maker
-                .emergency_place(store, producer, header.timestamp)?
-            {
-                Ok(place) => Some(place.signing_key),
-                Err(refusal) => return Ok(Err(refusal.into())),
+                .emergency_place(store, producer, header.timestamp)?;
+            if let Err(refusal) = place {
+                return Ok(Err(refusal.into()));
             }
-        } else {
-            self.known_key(store, producer)?
-        };
-        let Some(key) = key else {
-            return Ok(Err(OfferRefusal::NoKey { producer }));
-        };
-        if !self.maker.is_signed(header, key) {
-            return Ok(Err(OfferRefusal::BadSignature));
         }
         Ok(self.maker.check_contents(block))
     }
 
-    /// The key of a producer where the state of its branch is not at hand (EB3).
+    /// Whether the producer has signed, as far as its key is known here (EB3).
+    pub(super) fn judge_producer<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        header: &BlockHeader,
+    ) -> Result<Result<(), OfferRefusal>, ChainError> {
+        let Some(producer) = header.origin.producer() else {
+            return Ok(Err(OfferRefusal::NotEmergency));
+        };
+        let Some(key) = self.known_key(store, producer)? else {
+            return Ok(Err(OfferRefusal::NoKey { producer }));
+        };
+        let is_signed = self.maker.is_signed(header, key);
+        Ok(is_signed.then_some(()).ok_or(OfferRefusal::BadSignature))
+    }
+
+    /// The key of a producer (EB3).
     fn known_key<S: ChainStore + ?Sized>(
         &self,
         store: &S,

@@ -142,6 +142,9 @@ pub enum ResumeRefusal {
 pub enum OfferRefusal {
     #[error("the block does not come of emergency consensus")]
     NotEmergency,
+    /// A quorum has certified a block that is not here: a certificate outranks emergency blocks.
+    #[error("a certified block is missing here: it comes first")]
+    Outranked,
     /// It was here before, or was found invalid before.
     #[error("the block is known")]
     Known,

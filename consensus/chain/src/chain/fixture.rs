@@ -9,7 +9,7 @@ use crate::model::ModelStore;
 use crate::store::{ChainBatch, ChainStore};
 use crate::sync::RangeError;
 use holdfast_dag::SubDag;
-use holdfast_ledger::{EmergencyRefusal, GenesisAccount, GenesisState, GenesisValidator};
+use holdfast_ledger::{GenesisAccount, GenesisState, GenesisValidator};
 use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::test_util::parameters::{EPOCH_MS, MIN_STAKE, parameters};
@@ -271,6 +271,11 @@ impl Node {
 
     /// Writes a step; afterwards the store says of the chain what the chain says of itself.
     pub(crate) fn write(&mut self, step: &Step) {
+        let batch = &step.batch;
+        let is_applied = |id: &BlockId| batch.apply.iter().any(|applied| applied.id == *id);
+        let mut removed = batch.remove_forks.iter();
+        // A store refuses that.
+        assert!(removed.all(|(_, id)| !is_applied(id)));
         self.store.apply(step.batch.clone());
         let Self { chain, store, .. } = self;
         assert_eq!(store.head(), Ok(Some(chain.head())));
@@ -370,7 +375,7 @@ impl Node {
         key: u16,
         timestamp: TimestampMs,
         transactions: &[SignedTransaction],
-    ) -> Result<(BlockId, Block), EmergencyRefusal> {
+    ) -> Result<(BlockId, Block), OfferRefusal> {
         let transactions = transactions.iter().map(|transaction| {
             VerifiedTransaction::trust(transaction.body.id(&CHAIN), transaction.clone())
         });

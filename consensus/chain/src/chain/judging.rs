@@ -37,11 +37,14 @@ impl BlockMaker {
             let Some(context) = Self::era(store, position, item.era())? else {
                 continue;
             };
-            let Some(member) = context.committee.member(item.offender()) else {
+            let Some(committee) = context.certifiers() else {
+                continue;
+            };
+            let Some(member) = committee.member(item.offender()) else {
                 continue;
             };
             let scheme = self.scheme.as_ref();
-            let holds = item.verify(&self.chain, &context.committee, scheme).is_ok()
+            let holds = item.verify(&self.chain, committee, scheme).is_ok()
                 && self.contradicts_chain(store, position, &item)?;
             if holds && seen.insert(item.slot_key()) {
                 valid.push((item, member.account));

@@ -4,8 +4,8 @@ use super::error::ChainError;
 use super::step::{ExecutedBlock, executed_transactions, governance_after, live_time_after};
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_types::{
-    AttestationBody, Block, BlockId, ChainId, CommitDigest, EraContext, Evidence, Height,
-    Parameters, TimestampMs,
+    AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, ChainId, CommitDigest, EraContext,
+    Evidence, Height, Parameters, TimestampMs,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(super) const MILESTONE_BLOCKS: u64 = 64;
 pub(super) struct Position {
     pub(super) head: (Height, BlockId),
     pub(super) head_timestamp: TimestampMs,
+    /// The head comes of emergency consensus.
+    pub(super) is_emergency_head: bool,
     /// The era of the next block.
     pub(super) era: Arc<EraContext>,
     /// Anchor of the era before: attestations of what lies above can be judged (rule C4).
@@ -56,6 +58,7 @@ impl Position {
         Ok(Self {
             head,
             head_timestamp: block.header.timestamp,
+            is_emergency_head: is_emergency(&block.header),
             era: Arc::new(era),
             judged_above,
             last_commit,
@@ -92,6 +95,7 @@ impl Position {
         let next_era = era_after(&applied.id, &applied.block).map(Arc::new);
         self.head = (header.height, applied.id);
         self.head_timestamp = header.timestamp;
+        self.is_emergency_head = is_emergency(header);
         self.last_commit = commit
             .as_ref()
             .map(|commit| (commit.index, attestation.commit))
@@ -149,6 +153,10 @@ impl Position {
         }
         horizon
     }
+}
+
+const fn is_emergency(header: &BlockHeader) -> bool {
+    matches!(header.origin, BlockOrigin::Emergency { .. })
 }
 
 /// The era that begins on this block, if it ends one.

@@ -230,7 +230,7 @@ impl Chain {
         } = extension;
         let head = position.head.1;
         self.forks.set_head(head)?;
-        self.forks.set_tie_break(tie_break_of(&position.era));
+        self.forks.set_tie_break(tie_break_of(&position));
         self.position = position;
         if let Some((height, id)) = self.forks.highest_certified()
             && self.forks.ancestor_at(&head, height) == Some(id)
@@ -274,6 +274,9 @@ impl Chain {
     ) -> Result<(), ChainError> {
         let id = applied.id;
         let header = &applied.block.header;
+        // It may have left the tree in this very step.
+        let removed = &mut work.step.batch.remove_forks;
+        removed.retain(|(_, removed)| *removed != id);
         match self.forks.insert(ForkEntry::of(id, header)) {
             Inserted::Rejected { .. } => Err(ChainError::NotDeterministic {
                 height: header.height,

@@ -7,6 +7,7 @@ mod governance;
 mod resume;
 mod resume_random;
 mod switching;
+mod unwinding;
 
 use super::assembly::BlockMaker;
 use super::fixture::{

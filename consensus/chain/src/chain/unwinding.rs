@@ -4,10 +4,20 @@
 //!   certified, a certificate that excludes them outranks them, however many they are and wherever LIB is (DESIGN §5).
 //! * U2. Then everything above the last certified block is taken back, in steps of at most [`UNWOUND_MAX`] blocks. Each step
 //!   gets lower, and undo records are kept as far back. The blocks of the certified branch come by block sync.
+//!   While the certified block is missing here, no emergency block is made or taken: it would only be taken back.
 //! * U3. What of the unwound transactions can still execute is given back.
 //! * U4. Two parts of a network that were in an emergency without each other have two branches, each irreversible there. The
 //!   longer one wins, of equally long ones the one with the lower id, if it forks off above what is certified and at most
 //!   `fork_db_max` blocks below the head. All of it is shown and executed before anything is taken back.
+//!
+//! Open, and to be solved before a node makes emergency blocks:
+//!
+//! * A step takes at most [`UNWOUND_MAX`] blocks back, and the next one waits for another certificate.
+//! * [`Chain::verify_range`] starts in the fork database, so block sync alone does not bring the certificate to a node whose
+//!   emergency went past it.
+//! * The last blocks of a DAG that stopped may be executed by some nodes only and certified by nobody: a branch that begins
+//!   an emergency on them can be followed by nobody else.
+//! * After a second emergency whose predecessor was never certified, a certificate against the first one is a contradiction.
 
 use super::position::Position;
 use super::step::{Step, Work};
@@ -68,8 +78,10 @@ impl Chain {
     pub fn offer_branch<S: ChainStore + ?Sized>(
         &mut self,
         store: &S,
-        blocks: Vec<Block>,
+        mut blocks: Vec<Block>,
     ) -> Result<Result<Option<Step>, OfferRefusal>, ChainError> {
+        // What the tree has room for; the rest comes block by block.
+        blocks.truncate(self.forks.config().blocks_max);
         let ancestor = match self.judge_branch(store, &blocks)? {
             Ok(ancestor) => ancestor,
             Err(refusal) => return Ok(Err(refusal)),
@@ -120,6 +132,9 @@ impl Chain {
         blocks: &[Block],
     ) -> Result<Result<Height, OfferRefusal>, ChainError> {
         let (chain, head) = (&self.maker.chain, self.position.head);
+        if self.forks.awaits_certified() {
+            return Ok(Err(OfferRefusal::Outranked));
+        }
         let Some(first) = blocks.first() else {
             return Ok(Err(OfferRefusal::NotBetter));
         };
@@ -146,6 +161,16 @@ impl Chain {
         let is_better = tip.0 > head.0 || (tip.0 == head.0 && tip.1 < head.1);
         if !is_better {
             return Ok(Err(OfferRefusal::NotBetter));
+        }
+        // Before anything costs much: all that the committee account has produced, and the first block in any case.
+        let committee = self.maker.parameters.emergency.validator_account;
+        for (place, block) in blocks.iter().enumerate() {
+            let is_committee = block.header.origin.producer() == Some(committee);
+            if (place == 0 || is_committee)
+                && let Err(refusal) = self.judge_producer(store, &block.header)?
+            {
+                return Ok(Err(refusal));
+            }
         }
         Ok(Ok(ancestor))
     }
@@ -212,7 +237,7 @@ impl Chain {
             Ok(ForkEntry::of(id, &block.header))
         };
         let root = entry(position.irreversible)?;
-        let mut forks = ForkDatabase::new(root, self.forks.config(), tie_break_of(&position.era));
+        let mut forks = ForkDatabase::new(root, self.forks.config(), tie_break_of(position));
         let mut height = position.irreversible;
         while height < position.head.0 {
             height = height.next();

@@ -3,13 +3,16 @@
 use super::schedule::{of_round, round_of, scheduled};
 use super::{EMERGENCY_HARDFORK, EmergencyRefusal};
 use crate::block::{BlockContext, LedgerError};
-use crate::epoch::{SampleOf, next_committee};
+use crate::epoch::qualified;
 use crate::keys::EmergencyKey;
 use crate::objects::{EmergencyProducer, EmergencyRecord};
 use crate::overlay::Overlay;
 use crate::state::StateStore;
 use holdfast_types::{AccountName, ChainId, Committee, Height, Parameters, PublicKey, TimestampMs};
 use std::collections::BTreeSet;
+
+/// Who has produced nothing for so many rounds supports nothing, and does not hold LIB back (E7).
+const SILENT_ROUNDS: u64 = 2;
 
 /// An emergency block's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,10 @@ pub(crate) fn place<S: StateStore + ?Sized>(
         Ok(beginning) => beginning,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let head = overlay.properties.timestamp;
+    if timestamp <= head {
+        return Ok(Err(EmergencyRefusal::NotAfterHead { head }));
+    }
     let slot = match slot_at(slot_zero, emergency.block_interval_ms, timestamp) {
         Ok(slot) => slot,
         Err(refusal) => return Ok(Err(refusal)),
@@ -70,10 +77,6 @@ pub(crate) fn place<S: StateStore + ?Sized>(
             stall_clock,
         }));
     };
-    let last = record.last_slot;
-    if slot <= last {
-        return Ok(Err(EmergencyRefusal::SlotOver { slot, last }));
-    }
     let round = round_of(slot, parameters);
     let schedule = of_round(overlay, parameters, chain, &record, round)?;
     let scheduled =
@@ -149,18 +152,14 @@ pub(crate) fn note_and_support<S: StateStore + ?Sized>(
 ) -> Result<Vec<Height>, LedgerError> {
     let parameters = context.parameters;
     let mut record = overlay.existing(&EmergencyKey())?;
-    lose_runs(&mut record, place, producer, parameters);
+    let round = round_of(place.slot, parameters);
+    // The state before this block is what the schedule is drawn from; it is in the store still.
+    let mut before = Overlay::next(overlay.store())?;
+    let chain = &context.input.chain;
+    let schedule = of_round(&mut before, parameters, chain, &record, round)?;
+    lose_runs(&mut record, (&schedule, round), place, producer, parameters);
     if place.begins_round && !place.activates {
-        let round = round_of(place.slot, parameters);
-        // The state before this block is what the schedule is drawn from; it is in the store still.
-        let mut before = Overlay::next(overlay.store())?;
-        record.schedule = of_round(
-            &mut before,
-            parameters,
-            &context.input.chain,
-            &record,
-            round,
-        )?;
+        record.schedule = schedule;
         record.round = round;
         let kept: BTreeSet<_> = record.schedule.iter().copied().collect();
         let committee = parameters.emergency.validator_account;
@@ -182,24 +181,35 @@ pub(crate) fn note_and_support<S: StateStore + ?Sized>(
     Ok(supports)
 }
 
-/// A validator whose slot passed without a block of its own begins its run anew. Of a long pause one round is looked at:
-/// everybody has had a slot in it.
+/// A validator whose slot passed without a block of its own begins its run anew. `running` is the schedule of the block's
+/// round, and its number. In a pause of more than a round everybody has had a slot.
 fn lose_runs(
     record: &mut EmergencyRecord,
+    running: (&[AccountName], u64),
     place: EmergencyPlace,
     producer: AccountName,
     parameters: &Parameters,
 ) {
     let committee = parameters.emergency.validator_account;
+    let (schedule, round) = running;
     let first = record.last_slot.saturating_add(1);
-    let first = first.max(
-        place
-            .slot
-            .saturating_sub(u64::from(parameters.max_validators)),
-    );
-    let mut missed: BTreeSet<AccountName> = (first..place.slot)
-        .filter_map(|slot| scheduled(&record.schedule, slot))
-        .collect();
+    let is_short = place.slot.saturating_sub(first) <= u64::from(parameters.max_validators);
+    let owner = |slot: u64| {
+        let of_running = round_of(slot, parameters) == round;
+        scheduled(
+            if of_running {
+                schedule
+            } else {
+                &record.schedule
+            },
+            slot,
+        )
+    };
+    let mut missed: BTreeSet<AccountName> = if is_short {
+        (first..place.slot).filter_map(owner).collect()
+    } else {
+        record.producers.iter().map(|entry| entry.account).collect()
+    };
     missed.insert(place.scheduled);
     missed.remove(&producer);
     missed.remove(&committee);
@@ -217,11 +227,13 @@ fn note_block(record: &mut EmergencyRecord, account: AccountName, context: &Bloc
         EmergencyProducer {
             account,
             run: 0,
+            last_slot: record.last_slot,
             last_supported: Height::ZERO,
         },
         |position| producers.swap_remove(position),
     );
     entry.run = entry.run.saturating_add(1);
+    entry.last_slot = record.last_slot;
     if entry.run >= context.parameters.emergency.irreversible_support_min_run {
         entry.last_supported = context.input.height;
     }
@@ -232,18 +244,20 @@ fn note_block(record: &mut EmergencyRecord, account: AccountName, context: &Bloc
 /// What each slot of the schedule supports (E7).
 fn supports(record: &EmergencyRecord, parameters: &Parameters) -> Vec<Height> {
     let emergency = &parameters.emergency;
+    let rounds = u64::from(parameters.max_validators).saturating_mul(SILENT_ROUNDS);
     let of = |account: &AccountName| {
         let found = record
             .producers
             .iter()
             .find(|producer| producer.account == *account)?;
         let has_run = found.run >= emergency.irreversible_support_min_run;
-        has_run.then_some(found.last_supported)
+        let is_heard = record.last_slot.saturating_sub(found.last_slot) <= rounds;
+        (has_run && is_heard).then_some(found.last_supported)
     };
-    let committee = of(&emergency.validator_account).unwrap_or_default();
+    let committee = of(&emergency.validator_account);
     let slots = record.schedule.iter();
     slots
-        .map(|account| of(account).unwrap_or(committee))
+        .filter_map(|account| of(account).or(committee))
         .collect()
 }
 
@@ -265,19 +279,10 @@ pub(super) fn returning_committee<S: StateStore + ?Sized>(
     if holders.len() < threshold {
         return Ok(None);
     }
-    let sample = SampleOf {
-        chain: context.input.chain,
-        era: context.input.era.next(),
-        height: context.input.height,
-    };
     // What this block did to the holders counts: one may have been jailed or have taken its key away.
-    let qualified = next_committee(overlay, parameters, context.live_time, sample)?;
-    let members: Vec<_> = qualified
-        .iter()
-        .flat_map(Committee::members)
-        .filter(|member| holders.contains(&member.account))
-        .cloned()
-        .collect();
+    let mut members = qualified(overlay, context.live_time)?;
+    members.retain(|member| holders.contains(&member.account));
+    members.sort_by_key(|member| member.account);
     // The round that is over, not the one that begins with this block: everybody has had a slot in it.
     let (_, before) = record
         .recent

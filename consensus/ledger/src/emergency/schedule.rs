@@ -1,13 +1,14 @@
 //! Whose slot it is (E4, E5).
 
 use crate::block::LedgerError;
-use crate::epoch::{SampleOf, next_committee};
+use crate::epoch::qualified;
 use crate::objects::EmergencyRecord;
 use crate::overlay::Overlay;
 use crate::state::StateStore;
 use crate::tree;
 use holdfast_types::hash::Purpose;
 use holdfast_types::{AccountName, ChainId, Parameters};
+use std::collections::BTreeSet;
 
 /// The round of a slot.
 pub(super) fn round_of(slot: u64, parameters: &Parameters) -> u64 {
@@ -32,25 +33,21 @@ pub(super) fn of_round<S: StateStore + ?Sized>(
     if round == record.round {
         return Ok(record.schedule.clone());
     }
-    let (era, height) = (overlay.properties.era, overlay.properties.height);
+    let era = overlay.properties.era;
     let live_time = overlay.properties.live_time(overlay.properties.timestamp);
-    let sample = SampleOf {
-        chain: *chain,
-        era,
-        height,
-    };
-    let returned = next_committee(overlay, parameters, live_time, sample)?;
-    let mut slots: Vec<AccountName> = returned
-        .iter()
-        .flat_map(|committee| committee.members())
-        .map(|member| member.account)
-        .collect();
+    let returned = qualified(overlay, live_time)?;
+    let mut slots: Vec<AccountName> = returned.iter().map(|member| member.account).collect();
+    let root = tree::state_root(overlay.store())?;
+    let seed = Purpose::EMERGENCY_SCHEDULE.hash_on_chain(chain, &(era, round, root));
+    let held: BTreeSet<_> = record.schedule.iter().copied().collect();
+    slots.sort_by_cached_key(|account| {
+        let rank = Purpose::EMERGENCY_SCHEDULE.hash_encoded(&(&seed, account));
+        (!held.contains(account), rank)
+    });
     slots.resize(
         usize::from(parameters.max_validators),
         parameters.emergency.validator_account,
     );
-    let root = tree::state_root(overlay.store())?;
-    let seed = Purpose::EMERGENCY_SCHEDULE.hash_on_chain(chain, &(era, round, root));
     let mut places: Vec<_> = slots.into_iter().enumerate().collect();
     places.sort_by_cached_key(|(place, account)| {
         Purpose::EMERGENCY_SCHEDULE.hash_encoded(&(&seed, *place as u64, account))

@@ -157,6 +157,34 @@ fn e1_a_block_that_comes_of_a_commit_never_activates() {
 }
 
 #[test]
+fn e1_a_late_commit_ends_the_slots_that_began_before_it() {
+    let mut world = stalled();
+    let late_ms = slot(1).since(world.now) + 500;
+    world.execute(late_ms, &[], &[], &[]);
+    let head = slot(1).plus(500);
+    assert_eq!(
+        judge(&world, slot(1), COMMITTEE),
+        Err(EmergencyRefusal::NotAfterHead { head })
+    );
+    produce(&mut world, 2, COMMITTEE);
+}
+
+#[test]
+fn e1_in_an_emergency_nothing_comes_of_a_commit() {
+    let mut world = active();
+    world.now = slot(1);
+    let properties = world.properties();
+    let input = world.empty_block(&properties);
+    assert!(matches!(
+        holdfast_ledger::execute_block(&world.state, &world.parameters, &input),
+        Err(LedgerError::WrongBlock {
+            field: "origin",
+            ..
+        })
+    ));
+}
+
+#[test]
 fn e1_without_the_hardfork_or_a_stall_clock_it_does_not_begin() {
     let mut world = stalled();
     tamper(&mut world, |properties| properties.hardfork_version = 11);
@@ -245,19 +273,28 @@ fn e3_activation_does_what_the_document_says_in_one_block() {
 #[test]
 fn e4_slots_only_rise_and_a_pause_of_any_length_is_none_of_their_business() {
     let mut world = active();
-    let over = EmergencyRefusal::SlotOver { slot: 0, last: 0 };
-    // Its time is that of the last block.
-    assert_eq!(judge(&world, slot(0), COMMITTEE), Err(over));
+    let head = slot(0);
+    assert_eq!(
+        judge(&world, slot(0), COMMITTEE),
+        Err(EmergencyRefusal::NotAfterHead { head })
+    );
     for number in [1, 2, 9, 1_000_000, 1_000_001] {
         produce(&mut world, number, COMMITTEE);
         assert_eq!(record(&world).last_slot, number);
     }
     // The last two have blocks, the 126 before have none.
     assert_eq!(record(&world).filled, 0b11);
-    assert!(matches!(
-        judge(&world, slot(1_000_001), COMMITTEE),
-        Err(EmergencyRefusal::SlotOver { .. })
-    ));
+    // A block of governance stands between, later than the next slot begins.
+    let resume = crate::emergency_exit::resume(&world);
+    world
+        .try_resume(SLOT_MS + 1, &resume, &[])
+        .expect("it resumes");
+    let head = slot(1_000_002).plus(1);
+    assert_eq!(
+        judge(&world, slot(1_000_002), COMMITTEE),
+        Err(EmergencyRefusal::NotAfterHead { head })
+    );
+    produce(&mut world, 1_000_003, COMMITTEE);
 }
 
 #[test]

@@ -9,14 +9,30 @@ use crate::world::{EPOCH_MS, MIN_STAKE, START, World, failed, genesis_state, nam
 use holdfast_ledger::EmergencyRefusal;
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
 use holdfast_types::{
-    Action, ChainProperties, Era, EraKind, Event, FailureCode, GovernanceAction, Height,
-    SoftwareVersion, TimestampMs,
+    Action, ChainProperties, Era, EraKind, Event, FailureCode, GovernanceAction, GovernanceMessage,
+    Height, SoftwareVersion, TimestampMs,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// 75 % of the slots of the fixture.
 const EXIT_SLOTS: usize = 5;
+
+/// The order to resume on the head.
+pub(crate) fn resume(world: &World) -> GovernanceMessage {
+    let properties = world.properties();
+    let action = GovernanceAction::Resume {
+        reason: b"go on".to_vec(),
+        era: properties.era,
+        height: properties.height,
+        block: Default::default(),
+        state_root: Default::default(),
+        minimum_version: SoftwareVersion::default(),
+        halts: Vec::new(),
+        evidence: Vec::new(),
+    };
+    governed(GOVERNOR_KEY, 1, action)
+}
 
 #[test]
 fn e7_after_three_blocks_in_a_row_lib_follows_one_block_behind_for_ever() {
@@ -65,6 +81,58 @@ fn e7_validators_that_produce_are_waited_for() {
         .iter()
         .filter(|producer| alive.contains(&producer.account));
     assert!(runs.clone().count() == 4 && runs.clone().all(|producer| producer.run >= 3));
+}
+
+#[test]
+fn e7_a_committee_that_falls_silent_does_not_hold_lib_back() {
+    let mut world = active();
+    restore(&mut world, 0..5);
+    let alive = validators(0..4);
+    for _ in 0..4 * SLOTS {
+        next_slot(&mut world, &alive);
+    }
+    // From here on nobody has the emergency key: the slots of the committee and of the fifth stay empty.
+    let mut number = record(&world).last_slot;
+    for _ in 0..12 * SLOTS {
+        number += 1;
+        let place = judge(&world, slot(number), COMMITTEE).expect("the committee may");
+        if alive.contains(&place.scheduled) {
+            produce(&mut world, number, place.scheduled.as_str());
+        }
+    }
+    let properties = world.properties();
+    let behind = properties.height.since(properties.lib);
+    assert!(
+        (1..=8).contains(&behind),
+        "{behind} blocks with four producers"
+    );
+}
+
+#[test]
+fn e7_a_slot_that_passes_at_the_beginning_of_a_round_is_that_of_its_owner() {
+    for missed in 1..SLOTS {
+        let mut world = active();
+        restore(&mut world, 0..5);
+        let alive = validators(0..4);
+        while record(&world).last_slot < 5 * SLOTS - 1 {
+            next_slot(&mut world, &alive);
+        }
+        let owners: BTreeSet<_> = (0..missed)
+            .map(|place| judge(&world, slot(5 * SLOTS + place), COMMITTEE).expect("it may"))
+            .map(|place| place.scheduled)
+            .collect();
+        produce(&mut world, 5 * SLOTS + missed, COMMITTEE);
+        let last = judge(&world, slot(5 * SLOTS + missed + 1), COMMITTEE);
+        assert!(last.is_ok() || missed + 1 == SLOTS);
+        let record = record(&world);
+        let own = record.schedule[missed as usize];
+        for producer in &record.producers {
+            let has_missed = owners.contains(&producer.account) || own == producer.account;
+            if alive.contains(&producer.account) {
+                assert_eq!(producer.run == 0, has_missed, "{producer:?} after {missed}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -123,6 +191,64 @@ fn e9_five_of_seven_that_produce_end_it_within_two_rounds() {
     assert_eq!(world.validator(COMMITTEE).signing_key, None);
     // The keys came in round 0, the slots with round 1, and the first block of round 2 ends it.
     assert_eq!(properties.timestamp, slot(2 * SLOTS));
+}
+
+#[test]
+fn e9_more_candidates_than_slots_end_it_and_who_has_a_slot_keeps_it() {
+    let mut state = genesis_state(12);
+    state.parameters.max_validators = 7;
+    let mut world = World::from_genesis(&state);
+    let zero = START.plus(TIMEOUT_MS);
+    world
+        .try_emergency(zero, COMMITTEE, &[], &[])
+        .expect("an hour is over");
+    let keys: Vec<_> = (0..12)
+        .map(|number| verified(world.body(&format!("validator-{number}"), key_of(number))))
+        .collect();
+    // Those of genesis that were not drawn have kept their keys, which is no change for them.
+    world
+        .try_emergency(zero.plus(SLOT_MS), COMMITTEE, &keys, &[])
+        .expect("it may");
+    let mut holders = BTreeSet::new();
+    let mut number = 2;
+    while world.properties().emergency_consensus_active {
+        let at = zero.plus(number * SLOT_MS);
+        let place = judge(&world, at, COMMITTEE).expect("the committee may");
+        world
+            .try_emergency(at, place.scheduled.as_str(), &[], &[])
+            .expect("its turn");
+        number += 1;
+        assert!(number <= 3 * SLOTS, "all are alive");
+        if world.properties().emergency_consensus_active && number > SLOTS + 1 {
+            let now: BTreeSet<_> = record(&world).schedule.into_iter().collect();
+            assert!(holders.is_empty() || holders == now);
+            holders = now;
+        }
+    }
+    let members = world
+        .committee
+        .members()
+        .iter()
+        .map(|member| member.account);
+    assert_eq!(members.collect::<BTreeSet<_>>(), holders);
+    assert_eq!(holders.len(), 7);
+}
+
+#[test]
+fn e9_who_is_jailed_in_the_last_block_of_the_round_does_not_count() {
+    let mut world = active();
+    restore(&mut world, 0..5);
+    let alive = validators(0..5);
+    while record(&world).last_slot < 2 * SLOTS - 1 {
+        next_slot(&mut world, &alive);
+    }
+    let at = slot(2 * SLOTS);
+    let place = judge(&world, at, COMMITTEE).expect("the committee may");
+    let evidence = [(equivocation(Era(1), 1, 9), name("validator-1"))];
+    let outcome = world
+        .try_emergency(at, place.scheduled.as_str(), &[], &evidence)
+        .expect("its turn");
+    assert_eq!(outcome.era_end, None, "four are left of five");
 }
 
 #[test]
@@ -219,21 +345,7 @@ fn e11_a_resume_in_an_emergency_starts_another_emergency_era() {
     let mut world = active();
     produce(&mut world, 1, COMMITTEE);
     let before = record(&world);
-    let properties = world.properties();
-    let resume = governed(
-        GOVERNOR_KEY,
-        1,
-        GovernanceAction::Resume {
-            reason: b"go on".to_vec(),
-            era: properties.era,
-            height: properties.height,
-            block: Default::default(),
-            state_root: Default::default(),
-            minimum_version: SoftwareVersion::default(),
-            halts: Vec::new(),
-            evidence: Vec::new(),
-        },
-    );
+    let resume = resume(&world);
     let outcome = world.try_resume(1, &resume, &[]).expect("it resumes");
     let end = outcome.era_end.expect("the era ends");
     assert_eq!(end.next_kind, EraKind::Emergency);
@@ -246,21 +358,7 @@ fn e11_a_resume_in_an_emergency_starts_another_emergency_era() {
 #[test]
 fn a_resume_sets_the_stall_clock() {
     let mut world = stalled();
-    let properties = world.properties();
-    let resume = governed(
-        GOVERNOR_KEY,
-        1,
-        GovernanceAction::Resume {
-            reason: b"go on".to_vec(),
-            era: properties.era,
-            height: properties.height,
-            block: Default::default(),
-            state_root: Default::default(),
-            minimum_version: SoftwareVersion::default(),
-            halts: Vec::new(),
-            evidence: Vec::new(),
-        },
-    );
+    let resume = resume(&world);
     world
         .try_resume(TIMEOUT_MS * 3, &resume, &[])
         .expect("it resumes");

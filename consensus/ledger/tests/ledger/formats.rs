@@ -44,6 +44,7 @@ fn draw_emergency(sampler: &mut Sampler) -> EmergencyRecord {
     let producers = (0..sampler.below(4)).map(|_| EmergencyProducer {
         account: Sample::sample(sampler),
         run: Sample::sample(sampler),
+        last_slot: Sample::sample(sampler),
         last_supported: Sample::sample(sampler),
     });
     let producers = producers.collect();

@@ -128,7 +128,7 @@ impl Replica {
 
     /// Whether the last block of the running era is one that resumes: the last one of an emergency comes of no commit either.
     pub(super) fn is_resume(&self, anchor: &AttestationBody) -> bool {
-        anchor.has_no_commit() && self.context.kind == EraKind::Dag
+        anchor.has_no_commit() && !self.ends_emergency
     }
 
     /// Rule R18: its first block is executed, and nobody is there to certify it.
@@ -157,6 +157,7 @@ impl Replica {
         if self.context.kind == EraKind::Emergency {
             let certifying = Arc::new(certifying(&self.context, next));
             self.enter_context(now, Arc::clone(&certifying));
+            self.ends_emergency = true;
             out.era_started = Some(certifying);
         }
     }
@@ -252,6 +253,7 @@ impl Replica {
             COLLECTOR_HEIGHTS_MAX,
         );
         self.context = context;
+        self.ends_emergency = false;
         self.executed_commit = 0;
         self.to_attest.clear();
         self.future.clear();
@@ -406,9 +408,10 @@ impl Replica {
     }
 }
 
-/// The era of an emergency as its last block is certified: by the committee that this block names.
+/// The era of an emergency as its last block is certified: by the committee that this block names, as blocks of the DAG are.
 pub(super) fn certifying(emergency: &EraContext, next: &EraContext) -> EraContext {
     EraContext {
+        kind: EraKind::Dag,
         committee: next.committee.clone(),
         ..emergency.clone()
     }

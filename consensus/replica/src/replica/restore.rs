@@ -87,24 +87,24 @@ fn waiting(stored: Vec<Evidence>) -> EvidencePool {
     evidence
 }
 
-/// The era that runs, and whether its last block is executed and waits for its certificate (rules R4 and R18).
-fn running_era(restored: &Restored) -> (Arc<EraContext>, bool) {
+/// The era that runs; whether its last block is executed and waits for its certificate; and whether that is the end of an
+/// emergency (rules R4 and R18).
+fn running_era(restored: &Restored) -> (Arc<EraContext>, bool, bool) {
     let next = &restored.context;
     match &restored.ended {
-        Some(_) if next.kind == EraKind::Emergency => (Arc::clone(next), false),
+        Some(_) if next.kind == EraKind::Emergency => (Arc::clone(next), false, false),
         Some(ended) if ended.kind == EraKind::Emergency => {
-            (Arc::new(certifying(ended, next)), true)
+            (Arc::new(certifying(ended, next)), true, true)
         }
-        Some(ended) => (Arc::clone(ended), true),
-        None => (Arc::clone(next), false),
+        Some(ended) => (Arc::clone(ended), true, false),
+        None => (Arc::clone(next), false, false),
     }
 }
 
 impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
-        let (running, is_between) = running_era(&restored);
-        let running = &running;
+        let (running, is_between, ends_emergency) = &running_era(&restored);
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let listens = signer.is_some() && config.listen_limit_ms > 0;
         let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
@@ -124,6 +124,7 @@ impl Replica {
                 COLLECTOR_HEIGHTS_MAX,
             ),
             context: Arc::clone(running),
+            ends_emergency: *ends_emergency,
             dag: None,
             pending_era: None,
             certified: restored.certified,
@@ -152,23 +153,14 @@ impl Replica {
         }
         if restored.context.kind == EraKind::Emergency {
             out.era_started = Some(restored.context);
-        } else if is_between {
-            out.era_started = (running.kind == EraKind::Emergency).then(|| Arc::clone(running));
+        } else if *is_between {
+            out.era_started = ends_emergency.then(|| Arc::clone(running));
             replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
         } else {
-            let mut dag = replica.new_dag(now, &restored.context, &restored.commits);
-            for vertex in restored.vertices {
-                // Stored vertices were accepted before; those that are too old now are left out.
-                drop(dag.add(vertex, now.monotonic_ms));
-            }
             let own = restored.own_last.as_ref();
-            if let Some(own) = own.filter(|own| own.header().era == restored.context.era) {
-                dag.set_own_last(own);
-            }
-            for vertex in dag.own_uncommitted() {
-                replica.mempool.in_flight(vertex.transaction_ids());
-            }
-            replica.dag = Some(dag);
+            let own = own.filter(|own| own.header().era == era);
+            let stored = (restored.commits.as_slice(), restored.vertices);
+            replica.restore_dag(now, &restored.context, stored, own);
             replica.attest_after_restart(restored.recent);
             if let Some(certificate) = restored.anchor_certificate {
                 // The chain stores it if it has not done so.
@@ -177,6 +169,29 @@ impl Replica {
             out.era_started = Some(restored.context);
         }
         (replica, out)
+    }
+
+    /// The DAG of the running era on its last commits, with the vertices that were stored and the last own one.
+    fn restore_dag(
+        &mut self,
+        now: Now,
+        context: &Arc<EraContext>,
+        stored: (&[CommitRecord], Vec<Arc<VerifiedVertex>>),
+        own: Option<&Arc<VerifiedVertex>>,
+    ) {
+        let (commits, vertices) = stored;
+        let mut dag = self.new_dag(now, context, commits);
+        for vertex in vertices {
+            // Stored vertices were accepted before; those that are too old now are left out.
+            drop(dag.add(vertex, now.monotonic_ms));
+        }
+        if let Some(own) = own {
+            dag.set_own_last(own);
+        }
+        for vertex in dag.own_uncommitted() {
+            self.mempool.in_flight(vertex.transaction_ids());
+        }
+        self.dag = Some(dag);
     }
 
     /// Raises the guard to an own vertex of the store and to what it attests: a crash may have come before that, and peers

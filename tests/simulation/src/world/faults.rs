@@ -8,7 +8,7 @@ use crate::disk::Loss;
 use crate::message::NodeId;
 use crate::node::CrashPoint;
 use holdfast_ledger::{account, validator};
-use holdfast_types::{Action, Signer, TransactionBody};
+use holdfast_types::{Action, Signer, TimestampMs, TransactionBody};
 
 /// Nodes that die and come back.
 #[derive(Clone, Copy, Debug)]
@@ -261,7 +261,10 @@ impl World {
             let name = validator_account(*other);
             let mut known = self.nodes.iter().map(|node| {
                 let found = validator(node.disk.now(), &name).expect("the state reads");
-                found.is_some_and(|found| found.signing_key.is_some())
+                // Whose key ran twice may be in jail.
+                found.is_some_and(|found| {
+                    found.signing_key.is_some() && found.jailed_until == TimestampMs::ZERO
+                })
             });
             *other != number && !self.leaving.contains(other) && known.all(|is_member| is_member)
         };

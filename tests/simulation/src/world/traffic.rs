@@ -227,7 +227,9 @@ impl World {
         else {
             return false;
         };
-        let check = attestation.signature_check(&self.chain.id, &era.committee);
+        let committee = era.certifiers();
+        let check =
+            committee.and_then(|committee| attestation.signature_check(&self.chain.id, committee));
         if !check.is_some_and(|check| self.chain.scheme.verify(&check)) {
             return false;
         }
@@ -279,9 +281,9 @@ impl World {
 
     pub(super) fn is_certificate(&self, node: NodeId, certificate: &Certificate) -> bool {
         let context = self.context_of(node, certificate.body.era);
-        context.is_some_and(|context| {
-            let verified =
-                certificate.verify(&self.chain.id, &context.committee, &self.chain.scheme);
+        let committee = context.as_deref().and_then(EraContext::certifiers);
+        committee.is_some_and(|committee| {
+            let verified = certificate.verify(&self.chain.id, committee, &self.chain.scheme);
             verified.is_ok()
         })
     }

@@ -1,4 +1,4 @@
-//! Emergency blocks: made in slots, taken from peers, outranked by certificates (rules C15 and C16).
+//! Emergency blocks: made in slots and taken from peers (rule C15).
 
 use super::*;
 use crate::chain::OfferRefusal;
@@ -11,15 +11,15 @@ use holdfast_types::{
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-const MASTER_KEY: u16 = 999;
+pub(super) const MASTER_KEY: u16 = 999;
 const SLOT_MS: u64 = 3_000;
 
-fn committee() -> AccountName {
+pub(super) fn committee() -> AccountName {
     AccountName::new("committee").expect("a valid name")
 }
 
 /// Four validators and as many slots, stalled after three blocks.
-fn stalled() -> Node {
+pub(super) fn stalled() -> Node {
     let mut node = Node::with_parameters(Parameters {
         max_validators: 4,
         ..parameters()
@@ -32,7 +32,7 @@ fn stalled() -> Node {
 }
 
 /// When slot `number` begins on the chain of this node, which is stalled or in an emergency that began in slot 0.
-fn slot(node: &Node, number: u64) -> TimestampMs {
+pub(super) fn slot(node: &Node, number: u64) -> TimestampMs {
     let begins = holdfast_ledger::emergency_begins_at(&node.store, &node.parameters);
     let zero = begins.expect("it reads").unwrap_or_else(|| {
         let start = holdfast_ledger::dynamic_properties(&node.store);
@@ -43,14 +43,18 @@ fn slot(node: &Node, number: u64) -> TimestampMs {
     zero.plus(number * SLOT_MS)
 }
 
-fn master(node: &mut Node, number: u64, transactions: &[SignedTransaction]) -> (BlockId, Block) {
+pub(super) fn master(
+    node: &mut Node,
+    number: u64,
+    transactions: &[SignedTransaction],
+) -> (BlockId, Block) {
     let at = slot(node, number);
     node.produce(committee(), MASTER_KEY, at, transactions)
         .unwrap_or_else(|refusal| panic!("slot {number}: {refusal}"))
 }
 
 /// Signed by the validator whose account it is.
-fn restores_key(number: u16) -> SignedTransaction {
+pub(super) fn restores_key(number: u16) -> SignedTransaction {
     let signer = key_pair(number);
     let body = TransactionBody {
         sender: validator_account(number),
@@ -75,7 +79,7 @@ fn signing_key(node: &Node, number: u16) -> Option<PublicKey> {
 }
 
 /// The next slot, by its owner if its key was restored.
-fn next_slot(node: &mut Node, number: u64) -> (BlockId, Block) {
+pub(super) fn next_slot(node: &mut Node, number: u64) -> (BlockId, Block) {
     let at = slot(node, number);
     let place = node.chain.emergency_place(&node.store, committee(), at);
     let place = place.expect("it reads").expect("the committee may");
@@ -121,12 +125,12 @@ fn eb1_who_has_another_key_or_comes_too_early_produces_nothing() {
     let head = node.head();
     let early = TimestampMs(slot(&node, 0).0 - 1);
     let refused = node.produce(committee(), MASTER_KEY, early, &[]);
-    let too_early = EmergencyRefusal::TooEarly { missing_ms: 1 };
+    let too_early = OfferRefusal::Slot(EmergencyRefusal::TooEarly { missing_ms: 1 });
     assert_eq!(refused, Err(too_early));
     let at = slot(&node, 0);
     let producer = committee();
     let refused = node.produce(producer, 7, at, &[]);
-    assert_eq!(refused, Err(EmergencyRefusal::NoKey { producer }));
+    assert_eq!(refused, Err(OfferRefusal::NoKey { producer }));
     assert_eq!(node.head(), head);
 }
 
@@ -327,256 +331,33 @@ fn validators_come_back_and_the_dag_goes_on_from_the_exit() {
     let at = node.chain.head_timestamp().plus(SLOT_MS);
     assert!(matches!(
         node.produce(committee(), MASTER_KEY, at, &[]),
-        Err(EmergencyRefusal::TooEarly { .. })
+        Err(OfferRefusal::Slot(EmergencyRefusal::TooEarly { .. }))
     ));
 }
 
-/// The side of the network that kept its quorum, as far as `count` blocks, the last of them certified.
-fn quorum_side(trunk: &Node, count: u64) -> (Node, Blocks, Certificate) {
-    let mut node = trunk.clone();
-    let blocks = grow(&mut node, plain(20, count));
-    let certified = certificate(&blocks[blocks.len() - 1]);
-    node.certify(certified.clone()).expect("it is ours");
-    (node, blocks, certified)
-}
-
 #[test]
-fn u1_a_certificate_outranks_an_emergency_of_any_length_and_lib_does_not_protect_it() {
-    for (length, certified_blocks) in [(1, 1), (2, 5), (5, 1), (5, 2), (5, 9), (300, 1), (300, 3)] {
-        let mut trunk = stalled();
-        let final_block = trunk.block_at(Height(2));
-        trunk
-            .certify(certificate(&final_block))
-            .expect("it is ours");
-        let (quorum, _, certified) = quorum_side(&trunk, certified_blocks);
-        let mut cut_off = trunk.clone();
-        for number in 0..length {
-            let transactions = match number {
-                0 => vec![transfer(3, "carol", 9)],
-                _ => vec![],
-            };
-            master(&mut cut_off, number, &transactions);
-        }
-        assert!(cut_off.head() > trunk.head());
-        let mut returned = Vec::new();
-        let steps = cut_off.certify(certified.clone()).expect("it is no fault");
-        returned.extend(steps.into_iter().flat_map(|step| step.returned));
-        assert!(cut_off.chain.irreversible() <= cut_off.head().0);
-        // Block sync goes on from what is certified.
-        let heights = 3..=quorum.head().0.0;
-        let blocks: Blocks = heights
-            .map(|height| quorum.block_at(Height(height)))
-            .collect();
-        let steps = cut_off.import(&blocks, certified).expect("it executes");
-        returned.extend(steps.into_iter().flat_map(|step| step.returned));
-        let nonces: Vec<_> = returned.iter().map(|one| one.body.nonce).collect();
-        // The transaction of block 3 was taken back with it, and came again.
-        assert!(
-            nonces == [3] || nonces == [2, 3],
-            "nothing is lost: {nonces:?}"
-        );
-        assert_same_branch(&cut_off.store, &quorum.store);
-        assert_eq!(cut_off.chain.certified(), quorum.chain.certified());
-        assert_eq!(cut_off.chain.era().kind, EraKind::Dag);
-        cut_off.reopen();
-        assert_eq!(cut_off.head(), quorum.head());
-    }
-}
-
-#[test]
-fn u1_what_is_certified_after_an_emergency_is_not_taken_back() {
-    let trunk = stalled();
-    let (_, _, rival) = quorum_side(&trunk, 2);
-    let mut node = trunk;
-    master(&mut node, 0, &[]);
+fn eb4_of_two_last_blocks_the_lower_id_wins_too() {
+    let mut one = stalled();
+    master(&mut one, 0, &[]);
     let keys: Vec<_> = (0..4).map(restores_key).collect();
-    master(&mut node, 1, &keys);
+    master(&mut one, 1, &keys);
     let mut number = 2;
-    while node.chain.era().kind == EraKind::Emergency {
-        next_slot(&mut node, number);
+    let (mut before, mut last) = (one.clone(), one.head());
+    while one.chain.era().kind == EraKind::Emergency {
+        before = one.clone();
+        last = (Height(0), next_slot(&mut one, number).0);
         number += 1;
     }
-    let context = EraContext::clone(node.chain.era());
-    let anchor = node.block_at(context.anchor_height);
-    node.certify(certificate_in(&context, &anchor))
-        .expect("it is ours");
-    // Two quorums contradict each other: that is for people to solve.
-    assert!(matches!(
-        node.certify(rival),
-        Err(ChainError::ContradictoryCertificates { .. }
-            | ChainError::IrreversibleContradicted { .. })
-    ));
-}
-
-/// Two parts of a network that are in an emergency without each other, with as many blocks and one transaction each.
-fn split(one_blocks: u64, two_blocks: u64) -> (Node, Node) {
-    let mut one = stalled();
-    let certified = one.block_at(Height(2));
-    one.certify(certificate(&certified)).expect("it is ours");
-    let mut two = one.clone();
-    for (node, blocks, to) in [
-        (&mut one, one_blocks, "bob"),
-        (&mut two, two_blocks, "carol"),
-    ] {
-        for number in 0..blocks {
-            let transactions = match number {
-                0 => vec![transfer(3, to, 9), transfer(4, to, 8)],
-                1 => vec![transfer(5, "bob", 1)],
-                _ => vec![],
-            };
-            master(node, number, &transactions);
-        }
-    }
-    (one, two)
-}
-
-fn blocks_above(node: &Node, height: u64) -> Vec<Block> {
-    let heights = height + 1..=node.head().0.0;
-    heights
-        .map(|height| node.block_at(Height(height)).1)
-        .collect()
-}
-
-fn offer_branch(node: &mut Node, blocks: Vec<Block>) -> Result<Step, OfferRefusal> {
-    let step = node.chain.offer_branch(&node.store, blocks);
-    let step = step.expect("a branch of a peer is no fault of ours")?;
-    let step = step.expect("it is a switch");
-    node.write(&step);
-    Ok(step)
-}
-
-#[test]
-fn u4_of_two_emergencies_the_longer_one_wins_on_both_sides_though_both_are_irreversible() {
-    for (one_blocks, two_blocks) in [(40, 41), (41, 40), (5, 90), (2, 30)] {
-        let (mut one, mut two) = split(one_blocks, two_blocks);
-        let (of_one, of_two) = (blocks_above(&one, 3), blocks_above(&two, 3));
-        let one_wins = one_blocks > two_blocks;
-        let (loser, winner, better, worse) = if one_wins {
-            (&mut two, &mut one, of_one, of_two)
-        } else {
-            (&mut one, &mut two, of_two, of_one)
-        };
-        let refused = offer_branch(winner, worse.clone());
-        assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
-        let step = offer_branch(loser, better).expect("it is longer");
-        assert_eq!(step.batch.pop.len(), worse.len());
-        assert_same_branch(&loser.store, &winner.store);
-        // Nonces 3 and 4 are used on the other branch, 5 may be there already.
-        assert!(step.returned.is_empty());
-        loser.reopen();
-        assert_eq!(loser.head(), winner.head());
-        let next = winner.head().0.0;
-        assert_eq!(master(loser, next, &[]), master(winner, next, &[]));
-    }
-}
-
-#[test]
-fn u4_of_equally_long_ones_the_lower_id_wins_and_what_is_lost_comes_back() {
-    let (mut one, mut two) = split(12, 0);
-    for number in 0..12 {
-        master(&mut two, number, &[]);
-    }
-    let (lower, higher) = if one.head() < two.head() {
-        (&mut one, &mut two)
-    } else {
-        (&mut two, &mut one)
-    };
-    let lost = blocks_above(higher, 3);
-    let nonces: Vec<u64> = lost
-        .iter()
-        .flat_map(|block| &block.body.transactions)
-        .map(|transaction| transaction.body.nonce)
-        .collect();
-    let refused = offer_branch(lower, lost);
-    assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
-    let step = offer_branch(higher, blocks_above(lower, 3)).expect("its id is lower");
-    let returned: Vec<u64> = step.returned.iter().map(|one| one.body.nonce).collect();
-    assert_eq!(returned, nonces);
-    assert_same_branch(&one.store, &two.store);
-}
-
-#[test]
-fn u4_a_branch_is_taken_whole_or_not_at_all_and_never_below_what_is_certified() {
-    let (one, two) = split(6, 9);
-    let good = blocks_above(&two, 3);
-    let refuses = |blocks: Vec<Block>| {
-        let mut node = one.clone();
-        let refusal = offer_branch(&mut node, blocks).expect_err("it is refused");
-        assert_eq!(node.head(), one.head());
-        assert_eq!(fork_ids(&node), fork_ids(&one));
-        assert_eq!(node.chain.irreversible(), one.chain.irreversible());
-        refusal
-    };
-    assert_eq!(refuses(vec![]), OfferRefusal::NotBetter);
-    assert!(matches!(
-        refuses(good[1..].to_vec()),
-        OfferRefusal::Unlinked { .. }
-    ));
-    let mut gap = good.clone();
-    gap.remove(4);
-    assert!(matches!(refuses(gap), OfferRefusal::Unlinked { .. }));
-    let mut unsigned = good.clone();
-    let last = unsigned.last_mut().expect("there are nine");
-    last.header.sign_emergency(&CHAIN, &key_pair(5));
-    assert!(matches!(
-        refuses(unsigned),
-        OfferRefusal::Invalid {
-            height: Height(12),
-            ..
-        }
-    ));
-    let mut other_body = good.clone();
-    other_body[8].body.transactions.push(transfer(9, "bob", 1));
-    assert!(matches!(
-        refuses(other_body),
-        OfferRefusal::WrongBody { .. }
-    ));
-    let of_dag = vec![one.block_at(Height(3)).1];
-    assert!(matches!(refuses(of_dag), OfferRefusal::NotEmergency));
-    // What is certified on this side stays.
-    let mut certified = one.clone();
-    let third = certified.block_at(Height(3));
-    certified.certify(certificate(&third)).expect("it is ours");
-    offer_branch(&mut certified, good).expect("it forks off above it");
-    let mut deep = Node::with_parameters(Parameters {
-        fork_db_max: 8,
-        ..Parameters::clone(&one.parameters)
-    });
-    deep.store = one.store.clone();
-    deep.reopen();
-    for number in 6..9 {
-        master(&mut deep, number, &[]);
-    }
-    let mut longer = two;
-    for number in 9..20 {
-        master(&mut longer, number, &[]);
-    }
-    let refused = offer_branch(&mut deep, blocks_above(&longer, 3));
-    let ancestor = Height(3);
-    assert_eq!(refused.err(), Some(OfferRefusal::TooDeep { ancestor }));
-}
-
-#[test]
-fn u4_three_parts_that_meet_one_after_the_other_have_one_head() {
-    let (mut one, mut two) = split(10, 15);
-    let mut three = stalled();
-    three
-        .certify(certificate(&three.block_at(Height(2))))
-        .expect("it is ours");
-    for number in 0..20 {
-        master(
-            &mut three,
-            number,
-            &[transfer(3, "bob", 100)][..usize::from(number == 4)],
-        );
-    }
-    offer_branch(&mut one, blocks_above(&two, 3)).expect("it is longer");
-    for number in 15..18 {
-        let (_, block) = master(&mut one, number, &[]);
-        two.take(&block).expect("it follows");
-    }
-    for node in [&mut one, &mut two] {
-        offer_branch(node, blocks_above(&three, 3)).expect("it is longer");
-        assert_same_branch(&node.store, &three.store);
-    }
+    let mut two = before;
+    // The committee may produce in every slot, and the condition holds for its block, too.
+    let at = slot(&two, number - 1);
+    let (rival, _) = two
+        .produce(committee(), MASTER_KEY, at, &[])
+        .expect("it may");
+    assert_eq!(two.chain.era().kind, EraKind::Dag);
+    let (of_one, of_two) = (one.block_at(one.head().0).1, two.block_at(two.head().0).1);
+    one.take(&of_two).expect("it is well formed");
+    two.take(&of_one).expect("it is well formed");
+    let lower = last.1.min(rival);
+    assert_eq!((one.head().1, two.head().1), (lower, lower));
 }

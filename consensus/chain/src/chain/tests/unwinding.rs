@@ -1,0 +1,320 @@
+//! Emergency blocks that give way: to certificates, and to a longer branch (rule C16).
+
+use super::emergency::{MASTER_KEY, committee, master, next_slot, restores_key, slot, stalled};
+use super::*;
+use crate::chain::OfferRefusal;
+use holdfast_types::{EraKind, Parameters};
+
+/// The side of the network that kept its quorum, as far as `count` blocks, the last of them certified.
+fn quorum_side(trunk: &Node, count: u64) -> (Node, Blocks, Certificate) {
+    let mut node = trunk.clone();
+    let blocks = grow(&mut node, plain(20, count));
+    let certified = certificate(&blocks[blocks.len() - 1]);
+    node.certify(certified.clone()).expect("it is ours");
+    (node, blocks, certified)
+}
+
+#[test]
+fn u1_a_certificate_outranks_an_emergency_of_any_length_and_lib_does_not_protect_it() {
+    for (length, certified_blocks) in [(1, 1), (2, 5), (5, 1), (5, 2), (5, 9), (300, 1), (300, 3)] {
+        let mut trunk = stalled();
+        let final_block = trunk.block_at(Height(2));
+        trunk
+            .certify(certificate(&final_block))
+            .expect("it is ours");
+        let (quorum, _, certified) = quorum_side(&trunk, certified_blocks);
+        let mut cut_off = trunk.clone();
+        for number in 0..length {
+            let transactions = match number {
+                0 => vec![transfer(3, "carol", 9)],
+                _ => vec![],
+            };
+            master(&mut cut_off, number, &transactions);
+        }
+        assert!(cut_off.head() > trunk.head());
+        let emergency = cut_off.clone();
+        let mut returned = Vec::new();
+        let steps = cut_off.certify(certified.clone()).expect("it is no fault");
+        returned.extend(steps.into_iter().flat_map(|step| step.returned));
+        assert!(cut_off.chain.irreversible() <= cut_off.head().0);
+        // Until the certified block is here nobody goes back to the emergency, also after a crash.
+        if length > 3 {
+            cut_off.reopen();
+        }
+        let at = slot(&cut_off, length + 1);
+        let refused = cut_off.produce(committee(), MASTER_KEY, at, &[]);
+        assert_eq!(refused, Err(OfferRefusal::Outranked));
+        for block in blocks_above(&emergency, 3) {
+            assert_eq!(cut_off.take(&block).err(), Some(OfferRefusal::Outranked));
+        }
+        // Block sync goes on from what is certified.
+        let heights = 3..=quorum.head().0.0;
+        let blocks: Blocks = heights
+            .map(|height| quorum.block_at(Height(height)))
+            .collect();
+        let steps = cut_off.import(&blocks, certified).expect("it executes");
+        returned.extend(steps.into_iter().flat_map(|step| step.returned));
+        let nonces: Vec<_> = returned.iter().map(|one| one.body.nonce).collect();
+        // The transaction of block 3 was taken back with it, and came again.
+        assert!(
+            nonces == [3] || nonces == [2, 3],
+            "nothing is lost: {nonces:?}"
+        );
+        assert_same_branch(&cut_off.store, &quorum.store);
+        assert_eq!(cut_off.chain.certified(), quorum.chain.certified());
+        assert_eq!(cut_off.chain.era().kind, EraKind::Dag);
+        cut_off.reopen();
+        assert_eq!(cut_off.head(), quorum.head());
+    }
+}
+
+#[test]
+fn u1_what_is_certified_after_an_emergency_is_not_taken_back() {
+    let trunk = stalled();
+    let (_, _, rival) = quorum_side(&trunk, 2);
+    let mut node = trunk;
+    master(&mut node, 0, &[]);
+    let keys: Vec<_> = (0..4).map(restores_key).collect();
+    master(&mut node, 1, &keys);
+    let mut number = 2;
+    while node.chain.era().kind == EraKind::Emergency {
+        next_slot(&mut node, number);
+        number += 1;
+    }
+    let context = EraContext::clone(node.chain.era());
+    let anchor = node.block_at(context.anchor_height);
+    node.certify(certificate_in(&context, &anchor))
+        .expect("it is ours");
+    // Two quorums contradict each other: that is for people to solve.
+    assert!(matches!(
+        node.certify(rival),
+        Err(ChainError::ContradictoryCertificates { .. }
+            | ChainError::IrreversibleContradicted { .. })
+    ));
+}
+
+/// Two parts of a network that are in an emergency without each other, with as many blocks and one transaction each.
+fn split(one_blocks: u64, two_blocks: u64) -> (Node, Node) {
+    let mut one = stalled();
+    let certified = one.block_at(Height(2));
+    one.certify(certificate(&certified)).expect("it is ours");
+    let mut two = one.clone();
+    for (node, blocks, to) in [
+        (&mut one, one_blocks, "bob"),
+        (&mut two, two_blocks, "carol"),
+    ] {
+        for number in 0..blocks {
+            let transactions = match number {
+                0 => vec![transfer(3, to, 9), transfer(4, to, 8)],
+                1 => vec![transfer(5, "bob", 1)],
+                _ => vec![],
+            };
+            master(node, number, &transactions);
+        }
+    }
+    (one, two)
+}
+
+fn blocks_above(node: &Node, height: u64) -> Vec<Block> {
+    let heights = height + 1..=node.head().0.0;
+    heights
+        .map(|height| node.block_at(Height(height)).1)
+        .collect()
+}
+
+fn offer_branch(node: &mut Node, blocks: Vec<Block>) -> Result<Step, OfferRefusal> {
+    let step = node.chain.offer_branch(&node.store, blocks);
+    let step = step.expect("a branch of a peer is no fault of ours")?;
+    let step = step.expect("it is a switch");
+    node.write(&step);
+    Ok(step)
+}
+
+#[test]
+fn u4_of_two_emergencies_the_longer_one_wins_on_both_sides_though_both_are_irreversible() {
+    for (one_blocks, two_blocks) in [(40, 41), (41, 40), (5, 90), (2, 30)] {
+        let (mut one, mut two) = split(one_blocks, two_blocks);
+        let (of_one, of_two) = (blocks_above(&one, 3), blocks_above(&two, 3));
+        let one_wins = one_blocks > two_blocks;
+        let (loser, winner, better, worse) = if one_wins {
+            (&mut two, &mut one, of_one, of_two)
+        } else {
+            (&mut one, &mut two, of_two, of_one)
+        };
+        let refused = offer_branch(winner, worse.clone());
+        assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+        let step = offer_branch(loser, better).expect("it is longer");
+        assert_eq!(step.batch.pop.len(), worse.len());
+        assert_same_branch(&loser.store, &winner.store);
+        // Nonces 3 and 4 are used on the other branch, 5 may be there already.
+        assert!(step.returned.is_empty());
+        loser.reopen();
+        assert_eq!(loser.head(), winner.head());
+        let next = winner.head().0.0;
+        assert_eq!(master(loser, next, &[]), master(winner, next, &[]));
+    }
+}
+
+#[test]
+fn u4_of_equally_long_ones_the_lower_id_wins_and_what_is_lost_comes_back() {
+    let (mut one, mut two) = split(12, 0);
+    for number in 0..12 {
+        master(&mut two, number, &[]);
+    }
+    let (lower, higher) = if one.head() < two.head() {
+        (&mut one, &mut two)
+    } else {
+        (&mut two, &mut one)
+    };
+    let lost = blocks_above(higher, 3);
+    let nonces: Vec<u64> = lost
+        .iter()
+        .flat_map(|block| &block.body.transactions)
+        .map(|transaction| transaction.body.nonce)
+        .collect();
+    let refused = offer_branch(lower, lost);
+    assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+    let step = offer_branch(higher, blocks_above(lower, 3)).expect("its id is lower");
+    let returned: Vec<u64> = step.returned.iter().map(|one| one.body.nonce).collect();
+    assert_eq!(returned, nonces);
+    assert_same_branch(&one.store, &two.store);
+}
+
+#[test]
+fn u4_a_branch_is_taken_whole_or_not_at_all_and_never_below_what_is_certified() {
+    let (one, two) = split(6, 9);
+    let good = blocks_above(&two, 3);
+    let refuses = |blocks: Vec<Block>| {
+        let mut node = one.clone();
+        let refusal = offer_branch(&mut node, blocks).expect_err("it is refused");
+        assert_eq!(node.head(), one.head());
+        assert_eq!(fork_ids(&node), fork_ids(&one));
+        assert_eq!(node.chain.irreversible(), one.chain.irreversible());
+        refusal
+    };
+    assert_eq!(refuses(vec![]), OfferRefusal::NotBetter);
+    assert!(matches!(
+        refuses(good[1..].to_vec()),
+        OfferRefusal::Unlinked { .. }
+    ));
+    let mut gap = good.clone();
+    gap.remove(4);
+    assert!(matches!(refuses(gap), OfferRefusal::Unlinked { .. }));
+    let mut unsigned = good.clone();
+    let last = unsigned.last_mut().expect("there are nine");
+    last.header.state_root = StateRoot::new([9; 32]);
+    last.header.sign_emergency(&CHAIN, &key_pair(MASTER_KEY));
+    assert!(matches!(
+        refuses(unsigned),
+        OfferRefusal::Invalid {
+            height: Height(12),
+            ..
+        }
+    ));
+    let mut other_body = good.clone();
+    other_body[8].body.transactions.push(transfer(9, "bob", 1));
+    assert!(matches!(
+        refuses(other_body),
+        OfferRefusal::WrongBody { .. }
+    ));
+    let of_dag = vec![one.block_at(Height(3)).1];
+    assert!(matches!(refuses(of_dag), OfferRefusal::NotEmergency));
+    // What is certified on this side stays.
+    let mut certified = one.clone();
+    let third = certified.block_at(Height(3));
+    certified.certify(certificate(&third)).expect("it is ours");
+    offer_branch(&mut certified, good).expect("it forks off above it");
+    let mut deep = Node::with_parameters(Parameters {
+        fork_db_max: 8,
+        ..Parameters::clone(&one.parameters)
+    });
+    deep.store = one.store.clone();
+    deep.reopen();
+    for number in 6..9 {
+        master(&mut deep, number, &[]);
+    }
+    let mut longer = two;
+    for number in 9..20 {
+        master(&mut longer, number, &[]);
+    }
+    let refused = offer_branch(&mut deep, blocks_above(&longer, 3));
+    let ancestor = Height(3);
+    assert_eq!(refused.err(), Some(OfferRefusal::TooDeep { ancestor }));
+}
+
+#[test]
+fn u4_blocks_of_the_branch_may_be_known_already() {
+    for known in 0..3 {
+        let (mut one, mut two) = split(1, 3);
+        let branch = blocks_above(&two, 3);
+        for block in &branch[..known] {
+            drop(one.take(block).expect("it is well formed"));
+        }
+        if one.head() < two.head() {
+            offer_branch(&mut one, branch).expect("it is longer");
+        }
+        assert_same_branch(&one.store, &two.store);
+        assert_eq!(master(&mut one, 9, &[]), master(&mut two, 9, &[]));
+    }
+}
+
+#[test]
+fn u4_of_a_branch_that_is_longer_than_the_tree_a_part_is_taken_and_the_rest_follows() {
+    let (one, mut two) = split(3, 40);
+    let mut small = Node::with_parameters(Parameters {
+        fork_db_max: 8,
+        ..Parameters::clone(&one.parameters)
+    });
+    small.store = one.store;
+    small.reopen();
+    let blocks = blocks_above(&two, 3);
+    offer_branch(&mut small, blocks.clone()).expect("it is longer");
+    assert_eq!(small.head().0, Height(11));
+    for block in &blocks[8..] {
+        small.take(block).expect("it follows");
+    }
+    assert_same_branch(&small.store, &two.store);
+    assert_eq!(master(&mut small, 41, &[]), master(&mut two, 41, &[]));
+}
+
+#[test]
+fn u4_what_nobody_has_signed_costs_nothing() {
+    let (mut one, two) = split(3, 9);
+    for forged in 0..9 {
+        let mut blocks = blocks_above(&two, 3);
+        blocks[forged].header.sign_emergency(&CHAIN, &key_pair(7));
+        for place in forged + 1..9 {
+            blocks[place].header.parent = blocks[place - 1].header.id(&CHAIN);
+            blocks[place]
+                .header
+                .sign_emergency(&CHAIN, &key_pair(MASTER_KEY));
+        }
+        let refused = offer_branch(&mut one, blocks);
+        assert_eq!(refused.err(), Some(OfferRefusal::BadSignature));
+    }
+}
+
+#[test]
+fn u4_three_parts_that_meet_one_after_the_other_have_one_head() {
+    let (mut one, mut two) = split(10, 15);
+    let mut three = stalled();
+    three
+        .certify(certificate(&three.block_at(Height(2))))
+        .expect("it is ours");
+    for number in 0..20 {
+        master(
+            &mut three,
+            number,
+            &[transfer(3, "bob", 100)][..usize::from(number == 4)],
+        );
+    }
+    offer_branch(&mut one, blocks_above(&two, 3)).expect("it is longer");
+    for number in 15..18 {
+        let (_, block) = master(&mut one, number, &[]);
+        two.take(&block).expect("it follows");
+    }
+    for node in [&mut one, &mut two] {
+        offer_branch(node, blocks_above(&three, 3)).expect("it is longer");
+        assert_same_branch(&node.store, &three.store);
+    }
+}
