@@ -35,7 +35,7 @@ profile_tests!(
     clock: 0..10;
     byzantine: 0..12;
     churn: 0..6;
-    disk: 10..24;
+    disk: 26..40;
     twins: 0..8;
     chaos: 0..12;
     halts: 0..16;
