@@ -71,43 +71,6 @@ pub struct ResumeInput<'a> {
     pub evidence: &'a [(Evidence, AccountName)],
 }
 
-/// A block of emergency consensus, to be executed on the state that the store holds.
-#[derive(Clone, Copy, Debug)]
-pub struct EmergencyInput<'a> {
-    pub chain: ChainId,
-    /// One above the height of the state.
-    pub height: Height,
-    /// The running era, as the state names it.
-    pub era: Era,
-    /// Time of a slot that is above the last one, and above the timestamp of the state.
-    pub timestamp: TimestampMs,
-    /// Committee of the era, as the state names it.
-    pub committee: &'a Committee,
-    /// Who may produce in the slot ([`crate::judge_emergency_block`]).
-    pub producer: AccountName,
-    pub transactions: &'a [VerifiedTransaction],
-    /// Verified evidence with the account that its offender had in the committee of its era.
-    pub evidence: &'a [(Evidence, AccountName)],
-    /// Verified against the governors of the state.
-    pub governance: Option<&'a GovernanceMessage>,
-}
-
-impl<'a> EmergencyInput<'a> {
-    const fn as_block(&self) -> BlockInput<'a> {
-        BlockInput {
-            chain: self.chain,
-            height: self.height,
-            era: self.era,
-            timestamp: self.timestamp,
-            committee: self.committee,
-            transactions: self.transactions,
-            supports: &[],
-            evidence: self.evidence,
-            governance: self.governance,
-        }
-    }
-}
-
 impl<'a> ResumeInput<'a> {
     const fn as_block(&self) -> BlockInput<'a> {
         BlockInput {
@@ -206,13 +169,14 @@ pub fn execute_resume<S: StateStore + ?Sized>(
     execute(store, parameters, &input.as_block(), BlockKind::Resume)
 }
 
-/// Executes a block of emergency consensus. It ends the era if it activates the emergency or ends it.
+/// Executes a block of emergency consensus by `producer`, who may produce in the slot of its timestamp
+/// ([`crate::judge_emergency_block`]). It carries no supports, and ends the era if it activates the emergency or ends it.
 pub fn execute_emergency<S: StateStore + ?Sized>(
     store: &S,
     parameters: &Parameters,
-    input: &EmergencyInput<'_>,
+    input: &BlockInput<'_>,
+    producer: AccountName,
 ) -> Result<BlockOutcome, LedgerError> {
-    let producer = input.producer;
     let judged = emergency::judge_emergency_block(
         store,
         parameters,
@@ -226,7 +190,7 @@ pub fn execute_emergency<S: StateStore + ?Sized>(
         actual: refusal.to_string(),
     })?;
     let kind = BlockKind::Emergency { place, producer };
-    execute(store, parameters, &input.as_block(), kind)
+    execute(store, parameters, input, kind)
 }
 
 fn execute<S: StateStore + ?Sized>(

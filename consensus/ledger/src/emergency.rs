@@ -37,13 +37,11 @@ pub(crate) use producing::note_and_support;
 
 use crate::block::{BlockContext, LedgerError};
 use crate::epoch;
-use crate::keys::{
-    CandidateIndexKey, EmergencyKey, SigningKeyKey, ValidatorIndexKey, ValidatorKey,
-};
+use crate::keys::{EmergencyKey, SigningKeyKey, ValidatorIndexKey, ValidatorKey};
 use crate::objects::{EmergencyProducer, EmergencyRecord, Validator, ValidatorName};
 use crate::overlay::Overlay;
 use crate::state::{StateError, StateStore};
-use crate::validator::{new_validator, store_validator};
+use crate::validator::{candidates, new_validator, store_validator};
 use holdfast_types::{
     AccountName, ChainId, Committee, EraEnd, EraKind, Event, Member, Parameters, TimestampMs,
 };
@@ -115,7 +113,8 @@ pub(crate) fn begin_block<S: StateStore + ?Sized>(
     }
     let parameters = context.parameters;
     let committee = parameters.emergency.validator_account;
-    let stalled_ms = context.input.timestamp.since(place.stall_clock);
+    let clock = overlay.properties.stall_clock.unwrap_or_default();
+    let stalled_ms = context.input.timestamp.since(clock);
     overlay.properties.emergency_consensus_active = true;
     overlay.properties.emergency_consensus_start_block = context.input.height;
     enable_committee(overlay, context)?;
@@ -175,14 +174,7 @@ fn disable_candidates<S: StateStore + ?Sized>(
     overlay: &mut Overlay<'_, S>,
     parameters: &Parameters,
 ) -> Result<(), LedgerError> {
-    let count = overlay.properties.candidates;
-    overlay.prefetch((0..count).map(CandidateIndexKey).collect())?;
-    let mut names = Vec::new();
-    for index in 0..count {
-        names.push(overlay.existing(&CandidateIndexKey(index))?.name);
-    }
-    overlay.prefetch(names.iter().copied().map(ValidatorKey).collect())?;
-    for name in names {
+    for name in candidates(overlay)? {
         let validator = overlay.existing(&ValidatorKey(name))?;
         disable(overlay, parameters, validator)?;
     }
@@ -216,7 +208,7 @@ pub(crate) fn end_block<S: StateStore + ?Sized>(
         };
         let committee = Committee::new(vec![member])
             .map_err(|error| overlay.broken(format!("one member is a committee: {error}")))?;
-        return end_era(overlay, context, EraKind::Emergency, committee, events);
+        return epoch::end_era(overlay, context, EraKind::Emergency, committee, events).map(Some);
     }
     if !place.begins_round {
         return Ok(None);
@@ -225,7 +217,7 @@ pub(crate) fn end_block<S: StateStore + ?Sized>(
         return Ok(None);
     };
     leave(overlay, context, &committee, events)?;
-    end_era(overlay, context, EraKind::Dag, committee, events)
+    epoch::end_era(overlay, context, EraKind::Dag, committee, events).map(Some)
 }
 
 /// Exit (E9).
@@ -246,23 +238,4 @@ fn leave<S: StateStore + ?Sized>(
     let validators = u32::try_from(committee.size()).unwrap_or(u32::MAX);
     events.push(Event::EmergencyDeactivated { validators });
     epoch::end_epoch_if_over(overlay, context, committee, events)
-}
-
-fn end_era<S: StateStore + ?Sized>(
-    overlay: &mut Overlay<'_, S>,
-    context: &BlockContext<'_>,
-    next_kind: EraKind,
-    committee: Committee,
-    events: &mut Vec<Event>,
-) -> Result<Option<EraEnd>, LedgerError> {
-    let era = context.input.era;
-    epoch::begin_era(overlay, era.next(), &committee)?;
-    events.push(Event::EraEnded {
-        era,
-        next_era: era.next(),
-    });
-    Ok(Some(EraEnd {
-        next_kind,
-        committee,
-    }))
 }

@@ -18,11 +18,12 @@
 //!   for a higher one, if it is above the one in force. Software that does not know it stops there.
 
 use crate::block::{BlockContext, BlockKind, HARDFORK_KNOWN, LedgerError};
-use crate::keys::{CandidateIndexKey, SupportsKey, ValidatorKey};
-use crate::objects::{Supports, Validator};
+use crate::keys::{SupportsKey, ValidatorKey};
+use crate::objects::Supports;
 use crate::overlay::Overlay;
 use crate::state::StateStore;
 use crate::tree;
+use crate::validator::candidates;
 use holdfast_types::hash::{Hash32, Purpose};
 use holdfast_types::{
     AccountName, Amount, ChainId, ChainProperties, Committee, Era, EraEnd, EraKind, Event, Height,
@@ -41,36 +42,37 @@ pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
     if !epoch_is_over(overlay, context) && context.kind == BlockKind::Ordinary {
         return Ok(None);
     }
-    let next_era = input.era.next();
     if overlay.properties.emergency_consensus_active {
         let committee = input.committee.clone();
-        begin_era(overlay, next_era, &committee)?;
-        events.push(Event::EraEnded {
-            era: input.era,
-            next_era,
-        });
-        return Ok(Some(EraEnd {
-            next_kind: EraKind::Emergency,
-            committee,
-        }));
+        return end_era(overlay, context, EraKind::Emergency, committee, events).map(Some);
     }
     let sample = SampleOf {
         chain: input.chain,
-        era: next_era,
+        era: input.era.next(),
         height: input.height,
     };
     let committee = next_committee(overlay, parameters, context.live_time, sample)?
         .unwrap_or_else(|| input.committee.clone());
     end_epoch_if_over(overlay, context, &committee, events)?;
+    end_era(overlay, context, EraKind::Dag, committee, events).map(Some)
+}
+
+/// Ends the running era with this block; `committee` is that of the next one.
+pub(crate) fn end_era<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    context: &BlockContext<'_>,
+    next_kind: EraKind,
+    committee: Committee,
+    events: &mut Vec<Event>,
+) -> Result<EraEnd, LedgerError> {
+    let era = context.input.era;
+    let next_era = era.next();
     begin_era(overlay, next_era, &committee)?;
-    events.push(Event::EraEnded {
-        era: input.era,
-        next_era,
-    });
-    Ok(Some(EraEnd {
-        next_kind: EraKind::Dag,
+    events.push(Event::EraEnded { era, next_era });
+    Ok(EraEnd {
+        next_kind,
         committee,
-    }))
+    })
 }
 
 fn epoch_is_over<S: StateStore + ?Sized>(
@@ -145,21 +147,14 @@ pub(crate) fn next_committee<S: StateStore + ?Sized>(
     Ok(Some(committee))
 }
 
-/// All candidates that are not jailed. Their order is that of the index, and means nothing.
+/// All candidates that are not jailed.
 pub(crate) fn qualified<S: StateStore + ?Sized>(
     overlay: &mut Overlay<'_, S>,
     live_time: TimestampMs,
 ) -> Result<Vec<Member>, LedgerError> {
-    let count = overlay.properties.candidates;
-    overlay.prefetch((0..count).map(CandidateIndexKey).collect())?;
-    let mut names = Vec::new();
-    for index in 0..count {
-        names.push(overlay.existing(&CandidateIndexKey(index))?.name);
-    }
-    overlay.prefetch(names.iter().copied().map(ValidatorKey).collect())?;
     let mut members = Vec::new();
-    for name in names {
-        let validator: Validator = overlay.existing(&ValidatorKey(name))?;
+    for name in candidates(overlay)? {
+        let validator = overlay.existing(&ValidatorKey(name))?;
         let signing_key = validator
             .signing_key
             .ok_or_else(|| overlay.broken("a candidate has a signing key"))?;

@@ -48,8 +48,8 @@ pub mod validator;
 pub mod memory;
 
 pub use block::{
-    BlockInput, BlockOutcome, EmergencyInput, HARDFORK_KNOWN, LedgerError, ResumeInput,
-    execute_block, execute_emergency, execute_resume,
+    BlockInput, BlockOutcome, HARDFORK_KNOWN, LedgerError, ResumeInput, execute_block,
+    execute_emergency, execute_resume,
 };
 pub use emergency::{
     EMERGENCY_HARDFORK, EmergencyPlace, EmergencyRefusal, emergency_begins_at,

@@ -205,6 +205,21 @@ pub(crate) fn store_validator<S: StateStore + ?Sized>(
     Ok(overlay.set_validator(name, validator)?)
 }
 
+/// The validators with a signing key and enough stake, in the order of their index, which means nothing. They are read ahead;
+/// what is done to one may move another in the index, so each is to be taken from the state when it is its turn.
+pub(crate) fn candidates<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+) -> Result<Vec<AccountName>, LedgerError> {
+    let count = overlay.properties.candidates;
+    overlay.prefetch((0..count).map(CandidateIndexKey).collect())?;
+    let mut names = Vec::new();
+    for index in 0..count {
+        names.push(overlay.existing(&CandidateIndexKey(index))?.name);
+    }
+    overlay.prefetch(names.iter().copied().map(ValidatorKey).collect())?;
+    Ok(names)
+}
+
 /// Takes an entry out of the index of candidates; the last one takes its place.
 fn remove_candidate<S: StateStore + ?Sized>(
     overlay: &mut Overlay<'_, S>,

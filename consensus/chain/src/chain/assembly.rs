@@ -3,7 +3,7 @@
 use super::error::ChainError;
 use super::position::Position;
 use crate::store::{AppliedBlock, ChainStore};
-use holdfast_ledger::{BlockInput, BlockOutcome, EmergencyInput, ResumeInput};
+use holdfast_ledger::{BlockInput, BlockOutcome, ResumeInput};
 use holdfast_types::block::transactions_root;
 use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
@@ -66,58 +66,46 @@ impl BlockMaker {
         let (chain, height, era) = (self.chain, position.head.0.next(), position.era.era);
         let committee = &position.era.committee;
         let evidence = &draft.evidence;
-        let (timestamp, outcome) = match &draft.source {
+        let (timestamp, governance) = match &draft.source {
             Source::Commit {
                 record, governance, ..
-            } => {
-                let timestamp = record.timestamp.max(next_ms);
-                let input = BlockInput {
-                    chain,
-                    height,
-                    era,
-                    timestamp,
-                    committee,
-                    transactions: &draft.transactions,
-                    supports: &draft.supports,
-                    evidence,
-                    governance: governance.as_ref(),
-                };
-                let outcome = holdfast_ledger::execute_block(store, &self.parameters, &input)?;
-                (timestamp, outcome)
-            }
+            } => (record.timestamp.max(next_ms), governance.as_ref()),
+            // No clock is agreed on while the chain is halted.
+            Source::Resume(message) => (next_ms, Some(message)),
+            Source::Emergency {
+                timestamp,
+                governance,
+                ..
+            } => (*timestamp, governance.as_ref()),
+        };
+        let input = BlockInput {
+            chain,
+            height,
+            era,
+            timestamp,
+            committee,
+            transactions: &draft.transactions,
+            supports: &draft.supports,
+            evidence,
+            governance,
+        };
+        let parameters = &self.parameters;
+        let outcome = match &draft.source {
+            Source::Commit { .. } => holdfast_ledger::execute_block(store, parameters, &input)?,
             Source::Resume(message) => {
                 let input = ResumeInput {
                     chain,
                     height,
                     era,
-                    // No clock is agreed on while the chain is halted.
-                    timestamp: next_ms,
+                    timestamp,
                     committee,
                     message,
                     evidence,
                 };
-                let outcome = holdfast_ledger::execute_resume(store, &self.parameters, &input)?;
-                (next_ms, outcome)
+                holdfast_ledger::execute_resume(store, parameters, &input)?
             }
-            Source::Emergency {
-                timestamp,
-                producer,
-                governance,
-                ..
-            } => {
-                let input = EmergencyInput {
-                    chain,
-                    height,
-                    era,
-                    timestamp: *timestamp,
-                    committee,
-                    producer: *producer,
-                    transactions: &draft.transactions,
-                    evidence,
-                    governance: governance.as_ref(),
-                };
-                let outcome = holdfast_ledger::execute_emergency(store, &self.parameters, &input)?;
-                (*timestamp, outcome)
+            Source::Emergency { producer, .. } => {
+                holdfast_ledger::execute_emergency(store, parameters, &input, *producer)?
             }
         };
         Ok(self.assemble(position, draft, outcome, timestamp))
@@ -182,10 +170,6 @@ impl BlockMaker {
             });
         }
         let body = &block.body;
-        let transactions = body.transactions.iter();
-        let transactions = transactions.map(|transaction| {
-            VerifiedTransaction::trust(transaction.body.id(&self.chain), transaction.clone())
-        });
         let governance = body.governance.iter().collect();
         Ok(Draft {
             source: Source::Commit {
@@ -193,10 +177,19 @@ impl BlockMaker {
                 record: commit,
                 governance: self.first_valid_message(store, governance)?,
             },
-            transactions: transactions.collect(),
+            transactions: self.transactions_of(body),
             supports: body.supports.clone(),
             evidence: self.valid_evidence(store, position, body.evidence.clone())?,
         })
+    }
+
+    /// The transactions of a block, whose signatures were verified before, or which a quorum stands for.
+    pub(super) fn transactions_of(&self, body: &BlockBody) -> Vec<VerifiedTransaction> {
+        let transactions = body.transactions.iter();
+        let trusted = transactions.map(|transaction| {
+            VerifiedTransaction::trust(transaction.body.id(&self.chain), transaction.clone())
+        });
+        trusted.collect()
     }
 
     /// Where a block comes from, and what of that stands in its body.

@@ -12,7 +12,6 @@ use super::assembly::{BlockMaker, Draft, Source};
 use super::error::OfferRefusal;
 use super::position::Position;
 use super::step::{Step, Work};
-use super::switching::Extension;
 use super::{Chain, ChainError};
 use crate::forks::{ForkEntry, Inserted};
 use crate::store::ChainStore;
@@ -64,7 +63,7 @@ impl Chain {
         if place.signing_key != proposal.signer.public_key() {
             return Ok(Err(OfferRefusal::NoKey { producer }));
         }
-        let (maker, mut position) = (&self.maker, self.position.clone());
+        let (maker, position) = (&self.maker, &self.position);
         let governance = proposal.governance.iter().collect();
         let draft = Draft {
             source: Source::Emergency {
@@ -76,23 +75,13 @@ impl Chain {
             },
             transactions: proposal.transactions,
             supports: Vec::new(),
-            evidence: maker.valid_evidence(store, &position, proposal.evidence)?,
+            evidence: maker.valid_evidence(store, position, proposal.evidence)?,
         };
-        let (mut applied, lib) = maker.execute(store, &position, draft)?;
+        let (mut applied, lib) = maker.execute(store, position, draft)?;
         let header = &mut applied.block.header;
         header.sign_emergency(&maker.chain, proposal.signer);
         applied.id = header.id(&maker.chain);
-        let mut work = Work::default();
-        self.insert_own(&applied, &mut work)?;
-        let (executed, horizon) = position.advance(&applied, lib, &self.maker.parameters);
-        let extension = Extension {
-            position,
-            applied: vec![applied],
-            executed: vec![executed],
-            horizon,
-        };
-        self.adopt(extension, &mut work)?;
-        Ok(Ok(work.finish(&self.forks)))
+        self.append(applied, lib, Vec::new()).map(Ok)
     }
 
     /// Takes an emergency block of a peer into the choice among branches (EB2 to EB4). It may be the new head then.
@@ -241,10 +230,6 @@ impl BlockMaker {
         if !self.is_signed(header, place.signing_key) {
             return Err(ChainError::EmergencySignature { height });
         }
-        let transactions = body.transactions.iter();
-        let transactions = transactions.map(|transaction| {
-            VerifiedTransaction::trust(transaction.body.id(&self.chain), transaction.clone())
-        });
         let governance = body.governance.iter().collect();
         Ok(Draft {
             source: Source::Emergency {
@@ -254,7 +239,7 @@ impl BlockMaker {
                 signature,
                 governance: self.first_valid_message(store, governance)?,
             },
-            transactions: transactions.collect(),
+            transactions: self.transactions_of(body),
             supports: Vec::new(),
             evidence: self.valid_evidence(store, position, body.evidence.clone())?,
         })

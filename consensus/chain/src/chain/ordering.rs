@@ -4,7 +4,7 @@ use super::assembly::{Draft, Source};
 use super::step::{Step, Work};
 use super::switching::Extension;
 use super::{Chain, ChainError};
-use crate::store::ChainStore;
+use crate::store::{AppliedBlock, ChainStore};
 use holdfast_dag::SubDag;
 use holdfast_types::{Attestation, AuthorityIndex, Height, Support, VerifiedTransaction};
 use std::collections::BTreeMap;
@@ -35,9 +35,19 @@ impl Chain {
             });
         }
         let (draft, contradictions) = self.draft(store, sub_dag)?;
-        let mut position = self.position.clone();
-        let (applied, lib) = self.maker.execute(store, &position, draft)?;
+        let (applied, lib) = self.maker.execute(store, &self.position, draft)?;
         self.check_own_block(&applied)?;
+        self.append(applied, lib, contradictions)
+    }
+
+    /// Makes a block that was executed on the head the new head.
+    pub(super) fn append(
+        &mut self,
+        applied: AppliedBlock,
+        lib: Height,
+        contradictions: Vec<Attestation>,
+    ) -> Result<Option<Step>, ChainError> {
+        let mut position = self.position.clone();
         let mut work = Work::default();
         self.insert_own(&applied, &mut work)?;
         let (mut executed, horizon) = position.advance(&applied, lib, &self.maker.parameters);

@@ -20,7 +20,7 @@
 //! * After a second emergency whose predecessor was never certified, a certificate against the first one is a contradiction.
 
 use super::position::Position;
-use super::step::{Step, Work};
+use super::step::{Step, Work, nonce_after};
 use super::switching::{Extension, extend};
 use super::{Chain, ChainError, OfferRefusal, UNLINKED_MAX, tie_break_of};
 use crate::chain::certificates::Awaiting;
@@ -71,7 +71,9 @@ impl Chain {
         let staged = Staged::unwound(store, &pop)?;
         let position = self.back_at(&staged, target)?;
         work.step.returned = self.returned_to(&staged, store, &pop, &[])?;
-        self.let_go(&staged, position, pop, work)
+        let tree = self.replant(&staged, &position)?;
+        self.let_go(tree, position, pop, work);
+        Ok(())
     }
 
     /// Takes a branch of emergency blocks of a peer instead of the own one, if it is better (U4).
@@ -87,9 +89,10 @@ impl Chain {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let pop = self.above(store, ancestor)?;
-        let below = Staged::unwound(store, &pop)?;
-        let position = self.back_at(&below, ancestor)?;
         let mut staged = Staged::unwound(store, &pop)?;
+        let position = self.back_at(&staged, ancestor)?;
+        let tree = self.replant(&staged, &position)?;
+        let mut returned = self.returned_to(&staged, store, &pop, &[])?;
         let mut extension = Extension {
             position: position.clone(),
             applied: Vec::with_capacity(blocks.len()),
@@ -115,9 +118,15 @@ impl Chain {
                 staged.apply(last.clone(), executed.next_era.as_deref().cloned())?;
             }
         }
+        returned.retain(|transaction| {
+            let body = &transaction.body;
+            let mut applied = extension.applied.iter().rev();
+            let nonce = applied.find_map(|applied| nonce_after(&applied.changes, &body.sender));
+            nonce.is_none_or(|nonce| nonce <= body.nonce)
+        });
         let mut work = Work::default();
-        work.step.returned = self.returned_to(&below, store, &pop, &extension.applied)?;
-        self.let_go(&below, position, pop, &mut work)?;
+        work.step.returned = returned;
+        self.let_go(tree, position, pop, &mut work);
         for applied in &extension.applied {
             self.insert_own(applied, &mut work)?;
         }
@@ -204,24 +213,23 @@ impl Chain {
         Ok(position)
     }
 
-    /// Stands at `position`, and lets go of all that is not on the way there: the old tree, and what is taken back, which
+    /// Stands at `position` with this tree, and lets go of all that is not on the way there: the old tree, and what is taken back, which
     /// comes into the fork database with this step.
-    fn let_go<S: ChainStore + ?Sized>(
+    fn let_go(
         &mut self,
-        staged: &S,
+        tree: ForkDatabase,
         position: Position,
         pop: Vec<(Height, BlockId)>,
         work: &mut Work,
-    ) -> Result<(), ChainError> {
+    ) {
         let mut gone = self.forks.blocks();
         gone.extend(&pop);
-        self.forks = self.replant(staged, &position)?;
+        self.forks = tree;
         gone.retain(|(_, id)| !self.forks.contains(id));
         work.step.batch.remove_forks.extend(gone);
         work.step.batch.pop = pop;
         self.position = position;
         self.awaiting = Awaiting::new(UNLINKED_MAX);
-        Ok(())
     }
 
     /// The tree of the applied branch above what is irreversible.

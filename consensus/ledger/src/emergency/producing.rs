@@ -27,8 +27,6 @@ pub struct EmergencyPlace {
     /// It is the first one of its round.
     pub begins_round: bool,
     pub slot_zero: TimestampMs,
-    /// As it stands before the block.
-    pub(crate) stall_clock: TimestampMs,
 }
 
 /// Where a block stands, if it may follow the state.
@@ -45,9 +43,8 @@ pub(crate) fn place<S: StateStore + ?Sized>(
     } else {
         None
     };
-    let (slot_zero, stall_clock) = match beginning(overlay, parameters, active.as_ref(), timestamp)
-    {
-        Ok(beginning) => beginning,
+    let slot_zero = match slot_zero(overlay, parameters, active.as_ref(), timestamp) {
+        Ok(slot_zero) => slot_zero,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let head = overlay.properties.timestamp;
@@ -74,7 +71,6 @@ pub(crate) fn place<S: StateStore + ?Sized>(
             activates: true,
             begins_round: true,
             slot_zero,
-            stall_clock,
         }));
     };
     let round = round_of(slot, parameters);
@@ -99,20 +95,19 @@ pub(crate) fn place<S: StateStore + ?Sized>(
         activates: false,
         begins_round: round != record.round,
         slot_zero,
-        stall_clock,
     }))
 }
 
-/// Time of slot 0, and the stall clock (E1, E2).
-fn beginning<S: StateStore + ?Sized>(
+/// Time of slot 0 (E1, E2, E4).
+fn slot_zero<S: StateStore + ?Sized>(
     overlay: &Overlay<'_, S>,
     parameters: &Parameters,
     active: Option<&EmergencyRecord>,
     timestamp: TimestampMs,
-) -> Result<(TimestampMs, TimestampMs), EmergencyRefusal> {
+) -> Result<TimestampMs, EmergencyRefusal> {
     let properties = &overlay.properties;
     if let Some(record) = active {
-        return Ok((record.slot_zero, record.slot_zero));
+        return Ok(record.slot_zero);
     }
     let in_force = properties.hardfork_version;
     if in_force < EMERGENCY_HARDFORK {
@@ -126,7 +121,7 @@ fn beginning<S: StateStore + ?Sized>(
         let missing_ms = slot_zero.since(timestamp);
         return Err(EmergencyRefusal::TooEarly { missing_ms });
     }
-    Ok((slot_zero, stall_clock))
+    Ok(slot_zero)
 }
 
 /// The slot that begins at a time (E4).

@@ -83,13 +83,28 @@ pub(crate) fn key_of(number: u16) -> Action {
     update(Some(key_pair(number).public_key()))
 }
 
+/// When the slot after that of the last block begins.
+fn next_start(world: &World) -> TimestampMs {
+    let record = record(world);
+    record.slot_zero.plus((record.last_slot + 1) * SLOT_MS)
+}
+
+/// An emergency that begins as soon as it can, or some slots later.
+pub(crate) fn activate(world: &mut World, slots_later: u64) {
+    let clock = world.properties().stall_clock.expect("it is known");
+    let at = clock.plus(TIMEOUT_MS + slots_later * SLOT_MS);
+    world
+        .try_emergency(at, COMMITTEE, &[], &[])
+        .expect("an hour is over");
+}
+
 /// The committee produces the next slot with the transactions by which these validators restore their keys.
 pub(crate) fn restore(world: &mut World, validators: impl IntoIterator<Item = u16>) {
     let transactions: Vec<_> = validators
         .into_iter()
         .map(|number| verified(world.body(&format!("validator-{number}"), key_of(number))))
         .collect();
-    let at = slot(record(world).last_slot + 1);
+    let at = next_start(world);
     let outcome = world
         .try_emergency(at, COMMITTEE, &transactions, &[])
         .expect("the committee may produce");
@@ -104,7 +119,7 @@ pub(crate) fn restore(world: &mut World, validators: impl IntoIterator<Item = u1
 
 /// The next slot, by whoever has it if that is one of `alive`, otherwise by the committee.
 pub(crate) fn next_slot(world: &mut World, alive: &BTreeSet<AccountName>) -> BlockOutcome {
-    let at = slot(record(world).last_slot + 1);
+    let at = next_start(world);
     let place = judge(world, at, COMMITTEE).expect("the committee may produce in every slot");
     let producer = if alive.contains(&place.scheduled) {
         place.scheduled

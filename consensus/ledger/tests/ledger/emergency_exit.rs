@@ -1,11 +1,11 @@
 //! Emergency consensus in the state: LIB, the neutral committee, and the end, rules E7 to E11.
 
 use crate::emergency::{
-    COMMITTEE, SLOT_MS, SLOTS, TIMEOUT_MS, active, judge, key_of, next_slot, produce, record,
+    COMMITTEE, SLOT_MS, SLOTS, TIMEOUT_MS, activate, active, judge, next_slot, produce, record,
     restore, slot, stalled, validators,
 };
 use crate::slashing::equivocation;
-use crate::world::{EPOCH_MS, MIN_STAKE, START, World, failed, genesis_state, name, verified};
+use crate::world::{EPOCH_MS, MIN_STAKE, World, failed, genesis_state, name, verified};
 use holdfast_ledger::EmergencyRefusal;
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
 use holdfast_types::{
@@ -198,32 +198,19 @@ fn e9_more_candidates_than_slots_end_it_and_who_has_a_slot_keeps_it() {
     let mut state = genesis_state(12);
     state.parameters.max_validators = 7;
     let mut world = World::from_genesis(&state);
-    let zero = START.plus(TIMEOUT_MS);
-    world
-        .try_emergency(zero, COMMITTEE, &[], &[])
-        .expect("an hour is over");
-    let keys: Vec<_> = (0..12)
-        .map(|number| verified(world.body(&format!("validator-{number}"), key_of(number))))
-        .collect();
-    // Those of genesis that were not drawn have kept their keys, which is no change for them.
-    world
-        .try_emergency(zero.plus(SLOT_MS), COMMITTEE, &keys, &[])
-        .expect("it may");
+    activate(&mut world, 0);
+    restore(&mut world, 0..12);
+    let alive = validators(0..12);
     let mut holders = BTreeSet::new();
-    let mut number = 2;
     while world.properties().emergency_consensus_active {
-        let at = zero.plus(number * SLOT_MS);
-        let place = judge(&world, at, COMMITTEE).expect("the committee may");
-        world
-            .try_emergency(at, place.scheduled.as_str(), &[], &[])
-            .expect("its turn");
-        number += 1;
-        assert!(number <= 3 * SLOTS, "all are alive");
-        if world.properties().emergency_consensus_active && number > SLOTS + 1 {
-            let now: BTreeSet<_> = record(&world).schedule.into_iter().collect();
+        let record = record(&world);
+        assert!(record.last_slot < 3 * SLOTS, "all are alive");
+        if record.round > 0 {
+            let now: BTreeSet<_> = record.schedule.into_iter().collect();
             assert!(holders.is_empty() || holders == now);
             holders = now;
         }
+        next_slot(&mut world, &alive);
     }
     let members = world
         .committee
@@ -273,31 +260,11 @@ fn a_hundred_cycles_of_stall_and_exit() {
     let mut world = World::new(7);
     let alive = validators(0..7);
     for cycle in 0..100u64 {
-        let clock = world.properties().stall_clock.expect("it is known");
-        let at = clock.plus(TIMEOUT_MS + (cycle % 3) * SLOT_MS);
-        world
-            .try_emergency(at, COMMITTEE, &[], &[])
-            .expect("an hour is over");
-        let zero = record(&world).slot_zero;
-        let keys: Vec<_> = (0..7)
-            .map(|number| verified(world.body(&format!("validator-{number}"), key_of(number))))
-            .collect();
-        let next = |world: &World| zero.plus((record(world).last_slot + 1) * SLOT_MS);
-        let first = next(&world);
-        world
-            .try_emergency(first, COMMITTEE, &keys, &[])
-            .expect("the committee may");
+        activate(&mut world, cycle % 3);
+        restore(&mut world, 0..7);
         let mut slots = 0;
         while world.properties().emergency_consensus_active {
-            let at = next(&world);
-            let place = judge(&world, at, COMMITTEE).expect("the committee may");
-            let producer = match alive.contains(&place.scheduled) {
-                true => place.scheduled,
-                false => name(COMMITTEE),
-            };
-            world
-                .try_emergency(at, producer.as_str(), &[], &[])
-                .expect("it may produce");
+            next_slot(&mut world, &alive);
             slots += 1;
             assert!(slots <= 3 * SLOTS, "cycle {cycle}");
         }
@@ -406,30 +373,11 @@ fn with_21_slots_it_takes_15_validators() {
     state.parameters.max_validators = 21;
     for (alive, ends) in [(14, false), (15, true)] {
         let mut world = World::from_genesis(&state);
-        let zero = START.plus(TIMEOUT_MS);
-        world
-            .try_emergency(zero, COMMITTEE, &[], &[])
-            .expect("an hour is over");
-        let keys: Vec<_> = (0..21)
-            .map(|number| verified(world.body(&format!("validator-{number}"), key_of(number))))
-            .collect();
-        world
-            .try_emergency(zero.plus(SLOT_MS), COMMITTEE, &keys, &[])
-            .expect("the committee may");
+        activate(&mut world, 0);
+        restore(&mut world, 0..21);
         let alive = validators(0..alive);
-        for number in 2..=4 * 21 {
-            let at = zero.plus(number * SLOT_MS);
-            let place = judge(&world, at, COMMITTEE).expect("the committee may");
-            let producer = match alive.contains(&place.scheduled) {
-                true => place.scheduled,
-                false => name(COMMITTEE),
-            };
-            world
-                .try_emergency(at, producer.as_str(), &[], &[])
-                .expect("it may produce");
-            if !world.properties().emergency_consensus_active {
-                break;
-            }
+        while world.properties().emergency_consensus_active && record(&world).last_slot < 4 * 21 {
+            next_slot(&mut world, &alive);
         }
         assert_eq!(!world.properties().emergency_consensus_active, ends);
     }

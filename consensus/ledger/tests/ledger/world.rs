@@ -2,9 +2,9 @@
 
 use crate::audit::audit;
 use holdfast_ledger::{
-    Account, BlockInput, BlockOutcome, DynamicProperties, EmergencyInput, GenesisAccount,
-    GenesisState, GenesisValidator, LedgerError, MemoryState, ResumeInput, Validator,
-    execute_block, execute_emergency, execute_resume, genesis,
+    Account, BlockInput, BlockOutcome, DynamicProperties, GenesisAccount, GenesisState,
+    GenesisValidator, LedgerError, MemoryState, ResumeInput, Validator, execute_block,
+    execute_emergency, execute_resume, genesis,
 };
 use holdfast_types::test_util::parameters::parameters;
 pub(crate) use holdfast_types::test_util::parameters::{
@@ -218,18 +218,13 @@ impl World {
         evidence: &[(Evidence, AccountName)],
     ) -> Result<BlockOutcome, LedgerError> {
         let properties = self.properties();
-        let input = EmergencyInput {
-            chain: CHAIN,
-            height: properties.height.next(),
-            era: properties.era,
+        let input = BlockInput {
             timestamp: at,
-            committee: &self.committee,
-            producer: name(producer),
             transactions,
             evidence,
-            governance: None,
+            ..self.empty_block(&properties)
         };
-        let outcome = execute_emergency(&self.state, &self.parameters, &input)?;
+        let outcome = execute_emergency(&self.state, &self.parameters, &input, name(producer))?;
         self.now = at;
         Ok(self.take(outcome))
     }

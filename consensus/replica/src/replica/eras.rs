@@ -141,15 +141,10 @@ impl Replica {
     ) {
         self.pending_era = None;
         self.halt_note(now, HaltInput::ResumeBuilt(ended), out);
-        self.enter_context(now, Arc::clone(&context));
+        self.enter_context(now, context);
         self.halts_of_era_settled(now, out);
         self.anchor_certificate = None;
-        out.facts.push(Fact::EraStarted {
-            era: context.era,
-            committee_size: context.committee.size(),
-            authority: self.authority_in(&context),
-        });
-        out.era_started = Some(context);
+        self.tell_of_era(out);
     }
 
     /// Rule R18: the last block of an emergency is certified by those who take over.
@@ -237,12 +232,18 @@ impl Replica {
         self.anchor_certificate = certificate;
         self.dag = Some(self.new_dag(now, &context, &[]));
         out.verify = self.early.take();
+        self.tell_of_era(out);
+    }
+
+    /// The era that runs is another one.
+    fn tell_of_era(&self, out: &mut Output) {
+        let context = &self.context;
         out.facts.push(Fact::EraStarted {
             era: context.era,
             committee_size: context.committee.size(),
-            authority: self.authority_in(&context),
+            authority: self.authority_in(context),
         });
-        out.era_started = Some(context);
+        out.era_started = Some(Arc::clone(context));
     }
 
     pub(super) fn enter_context(&mut self, now: Now, context: Arc<EraContext>) {
@@ -322,13 +323,8 @@ impl Replica {
             self.mempool.requeue_all();
             self.pending_era = None;
             self.anchor_certificate = None;
-            out.era_started = Some(Arc::clone(&context));
             out.verify = self.early.take();
-            out.facts.push(Fact::EraStarted {
-                era: context.era,
-                committee_size: context.committee.size(),
-                authority: self.authority_in(&context),
-            });
+            self.tell_of_era(out);
         }
         self.executed_commit = commits.last().map_or(0, |commit| commit.index);
         let mut dag = self.new_dag(now, &context, commits);

@@ -250,16 +250,8 @@ impl Bench {
         next: Option<Arc<EraContext>>,
     ) -> Output {
         self.step(Input::Executed(vec![ExecutedBlock {
-            attestation: attestation(height, 7),
-            timestamp: TimestampMs(WALL + self.now_ms),
-            commit: None,
             transactions,
-            lib: Height::ZERO,
-            live_time: TimestampMs::ZERO,
-            governance_sequence: None,
-            evidence: Vec::new(),
-            next_era: next,
-            contradictions: Vec::new(),
+            ..executed_block(attestation(height, 7), self.now_ms, next)
         }]))
     }
 
@@ -285,6 +277,26 @@ pub(crate) fn own_vertex(output: &Output) -> Option<&Arc<VerifiedVertex>> {
         Message::Vertex(vertex) => Some(vertex),
         _ => None,
     })
+}
+
+/// An executed block of nothing, the last one of its era if `next` is given.
+pub(crate) fn executed_block(
+    attestation: AttestationBody,
+    now_ms: u64,
+    next: Option<Arc<EraContext>>,
+) -> ExecutedBlock {
+    ExecutedBlock {
+        attestation,
+        timestamp: TimestampMs(WALL + now_ms),
+        commit: None,
+        transactions: Vec::new(),
+        lib: Height::ZERO,
+        live_time: TimestampMs::ZERO,
+        governance_sequence: None,
+        evidence: Vec::new(),
+        next_era: next,
+        contradictions: Vec::new(),
+    }
 }
 
 pub(crate) fn attestation(height: u64, block: u8) -> AttestationBody {

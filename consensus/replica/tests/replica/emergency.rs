@@ -1,12 +1,11 @@
 //! Rule R18: what a replica does in an emergency of the chain.
 
-use crate::bench::{Bench, attestation, next_era, own_vertex};
-use holdfast_chain::ExecutedBlock;
+use crate::bench::{Bench, attestation, executed_block, next_era, own_vertex};
 use holdfast_replica::{Fact, Input, Message, Origin, Output};
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
     AccountName, AttestationBody, AuthorityIndex, CommitDigest, Committee, Era, EraContext,
-    EraKind, Height, Member, Signer, TimestampMs,
+    EraKind, Height, Member, Signer,
 };
 use std::sync::Arc;
 
@@ -41,18 +40,8 @@ fn body(era: u64, height: u64) -> AttestationBody {
 
 /// An emergency block of `era` is executed.
 fn executed(bench: &mut Bench, era: u64, height: u64, next: Option<Arc<EraContext>>) -> Output {
-    bench.step(Input::Executed(vec![ExecutedBlock {
-        attestation: body(era, height),
-        timestamp: TimestampMs(1_000),
-        commit: None,
-        transactions: Vec::new(),
-        lib: Height::ZERO,
-        live_time: TimestampMs::ZERO,
-        governance_sequence: None,
-        evidence: Vec::new(),
-        next_era: next,
-        contradictions: Vec::new(),
-    }]))
+    let block = executed_block(body(era, height), bench.now_ms, next);
+    bench.step(Input::Executed(vec![block]))
 }
 
 fn attested(output: &Output) -> Vec<(Era, Height, AuthorityIndex)> {

@@ -1,7 +1,6 @@
 //! Rule R13: whatever comes to a halted replica, it does nothing that the matrix forbids, and all that it lets go on.
 
-use crate::bench::{Bench, WALL, attestation, next_era, own_vertex, transaction};
-use holdfast_chain::ExecutedBlock;
+use crate::bench::{Bench, WALL, attestation, executed_block, next_era, own_vertex, transaction};
 use holdfast_halt::Mode;
 use holdfast_halt::matrix::Activity;
 use holdfast_replica::{Input, LastVertices, Message, Origin, Output, Record, Submission};
@@ -193,18 +192,8 @@ impl World {
         let next = (ends_era && !self.ended).then(|| next_era(self.height + 1));
         self.ended |= next.is_some();
         self.height += 1;
-        Input::Executed(vec![ExecutedBlock {
-            attestation: attestation(self.height, 7),
-            timestamp: TimestampMs(WALL + self.bench.now_ms),
-            commit: None,
-            transactions: Vec::new(),
-            lib: Height::ZERO,
-            live_time: TimestampMs::ZERO,
-            governance_sequence: None,
-            evidence: Vec::new(),
-            next_era: next,
-            contradictions: Vec::new(),
-        }])
+        let body = attestation(self.height, 7);
+        Input::Executed(vec![executed_block(body, self.bench.now_ms, next)])
     }
 
     fn certificate(&self) -> Certificate {

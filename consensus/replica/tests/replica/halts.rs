@@ -1,6 +1,6 @@
 //! Rules R13 to R17: what a halt does to a replica.
 
-use crate::bench::{Bench, WALL, attestation, next_era, now, own_vertex};
+use crate::bench::{Bench, WALL, attestation, executed_block, next_era, now, own_vertex};
 use holdfast_chain::{ChainError, ExecutedBlock};
 use holdfast_dag::DagCore;
 use holdfast_halt::{HaltRefusal, Mode, StallChange};
@@ -83,16 +83,8 @@ fn resumed(bench: &mut Bench, height: u64) -> Output {
     let mut body = attestation(height, 7);
     body.commit = CommitDigest::default();
     bench.step(Input::Executed(vec![ExecutedBlock {
-        attestation: body,
-        timestamp: TimestampMs(WALL),
-        commit: None,
-        transactions: Vec::new(),
-        lib: Height::ZERO,
-        live_time: TimestampMs::ZERO,
         governance_sequence: Some(9),
-        evidence: Vec::new(),
-        next_era: Some(next_era(height)),
-        contradictions: Vec::new(),
+        ..executed_block(body, 0, Some(next_era(height)))
     }]))
 }
 
