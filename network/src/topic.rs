@@ -115,11 +115,12 @@ impl Topic {
     /// Largest payload, bytes. Larger ones are neither published nor accepted.
     pub const fn message_bytes_max(self) -> usize {
         match self {
-            Self::Vertices => GOSSIP_BYTES_MAX,
+            // An emergency block holds what a vertex holds.
+            Self::Vertices | Self::EmergencyBlocks => GOSSIP_BYTES_MAX,
             // A proof of a halt may name a whole committee.
             Self::Transactions | Self::Halt => 256 * KIB,
             Self::Attestations => 4 * KIB,
-            Self::Evidence | Self::Lockdown | Self::Governance | Self::EmergencyBlocks => 64 * KIB,
+            Self::Evidence | Self::Lockdown | Self::Governance => 64 * KIB,
         }
     }
 
@@ -175,7 +176,7 @@ impl Topic {
             Self::Vertices => rate([4_096, 8_192], [64 * M, 128 * M]),
             Self::Attestations => rate([4_096, 8_192], [4 * M, 8 * M]),
             Self::Transactions => rate([20_000, 40_000], [16 * M, 32 * M]),
-            Self::EmergencyBlocks => rate([64, 512], [2 * M, 16 * M]),
+            Self::EmergencyBlocks => rate([64, 512], [4 * M, 16 * M]),
             // Each halted member says every second how it stands: 128 authors are 128/s.
             Self::Halt => rate([256, 1_024], [M, 8 * M]),
             Self::Evidence | Self::Lockdown | Self::Governance => rate([64, 512], [M, 8 * M]),

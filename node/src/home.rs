@@ -76,6 +76,7 @@ impl Home {
             KeyKind::Account => "account.json",
             KeyKind::Network => "network.json",
             KeyKind::Governor => "governor.json",
+            KeyKind::Emergency => "emergency.json",
         })
     }
 }

@@ -24,6 +24,7 @@ pub mod execution;
 pub mod facts;
 pub mod failures;
 pub mod halted;
+mod key_keeper;
 mod listeners;
 pub mod peers;
 pub mod sabotage;

@@ -10,8 +10,8 @@ mod reference;
 mod rpc;
 
 pub use groups::{
-    ChainMetrics, ConsensusMetrics, CoreMetrics, HaltMetrics, MempoolMetrics, NetworkMetrics,
-    SigningMetrics, StorageMetrics, SyncMetrics,
+    ChainMetrics, ConsensusMetrics, CoreMetrics, EmergencyMetrics, HaltMetrics, MempoolMetrics,
+    NetworkMetrics, SigningMetrics, StorageMetrics, SyncMetrics,
 };
 pub use labelled::{Labelled, LabelledPair};
 pub use reference::metrics_reference;
@@ -47,6 +47,8 @@ pub struct MetricGroups {
     pub consensus: ConsensusMetrics,
     /// Stalls and halts.
     pub halt: HaltMetrics,
+    /// Emergency consensus.
+    pub emergency: EmergencyMetrics,
     /// Transactions that wait.
     pub mempool: MempoolMetrics,
     /// Peers and messages.
@@ -85,6 +87,7 @@ impl Metrics {
             chain: ChainMetrics::new(&registrar),
             consensus: ConsensusMetrics::new(&registrar),
             halt: HaltMetrics::new(&registrar),
+            emergency: EmergencyMetrics::new(&registrar),
             mempool: MempoolMetrics::new(&registrar),
             network: NetworkMetrics::new(&registrar),
             sync: SyncMetrics::new(&registrar),

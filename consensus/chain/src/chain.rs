@@ -23,17 +23,18 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use emergency::EmergencyProposal;
-pub use error::{ChainError, OfferRefusal, ResumeRefusal};
+pub use emergency::{EmergencyProposal, Producers, ProductionTurn};
+pub use error::{ChainError, OfferRefusal, ProductionRefusal, ResumeRefusal};
 pub use step::{ExecutedBlock, ExecutedTransaction, RejectedBranch, Step};
 
 use crate::forks::{ForkConfig, ForkDatabase, ForkEntry, Inserted, TieBreak};
 use crate::store::{AppliedBlock, ChainBatch, ChainStore};
 use assembly::BlockMaker;
 use certificates::Awaiting;
-use holdfast_ledger::{StateChanges, UndoRecord};
+use holdfast_ledger::{EmergencyClock, StateChanges, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, ChainId, EraContext, Height, Parameters, SignatureScheme, TimestampMs,
+    Block, BlockId, Certificate, ChainId, EraContext, Height, Parameters, SignatureScheme,
+    TimestampMs,
 };
 use position::Position;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct Chain {
     position: Position,
     forks: ForkDatabase,
     awaiting: Awaiting,
+    /// The certificate because of which blocks of an emergency are being taken back (rule C16).
+    outranking: Option<Certificate>,
     /// Blocks that the store keeps for a fork database that has no place for them.
     leftovers: Vec<(Height, BlockId)>,
 }
@@ -87,7 +90,7 @@ impl Chain {
         parameters: Arc<Parameters>,
         scheme: Arc<dyn SignatureScheme>,
     ) -> Result<Self, ChainError> {
-        let position = Position::read(store, &id)?;
+        let position = Position::read(store, &id, &parameters)?;
         let config = ForkConfig {
             blocks_max: usize::try_from(parameters.fork_db_max).unwrap_or(usize::MAX),
             unlinked_max: UNLINKED_MAX,
@@ -108,6 +111,7 @@ impl Chain {
                 scheme,
             },
             awaiting: Awaiting::new(UNLINKED_MAX),
+            outranking: None,
             leftovers: Vec::new(),
         };
         chain.plant(store)?;
@@ -153,10 +157,21 @@ impl Chain {
         self.position.head_timestamp
     }
 
+    /// When emergency blocks can follow the head.
+    #[must_use]
+    pub const fn emergency_clock(&self) -> EmergencyClock {
+        self.position.emergency
+    }
+
     /// The era of the next block.
     #[must_use]
     pub const fn era(&self) -> &Arc<EraContext> {
         &self.position.era
+    }
+
+    /// Whether the head stands on emergency blocks that nobody has certified (rule C16).
+    pub fn is_provisional<S: ChainStore + ?Sized>(&self, store: &S) -> Result<bool, ChainError> {
+        Ok(self.provisional_from(store)?.is_some())
     }
 
     #[must_use]

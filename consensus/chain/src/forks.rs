@@ -553,6 +553,12 @@ impl ForkDatabase {
         !self.certified_ahead.is_empty()
     }
 
+    /// Whether this certified block is awaited.
+    #[must_use]
+    pub fn awaits(&self, block: (Height, BlockId)) -> bool {
+        self.certified_ahead.contains(&block)
+    }
+
     /// All blocks above the root, of all branches, by height.
     #[must_use]
     pub fn blocks(&self) -> BTreeSet<(Height, BlockId)> {

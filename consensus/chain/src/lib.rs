@@ -36,6 +36,8 @@
 //! * C15. In an emergency blocks come of producers in their slots ([`Chain::produce`], [`Chain::offer`]), and no certificate
 //!   proves them: the ledger says who may produce when, and whose signature that takes.
 //! * C16. A certificate outranks emergency blocks that are not certified, LIB notwithstanding: they are taken back.
+//! * C17. A branch that no certificate proves is fetched from the head on or from the last certified block on, and taken whole
+//!   if it is better ([`branch`]).
 
 #![cfg_attr(
     not(test),
@@ -48,6 +50,7 @@
     )
 )]
 
+pub mod branch;
 pub mod certificates;
 pub mod chain;
 pub mod forks;
@@ -58,10 +61,12 @@ pub mod staged;
 pub mod store;
 pub mod sync;
 
+pub use branch::{BranchFetch, BranchStep};
 pub use certificates::{CertificateCollector, Collected};
 pub use chain::{
     Chain, ChainError, EmergencyProposal, ExecutedBlock, ExecutedTransaction, OfferRefusal,
-    RejectedBranch, ResumeRefusal, Step, genesis_batch,
+    Producers, ProductionRefusal, ProductionTurn, RejectedBranch, ResumeRefusal, Step,
+    genesis_batch,
 };
 #[cfg(any(test, feature = "test-utils"))]
 pub use model::ModelStore;

@@ -27,28 +27,79 @@ pub const ANSWERS_WAIT_MS: u64 = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncNeed {
     pub head: Height,
+    pub head_id: BlockId,
     pub certified: Height,
+    /// The head stands on emergency blocks that nobody has certified.
+    pub is_provisional: bool,
+    /// An emergency block came that stands on none that is here: others are on another branch.
+    pub is_forked: bool,
+    /// Whether emergency blocks may be taken: no halt forbids it.
+    pub takes_emergency: bool,
     /// How long the head has not moved, in ms.
     pub unmoved_ms: u64,
     /// See [`holdfast_dag::DagConfig::far`].
     pub far_blocks: u64,
 }
 
-/// The peer that is furthest ahead and its certified height, if its blocks are needed: it is `far_blocks` ahead of the head,
-/// or it has certified more while the head is stuck. Being near is left to the DAG, which gets there by itself. A stuck head
-/// that is as high may be void: its branch was left by a resume.
-pub fn sync_source<P>(
+/// How far a peer is ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncTarget {
+    /// Its certified height.
+    Certified(Height),
+    /// The height of its head, which a certificate does not prove: see [`crate::branch`].
+    Branch(Height),
+}
+
+impl SyncTarget {
+    #[must_use]
+    pub const fn height(self) -> Height {
+        match self {
+            Self::Certified(height) | Self::Branch(height) => height,
+        }
+    }
+}
+
+/// The peer that is furthest ahead and how far, if its blocks are needed.
+///
+/// By certificates: it is `far_blocks` ahead of the head, or it has certified more while the head is stuck. Being near is
+/// left to the DAG, which gets there by itself. A stuck head that is as high may be void: its branch was left by a resume.
+///
+/// In an emergency: it has certified more than this node, or its head is better and does not come by gossip. A head that is
+/// better by a block that is under way is left to gossip: two masters would otherwise make everybody ask everybody (V9).
+pub fn sync_source<P: Copy>(
     answers: impl IntoIterator<Item = (P, PeerStatus)>,
     need: SyncNeed,
-) -> Option<(P, Height)> {
-    let (peer, best) = answers
+) -> Option<(P, SyncTarget)> {
+    let answers: Vec<_> = answers
         .into_iter()
         .filter(|(_, status)| status.lowest_block <= need.head.next())
-        .max_by_key(|(_, status)| status.certified)?;
+        .collect();
+    let (peer, best) = answers
+        .iter()
+        .max_by_key(|(_, status)| status.certified)
+        .copied()?;
+    let is_stuck = need.unmoved_ms >= STUCK_MS;
+    if need.is_provisional && best.certified > need.certified {
+        return Some((peer, SyncTarget::Branch(best.head.max(best.certified))));
+    }
     let behind = best.certified.since(need.head);
     let is_far = behind > 0 && behind >= need.far_blocks;
-    let is_stuck = need.unmoved_ms >= STUCK_MS && best.certified > need.certified;
-    (is_far || is_stuck).then_some((peer, best.certified))
+    if is_far || is_stuck && best.certified > need.certified {
+        return Some((peer, SyncTarget::Certified(best.certified)));
+    }
+    let is_better = |status: &PeerStatus| {
+        let ahead = status.head.since(need.head);
+        let is_lower =
+            need.is_provisional && status.head == need.head && status.head_id < need.head_id;
+        let is_due = is_stuck || need.is_forked;
+        ahead > 0 && ahead >= need.far_blocks || is_due && (ahead > 0 || is_lower)
+    };
+    let provisional = answers
+        .iter()
+        .filter(|(_, status)| status.is_provisional && is_better(status))
+        .max_by_key(|(_, status)| (status.head, std::cmp::Reverse(status.head_id)));
+    let (peer, status) = provisional.filter(|_| need.takes_emergency)?;
+    Some((*peer, SyncTarget::Branch(status.head)))
 }
 
 /// The first block to ask for on the way to `target`: above the head, or above what is certified here if the target is not
@@ -181,7 +232,7 @@ pub fn verify_range(
 
 /// What of a body does not belong to its header. Blocks are kept before they are executed, and a body that was made up
 /// must not pass for a block that does not execute.
-pub(crate) fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
+pub fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
     let Block { header, body } = block;
     let ids = body.transactions.iter().map(|one| one.body.id(chain));
     let ids: Vec<_> = ids.collect();

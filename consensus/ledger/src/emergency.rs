@@ -87,6 +87,32 @@ pub fn judge_emergency_block<S: StateStore + ?Sized>(
     producing::place(&mut overlay, parameters, chain, producer, timestamp)
 }
 
+/// From when on the slots of an emergency are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EmergencyClock {
+    /// Slot 0 begins then; none: no emergency can begin on this state.
+    pub slot_zero: Option<TimestampMs>,
+    pub is_active: bool,
+}
+
+/// From when on slots are counted on the state in `store` (E1, E4).
+pub fn emergency_clock<S: StateStore + ?Sized>(
+    store: &S,
+    parameters: &Parameters,
+) -> Result<EmergencyClock, StateError> {
+    let record = crate::query::object(store, &EmergencyKey())?;
+    Ok(match record {
+        Some(record) => EmergencyClock {
+            slot_zero: Some(record.slot_zero),
+            is_active: true,
+        },
+        None => EmergencyClock {
+            slot_zero: emergency_begins_at(store, parameters)?,
+            is_active: false,
+        },
+    })
+}
+
 /// When an emergency can begin on the state in `store`, by block time (E1); none while one is active or cannot begin.
 pub fn emergency_begins_at<S: StateStore + ?Sized>(
     store: &S,

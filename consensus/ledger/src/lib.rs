@@ -52,8 +52,8 @@ pub use block::{
     execute_emergency, execute_resume,
 };
 pub use emergency::{
-    EMERGENCY_HARDFORK, EmergencyPlace, EmergencyRefusal, emergency_begins_at,
-    judge_emergency_block,
+    EMERGENCY_HARDFORK, EmergencyClock, EmergencyPlace, EmergencyRefusal, emergency_begins_at,
+    emergency_clock, judge_emergency_block,
 };
 pub use genesis::{
     GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator,
@@ -65,7 +65,7 @@ pub use memory::MemoryState;
 pub use objects::{Account, DynamicProperties, Validator};
 pub use query::{
     account, check_transaction, dynamic_properties, governors, is_punished, prove_account,
-    stake_of, supports, validator, validators,
+    stake_of, supports, validator, validator_of_key, validators,
 };
 pub use state::{StateChanges, StateError, StateStore, UndoRecord};
 pub use tree::{ProofError, prove, state_root, verify_proof};

@@ -1,15 +1,16 @@
 //! Reads for RPC, for the mempool and for the node itself.
 
 use crate::keys::{
-    AccountKey, GovernorsKey, PropertiesKey, PunishedSlotKey, StakePositionKey, StateKey,
-    SupportsKey, ValidatorIndexKey, ValidatorKey,
+    AccountKey, GovernorsKey, PropertiesKey, PunishedSlotKey, SigningKeyKey, StakePositionKey,
+    StateKey, SupportsKey, ValidatorIndexKey, ValidatorKey,
 };
 use crate::objects::{Account, DynamicProperties, StateObject, Validator};
 use crate::state::{StateError, StateStore};
 use crate::transaction::admit;
 use crate::tree::{ProofError, prove};
 use holdfast_types::{
-    AccountName, Amount, FailureCode, Governors, Hash32, Height, TimestampMs, VerifiedTransaction,
+    AccountName, Amount, FailureCode, Governors, Hash32, Height, PublicKey, TimestampMs,
+    VerifiedTransaction,
 };
 
 /// The object under a typed key.
@@ -51,6 +52,14 @@ pub fn validator<S: StateStore + ?Sized>(
     name: &AccountName,
 ) -> Result<Option<Validator>, StateError> {
     object(store, &ValidatorKey(*name))
+}
+
+/// The validator that signs with this key.
+pub fn validator_of_key<S: StateStore + ?Sized>(
+    store: &S,
+    key: &PublicKey,
+) -> Result<Option<AccountName>, StateError> {
+    Ok(object(store, &SigningKeyKey(*key))?.map(|entry| entry.name))
 }
 
 /// Up to `limit` validators in the order of their registration, from position `start`.

@@ -2,20 +2,22 @@
 
 use crate::io::{Input, LastVertices, Submission};
 use crate::mempool::Origin;
+use crate::replica::eras::certifying;
+use holdfast_chain::sync::check_body;
 use holdfast_chain::{ChainError, ChainStore, ResumeRefusal};
 use holdfast_ledger::{
-    LedgerError, StateError, account, check_transaction, governors, is_punished,
+    LedgerError, StateError, account, check_transaction, governors, is_punished, validator,
 };
 use holdfast_types::limits::{HALT_NOTICE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::mutant::{self, Mutant};
-use holdfast_types::parameters::HaltParameters;
+use holdfast_types::parameters::{EmergencyParameters, HaltParameters};
 use holdfast_types::wire::{LastVertexRequest, LastVertexResponse};
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, Certificate, ChainId, Era, EraContext, Evidence,
-    EvidenceError, FailureCode, GovernanceError, GovernanceMessage, HaltCause, HaltNotice,
-    HaltProof, HaltProofError, HaltThresholds, Height, PublicKey, Readiness, SignatureScheme,
-    SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId, VerifiedTransaction, Vertex,
-    VertexRef,
+    AttestationBody, AuthorityIndex, Block, Certificate, ChainId, Era, EraContext, EraKind,
+    Evidence, EvidenceError, FailureCode, GovernanceError, GovernanceMessage, HaltCause,
+    HaltNotice, HaltProof, HaltProofError, HaltThresholds, Height, PublicKey, Readiness,
+    SignatureScheme, SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId,
+    VerifiedTransaction, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -31,6 +33,30 @@ pub enum VertexPlace {
     NextEra,
     /// Of an era that does not run here: nobody is to blame.
     OtherEra,
+}
+
+/// The context by which what was signed in an era is verified; none if this node knows no such era. The last block of an
+/// emergency is certified by the committee that it names (rule R18).
+pub fn context_of_era<S: ChainStore + ?Sized>(
+    store: &S,
+    running: &Arc<EraContext>,
+    era: Era,
+) -> Result<Option<Arc<EraContext>>, StateError> {
+    if running.era == era && running.kind == EraKind::Dag {
+        return Ok(Some(Arc::clone(running)));
+    }
+    let Some(context) = store.era(era)? else {
+        return Ok(None);
+    };
+    if context.kind == EraKind::Dag {
+        return Ok(Some(Arc::new(context)));
+    }
+    let next = store.era(era.next())?;
+    let next = next.filter(|next| next.kind == EraKind::Dag);
+    Ok(Some(Arc::new(match next {
+        Some(next) => certifying(&context, &next),
+        None => context,
+    })))
 }
 
 /// Sorts a vertex by its era.
@@ -225,6 +251,45 @@ pub const fn judgement_of(error: &GovernanceError) -> Judgement {
         | GovernanceError::BadSigner { .. }
         | GovernanceError::BadSignature { .. } => Judgement::Reject,
     }
+}
+
+/// Judges an emergency block by what can be seen of it: its time, whose signature it bears by the keys in office here, and that
+/// its body is the signed one. Whether it follows is for the chain to say.
+pub fn emergency_block<S: ChainStore + ?Sized>(
+    store: &S,
+    block: &Block,
+    chain: &ChainId,
+    emergency: &EmergencyParameters,
+    scheme: &dyn SignatureScheme,
+    latest: TimestampMs,
+) -> Result<Judgement, StateError> {
+    let header = &block.header;
+    let Some(producer) = header.origin.producer() else {
+        return Ok(Judgement::Reject);
+    };
+    let is_committee = producer == emergency.validator_account;
+    let key = if is_committee {
+        Some(emergency.validator_public_key)
+    } else {
+        validator(store, &producer)?.and_then(|validator| validator.signing_key)
+    };
+    let check = key.and_then(|key| header.emergency_check(chain, key));
+    if !check.is_some_and(|check| scheme.verify(&check)) {
+        // On another branch a validator may have another key.
+        return Ok(if is_committee {
+            Judgement::Reject
+        } else {
+            Judgement::Ignore
+        });
+    }
+    if check_body(block, chain).is_err() {
+        return Ok(Judgement::Reject);
+    }
+    Ok(if header.timestamp > latest {
+        Judgement::Ignore
+    } else {
+        Judgement::Accept
+    })
 }
 
 /// Of a peer's notice of halts, the inputs that hold here.

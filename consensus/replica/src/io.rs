@@ -2,14 +2,17 @@
 
 use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
-use holdfast_chain::ExecutedBlock;
+use holdfast_chain::{
+    Chain, ChainStore, ExecutedBlock, ProductionRefusal, ProductionTurn, last_commits,
+};
 use holdfast_dag::{AskRequest, FetchRequest, SubDag};
 use holdfast_halt::manager::HaltRefusal;
 use holdfast_halt::matrix::Mode;
 use holdfast_halt::stall::StallChange;
+use holdfast_ledger::{EmergencyClock, StateError};
 use holdfast_types::wire::{GossipedAttestation, GossipedGovernance};
 use holdfast_types::{
-    Attestation, AuthorityIndex, Certificate, CommitRecord, Era, EraContext, Evidence,
+    Attestation, AuthorityIndex, Block, Certificate, CommitRecord, Era, EraContext, Evidence,
     GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round, SignedHaltStatus,
     SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
 };
@@ -99,11 +102,42 @@ pub enum Input {
         common_ancestor: Height,
         transactions: Vec<ReturnedTransaction>,
     },
-    /// Blocks came from peers and were applied: the chain stands in `context`, whose last commits are `commits`.
-    Synced {
-        context: Arc<EraContext>,
-        commits: Vec<CommitRecord>,
-    },
+    /// An emergency block of a peer that its producer has signed.
+    EmergencyBlock(Box<Block>),
+    /// What came of [`Output::produce`]; a block that was made is executed and stored.
+    Produced(Result<Box<Block>, ProductionRefusal>),
+    /// The head of the best peer while this node is behind it and fetches its blocks. To be told once peers were asked for the
+    /// first time, and with every change.
+    PeersAt(Option<Height>),
+    /// Blocks came from peers and were applied, or taken back: the chain stands there.
+    Synced(ChainStanding),
+}
+
+/// Where the chain stands, for a replica that starts its DAG from there.
+#[derive(Clone, Debug)]
+pub struct ChainStanding {
+    pub context: Arc<EraContext>,
+    /// The last commits of the era.
+    pub commits: Vec<CommitRecord>,
+    pub head_timestamp: TimestampMs,
+    pub emergency: EmergencyClock,
+}
+
+impl ChainStanding {
+    /// Of a chain and its store, with as many commits as a DAG needs.
+    pub fn of<S: ChainStore + ?Sized>(
+        store: &S,
+        chain: &Chain,
+        commits_needed: u64,
+    ) -> Result<Self, StateError> {
+        let context = Arc::clone(chain.era());
+        Ok(Self {
+            commits: last_commits(store, &context, commits_needed)?,
+            context,
+            head_timestamp: chain.head_timestamp(),
+            emergency: chain.emergency_clock(),
+        })
+    }
 }
 
 /// What leaves the node.
@@ -119,6 +153,7 @@ pub enum Message {
     },
     HaltStatus(SignedHaltStatus),
     Governance(GossipedGovernance),
+    EmergencyBlock(Box<Block>),
     /// Ask a member for the halts that it is in: it says that it is in one that this node does not know.
     AskHalts {
         to: AuthorityIndex,
@@ -227,6 +262,17 @@ pub enum Fact {
     },
     /// Whether this validator is ready for the era after a halt has changed.
     Readiness(Readiness),
+    /// This node has made an emergency block.
+    Produced {
+        height: Height,
+        slot: u64,
+        transactions: usize,
+    },
+    /// This node has the emergency key, and slots pass without a block.
+    ProducerOverdue {
+        slot: u64,
+        refusal: Option<ProductionRefusal>,
+    },
 }
 
 /// A transaction of a block that was taken back, with the nonce of its sender now; none if the account is gone.
@@ -238,6 +284,12 @@ pub struct ResumeRequest {
     pub message: GovernanceMessage,
     /// The block is to be made. If not, this validator keeps out, and only wants to know whether the message still holds.
     pub is_ready: bool,
+}
+
+/// A turn of this node as a producer. Who signs is for whoever holds the keys.
+#[derive(Clone, Debug)]
+pub struct ProductionRequest {
+    pub turn: ProductionTurn,
 }
 
 /// What a step asks of the shell. Its order: `persist` durable, then `send`; the rest in any order.
@@ -259,6 +311,10 @@ pub struct Output {
     pub verdicts: Vec<Result<(), HaltRefusal>>,
     /// To the execution half: make the block that a message orders, or say why not.
     pub resume: Option<Box<ResumeRequest>>,
+    /// To the execution half: make an emergency block, if the slot is ours, and answer with [`Input::Produced`].
+    pub produce: Option<Box<ProductionRequest>>,
+    /// To the execution half: emergency blocks of peers.
+    pub offer: Vec<Block>,
     /// An era started here: vertices are verified against it now.
     pub era_started: Option<Arc<EraContext>>,
     pub facts: Vec<Fact>,

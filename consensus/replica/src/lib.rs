@@ -44,6 +44,11 @@
 //! * R17. *Evidence* is taken, kept and told in every state, and stays until a block has executed it.
 //! * R18. *Emergency.* With the block that begins an emergency its era begins at once: there is no DAG in it, and nobody
 //!   attests its blocks. The last of them is certified by the committee that it names, and then the DAG runs (rule R4).
+//! * R19. *Production.* When a slot begins, and once more when half of it has passed, a node with a key asks the chain for a
+//!   block, unless a halt forbids it, its guard is not proved, or a peer is ahead: for that one it waits a round at most.
+//!   Only a master begins an emergency, with a block that carries no transactions.
+//! * R20. *Emergency blocks of peers* go to the chain unless a halt forbids it; one that is dated ahead of the local clock by
+//!   more than `max_clock_drift` is not taken.
 
 #![cfg_attr(
     not(test),
@@ -70,18 +75,19 @@ pub mod replica;
 pub mod serve;
 mod signed_here;
 pub mod stored;
+pub mod validator_guard;
 
 pub use guard::{GuardRefusal, SignGuard};
 pub use io::{
-    Fact, Input, LastVertices, Message, Now, Output, ResumeRequest, ReturnedTransaction,
-    Submission, SubmissionResult,
+    ChainStanding, Fact, Input, LastVertices, Message, Now, Output, ProductionRequest,
+    ResumeRequest, ReturnedTransaction, Submission, SubmissionResult,
 };
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};
 pub use replica::halts::{ExecutedHead, HaltSettings, Halts};
 pub use replica::{
     EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, EXECUTION_LAG_MAX, FUTURE_PER_AUTHOR_MAX,
-    LAGGING_TRANSACTIONS_MAX, Replica, ReplicaConfig, Restored, SigningState,
+    LAGGING_TRANSACTIONS_MAX, Production, Replica, ReplicaConfig, Restored, SigningState,
     listening::LISTEN_ROUNDS,
 };
 pub use stored::RecordStore;

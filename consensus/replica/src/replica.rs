@@ -1,7 +1,8 @@
 //! The state machine.
 
 mod branches;
-mod eras;
+mod emergency;
+pub(crate) mod eras;
 mod forward;
 pub(crate) mod halts;
 pub(crate) mod listening;
@@ -30,6 +31,7 @@ use listening::Listening;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use emergency::Production;
 pub use restore::Restored;
 
 /// What a replica is built with.
@@ -46,6 +48,12 @@ pub struct ReplicaConfig {
     pub vertex_bytes_max: usize,
     /// How often something that nobody answered is said again, in ms.
     pub repeat_interval_ms: u64,
+    /// Length of a slot of an emergency, in ms.
+    pub slot_ms: u64,
+    /// Slots of a round.
+    pub slots: u64,
+    /// This node has the emergency key: it is a master.
+    pub is_master: bool,
     /// How often a node that does not propose hands waiting transactions on again, in ms.
     pub forward_interval_ms: u64,
     /// How long a process with a good guard waits for what those that have answered know of its key before it signs, in ms
@@ -70,6 +78,9 @@ impl ReplicaConfig {
             // Leaves room for parents, attestations and evidence below the limit of a vertex.
             vertex_bytes_max: holdfast_types::limits::VERTEX_BYTES_MAX / 2,
             repeat_interval_ms: 1000,
+            slot_ms: parameters.emergency.block_interval_ms,
+            slots: u64::from(parameters.max_validators),
+            is_master: false,
             forward_interval_ms: 5000,
             listen_limit_ms: 2000,
             halts: HaltSettings::new(chain, parameters),
@@ -135,6 +146,7 @@ pub struct Replica {
     recent_nonces: RecentNonces,
     evidence: EvidencePool,
     halts: Halts,
+    production: Production,
     future: FutureVertices,
     early: EarlyVertices,
     /// Index of the last commit of this era that was executed.
@@ -213,7 +225,10 @@ impl Replica {
                 transactions,
             } => self.on_taken_back(common_ancestor, transactions, &mut out),
             Input::LastVertices(answer) => self.on_last_vertices(answer, &mut out),
-            Input::Synced { context, commits } => self.on_synced(now, context, &commits, &mut out),
+            Input::EmergencyBlock(block) => self.on_emergency_block(now, block, &mut out),
+            Input::Produced(result) => self.on_produced(result, &mut out),
+            Input::PeersAt(at) => self.on_peers_at(at),
+            Input::Synced(standing) => self.on_synced(now, standing, &mut out),
         }
         self.advance(now, &mut out);
         out
@@ -227,6 +242,7 @@ impl Replica {
         self.commit(now, out);
         self.listen(now, out);
         self.propose(now, out);
+        self.produce(now, out);
         self.forward_again(now, out);
         self.watch_stall(now, out);
         let era = self.context.era;
@@ -286,6 +302,7 @@ impl Replica {
         let uncertified = pending.filter(|pending| pending.certificate.is_none());
         consider(uncertified.map(|pending| pending.repeat_at_ms));
         consider(self.next_halt_ms(now));
+        consider(self.next_turn_ms(now));
         consider(self.future.earliest().map(|timestamp| {
             let wait = timestamp
                 .since(now.wall)

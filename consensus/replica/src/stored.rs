@@ -95,6 +95,8 @@ impl Restored {
             halts: store.halt_state()?,
             evidence: store.evidence()?,
             head: executed_head(store, chain)?,
+            head_timestamp: chain.head_timestamp(),
+            emergency: chain.emergency_clock(),
         })
     }
 }

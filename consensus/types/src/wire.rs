@@ -73,7 +73,8 @@ pub struct BlocksRequest {
     pub to: Height,
 }
 
-/// Consecutive blocks of one era, the last of them certified: its hash chain proves the others.
+/// Consecutive blocks of one era, the last of them certified: its hash chain proves the others. Or, without a certificate,
+/// what an emergency stands on and its blocks.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct BlocksResponse {
     pub blocks: Vec<Block>,
@@ -98,6 +99,8 @@ pub struct PeerStatus {
     pub head: Height,
     pub head_id: BlockId,
     pub certified: Height,
+    /// The head stands on emergency blocks that nobody has certified.
+    pub is_provisional: bool,
     pub lowest_block: Height,
     pub era: Era,
     pub round: Round,

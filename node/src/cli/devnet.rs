@@ -1,13 +1,11 @@
 //! `holdfast devnet`
 
 use super::Context;
-use crate::devnet::homes::{self, Devnet, DevnetNode, DevnetSpec};
+use crate::devnet::homes::{self, DevnetNode, DevnetSpec};
 use crate::devnet::session::Session;
 use crate::devnet::table::{Table, Target};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
-use crate::home::Home;
-use crate::keystore::{self, KdfParameters, KeyKind, Password, UnlockedKey};
 use crate::load::{Lane, LoadPlan, Pace, Tracker};
 use crate::signals::StopSignals;
 use clap::Args;
@@ -21,7 +19,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -133,7 +130,6 @@ pub(super) fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(),
     let spec = spec(&arguments, directory)?;
     let shown = spec.directory.display().to_string();
     let devnet = homes::create(spec)?;
-    write_owner_keys(&devnet)?;
     if !arguments.json {
         context.print(&format!(
             "devnet of {} validators in {shown}\n",
@@ -160,17 +156,6 @@ pub(super) fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(),
     })
 }
 
-/// Puts the key of each validator's account into its home, so that transactions can be signed by hand.
-fn write_owner_keys(devnet: &Devnet) -> Result<(), Failure> {
-    let password = Password::new(Zeroizing::new(homes::PASSWORD.as_bytes().to_vec()));
-    for (node, number) in devnet.nodes.iter().zip(0..) {
-        let key = UnlockedKey::from_secret(KeyKind::Account, &homes::owner_key(number).secret());
-        let path = Home::at(node.home.clone()).key_file(KeyKind::Account);
-        keystore::save_new(&path, &key.seal(&password, KdfParameters::INSECURE)?)?;
-    }
-    Ok(())
-}
-
 fn spec(arguments: &Arguments, directory: PathBuf) -> Result<DevnetSpec, Failure> {
     let mut settings = BTreeMap::new();
     for pair in &arguments.node_set {
@@ -191,6 +176,7 @@ fn spec(arguments: &Arguments, directory: PathBuf) -> Result<DevnetSpec, Failure
         template: Template::Devnet,
         genesis_time: GenesisTime(crate::clock::wall()),
         epoch_duration_ms: arguments.epoch_seconds.map(|seconds| seconds * 1000),
+        masters: 1,
         settings,
     })
 }

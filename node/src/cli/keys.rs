@@ -41,6 +41,8 @@ enum Kind {
     Network,
     /// Signs governance messages: keep it offline, on no node.
     Governor,
+    /// Signs emergency blocks, on the nodes that go on when the quorum is gone.
+    Emergency,
 }
 
 impl From<Kind> for KeyKind {
@@ -50,6 +52,7 @@ impl From<Kind> for KeyKind {
             Kind::Account => Self::Account,
             Kind::Network => Self::Network,
             Kind::Governor => Self::Governor,
+            Kind::Emergency => Self::Emergency,
         }
     }
 }
@@ -211,6 +214,11 @@ const fn advice(kind: KeyKind) -> &'static str {
         KeyKind::Governor => {
             "next: back up the file and the password, each in another place, on no node. Give the public key to whoever writes\n\
              the genesis document or drafts the next rotation of keys (holdfast governance draft rotate-keys).\n"
+        }
+        KeyKind::Emergency => {
+            "next: give the public key to whoever writes the genesis document (holdfast genesis new --emergency-key). Put the\n\
+             file on the nodes that are to go on when the quorum is gone (emergency.key_file): who holds it makes blocks alone\n\
+             then, until a quorum certifies again.\n"
         }
         KeyKind::Network => {
             "next: tell your peers the peer id. A lost network key costs nothing but a new peer id.\n"

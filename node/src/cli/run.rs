@@ -16,7 +16,7 @@ use crate::watchdog::ServiceManager;
 use crate::{logging, panic_hook};
 use clap::Args;
 use holdfast_genesis::Genesis;
-use holdfast_types::KeyPair;
+use holdfast_types::{KeyPair, Signer as _};
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -62,6 +62,8 @@ pub(super) fn run(
     let parts = NodeParts {
         network_secret: secret(&config.p2p().key_file, KeyKind::Network, &password)?,
         signer: signer(&config, &password)?,
+        emergency: emergency_key(&config, &genesis, &password)?,
+        owner: owner_key(&config, &password)?,
         init_sign_guard: arguments.init_sign_guard,
         settings,
         service_manager: service_manager(context)?,
@@ -165,5 +167,41 @@ fn signer(config: &Config, password: &Password) -> Result<Option<Arc<KeyPair>>, 
         return Ok(None);
     };
     let secret = secret(&settings.key_file, KeyKind::Validator, password)?;
+    Ok(Some(Arc::new(KeyPair::from_secret(&secret))))
+}
+
+/// The emergency key of a master: the one that the genesis document names, or its blocks would be refused.
+fn emergency_key(
+    config: &Config,
+    genesis: &Genesis,
+    password: &Password,
+) -> Result<Option<Arc<KeyPair>>, Failure> {
+    let Some(path) = config.emergency_key_file() else {
+        return Ok(None);
+    };
+    let secret = secret(path, KeyKind::Emergency, password)?;
+    let key = KeyPair::from_secret(&secret);
+    let expected = genesis.parameters().emergency.validator_public_key;
+    if key.public_key() != expected {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!("{} is not the emergency key of this chain", path.display()),
+            format!(
+                "its public key is {}, the genesis document has {expected}",
+                key.public_key()
+            ),
+            "set emergency.key_file to the right file, or leave it empty: then this node is no master",
+        ));
+    }
+    Ok(Some(Arc::new(key)))
+}
+
+/// The key of the validator's account, for its guard.
+fn owner_key(config: &Config, password: &Password) -> Result<Option<Arc<KeyPair>>, Failure> {
+    let validator = config.validator();
+    let Some(path) = validator.and_then(|validator| validator.owner_key_file.as_ref()) else {
+        return Ok(None);
+    };
+    let secret = secret(path, KeyKind::Account, password)?;
     Ok(Some(Arc::new(KeyPair::from_secret(&secret))))
 }

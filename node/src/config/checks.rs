@@ -46,6 +46,7 @@ pub(super) fn check(merged: &Figment, home: &Path) -> Result<Config, Vec<FieldEr
         rpc: checker.rpc(&raw.rpc),
         p2p: checker.p2p(&raw.p2p),
         validator: checker.validator(&raw.validator, &raw.storage),
+        emergency_key_file: checker.file_if_set(&raw.emergency.key_file),
         storage: checker.storage(&raw.storage),
         mempool: checker.mempool(&raw.mempool),
         execution: checker.execution(&raw.execution),
@@ -200,6 +201,7 @@ impl Checker<'_> {
             account,
             key_file,
             sign_guard_file,
+            owner_key_file,
         } = raw;
         match (account.is_empty(), key_file.is_empty()) {
             (true, true) => {
@@ -210,6 +212,11 @@ impl Checker<'_> {
                         rule,
                         format!("{sign_guard_file:?}"),
                     );
+                }
+                if !owner_key_file.is_empty() {
+                    let rule = "needs validator.account and validator.key_file";
+                    let file = format!("{owner_key_file:?}");
+                    self.refuse("validator.owner_key_file", rule, file);
                 }
                 return None;
             }
@@ -241,7 +248,12 @@ impl Checker<'_> {
             account: account.clone(),
             key_file,
             sign_guard_file,
+            owner_key_file: self.file_if_set(owner_key_file),
         })
+    }
+
+    fn file_if_set(&self, file: &str) -> Option<PathBuf> {
+        (!file.is_empty()).then(|| self.home.join(file))
     }
 
     fn storage(&mut self, raw: &RawStorage) -> StorageSettings {

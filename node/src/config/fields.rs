@@ -11,7 +11,7 @@ pub(super) struct Field {
     pub(super) help: &'static str,
 }
 
-pub(super) const SECTIONS: [(&str, &str); 8] = [
+pub(super) const SECTIONS: [(&str, &str); 9] = [
     ("node", "The node as a whole."),
     (
         "rpc",
@@ -21,6 +21,10 @@ pub(super) const SECTIONS: [(&str, &str); 8] = [
     (
         "validator",
         "Set account and key_file to take part in consensus; leave both empty to follow only.",
+    ),
+    (
+        "emergency",
+        "Only on a master: a node that makes blocks when the quorum is gone.",
     ),
     ("storage", "The database."),
     (
@@ -58,6 +62,8 @@ pub(super) const FIELDS: &[Field] = fields! {
     "validator.account" => "Account under which the validator is registered.",
     "validator.key_file" => "The validator signing key. Never run two nodes with the same key.",
     "validator.sign_guard_file" => "Record of what was signed; keep it with the key, never restore an old copy.\nEmpty: beside the key file, with the extension .guard.",
+    "validator.owner_key_file" => "The key of the account. With it the node gives the signing key back by itself when an emergency has\ntaken it. Empty: the operator does it.",
+    "emergency.key_file" => "The emergency key of the chain. Empty: this node is no master.",
     "storage.data_dir" => "Folder of the database.",
     "storage.cache_mib" => "Memory for cached blocks of the database in MiB, 8 to 65536.",
     "storage.prune_blocks" => "Keep this many irreversible blocks, at least 1000. 0: keep all.",

@@ -10,6 +10,7 @@ pub(super) struct RawConfig {
     pub(super) rpc: RawRpc,
     pub(super) p2p: RawP2p,
     pub(super) validator: RawValidator,
+    pub(super) emergency: RawEmergency,
     pub(super) storage: RawStorage,
     pub(super) mempool: RawMempool,
     pub(super) execution: RawExecution,
@@ -95,6 +96,13 @@ pub(super) struct RawValidator {
     pub(super) account: String,
     pub(super) key_file: String,
     pub(super) sign_guard_file: String,
+    pub(super) owner_key_file: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEmergency {
+    pub(super) key_file: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

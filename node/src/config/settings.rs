@@ -14,6 +14,7 @@ pub struct Config {
     pub(super) rpc: RpcSettings,
     pub(super) p2p: P2pSettings,
     pub(super) validator: Option<ValidatorSettings>,
+    pub(super) emergency_key_file: Option<PathBuf>,
     pub(super) storage: StorageSettings,
     pub(super) mempool: MempoolSettings,
     pub(super) execution: ExecutionSettings,
@@ -45,6 +46,12 @@ impl Config {
     #[must_use]
     pub const fn validator(&self) -> Option<&ValidatorSettings> {
         self.validator.as_ref()
+    }
+
+    /// The emergency key, on a master.
+    #[must_use]
+    pub fn emergency_key_file(&self) -> Option<&Path> {
+        self.emergency_key_file.as_deref()
     }
 
     #[must_use]
@@ -110,6 +117,8 @@ pub struct ValidatorSettings {
     pub key_file: PathBuf,
     /// Outside the data folder: it outlives every reset of the chain data.
     pub sign_guard_file: PathBuf,
+    /// The key of the account, if the node is to give a lost signing key back by itself.
+    pub owner_key_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,6 +39,8 @@ pub struct DevnetSpec {
     pub genesis_time: GenesisTime,
     /// Length of an epoch in ms, if not that of the template.
     pub epoch_duration_ms: Option<u64>,
+    /// So many of the nodes have the emergency key.
+    pub masters: u16,
     /// Settings of every node besides those that a devnet needs, as `section.key` and TOML text.
     pub settings: BTreeMap<String, String>,
 }
@@ -249,10 +251,16 @@ impl HomeMaker<'_> {
         let password = Password::new(zeroize::Zeroizing::new(PASSWORD.as_bytes().to_vec()));
         let signing =
             UnlockedKey::from_secret(KeyKind::Validator, &validator_key("signing", self.number));
-        for (key, kind) in [
+        let owner = UnlockedKey::from_secret(KeyKind::Account, &owner_key(self.number).secret());
+        let emergency =
+            UnlockedKey::from_secret(KeyKind::Emergency, &validator_key("emergency", 0));
+        let master = self.is_master().then_some((&emergency, KeyKind::Emergency));
+        let keys = [
             (&signing, KeyKind::Validator),
             (self.network_key, KeyKind::Network),
-        ] {
+            (&owner, KeyKind::Account),
+        ];
+        for (key, kind) in keys.into_iter().chain(master) {
             let file = key.seal(&password, KdfParameters::INSECURE)?;
             keystore::save_new(&home.key_file(kind), &file)?;
         }
@@ -262,6 +270,11 @@ impl HomeMaker<'_> {
         SignGuardFile::create(&guard, signing_key(self.number))
             .map(drop)
             .map_err(|error| failures::of_guard(&error))
+    }
+
+    /// The first nodes have the emergency key.
+    const fn is_master(&self) -> bool {
+        self.number < self.spec.masters
     }
 
     fn configuration(&self, node: &DevnetNode) -> String {
@@ -282,10 +295,15 @@ impl HomeMaker<'_> {
                 text(validator_name(self.number).as_str()),
             ),
             ("validator.key_file", text("keys/validator.json")),
+            ("validator.owner_key_file", text("keys/account.json")),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect();
+        if self.is_master() {
+            let file = text("keys/emergency.json");
+            settings.insert("emergency.key_file".to_owned(), file);
+        }
         settings.extend(self.spec.settings.clone());
         let chosen = settings
             .iter()

@@ -46,6 +46,9 @@ pub enum KeyKind {
     /// Signs governance messages.
     #[serde(rename = "governor key")]
     Governor,
+    /// Signs emergency blocks for the committee account.
+    #[serde(rename = "emergency key")]
+    Emergency,
 }
 
 impl KeyKind {
@@ -56,6 +59,7 @@ impl KeyKind {
             Self::Account => "account key",
             Self::Network => "network key",
             Self::Governor => "governor key",
+            Self::Emergency => "emergency key",
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use super::entry::{Entry, Kind, Moment};
 use crate::runtime::execution::AppliedSummary;
+use holdfast_chain::ProductionRefusal;
 use holdfast_halt::{HaltRefusal, StallChange, StallReason};
 use holdfast_replica::{Fact, Input, Message, Output};
 use holdfast_types::{
-    AttestationBody, Evidence, GovernanceMessage, HaltProof, Height, Readiness, SignedHaltStatus,
-    Vertex,
+    AttestationBody, Block, Evidence, GovernanceMessage, HaltProof, Height, Readiness,
+    SignedHaltStatus, Vertex,
 };
 
 impl Entry {
@@ -73,11 +74,10 @@ impl Entry {
                     .height(*common_ancestor)
                     .count(transactions.len()),
             ),
-            Input::Synced { context, .. } => entries.push(
-                received("synced")
-                    .era(context.era)
-                    .height(context.anchor_height),
-            ),
+            Input::EmergencyBlock(_)
+            | Input::Produced(_)
+            | Input::PeersAt(_)
+            | Input::Synced(_) => entries.push(of_chain(received, input)),
         }
     }
 
@@ -106,6 +106,7 @@ impl Entry {
             Message::HaltProof { proof, .. } => proven(sent("halt_proof"), proof),
             Message::HaltStatus(status) => standing(sent("halt_status"), status),
             Message::Governance(gossiped) => ordered(sent("governance"), &gossiped.message),
+            Message::EmergencyBlock(block) => produced(sent("emergency_block"), block),
             Message::AskHalts { to } => sent("ask_halts").author(*to),
             Message::Transactions(transactions) => sent("transactions").count(transactions.len()),
             Message::Fetch { era, request } => sent("fetch_vertices")
@@ -201,7 +202,54 @@ impl Entry {
                 entry("governance_accepted").detail(format!("{action}, sequence number {sequence}"))
             }
             Fact::Readiness(readiness) => entry("readiness").detail(readiness.name()),
+            Fact::Produced { .. } | Fact::ProducerOverdue { .. } => production(entry, fact),
         }
+    }
+}
+
+/// Where the chain stands, and what comes in an emergency.
+fn of_chain(received: impl Fn(&'static str) -> Entry, input: &Input) -> Entry {
+    match input {
+        Input::EmergencyBlock(block) => produced(received("emergency_block"), block),
+        Input::Produced(Ok(block)) => produced(received("produced"), block),
+        Input::Produced(Err(refusal)) => received("not_produced").detail(refusal.name()),
+        Input::PeersAt(Some(at)) => received("peers_at").height(*at),
+        Input::Synced(standing) => received("synced")
+            .era(standing.context.era)
+            .height(standing.context.anchor_height),
+        _ => received("peers_at"),
+    }
+}
+
+/// What this node does as a producer.
+fn production(entry: impl Fn(&'static str) -> Entry, fact: &Fact) -> Entry {
+    match fact {
+        Fact::Produced {
+            height,
+            slot,
+            transactions,
+        } => entry("produced")
+            .height(*height)
+            .count(*transactions)
+            .detail(format!("slot {slot}")),
+        Fact::ProducerOverdue { slot, refusal } => {
+            let why = refusal.map_or("no answer", ProductionRefusal::name);
+            entry("producer_overdue").detail(format!("slot {slot}: {why}"))
+        }
+        _ => entry("production"),
+    }
+}
+
+fn produced(entry: Entry, block: &Block) -> Entry {
+    let header = &block.header;
+    let producer = header.origin.producer();
+    let entry = entry
+        .era(header.era)
+        .height(header.height)
+        .count(block.body.transactions.len());
+    match producer {
+        Some(producer) => entry.detail(producer.to_string()),
+        None => entry,
     }
 }
 

@@ -3,7 +3,8 @@
 use super::halted::HaltPicture;
 use holdfast_chain::{Chain, ChainStore};
 use holdfast_ledger::StateError;
-use holdfast_replica::{Now, Replica};
+use holdfast_replica::admission::context_of_era;
+use holdfast_replica::{Now, Production, Replica};
 use holdfast_storage::Storage;
 use holdfast_types::{BlockId, Era, EraContext, Height, Round, TimestampMs};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,6 +20,10 @@ pub struct Standing {
     pub lib: Height,
     pub certified: Height,
     pub certified_id: BlockId,
+    /// The head stands on emergency blocks that nobody has certified.
+    pub is_provisional: bool,
+    /// An emergency block came that stands on none that is here.
+    pub is_forked: bool,
     /// Reversible blocks of all branches.
     pub fork_blocks: usize,
     /// The era that runs, or ran last.
@@ -47,6 +52,8 @@ pub struct Standing {
     pub clock_skew_seconds: f64,
     /// Why this node does not sign, if it has a key and does not.
     pub signing_stopped: Option<String>,
+    /// What this node does as a producer in an emergency.
+    pub production: Production,
     /// Halts, and what is known of them.
     pub halts: Arc<HaltPicture>,
 }
@@ -69,6 +76,10 @@ impl Standing {
             lib: chain.irreversible(),
             certified,
             certified_id: storage.block_id_at(certified)?.unwrap_or_default(),
+            is_provisional: chain.is_provisional(storage).map_err(|error| StateError {
+                reason: error.to_string(),
+            })?,
+            is_forked: false,
             fork_blocks: chain.forks().len(),
             context: Arc::clone(chain.era()),
             between_eras: true,
@@ -85,19 +96,17 @@ impl Standing {
             sync_blocks_per_second: 0.0,
             clock_skew_seconds: 0.0,
             signing_stopped: None,
+            production: replica.production().clone(),
             halts: Arc::new(halts),
         })
     }
 }
 
-/// The era with this number, if it is known here; mostly it is the one that runs.
+/// The era with this number as its statements are verified, if it is known here; mostly it is the one that runs.
 #[must_use]
-pub fn era_of(running: Arc<EraContext>, storage: &Storage, era: Era) -> Option<Arc<EraContext>> {
-    if running.era == era {
-        return Some(running);
-    }
+pub fn era_of(running: &Arc<EraContext>, storage: &Storage, era: Era) -> Option<Arc<EraContext>> {
     // A store that does not read stops the node elsewhere.
-    storage.era(era).ok().flatten().map(Arc::new)
+    context_of_era(storage, running, era).ok().flatten()
 }
 
 /// Shared, cheap to clone.

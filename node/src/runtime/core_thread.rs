@@ -254,6 +254,14 @@ impl CoreThread {
                 .execution
                 .send(ExecutionCommand::Resume(request));
         }
+        if !output.offer.is_empty() {
+            let offer = ExecutionCommand::Offer(output.offer);
+            let _stopping = self.outlets.execution.send(offer);
+        }
+        if let Some(request) = output.produce {
+            let produce = ExecutionCommand::Produce(request);
+            let _stopping = self.outlets.execution.send(produce);
+        }
         for fact in output.facts {
             if let Fact::Doppelganger { era, round } = &fact {
                 let failure = failures::doppelganger(*era, *round);
@@ -304,6 +312,7 @@ impl CoreThread {
             standing.mempool_transactions = replica.mempool().len();
             standing.mempool_bytes = replica.mempool().bytes();
             standing.signing_stopped = signing_stopped;
+            standing.production.clone_from(replica.production());
             if let Some(picture) = picture {
                 standing.halts = picture;
             }

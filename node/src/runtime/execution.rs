@@ -4,6 +4,8 @@
 //! Order of each step: execute, write the batch, tell the board and the subscribers, tell the core thread. An attestation
 //! leaves with an own vertex, whose sync covers the batch that was written before it in the same log.
 
+mod emergency;
+
 use super::board::Board;
 use super::core_thread::CoreHandle;
 use crate::exit_codes::ExitCode;
@@ -13,17 +15,17 @@ use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
 use crate::watchdog::Heartbeat;
 use holdfast_chain::sync::RangeError;
-use holdfast_chain::{Chain, ChainBatch, ChainError, ChainStore, Step, last_commits};
+use holdfast_chain::{Chain, ChainBatch, ChainError, ChainStore, OfferRefusal, Step};
 use holdfast_dag::SubDag;
 use holdfast_ledger::account;
 use holdfast_replica::admission::{fault_of, resume_refused};
-use holdfast_replica::{Input, ResumeRequest};
+use holdfast_replica::{ChainStanding, Input, ProductionRequest, ResumeRequest};
 use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
-    BlockHeader, BlockId, Certificate, ChainId, GovernanceMessage, Height, SignatureScheme,
-    TransactionId, VerifiedTransaction,
+    Block, BlockHeader, BlockId, Certificate, ChainId, GovernanceMessage, Height, KeyPair,
+    SignatureScheme, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -38,6 +40,16 @@ pub enum ExecutionCommand {
     Certificates(Vec<Certificate>),
     /// Make the block that a message orders, or look whether it can still be made.
     Resume(Box<ResumeRequest>),
+    /// Make the emergency block of a slot, if it is for this node to make it.
+    Produce(Box<ProductionRequest>),
+    /// Emergency blocks of peers.
+    Offer(Vec<Block>),
+    /// A branch of a peer that no certificate proves: better than ours or not.
+    Branch {
+        blocks: Vec<Block>,
+        certificate: Option<Certificate>,
+        reply: oneshot::Sender<Result<(), OfferRefusal>>,
+    },
     /// Blocks from a peer, not verified. The answer is the height of the last one.
     Range {
         response: Box<BlocksResponse>,
@@ -88,6 +100,10 @@ pub struct ExecutionThread {
     pub started: Instant,
     pub heartbeat: Heartbeat,
     pub metrics: Metrics,
+    /// The validator's key, for emergency blocks in its slots.
+    pub validator: Option<Arc<KeyPair>>,
+    /// The emergency key, on a master.
+    pub master: Option<Arc<KeyPair>>,
 }
 
 const LOOK_UP: Duration = Duration::from_millis(250);
@@ -136,11 +152,23 @@ impl ExecutionThread {
                     }
                     let step = self.chain.certify(self.storage.as_ref(), certificate);
                     self.take_step(step)?;
+                    self.unwind()?;
                 }
                 Ok(())
             }
             ExecutionCommand::Resume(request) if request.is_ready => self.resume(&request.message),
             ExecutionCommand::Resume(request) => self.check_resume(&request.message),
+            ExecutionCommand::Produce(request) => self.produce(request.turn),
+            ExecutionCommand::Offer(blocks) => self.offer(blocks),
+            ExecutionCommand::Branch {
+                blocks,
+                certificate,
+                reply,
+            } => {
+                let result = self.import_branch(blocks, certificate.as_ref())?;
+                let _gone = reply.send(result);
+                Ok(())
+            }
             ExecutionCommand::Range { response, reply } => {
                 if let Some(result) = self.import_range(*response)? {
                     // Sync may have given up waiting; the blocks are applied all the same.
@@ -243,8 +271,14 @@ impl ExecutionThread {
         let popped = batch.pop.len();
         self.write(batch)?;
         let fork_blocks = self.chain.forks().len();
-        self.board
-            .update(|standing| standing.fork_blocks = fork_blocks);
+        let is_provisional = self
+            .chain
+            .is_provisional(self.storage.as_ref())
+            .map_err(|error| failures::of_chain(&error))?;
+        self.board.update(|standing| {
+            standing.fork_blocks = fork_blocks;
+            standing.is_provisional = is_provisional;
+        });
         for summary in &summaries {
             self.board.update(|standing| {
                 standing.head = summary.header.height;
@@ -315,13 +349,9 @@ impl ExecutionThread {
 
     /// Tells the consensus half where the chain stands: its DAG starts from there.
     fn tell_standing(&self) -> Result<(), Failure> {
-        let era = Arc::clone(self.chain.era());
-        let commits = last_commits(self.storage.as_ref(), &era, self.commits_needed)
+        let standing = ChainStanding::of(self.storage.as_ref(), &self.chain, self.commits_needed)
             .map_err(|error| failures::of_state(&error))?;
-        self.core.input(Input::Synced {
-            context: era,
-            commits,
-        });
+        self.core.input(Input::Synced(standing));
         Ok(())
     }
 

@@ -123,6 +123,7 @@ impl FactsThread {
             | Fact::Stall(_)
             | Fact::GovernanceAccepted { .. }
             | Fact::Readiness(_) => log_halts(fact),
+            Fact::Produced { .. } | Fact::ProducerOverdue { .. } => log_emergency(fact),
         }
     }
 }
@@ -193,6 +194,28 @@ fn log_halts(fact: &Fact) {
         Fact::Readiness(readiness) => {
             tracing::warn!(readiness = readiness.name(), "readiness to resume");
         }
+        _ => {}
+    }
+}
+
+/// What this node does as a producer in an emergency.
+fn log_emergency(fact: &Fact) {
+    match fact {
+        Fact::Produced {
+            height,
+            slot,
+            transactions,
+        } => tracing::info!(
+            height = height.0,
+            slot,
+            transactions,
+            "emergency block produced"
+        ),
+        Fact::ProducerOverdue { slot, refusal } => tracing::error!(
+            slot,
+            reason = refusal.map_or("no_answer", holdfast_chain::ProductionRefusal::name),
+            "EMERGENCY PRODUCER OVERDUE: this node has the emergency key, and slots pass without a block"
+        ),
         _ => {}
     }
 }

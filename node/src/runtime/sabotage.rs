@@ -283,6 +283,7 @@ mod tests {
             governance_sequence: None,
             evidence: Vec::new(),
             next_era: None,
+            emergency: Default::default(),
             contradictions: Vec::new(),
         }])
     }

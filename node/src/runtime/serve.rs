@@ -5,7 +5,7 @@ use super::core_thread;
 use crate::clock;
 use bytes::Bytes;
 use holdfast_chain::ChainStore;
-use holdfast_chain::serve::{blocks_asked, provable_prefix};
+use holdfast_chain::serve::{blocks_asked, servable_prefix};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol, Responder};
 use holdfast_replica::admission::turn_ms;
 use holdfast_replica::serve::{Refusal, last_vertices, missing_vertices, vertices};
@@ -127,7 +127,7 @@ impl Server {
         let view = self.storage.view();
         let range = view.blocks_from(request.from, blocks_asked(&request), ITEMS_BYTES_MAX)?;
         let blocks = range.into_iter().map(|(_, block)| block).collect();
-        let response = provable_prefix(&view, blocks)?;
+        let response = servable_prefix(&view, blocks)?;
         Ok(codec::encode(&response))
     }
 
@@ -144,6 +144,7 @@ impl Server {
             head: standing.head,
             head_id: standing.head_id,
             certified: standing.certified,
+            is_provisional: standing.is_provisional,
             lowest_block,
             era: standing.context.era,
             round: standing.round,

@@ -1,18 +1,20 @@
 //! Puts a node together, in the order in which its parts depend on each other.
 
+mod resumed;
+
 use super::backend::{BackendParts, NodeBackend};
-use super::board::{Board, Standing};
+use super::board::Board;
 use super::core_thread::{COMMANDS_MAX, CoreCommand, CoreHandle, CoreThread, Outlets, Reverify};
 use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
+use super::key_keeper::KeyKeeper;
 use super::listeners::{start_network, start_rpc};
 use super::peers::Peers;
 use super::sabotage::{InjectedFault, Saboteur};
 use super::serve::Server;
-use super::sync::Sync;
+use super::sync::{EmergencySync, Sync};
 use super::traffic::{Traffic, reverify};
 use super::verification::{self, Job, JobQueue, Verifier};
-use super::{core_thread, failures};
 use crate::config::Config;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
@@ -21,19 +23,19 @@ use crate::forensics::{NodeScene, Preserver, StaticFacts};
 use crate::recorder::Recorder;
 use crate::supervisor::Supervisor;
 use crate::watchdog::{Heartbeat, Limits, ServiceManager, Vitals, Watchdog};
-use holdfast_chain::{Chain, ChainStore};
-use holdfast_dag::{DagConfig, DagCore};
+use holdfast_chain::Chain;
+use holdfast_dag::DagConfig;
 use holdfast_genesis::Genesis;
 use holdfast_network::{NetworkEvents, NetworkHandle};
-use holdfast_replica::{
-    Fact, Input, MempoolConfig, Message, Output, Replica, ReplicaConfig, Restored,
-};
+use holdfast_replica::validator_guard::ValidatorGuard;
+use holdfast_replica::{Fact, Input, Message, Output, Replica};
 use holdfast_rpc::{BuildInfo, Metrics, RpcHandle};
-use holdfast_storage::{CreateMode, RecordWriter, SignGuardFile, Storage, StorageOptions};
+use holdfast_storage::{RecordWriter, SignGuardFile, Storage};
 use holdfast_types::{
-    CachingEd25519, ChainId, EraContext, HaltId, Height, KeyPair, Parameters, PublicKey,
-    SignatureScheme, Signer,
+    AccountName, CachingEd25519, ChainId, EraContext, HaltId, Height, KeyPair, Parameters,
+    PublicKey, SignatureScheme, Signer,
 };
+use resumed::Resumed;
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, RwLock};
@@ -50,6 +52,10 @@ pub struct NodeParts {
     pub network_secret: Zeroizing<[u8; 32]>,
     /// The unlocked signing key, on a validator.
     pub signer: Option<Arc<KeyPair>>,
+    /// The unlocked emergency key, on a master.
+    pub emergency: Option<Arc<KeyPair>>,
+    /// The key of the validator's account, if the node is to give a lost signing key back.
+    pub owner: Option<Arc<KeyPair>>,
     /// Create the sign guard if it is missing; the operator says what is known of the key.
     pub init_sign_guard: Option<KeyPast>,
     /// Every setting with its origin, for whoever looks into an incident.
@@ -153,7 +159,7 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
     let backend = Arc::new(shared.backend(&parts, Arc::clone(&parameters)));
     let rpc = start_rpc(&parts.config, Arc::clone(&backend), shared.metrics.clone()).await?;
     let threads = parts.config.execution().verify_threads.get();
-    shared.start_verification(threads, parameters)?;
+    shared.start_verification(threads, Arc::clone(&parameters))?;
     shared.start_execution(
         &parts,
         resumed.chain,
@@ -172,7 +178,8 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
     let halts = shared.start_preserver(&parts)?;
     shared.start_facts(facts_received, backend, halts)?;
     shared.start_reverify(reverify_received)?;
-    shared.start_network_tasks(events, messages_received);
+    shared.start_network_tasks(events, messages_received, &parameters);
+    shared.start_guard(&parts, &parameters);
     let watching = watchdog.start(supervisor);
     watching.map_err(|error| no_thread(&error))?;
     Ok(RunningNode {
@@ -184,65 +191,6 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
 fn watchdog(parts: &mut NodeParts) -> (Watchdog, [Heartbeat; 2]) {
     let service_manager = parts.service_manager.take();
     Watchdog::over(["core", "execution"], Limits::default(), service_manager)
-}
-
-/// What a node goes on with: its store, and what it has read from there.
-struct Resumed {
-    storage: Arc<Storage>,
-    /// The sign guard, on a validator.
-    guard: Option<SignGuardFile>,
-    chain: Chain,
-    standing: Standing,
-    replica: Replica,
-    /// Output of the restored replica.
-    first: Output,
-    /// Commits that the core thread needs to rebuild its DAG.
-    commits_needed: u64,
-}
-
-impl Resumed {
-    fn read(
-        parts: &NodeParts,
-        parameters: &Arc<Parameters>,
-        scheme: &Arc<dyn SignatureScheme>,
-        started: Instant,
-    ) -> Result<Self, Failure> {
-        let chain_id = parts.genesis.chain_id();
-        let storage = Arc::new(open_storage(parts)?);
-        let guard = open_guard(parts)?;
-        let chain = Chain::open(
-            storage.as_ref(),
-            chain_id,
-            Arc::clone(parameters),
-            Arc::clone(scheme),
-        )
-        .map_err(|error| failures::of_chain(&error))?;
-        let replica_config = ReplicaConfig::new(
-            chain_id,
-            parameters,
-            mempool_config(&parts.config, parameters),
-        );
-        let commits_needed = DagCore::commits_needed(&replica_config.dag);
-        let (replica, first) = restore_replica(
-            parts,
-            &storage,
-            &chain,
-            guard.as_ref(),
-            replica_config,
-            started,
-        )?;
-        let standing = Standing::first(&storage, &chain, &replica, core_thread::now(started))
-            .map_err(|error| failures::of_state(&error))?;
-        Ok(Self {
-            storage,
-            guard,
-            chain,
-            standing,
-            replica,
-            first,
-            commits_needed,
-        })
-    }
 }
 
 /// What the core thread begins with.
@@ -354,6 +302,8 @@ impl Shared<'_> {
             heartbeat,
             metrics: self.metrics.clone(),
             is_faulty: self.board.halts().state.own_fault.is_some() && !parts.repaired,
+            validator: parts.signer.clone(),
+            master: parts.emergency.clone(),
         };
         if parts.repaired {
             // Before anything else: the fault is over for the core thread too.
@@ -443,7 +393,16 @@ impl Shared<'_> {
         self.start_thread("reverify", move || reverify(&requests, &jobs, &stopping))
     }
 
-    fn start_network_tasks(&self, events: NetworkEvents, messages: UnboundedReceiver<Message>) {
+    fn start_network_tasks(
+        &self,
+        events: NetworkEvents,
+        messages: UnboundedReceiver<Message>,
+        parameters: &Parameters,
+    ) {
+        let emergency = EmergencySync {
+            fork_blocks_max: usize::try_from(parameters.fork_db_max).unwrap_or(usize::MAX),
+            max_clock_drift_ms: parameters.dag.max_clock_drift_ms,
+        };
         let peer_arrived = Arc::new(tokio::sync::Notify::new());
         let traffic = Traffic {
             chain: self.chain_id,
@@ -469,9 +428,36 @@ impl Shared<'_> {
             stopping: self.supervisor.stopping(),
             peer_arrived,
             far_blocks: self.far_blocks,
+            core: self.core.clone(),
+            emergency,
         };
         self.supervisor.spawn_task("sync", sync.run());
         watch_network(self.supervisor, &self.network);
+    }
+
+    /// The validator guard, where the node has the key of the account.
+    fn start_guard(&self, parts: &NodeParts, parameters: &Parameters) {
+        let validator = parts.config.validator();
+        let account = validator.and_then(|one| AccountName::new(&one.account).ok());
+        if let (Some(account), Some(signing_key), Some(owner)) =
+            (account, self.key, parts.owner.clone())
+        {
+            let guard = KeyKeeper {
+                guard: ValidatorGuard::new(KeyKeeper::config(
+                    self.chain_id,
+                    account,
+                    signing_key,
+                    parameters,
+                )),
+                owner,
+                storage: Arc::clone(&self.storage),
+                board: self.board.clone(),
+                jobs: Arc::clone(&self.jobs),
+                stopping: self.supervisor.stopping(),
+                started: self.started,
+            };
+            self.supervisor.spawn_task("validator-guard", guard.run());
+        }
     }
 
     fn start_thread(
@@ -492,94 +478,6 @@ fn no_thread(error: &io::Error) -> Failure {
         error,
         "raise the limit of processes and threads of this user",
     )
-}
-
-fn open_storage(parts: &NodeParts) -> Result<Storage, Failure> {
-    let settings = parts.config.storage();
-    let storage = Storage::open(
-        &settings.data_dir,
-        StorageOptions {
-            create: CreateMode::IfMissing,
-            cache_bytes: settings.cache_bytes,
-            prune_blocks: settings.prune_blocks.map(std::num::NonZeroU64::get),
-            ..StorageOptions::default()
-        },
-        parts.genesis.chain_id(),
-    )
-    .map_err(|error| failures::of_open(&error))?;
-    let head = storage.head().map_err(|error| failures::of_state(&error))?;
-    if head.is_none() {
-        let genesis = holdfast_genesis::genesis_block(&parts.genesis);
-        storage
-            .apply(holdfast_chain::genesis_batch(
-                genesis.id,
-                genesis.block,
-                genesis.changes,
-                genesis.era,
-            ))
-            .and_then(|()| storage.sync())
-            .map_err(|error| failures::of_storage(&error))?;
-        tracing::info!(chain_id = %parts.genesis.chain_id(), "genesis applied to a new data folder");
-    }
-    Ok(storage)
-}
-
-fn open_guard(parts: &NodeParts) -> Result<Option<SignGuardFile>, Failure> {
-    let (Some(settings), Some(signer)) = (parts.config.validator(), &parts.signer) else {
-        return Ok(None);
-    };
-    let path = &settings.sign_guard_file;
-    let key = signer.public_key();
-    let guard = match parts.init_sign_guard.filter(|_| !path.exists()) {
-        Some(KeyPast::NeverSigned) => SignGuardFile::create(path, key),
-        Some(KeyPast::Unknown) => SignGuardFile::create_for_used_key(path, key),
-        None => SignGuardFile::open(path, key),
-    };
-    let guard = guard.map_err(|error| failures::of_guard(&error))?;
-    if guard.record().past_unknown {
-        tracing::warn!(
-            path = %path.display(),
-            "the sign guard does not know what its key has signed: nothing is signed until a quorum of the other validators has shown what it has"
-        );
-    }
-    Ok(Some(guard))
-}
-
-fn mempool_config(config: &Config, parameters: &Parameters) -> MempoolConfig {
-    let settings = config.mempool();
-    let per_sender = u64::try_from(settings.per_account_max).unwrap_or(u64::MAX);
-    MempoolConfig {
-        transactions_max: settings.transactions_max,
-        bytes_max: settings.bytes_max,
-        per_sender_max: settings.per_account_max,
-        nonce_gap_max: per_sender,
-        gap_lifetime_blocks: parameters.dag.gc_depth * 4,
-        foreign_delay_ms: 2_000,
-    }
-}
-
-fn restore_replica(
-    parts: &NodeParts,
-    storage: &Storage,
-    chain: &Chain,
-    guard: Option<&SignGuardFile>,
-    config: ReplicaConfig,
-    started: Instant,
-) -> Result<(Replica, Output), Failure> {
-    let signer = match (&parts.signer, guard) {
-        (Some(signer), Some(guard)) => {
-            let signer: Arc<dyn Signer> = Arc::clone(signer) as Arc<dyn Signer>;
-            Some((signer, guard.record().clone()))
-        }
-        _ => None,
-    };
-    let restored = Restored::read(storage, chain, &config.dag, signer)
-        .map_err(|error| failures::of_state(&error))?;
-    Ok(Replica::restore(
-        config,
-        restored,
-        core_thread::now(started),
-    ))
 }
 
 /// The network's own task stopping is the node's end, unless the node stops.

@@ -6,6 +6,7 @@
 //! the chain to say.
 
 use super::board::{Board, Standing};
+use super::core_thread::{CoreCommand, CoreHandle};
 use super::execution::ExecutionCommand;
 use super::peers::Peers;
 use super::skew::{Reading, median_seconds};
@@ -14,11 +15,13 @@ use crate::failure::Failure;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
-use holdfast_chain::RangeError;
-use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, next_range, sync_source};
+use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, SyncTarget, first_needed, sync_source};
+use holdfast_chain::{BranchFetch, BranchStep, OfferRefusal, RangeError};
+use holdfast_halt::matrix::{Activity, permission_in};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
+use holdfast_replica::Input;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
-use holdfast_types::{Height, TimestampMs, codec};
+use holdfast_types::{Block, BlockId, Certificate, Height, TimestampMs, codec};
 use libp2p::PeerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,12 +48,24 @@ pub struct Sync {
     pub peer_arrived: Arc<Notify>,
     /// A peer that is so many certified blocks ahead is synced from at once.
     pub far_blocks: u64,
+    /// Learns whether peers are ahead.
+    pub core: CoreHandle,
+    pub emergency: EmergencySync,
+}
+
+/// What bounds the branches of an emergency.
+#[derive(Clone, Copy, Debug)]
+pub struct EmergencySync {
+    /// Blocks of the fork database.
+    pub fork_blocks_max: usize,
+    pub max_clock_drift_ms: u64,
 }
 
 impl Sync {
     /// Runs until the node stops.
     pub async fn run(self) -> Result<(), Failure> {
         let mut avoided: BTreeMap<PeerId, Instant> = BTreeMap::new();
+        let mut told = None;
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => return Ok(()),
@@ -59,6 +74,8 @@ impl Sync {
             }
             avoided.retain(|_, until| *until > Instant::now());
             while let Some((peer, target)) = self.ahead(&avoided).await {
+                let target = target.height();
+                self.tell_peers_at(&mut told, Some(target));
                 self.board
                     .update(|standing| standing.sync_target = Some(target));
                 let before = self.reached();
@@ -72,16 +89,27 @@ impl Sync {
                 }
             }
             self.board.update(|standing| standing.sync_target = None);
+            self.tell_peers_at(&mut told, None);
         }
     }
 
-    fn reached(&self) -> (Height, Height) {
+    /// Tells the core thread whether peers are ahead, if that is news. A busy one hears it with the next poll.
+    fn tell_peers_at(&self, told: &mut Option<Option<Height>>, at: Option<Height>) {
+        if *told != Some(at) {
+            let command = CoreCommand::Input(Input::PeersAt(at));
+            if self.core.try_command(command) {
+                *told = Some(at);
+            }
+        }
+    }
+
+    fn reached(&self) -> (BlockId, Height) {
         let standing = self.board.read();
-        (standing.head, standing.certified)
+        (standing.head_id, standing.certified)
     }
 
     /// The peer that is furthest ahead, if it is far enough for block sync.
-    async fn ahead(&self, avoided: &BTreeMap<PeerId, Instant>) -> Option<(PeerId, Height)> {
+    async fn ahead(&self, avoided: &BTreeMap<PeerId, Instant>) -> Option<(PeerId, SyncTarget)> {
         need(&self.board.read(), self.far_blocks)?;
         let mut polled: Vec<PeerId> = self
             .peers
@@ -102,6 +130,7 @@ impl Sync {
         let answers = answers_until(over, asked).await;
         self.compare_clocks(&answers);
         let need = need(&self.board.read(), self.far_blocks)?;
+        self.board.update(|standing| standing.is_forked = false);
         let statuses = answers.into_iter().map(|(peer, status, _)| (peer, status));
         sync_source(statuses, need)
     }
@@ -138,9 +167,10 @@ impl Sync {
 
     /// Fetches and applies the next blocks; false if the peer was no help.
     async fn advance(&self, peer: PeerId, target: Height) -> bool {
-        let standing = self.board.read();
-        let from = first_needed(standing.head, standing.certified, target);
-        drop(standing);
+        let Some(need) = need(&self.board.read(), self.far_blocks) else {
+            return false;
+        };
+        let from = first_needed(need.head, need.certified, target);
         match self.fetch_range(peer, from, target).await {
             Fetched::UpTo(_) => true,
             Fetched::Unlinked => self.fetch_branch(peer, target).await,
@@ -148,10 +178,12 @@ impl Sync {
         }
     }
 
-    /// The peer's blocks do not stand on our head: it is on another branch. Both have our last irreversible block, so its
-    /// blocks are fetched from there. Each turn gets higher.
+    /// The peer's blocks do not stand on our head: it is on another branch. Both have our last block that is irreversible and
+    /// certified, so its blocks are fetched from there. Each turn gets higher.
     async fn fetch_branch(&self, peer: PeerId, target: Height) -> bool {
-        let mut from = self.board.read().lib.next();
+        let standing = self.board.read();
+        let mut from = standing.lib.min(standing.certified).next();
+        drop(standing);
         while from <= target && !self.stopping.is_cancelled() {
             match self.fetch_range(peer, from, target).await {
                 Fetched::UpTo(reached) if reached >= from => from = reached.next(),
@@ -166,9 +198,61 @@ impl Sync {
         self.board.read().head >= from.previous()
     }
 
-    /// Fetches blocks from `from` on and hands them to the chain.
+    /// Fetches blocks from `from` on and hands them to the chain: a range that a certificate proves, or a branch of an
+    /// emergency, which may take several requests.
     async fn fetch_range(&self, peer: PeerId, from: Height, target: Height) -> Fetched {
-        let request = codec::encode(&next_range(from));
+        let Some(need) = need(&self.board.read(), self.far_blocks) else {
+            return Fetched::NoHelp;
+        };
+        let mut fetch = BranchFetch::new(&need, from, self.emergency.fork_blocks_max);
+        let mut step = BranchStep::Ask;
+        while !self.stopping.is_cancelled() {
+            step = match step {
+                BranchStep::Ask => {
+                    let Some(response) = self.request(peer, &fetch).await else {
+                        return Fetched::NoHelp;
+                    };
+                    fetch.came(response, self.latest())
+                }
+                BranchStep::Prove(response) => {
+                    return self.import(peer, *response, (from, target)).await;
+                }
+                BranchStep::Offer {
+                    blocks,
+                    certificate,
+                } => {
+                    let reached = blocks.last().map(|block| block.header.height);
+                    match self.offer(blocks, certificate).await {
+                        Some(Ok(())) => {
+                            let reached = reached.unwrap_or(from);
+                            tracing::info!(%peer, from = from.0, to = reached.0, target = target.0, "took the emergency blocks of a peer");
+                            return Fetched::UpTo(reached);
+                        }
+                        Some(Err(refusal)) => {
+                            tracing::debug!(%peer, %refusal, "a branch of a peer was not taken");
+                            fetch.refused(&refusal)
+                        }
+                        None => return Fetched::NoHelp,
+                    }
+                }
+                BranchStep::Over => return Fetched::NoHelp,
+                BranchStep::Blame => {
+                    tracing::warn!(%peer, "a peer sent a branch that breaks a rule");
+                    self.network.penalize(peer, Penalty::InvalidResponse);
+                    return Fetched::NoHelp;
+                }
+            };
+        }
+        Fetched::NoHelp
+    }
+
+    /// The latest time that an emergency block may have.
+    fn latest(&self) -> TimestampMs {
+        clock::wall().plus(self.emergency.max_clock_drift_ms)
+    }
+
+    async fn request(&self, peer: PeerId, fetch: &BranchFetch) -> Option<BlocksResponse> {
+        let request = codec::encode(&fetch.request());
         let answer = self
             .network
             .request(peer, RequestProtocol::Blocks, Bytes::from(request))
@@ -177,18 +261,40 @@ impl Sync {
             Ok(data) => data,
             Err(error) => {
                 tracing::debug!(%peer, %error, "fetching blocks failed");
-                return Fetched::NoHelp;
+                return None;
             }
         };
         let limit = RequestProtocol::Blocks.response_bytes_max();
-        let Ok(response) = codec::decode::<BlocksResponse>("blocks", &data, limit) else {
+        let response = codec::decode::<BlocksResponse>("blocks", &data, limit);
+        if response.is_err() {
             self.network.penalize(peer, Penalty::InvalidResponse);
-            return Fetched::NoHelp;
-        };
-        if response.certificate.is_none() {
-            // It has no certified block to continue with, though it said so: perhaps only just pruned.
-            return Fetched::NoHelp;
         }
+        response.ok()
+    }
+
+    /// None if the node stops.
+    async fn offer(
+        &self,
+        blocks: Vec<Block>,
+        certificate: Option<Certificate>,
+    ) -> Option<Result<(), OfferRefusal>> {
+        let (reply, result) = oneshot::channel();
+        let command = ExecutionCommand::Branch {
+            blocks,
+            certificate,
+            reply,
+        };
+        self.execution.send(command).ok()?;
+        result.await.ok()
+    }
+
+    /// Hands a range to the chain that a certificate proves.
+    async fn import(
+        &self,
+        peer: PeerId,
+        response: BlocksResponse,
+        (from, target): (Height, Height),
+    ) -> Fetched {
         let (reply, result) = oneshot::channel();
         let command = ExecutionCommand::Range {
             response: Box::new(response),
@@ -243,7 +349,12 @@ fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
     let unmoved = standing.head_changed_at.elapsed().as_millis();
     Some(SyncNeed {
         head: standing.head,
+        head_id: standing.head_id,
         certified: standing.certified,
+        is_provisional: standing.is_provisional,
+        is_forked: standing.is_forked,
+        takes_emergency: permission_in(Activity::EmergencyBlocks, standing.halts.modes.ordered())
+            .allows(),
         unmoved_ms: u64::try_from(unmoved).unwrap_or(u64::MAX),
         far_blocks,
     })

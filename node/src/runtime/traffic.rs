@@ -181,6 +181,9 @@ impl Traffic {
             Message::Governance(message) => {
                 return self.publish(Topic::Governance, codec::encode(&message));
             }
+            Message::EmergencyBlock(block) => {
+                return self.publish(Topic::EmergencyBlocks, codec::encode(block.as_ref()));
+            }
             Message::Transactions(transactions) => {
                 let batch = TransactionBatch { transactions };
                 return self.publish(Topic::Transactions, codec::encode(&batch));

@@ -42,6 +42,7 @@ impl Cluster {
             template: Template::Devnet,
             genesis_time: GenesisTime(TimestampMs(now.as_millis() as u64)),
             epoch_duration_ms: Some(epoch_seconds * 1000),
+            masters: 1,
             settings: BTreeMap::new(),
         })
         .unwrap();

@@ -86,6 +86,7 @@ fn homes(directory: &Path, validators: u16) -> Vec<DevnetNode> {
         template: Template::Devnet,
         genesis_time: GenesisTime(TimestampMs(now.as_millis() as u64)),
         epoch_duration_ms: None,
+        masters: 1,
         settings: BTreeMap::new(),
     })
     .unwrap();

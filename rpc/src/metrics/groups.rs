@@ -75,6 +75,14 @@ groups! {
         ready_validators: IntGauge = int_gauge(READY_VALIDATORS),
     }
 
+    /// Emergency consensus.
+    EmergencyMetrics {
+        blocks_produced: IntCounter = int_counter(EMERGENCY_BLOCKS),
+        refusal: Labelled<IntGauge> = labelled_gauge(EMERGENCY_REFUSAL),
+        producer_overdue: IntGauge = int_gauge(EMERGENCY_OVERDUE),
+        seconds_to_activation: Gauge = gauge(EMERGENCY_ACTIVATION),
+    }
+
     /// Transactions that wait.
     MempoolMetrics {
         transactions: IntGauge = int_gauge(MEMPOOL_TRANSACTIONS),

@@ -141,6 +141,20 @@ const SIGN_STATE: Label = Label {
     name: "state",
     values: &["active", "disabled", "refused"],
 };
+const PRODUCTION_REFUSAL: Label = Label {
+    name: "reason",
+    values: &[
+        "no_key",
+        "halted",
+        "not_signing",
+        "sync_first",
+        "not_begun",
+        "not_scheduled",
+        "slot_taken",
+        "minority_fork",
+        "outranked",
+    ],
+};
 const COLUMN: Label = Label {
     name: "column",
     values: &[
@@ -294,6 +308,15 @@ metrics! {
         "Highest sequence number of a governance message that was accepted here.";
     READY_VALIDATORS = GAUGE "holdfast_ready_validators" []
         "Validators that say they are ready for the era after a halt; 0 while nobody resumes.";
+
+    EMERGENCY_BLOCKS = COUNTER "holdfast_emergency_blocks_produced_total" []
+        "Emergency blocks that this node has made.";
+    EMERGENCY_REFUSAL = GAUGE "holdfast_emergency_refusal" [PRODUCTION_REFUSAL]
+        "1 for the reason why the last turn of this node as a producer led to no block, else 0.";
+    EMERGENCY_OVERDUE = GAUGE "holdfast_emergency_producer_overdue" []
+        "1 while this node has the emergency key and slots pass without a block, else 0.";
+    EMERGENCY_ACTIVATION = GAUGE "holdfast_emergency_seconds_to_activation" []
+        "Time until emergency consensus can begin if nothing becomes irreversible, in seconds; 0 while it is active or can begin.";
 
     MEMPOOL_TRANSACTIONS = GAUGE "holdfast_mempool_transactions" []
         "Transactions queued on this node.";

@@ -35,7 +35,16 @@ pub struct ChainPlan {
     pub leader_timeout_ms: u64,
     /// One dissenter halts the chain, as the document says; otherwise it takes more than the f that may be faulty.
     pub one_dissenter_halts: bool,
+    /// Times of emergency consensus; none: those of the template, which no simulation is long enough for.
+    pub emergency: Option<EmergencyPlan>,
     pub signatures: Scheme,
+}
+
+/// Emergency consensus in a hurry.
+#[derive(Clone, Copy, Debug)]
+pub struct EmergencyPlan {
+    pub timeout_ms: u64,
+    pub interval_ms: u64,
 }
 
 /// A chain that nodes can start from.
@@ -74,6 +83,12 @@ pub fn validator_key(scheme: Scheme, number: usize) -> SimulatedKey {
 #[must_use]
 pub fn client_key(scheme: Scheme, number: usize) -> SimulatedKey {
     scheme.key(FIRST_CLIENT_KEY + number as u64)
+}
+
+/// The key of the committee account.
+#[must_use]
+pub fn emergency_key(scheme: Scheme) -> SimulatedKey {
+    scheme.key(EMERGENCY_KEY)
 }
 
 /// The key of governor number `number`.
@@ -131,6 +146,13 @@ fn parameters(plan: &ChainPlan) -> Parameters {
     parameters.max_validators = u16::try_from(registered).expect("a simulation is small");
     parameters.epoch_duration_ms = plan.epoch_ms;
     parameters.dag.gc_depth = plan.gc_depth;
+    if let Some(emergency) = plan.emergency {
+        parameters.emergency.timeout_ms = emergency.timeout_ms;
+        parameters.emergency.block_interval_ms = emergency.interval_ms;
+        // As the document has it: no two parts of the network can end an emergency without each other.
+        parameters.emergency.exit_threshold_percent = 75;
+        parameters.emergency.exit_normal_blocks = u32::from(parameters.max_validators).max(7);
+    }
     parameters.dag.leader_timeout_ms = plan.leader_timeout_ms;
     let faulty = u16::try_from((plan.validators - 1) / 3).expect("a simulation is small");
     parameters.halt.root_divergence_min_dissenters = if plan.one_dissenter_halts {

@@ -7,7 +7,7 @@ use holdfast_types::wire::{
     VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
-    Evidence, HaltGossip, HaltNotice, SignedTransaction, VerifiedVertex, VertexRef, codec,
+    Block, Evidence, HaltGossip, HaltNotice, SignedTransaction, VerifiedVertex, VertexRef, codec,
 };
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -26,6 +26,7 @@ pub enum Gossip {
     Halt(Box<HaltGossip>),
     Governance(Box<GossipedGovernance>),
     Transactions(Arc<[SignedTransaction]>),
+    EmergencyBlock(Box<Block>),
 }
 
 impl Gossip {
@@ -40,6 +41,7 @@ impl Gossip {
             Self::Governance(message) => codec::encode(message.as_ref()),
             // A batch is nothing but the list.
             Self::Transactions(transactions) => codec::encode(transactions.as_ref()),
+            Self::EmergencyBlock(block) => codec::encode(block.as_ref()),
         }
     }
 }
@@ -98,6 +100,7 @@ impl Envelope {
             | Gossip::Attestation(_)
             | Gossip::Evidence(_)
             | Gossip::Halt(_)
+            | Gossip::EmergencyBlock(_)
             | Gossip::Governance(_) => 60_000,
             Gossip::Transactions(_) => 20_000,
         }

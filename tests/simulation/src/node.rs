@@ -6,13 +6,14 @@ use crate::clock::Clock;
 use crate::disk::{Disk, Loss};
 use crate::keys::SimulatedKey;
 use crate::message::{Asked, NodeId};
-use holdfast_chain::{Chain, ChainError};
+use holdfast_chain::{BranchFetch, Chain, ChainError, ProductionTurn};
 use holdfast_dag::SubDag;
+use holdfast_replica::validator_guard::ValidatorGuard;
 use holdfast_replica::{
     MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, ResumeRequest, SignGuard,
 };
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
-use holdfast_types::{AuthorityIndex, Certificate, EraContext, Height, PublicKey, Signer};
+use holdfast_types::{AuthorityIndex, Block, Certificate, EraContext, Height, PublicKey, Signer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -61,6 +62,13 @@ pub enum Execution {
         from: NodeId,
         response: BlocksResponse,
     },
+    Produce(ProductionTurn),
+    Offer(Box<Block>),
+    Branch {
+        from: NodeId,
+        blocks: Vec<Block>,
+        certificate: Option<Certificate>,
+    },
 }
 
 /// A question that waits for its answer.
@@ -96,7 +104,7 @@ pub enum SyncState {
         answers: Vec<(NodeId, PeerStatus)>,
     },
     /// Asked for blocks, or executing them.
-    Fetching,
+    Fetching(BranchFetch),
 }
 
 /// What is lost when the process ends.
@@ -117,6 +125,10 @@ pub struct Running {
     pub polls: u32,
     /// Peers are on another branch: from where their blocks are fetched.
     pub branch_from: Option<Height>,
+    /// An emergency block came that stands on none that is here.
+    pub is_forked: bool,
+    /// What the replica was told of the head of peers that are ahead; none: nothing yet.
+    pub peers_at: Option<Option<Height>>,
     /// Peers that were no help, until when.
     pub avoided: BTreeMap<NodeId, u64>,
     pub head_changed_ms: u64,
@@ -161,6 +173,10 @@ pub struct Node {
     pub id: NodeId,
     /// None: a follower.
     pub key: Option<Arc<SimulatedKey>>,
+    /// The key of the committee account, where this node has it.
+    pub master: Option<Arc<SimulatedKey>>,
+    /// Watches the own key on the chain.
+    pub guard: Option<ValidatorGuard>,
     pub disk: Disk,
     pub clock: Clock,
     pub peers: Vec<NodeId>,
@@ -184,6 +200,8 @@ impl Node {
         Self {
             id,
             key: key.map(Arc::new),
+            master: None,
+            guard: None,
             disk: Disk::new(chain.genesis.clone(), guard),
             clock: Clock::default(),
             peers: Vec::new(),
@@ -226,7 +244,8 @@ impl Node {
             Arc::clone(&chain.parameters),
             Arc::new(chain.scheme),
         )?;
-        let config = ReplicaConfig::new(chain.id, &chain.parameters, mempool_config(chain));
+        let mut config = ReplicaConfig::new(chain.id, &chain.parameters, mempool_config(chain));
+        config.is_master = self.master.is_some();
         let signer = self.key.clone().zip(self.disk.guard().cloned());
         let signer = signer.map(|(key, guard)| (key as Arc<dyn Signer>, guard));
         let restored = Restored::read(self.disk.now(), &opened, &config.dag, signer)?;
@@ -250,6 +269,8 @@ impl Node {
             sync: SyncState::Idle,
             polls: 0,
             branch_from: None,
+            is_forked: false,
+            peers_at: None,
             avoided: BTreeMap::new(),
             head_changed_ms: now_ms,
             wake_at_ms: None,

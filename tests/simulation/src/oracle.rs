@@ -23,6 +23,7 @@
 
 mod authority;
 pub mod bounds;
+mod branches;
 mod detection;
 mod rivals;
 mod rule;
@@ -36,8 +37,9 @@ pub use rule::{Rule, Violation};
 pub use wire::Wire;
 
 use crate::disk::Tables;
+use branches::Branches;
 use detection::Detection;
-use holdfast_chain::AppliedBlock;
+use holdfast_chain::{AppliedBlock, ChainStore as _};
 use holdfast_dag::SubDag;
 use holdfast_ledger::dynamic_properties;
 use holdfast_types::{
@@ -64,6 +66,8 @@ struct Agreed {
 pub struct Oracle {
     agreed: Vec<Agreed>,
     rivals: Rivals,
+    /// Of a chain with emergencies.
+    branches: Option<Branches>,
     /// Those of them that a resume may yet take back, because nobody has certified them.
     applied: BTreeMap<Height, AppliedBlock>,
     /// By era, the block on which it stands, and index.
@@ -91,6 +95,7 @@ impl Oracle {
         Self {
             agreed: Vec::new(),
             rivals: Rivals::default(),
+            branches: None,
             applied: BTreeMap::new(),
             commits: BTreeMap::new(),
             slots: BTreeMap::new(),
@@ -103,6 +108,20 @@ impl Oracle {
             detection: Detection::new(dissenters),
             wire: Wire::default(),
             violation: None,
+        }
+    }
+
+    /// Of a chain with emergencies, of which nodes may have different branches.
+    #[must_use]
+    pub fn of_branches(genesis: &Tables, dissenters: usize) -> Self {
+        let block = genesis
+            .head()
+            .expect("memory reads")
+            .expect("it is applied");
+        let supply = supply::count(genesis).expect("the money of genesis is there");
+        Self {
+            branches: Some(Branches::new(block.1, supply)),
+            ..Self::new(genesis, dissenters)
         }
     }
 
@@ -186,6 +205,10 @@ impl Oracle {
                 let what = format!("node {node} has another state root after commit {commit}");
                 self.violated(Rule::StateRoots, what);
             }
+        }
+        if self.branches.is_some() {
+            self.applied_on_branch(node, applied, tables);
+            return;
         }
         if self.rivals.is_beside(&now.id, header) {
             self.beside(node, now, applied);
@@ -290,10 +313,13 @@ impl Oracle {
     fn count_executions(&mut self, applied: &AppliedBlock) {
         let height = applied.block.header.height;
         for (id, receipt) in applied.transaction_ids.iter().zip(&applied.receipts) {
-            // What is ordered again finds its nonce used, and what is ordered too early finds another: no effect.
+            // What is ordered again finds its nonce used, what is ordered too early finds another, and what is ordered too
+            // late has expired: no effect.
             if matches!(
                 receipt.status,
-                ReceiptStatus::Failed(FailureCode::NonceTooLow | FailureCode::NonceTooHigh)
+                ReceiptStatus::Failed(
+                    FailureCode::NonceTooLow | FailureCode::NonceTooHigh | FailureCode::Expired
+                )
             ) {
                 continue;
             }
@@ -313,6 +339,10 @@ impl Oracle {
         if !is_valid {
             let what = format!("the certificate of height {} does not verify", body.height);
             self.violated(Rule::Finality, what);
+        }
+        if self.branches.is_some() {
+            self.certificate_on_branch(certificate);
+            return;
         }
         let known = *self.certified.entry(body.height).or_insert(body.block);
         self.applied = self.applied.split_off(&body.height.next());
@@ -340,6 +370,13 @@ impl Oracle {
     #[must_use]
     pub fn executed_at(&self, id: &TransactionId) -> Option<Height> {
         self.executed.get(id).copied()
+    }
+
+    /// Whether an honest node has executed the transaction, on whatever branch.
+    #[must_use]
+    pub fn was_executed(&self, id: &TransactionId) -> bool {
+        let branches = self.branches.as_ref();
+        self.executed.contains_key(id) || branches.is_some_and(|branches| branches.includes(id))
     }
 
     /// Acknowledged transactions that have not taken effect up to `height`.

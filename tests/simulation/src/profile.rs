@@ -1,14 +1,17 @@
 //! Profiles: kinds of networks and faults, as data.
 
+mod halting;
+
 use crate::byzantine::Fault;
-use crate::chain::ChainPlan;
+use crate::chain::{ChainPlan, EmergencyPlan};
 use crate::keys::Scheme;
 use crate::network::{Bandwidth, Distance, Latency, Links};
 use crate::random::Random;
 use crate::run::Report;
 use crate::world::{
-    Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, Governors, Membership, Partitions, Plan,
+    Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, Membership, Partitions, Plan,
 };
+use halting::{EMERGENCY, HALTS};
 
 /// What a run has to show on its way from the faults to the end, where all must settle whatever the profile is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct Profile {
     pub leader_timeout_ms: u64,
     /// See [`ChainPlan::one_dissenter_halts`].
     pub one_dissenter_halts: bool,
+    /// See [`ChainPlan::emergency`].
+    pub emergency: Option<EmergencyPlan>,
     pub epoch_ms: u64,
     pub faults: Faults,
     pub expects: Expects,
@@ -95,6 +100,7 @@ const CALM: Profile = Profile {
     links_vary: false,
     leader_timeout_ms: 250,
     one_dissenter_halts: false,
+    emergency: None,
     epoch_ms: LONG_MS,
     faults: Faults {
         crashes: None,
@@ -107,6 +113,7 @@ const CALM: Profile = Profile {
         twins: None,
         byzantine: &[],
         governors: None,
+        stalls: None,
     },
     expects: Expects {
         halt_per_mille: 400,
@@ -121,65 +128,11 @@ const CALM: Profile = Profile {
     faults_ms: 10_000,
 };
 
-const HALTS: Profile = Profile {
-    name: "halts",
-    about: "validators that contradict each other, governors that halt and resume, nodes that die in every state",
-    validators: (4, 7),
-    followers: (0, 1),
-    // As the document has it: one dissenter halts the chain.
-    one_dissenter_halts: true,
-    // A second halt of governance needs an epoch of progress.
-    epoch_ms: 6_000,
-    faults: Faults {
-        crashes: Some(Crashes {
-            pause_ms: (500, 6_000),
-            down_ms: (10, 4_000),
-            all_per_mille: 100,
-        }),
-        partitions: Some(Partitions {
-            pause_ms: (2_000, 15_000),
-            one_way_per_mille: 200,
-            lasts_ms: (500, 6_000),
-        }),
-        byzantine: &[
-            Fault::WrongRoot,
-            Fault::Equivocator,
-            Fault::Withholder,
-            Fault::Silent,
-            Fault::Forger,
-        ],
-        governors: Some(Governors {
-            pause_ms: (1_000, 12_000),
-            halt_ms: (500, 30_000),
-            look_ms: (500, 3_000),
-        }),
-        ..CALM.faults
-    },
-    expects: Expects {
-        // Resumes change committees, and with them what a quorum is.
-        halt_per_mille: 0,
-        core_per_mille: 0,
-    },
-    reaches: &[
-        "halts",
-        "halts ordered",
-        "resumes ordered",
-        "halts ended",
-        "stalls",
-        "blocks that resume",
-        "offences punished",
-        "crashes in a halt",
-        "members asked for their halts",
-        "forged orders and proofs",
-    ],
-    faults_ms: 40_000,
-    ..CALM
-};
-
 /// All profiles.
-pub const PROFILES: [Profile; 13] = [
+pub const PROFILES: [Profile; 14] = [
     CALM,
     HALTS,
+    EMERGENCY,
     Profile {
         name: "wan",
         about: "ten regions of the world: long, uneven ways, losses and copies",
@@ -483,6 +436,7 @@ const CHAOS: Profile = Profile {
         twins: Some((500, 10_000)),
         byzantine: Fault::AGAINST_CONSENSUS,
         governors: None,
+        stalls: None,
     },
     reaches: &[
         "crashes",
@@ -541,6 +495,7 @@ impl Profile {
                 &[]
             },
             governors: None,
+            stalls: None,
         }
     }
 
@@ -567,6 +522,14 @@ impl Profile {
         }
     }
 
+    /// How many nodes have the emergency key.
+    fn masters(&self, random: &mut Random) -> usize {
+        if self.emergency.is_none() {
+            return 0;
+        }
+        *random.pick(&[1, 1, 2, 3, 5])
+    }
+
     /// The network of a seed.
     #[must_use]
     pub fn plan(&self, random: &mut Random) -> Plan {
@@ -582,10 +545,12 @@ impl Profile {
                 gc_depth: *random.pick(&[3, 6, 10, 20, 60]),
                 leader_timeout_ms: self.leader_timeout_ms,
                 one_dissenter_halts: self.one_dissenter_halts,
+                emergency: self.emergency,
                 signatures: Scheme::Fast,
             },
             followers: count(random.between(self.followers)),
             twins: if self.faults.twins.is_some() { 1 } else { 0 },
+            masters: self.masters(random),
             links: self.links(random),
             verification_ms: *random.pick(&[(0, 1), (0, 30), (5, 300)]),
             execution_ms: *random.pick(&[(0, 2), (1, 20), (5, 80)]),

@@ -6,6 +6,7 @@ mod corruption;
 mod cuts;
 mod damage;
 mod disks;
+mod emergency;
 mod execution;
 mod faults;
 mod governing;
@@ -22,7 +23,7 @@ mod watching;
 
 pub use outlook::Standing;
 
-use crate::chain::{ChainPlan, SimulatedChain, validator_key};
+use crate::chain::{ChainPlan, SimulatedChain, emergency_key, validator_account, validator_key};
 use crate::client::Client;
 use crate::disk::Disk;
 use crate::latency::Stopwatch;
@@ -34,14 +35,16 @@ use crate::oracle::{Oracle, Rule};
 use crate::random::Random;
 use crate::trace::Trace;
 use holdfast_replica::Submission;
-use holdfast_types::{BlockId, ChainId, VertexDigest};
+use holdfast_replica::validator_guard::{GuardConfig, ValidatorGuard};
+use holdfast_types::{BlockId, ChainId, Signer, VertexDigest};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
 pub use clocks::Clocks;
 pub use cuts::{Flapping, Partitions};
 pub use disks::{DiskFailures, DiskFault, Disks};
-pub use faults::{Crashes, FaultEvent, Faults, Membership};
+pub use faults::{Crashes, FaultEvent, Faults, Membership, Stalls};
 pub use governing::Governors;
 
 /// How often it is looked at what nodes hold, in ms.
@@ -54,6 +57,8 @@ pub struct Plan {
     pub followers: usize,
     /// Validators whose key may come to run a second time.
     pub twins: usize,
+    /// Nodes with the emergency key, from the last one on.
+    pub masters: usize,
     pub links: Links,
     /// How long a transaction is verified before the replica sees it, in ms.
     pub verification_ms: (u64, u64),
@@ -107,6 +112,8 @@ enum Event {
     /// Looks at what nodes hold.
     Look,
     Govern(Governors),
+    /// A validator guard looks at the chain.
+    Guard(NodeId),
     Fault(FaultEvent),
 }
 
@@ -172,6 +179,8 @@ pub struct World {
     leaving: BTreeSet<usize>,
     /// Validators whose disks may be lost.
     unlucky: Vec<NodeId>,
+    /// Validators that are kept down, until when.
+    down_until_ms: BTreeMap<NodeId, u64>,
     /// Copies of disks that may be put back.
     copies: BTreeMap<NodeId, Disk>,
     /// Validators whose clocks are wrong in any way. None: by seconds, and others each time.
@@ -208,11 +217,19 @@ impl World {
         for node in &mut nodes {
             node.peers = (0..size).filter(|peer| *peer != node.id).collect();
             node.has_twin = node.id >= size - plan.twins;
+            if node.id + plan.masters >= size {
+                node.master = Some(Arc::new(emergency_key(chain.scheme)));
+            }
+            if plan.chain.emergency.is_some() && node.key.is_some() {
+                node.guard = Some(guard_of(node, &chain));
+            }
         }
-        let oracle = Oracle::new(
-            nodes[0].disk.now(),
-            usize::from(chain.parameters.halt.root_divergence_min_dissenters),
-        );
+        let dissenters = usize::from(chain.parameters.halt.root_divergence_min_dissenters);
+        let oracle = if plan.chain.emergency.is_some() {
+            Oracle::of_branches(nodes[0].disk.now(), dissenters)
+        } else {
+            Oracle::new(nodes[0].disk.now(), dissenters)
+        };
         let homes = size - plan.twins;
         let clients = (0..plan.chain.clients)
             .map(|number| Client::new(number, number % homes, plan.chain.signatures));
@@ -236,6 +253,7 @@ impl World {
             restart_ms: None,
             leaving: BTreeSet::new(),
             unlucky: Vec::new(),
+            down_until_ms: BTreeMap::new(),
             copies: BTreeMap::new(),
             wrong_clocks: Vec::new(),
             ahead_max_ms: 0,
@@ -250,6 +268,7 @@ impl World {
             world.schedule_client(client);
         }
         world.schedule(LOOK_MS, Event::Look);
+        world.look_after_keys();
         world
     }
 
@@ -398,6 +417,7 @@ impl World {
             Event::Client(client) => self.client_turn(client),
             Event::Look => self.look(),
             Event::Govern(governors) => self.govern(governors),
+            Event::Guard(node) => self.guard_looks(node),
             Event::Fault(fault) => self.fault(fault),
         }
     }
@@ -426,4 +446,20 @@ impl World {
         let node = &self.nodes[node];
         node.running.is_some() && node.incarnation == incarnation
     }
+}
+
+/// The guard of the validator's key, as the product has it.
+fn guard_of(node: &Node, chain: &SimulatedChain) -> ValidatorGuard {
+    let signing_key = node
+        .public_key()
+        .unwrap_or_else(|| validator_key(chain.scheme, node.id).public_key());
+    ValidatorGuard::new(GuardConfig {
+        chain: chain.id,
+        account: validator_account(node.id),
+        signing_key,
+        in_flight_ms: 20_000,
+        lib_age_max_ms: chain.parameters.emergency.timeout_ms,
+        own_blocks_max: 21,
+        fee_max: u64::MAX,
+    })
 }

@@ -91,10 +91,7 @@ impl Chain {
             return Ok(());
         }
         if self.is_outranked(store, ours, &certificate)? {
-            self.unwind(store, work)?;
-            self.forks.certify(height, id);
-            work.step.batch.certificates.push(certificate.clone());
-            self.awaiting.insert(certificate);
+            self.outranking = Some(certificate);
             return Ok(());
         }
         if let Some(ours) = ours.filter(|ours| *ours != id) {

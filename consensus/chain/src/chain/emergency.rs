@@ -7,15 +7,20 @@
 //! * EB3. The producer's key is that of the committee account, or the one that the state of the head has for it. On the head
 //!   the slot is judged before the block is kept; on another branch the execution of that branch says whether it holds.
 //! * EB4. From then on it is a block like all others: the fork choice decides, under K4 the lower id at equal height.
+//! * EB5. Of those that a node can produce as, the validator whose slot it is comes first. A master produces in the slots of
+//!   the committee account, and in those of a validator that has let half of its slot pass (V18: the chain never waits for
+//!   who does not come). A validator that has produced all of the last `exit_normal_blocks` blocks stands on a branch of its
+//!   own and lets two rounds pass (document 002, follower).
 
 use super::assembly::{BlockMaker, Draft, Source};
-use super::error::OfferRefusal;
+use super::error::{OfferRefusal, ProductionRefusal};
 use super::position::Position;
 use super::step::{Step, Work};
 use super::{Chain, ChainError};
 use crate::forks::{ForkEntry, Inserted};
 use crate::store::ChainStore;
 use crate::sync::check_body;
+use holdfast_ledger::keys::EmergencyKey;
 use holdfast_ledger::{EmergencyPlace, EmergencyRefusal, judge_emergency_block};
 use holdfast_types::{
     AccountName, Block, BlockHeader, BlockOrigin, Evidence, GovernanceMessage, PublicKey,
@@ -35,7 +40,112 @@ pub struct EmergencyProposal<'a> {
     pub governance: Vec<GovernanceMessage>,
 }
 
+/// As whom this node can produce.
+#[derive(Clone, Copy, Debug)]
+pub struct Producers<'a> {
+    /// Its validator's key.
+    pub validator: Option<&'a dyn Signer>,
+    /// The key of the committee account.
+    pub master: Option<&'a dyn Signer>,
+}
+
+/// The turn of a producer to make a block.
+#[derive(Clone, Debug)]
+pub struct ProductionTurn {
+    /// The beginning of the slot.
+    pub timestamp: TimestampMs,
+    /// Half of the slot has passed.
+    pub is_late: bool,
+    /// The validator may sign.
+    pub validator_may: bool,
+    pub transactions: Vec<VerifiedTransaction>,
+    pub evidence: Vec<Evidence>,
+    pub governance: Vec<GovernanceMessage>,
+}
+
 impl Chain {
+    /// Makes the block of a slot, if it is for one of `producers` to make it (EB5).
+    pub fn produce_in_turn<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        producers: Producers<'_>,
+        turn: ProductionTurn,
+    ) -> Result<Result<Option<Step>, ProductionRefusal>, ChainError> {
+        let (producer, signer) = match self.whose_turn(store, producers, &turn)? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let proposal = EmergencyProposal {
+            producer,
+            timestamp: turn.timestamp,
+            signer,
+            transactions: turn.transactions,
+            evidence: turn.evidence,
+            governance: turn.governance,
+        };
+        let produced = self.produce(store, proposal)?;
+        Ok(produced.map_err(|refusal| ProductionRefusal::of(&refusal)))
+    }
+
+    fn whose_turn<'a, S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        producers: Producers<'a>,
+        turn: &ProductionTurn,
+    ) -> Result<Result<(AccountName, &'a dyn Signer), ProductionRefusal>, ChainError> {
+        let committee = self.maker.parameters.emergency.validator_account;
+        let place = match self.emergency_place(store, committee, turn.timestamp)? {
+            Ok(place) => place,
+            Err(refusal) => return Ok(Err(ProductionRefusal::of(&refusal.into()))),
+        };
+        let own = match producers.validator.filter(|_| turn.validator_may) {
+            Some(signer) => {
+                let account = holdfast_ledger::validator_of_key(store, &signer.public_key())?;
+                account.map(|account| (account, signer))
+            }
+            None => None,
+        };
+        if let Some((account, signer)) = own
+            && account == place.scheduled
+        {
+            let is_alone = self.is_minority(store, account, place.slot)?;
+            if !is_alone || turn.is_late && producers.master.is_some() {
+                return Ok(Ok((account, signer)));
+            }
+            return Ok(Err(ProductionRefusal::MinorityFork));
+        }
+        let Some(master) = producers.master else {
+            return Ok(Err(match producers.validator {
+                Some(_) => ProductionRefusal::NotScheduled,
+                None => ProductionRefusal::NoKey,
+            }));
+        };
+        if place.scheduled == committee || turn.is_late {
+            return Ok(Ok((committee, master)));
+        }
+        Ok(Err(ProductionRefusal::NotScheduled))
+    }
+
+    /// Whether a validator has made all blocks that are remembered, the last of them less than two rounds ago.
+    fn is_minority<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        account: AccountName,
+        slot: u64,
+    ) -> Result<bool, ChainError> {
+        let record =
+            holdfast_ledger::query::object(store, &EmergencyKey()).map_err(ChainError::from)?;
+        let Some(record) = record else {
+            return Ok(false);
+        };
+        let parameters = &self.maker.parameters;
+        let full = usize::try_from(parameters.emergency.exit_normal_blocks).unwrap_or(usize::MAX);
+        let rounds = u64::from(parameters.max_validators).saturating_mul(2);
+        Ok(record.recent.len() >= full
+            && record.recent.iter().all(|producer| *producer == account)
+            && slot.saturating_sub(record.last_slot) < rounds)
+    }
+
     /// Where a block of `producer` at `timestamp` would stand on the head.
     pub fn emergency_place<S: ChainStore + ?Sized>(
         &self,

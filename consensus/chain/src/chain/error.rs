@@ -137,6 +137,76 @@ pub enum ResumeRefusal {
     BelowCertified { certified: Height },
 }
 
+/// Why a producer that could make a block in an emergency makes none. The list is closed: each has its name in metrics and RPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProductionRefusal {
+    /// Neither the emergency key nor a validator's.
+    NoKey,
+    /// A halt holds.
+    Halted,
+    /// Whether the own sign guard knows all is not shown yet.
+    NotSigning,
+    /// Others are ahead: their blocks come first. At most for a round.
+    SyncFirst,
+    /// No emergency can begin yet.
+    NotBegun,
+    /// The slot is another's.
+    NotScheduled,
+    /// There is a block of this slot or a later one.
+    SlotTaken,
+    /// All of the last blocks are the own ones.
+    MinorityFork,
+    /// A certificate outranks the emergency; its block is not here yet.
+    Outranked,
+}
+
+impl ProductionRefusal {
+    pub const ALL: [Self; 9] = [
+        Self::NoKey,
+        Self::Halted,
+        Self::NotSigning,
+        Self::SyncFirst,
+        Self::NotBegun,
+        Self::NotScheduled,
+        Self::SlotTaken,
+        Self::MinorityFork,
+        Self::Outranked,
+    ];
+
+    /// Stable name for RPC, logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoKey => "no_key",
+            Self::Halted => "halted",
+            Self::NotSigning => "not_signing",
+            Self::SyncFirst => "sync_first",
+            Self::NotBegun => "not_begun",
+            Self::NotScheduled => "not_scheduled",
+            Self::SlotTaken => "slot_taken",
+            Self::MinorityFork => "minority_fork",
+            Self::Outranked => "outranked",
+        }
+    }
+
+    /// What the chain says to a block of the own.
+    pub(super) const fn of(refusal: &OfferRefusal) -> Self {
+        match refusal {
+            OfferRefusal::Outranked => Self::Outranked,
+            OfferRefusal::Slot(
+                EmergencyRefusal::NoHardfork { .. }
+                | EmergencyRefusal::NoStallClock
+                | EmergencyRefusal::TooEarly { .. },
+            ) => Self::NotBegun,
+            OfferRefusal::Slot(EmergencyRefusal::NotAfterHead { .. }) | OfferRefusal::Known => {
+                Self::SlotTaken
+            }
+            OfferRefusal::NoKey { .. } => Self::NoKey,
+            _ => Self::NotScheduled,
+        }
+    }
+}
+
 /// Why a block of a peer does not come into the choice among branches. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OfferRefusal {

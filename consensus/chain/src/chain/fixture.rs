@@ -360,7 +360,7 @@ impl Node {
         let mut certificate = Some(certificate);
         self.write_all(|chain, store| match certificate.take() {
             Some(certificate) => chain.certify(store, certificate),
-            None => Ok(None),
+            None => chain.choose(store),
         })
     }
 
@@ -401,6 +401,11 @@ impl Node {
             self.write(step);
         }
         Ok(step)
+    }
+
+    pub(crate) fn is_provisional(&self) -> bool {
+        let is_provisional = self.chain.is_provisional(&self.store);
+        is_provisional.expect("the store reads")
     }
 
     /// Blocks without a certificate, of any origin.

@@ -1,8 +1,12 @@
 //! Where the applied branch ends, and what the next block continues.
 
+use super::assembly::BlockMaker;
 use super::error::ChainError;
-use super::step::{ExecutedBlock, executed_transactions, governance_after, live_time_after};
+use super::step::{
+    ExecutedBlock, emergency_after, executed_transactions, governance_after, live_time_after,
+};
 use crate::store::{AppliedBlock, ChainStore};
+use holdfast_ledger::{EmergencyClock, emergency_clock};
 use holdfast_types::{
     AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, ChainId, CommitDigest, EraContext,
     Evidence, Height, Parameters, TimestampMs,
@@ -28,6 +32,8 @@ pub(super) struct Position {
     pub(super) last_commit: (u64, CommitDigest),
     pub(super) irreversible: Height,
     pub(super) certified: Height,
+    /// When emergency blocks can come.
+    pub(super) emergency: EmergencyClock,
     /// Height and time of every 64th block: finds what is older than an epoch.
     milestones: VecDeque<(Height, TimestampMs)>,
 }
@@ -37,6 +43,7 @@ impl Position {
     pub(super) fn read<S: ChainStore + ?Sized>(
         store: &S,
         chain: &ChainId,
+        parameters: &Parameters,
     ) -> Result<Self, ChainError> {
         let head = store.head()?.ok_or(ChainError::NoGenesis)?;
         let block = store
@@ -64,6 +71,7 @@ impl Position {
             last_commit,
             irreversible: store.irreversible_height()?,
             certified: store.certified_height()?,
+            emergency: emergency_clock(store, parameters)?,
             milestones: VecDeque::new(),
         })
     }
@@ -72,9 +80,9 @@ impl Position {
     pub(super) fn back_on<S: ChainStore + ?Sized>(
         &self,
         store: &S,
-        chain: &ChainId,
+        maker: &BlockMaker,
     ) -> Result<Self, ChainError> {
-        let mut position = Self::read(store, chain)?;
+        let mut position = Self::read(store, &maker.chain, &maker.parameters)?;
         position.irreversible = self.irreversible;
         position.milestones.clone_from(&self.milestones);
         let milestones = &mut position.milestones;
@@ -106,6 +114,7 @@ impl Position {
             self.last_commit = (0, CommitDigest::default());
         }
         self.irreversible = self.irreversible.max(lib);
+        self.emergency = emergency_after(&applied.changes, self.emergency, parameters);
         let executed = ExecutedBlock {
             attestation,
             timestamp: header.timestamp,
@@ -122,6 +131,7 @@ impl Position {
                 .map(Evidence::slot_key)
                 .collect(),
             next_era,
+            emergency: self.emergency,
             contradictions: Vec::new(),
         };
         (executed, self.undo_horizon(parameters))

@@ -47,7 +47,7 @@ impl Chain {
         let staged = Staged::below(store, &pop)?;
         let mut position = self.position.clone();
         if !pop.is_empty() {
-            position = position.back_on(&staged, &self.maker.chain)?;
+            position = position.back_on(&staged, &self.maker)?;
         }
         if let Err(refusal) = self.maker.check_resume(&staged, &position, message)? {
             return Ok(Err(refusal));

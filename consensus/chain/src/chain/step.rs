@@ -2,13 +2,14 @@
 
 use crate::forks::ForkDatabase;
 use crate::store::{AppliedBlock, ChainBatch};
-use holdfast_ledger::StateChanges;
-use holdfast_ledger::keys::{AccountKey, GovernorsKey, PropertiesKey, StateKey};
+use holdfast_ledger::keys::{AccountKey, EmergencyKey, GovernorsKey, PropertiesKey, StateKey};
 use holdfast_ledger::objects::StateObject;
+use holdfast_ledger::{EMERGENCY_HARDFORK, EmergencyClock, StateChanges};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, Block, BlockId, CommitRecord, EraContext,
-    FailureCode, Hash32, Height, ReceiptStatus, SignedTransaction, TimestampMs, TransactionId,
+    FailureCode, Hash32, Height, Parameters, ReceiptStatus, SignedTransaction, TimestampMs,
+    TransactionId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct ExecutedBlock {
     pub evidence: Vec<Hash32>,
     /// Set if this block ended its era.
     pub next_era: Option<Arc<EraContext>>,
+    /// When emergency blocks can follow.
+    pub emergency: EmergencyClock,
     /// Committed attestations that name another block at a height of this chain.
     pub contradictions: Vec<Attestation>,
 }
@@ -142,6 +145,31 @@ pub(super) fn live_time_after(changes: &StateChanges) -> TimestampMs {
     let properties = object_after(changes, &PropertiesKey());
     properties.map_or(TimestampMs::ZERO, |properties| {
         properties.live_time(properties.timestamp)
+    })
+}
+
+/// When emergency blocks can come after a block; `before` is what held before it.
+pub(super) fn emergency_after(
+    changes: &StateChanges,
+    before: EmergencyClock,
+    parameters: &Parameters,
+) -> EmergencyClock {
+    let Some(properties) = object_after(changes, &PropertiesKey()) else {
+        return before;
+    };
+    if !properties.emergency_consensus_active {
+        let can_begin = properties.hardfork_version >= EMERGENCY_HARDFORK;
+        let clock = properties.stall_clock.filter(|_| can_begin);
+        return EmergencyClock {
+            slot_zero: clock.map(|clock| clock.plus(parameters.emergency.timeout_ms)),
+            is_active: false,
+        };
+    }
+    // Only a block that resumes within an emergency leaves it as it is.
+    let record = object_after(changes, &EmergencyKey());
+    record.map_or(before, |record| EmergencyClock {
+        slot_zero: Some(record.slot_zero),
+        is_active: true,
     })
 }
 

@@ -41,11 +41,16 @@ impl Chain {
         if !range.noted {
             self.note(store, range.certificate.clone(), &mut work)?;
             range.noted = true;
-            if !work.step.batch.pop.is_empty() {
-                return Ok(work.finish(&self.forks));
-            }
+        }
+        if self.outranking.is_some() {
+            self.settle(store, &mut work)?;
+            return Ok(work.finish(&self.forks));
         }
         while let Some((id, block)) = range.blocks.pop_front() {
+            if block.header.height <= self.forks.root().0 {
+                // It is ours: the certificate says nothing else.
+                continue;
+            }
             self.insert_proven(id, block, &mut work)?;
             if !work.step.batch.certificates.is_empty() {
                 self.check_contradiction(store, &work)?;
@@ -67,6 +72,9 @@ impl Chain {
     ) -> Result<Option<Step>, ChainError> {
         let mut work = Work::default();
         work.drop_forks(std::mem::take(&mut self.leftovers));
+        if self.outranking.is_none() {
+            self.resume_unwinding(store)?;
+        }
         self.settle(store, &mut work)?;
         Ok(work.finish(&self.forks))
     }
@@ -77,6 +85,9 @@ impl Chain {
         store: &S,
         work: &mut Work,
     ) -> Result<(), ChainError> {
+        if let Some(certificate) = self.outranking.take() {
+            return self.unwind(store, certificate, work);
+        }
         let turns_max = self.forks.len();
         for _ in 0..=turns_max {
             let plan = match self.forks.switch_plan() {
@@ -111,7 +122,7 @@ impl Chain {
         let mut staged = Staged::below(store, &plan.pop)?;
         let mut position = self.position.clone();
         if !plan.pop.is_empty() {
-            position = position.back_on(&staged, &self.maker.chain)?;
+            position = position.back_on(&staged, &self.maker)?;
         }
         let mut extension = Extension {
             position,

@@ -2,23 +2,22 @@
 //!
 //! * U1. Emergency blocks, and what stands on them, are irreversible only provisionally: until something above them is
 //!   certified, a certificate that excludes them outranks them, however many they are and wherever LIB is (DESIGN §5).
-//! * U2. Then everything above the last certified block is taken back, in steps of at most [`UNWOUND_MAX`] blocks. Each step
-//!   gets lower, and undo records are kept as far back. The blocks of the certified branch come by block sync.
+//! * U2. Then everything from the first block of the emergency on is taken back, in steps of at most [`UNWOUND_MAX`] blocks
+//!   until it is done, also over a restart. What is below came of the DAG that the certificate came of, too. Undo records are
+//!   kept as far back. The blocks of the certified branch come by block sync.
 //!   While the certified block is missing here, no emergency block is made or taken: it would only be taken back.
 //! * U3. What of the unwound transactions can still execute is given back.
 //! * U4. Two parts of a network that were in an emergency without each other have two branches, each irreversible there. The
 //!   longer one wins, of equally long ones the one with the lower id, if it forks off above what is certified and at most
 //!   `fork_db_max` blocks below the head. All of it is shown and executed before anything is taken back.
-//!
-//! Open, and to be solved before a node makes emergency blocks:
-//!
-//! * A step takes at most [`UNWOUND_MAX`] blocks back, and the next one waits for another certificate.
-//! * [`Chain::verify_range`] starts in the fork database, so block sync alone does not bring the certificate to a node whose
-//!   emergency went past it.
-//! * The last blocks of a DAG that stopped may be executed by some nodes only and certified by nobody: a branch that begins
-//!   an emergency on them can be followed by nobody else.
-//! * After a second emergency whose predecessor was never certified, a certificate against the first one is a contradiction.
+//! * U5. The last blocks of a DAG that stopped may be executed by some nodes only and certified by nobody. They come with the
+//!   branch whose emergency begins on them: whoever holds the emergency key has signed for all that is below. Of such blocks
+//!   alone nothing is taken: no quorum stands for them.
+//!   The same holds for a branch with a block that a known certificate names: it is what U2 has made room for.
+//! * U6. The last block of an emergency is certified by the committee that it names. With this certificate a branch is better
+//!   than one without, whatever its length.
 
+use super::assembly::BlockMaker;
 use super::position::Position;
 use super::step::{Step, Work, nonce_after};
 use super::switching::{Extension, extend};
@@ -27,12 +26,38 @@ use crate::chain::certificates::Awaiting;
 use crate::forks::{ForkDatabase, ForkEntry};
 use crate::staged::Staged;
 use crate::store::ChainStore;
-use holdfast_types::{Block, BlockId, BlockOrigin, Certificate, Height};
+use holdfast_types::{Block, BlockId, BlockOrigin, Certificate, EraContext, EraKind, Height};
 
 /// Most blocks in one step: what has to fit into one batch.
-const UNWOUND_MAX: u64 = 4_096;
+const UNWOUND_MAX: u64 = if cfg!(test) { 64 } else { 4_096 };
 
 impl Chain {
+    /// The lowest block of an emergency that stands on the applied branch and that nobody has certified: from there on all is
+    /// provisional.
+    pub fn provisional_from<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+    ) -> Result<Option<Height>, ChainError> {
+        let mut lowest = None;
+        let mut era = EraContext::clone(&self.position.era);
+        while era.anchor_height > self.position.certified {
+            if era.kind == EraKind::Emergency {
+                lowest = Some(era.anchor_height);
+            }
+            let before = era.era.previous();
+            era = store
+                .era(before)?
+                .ok_or_else(|| ChainError::incomplete(format!("the context of era {before}")))?;
+        }
+        Ok(lowest)
+    }
+
+    /// True while blocks are being taken back in steps: [`Chain::choose`] goes on with it (U2).
+    #[must_use]
+    pub const fn is_unwinding(&self) -> bool {
+        self.outranking.is_some()
+    }
+
     /// Whether a verified certificate excludes emergency blocks that the fork database cannot take back any more (U1).
     pub(super) fn is_outranked<S: ChainStore + ?Sized>(
         &self,
@@ -44,47 +69,68 @@ impl Chain {
         if position.irreversible <= position.certified {
             return Ok(false);
         }
-        let properties = holdfast_ledger::dynamic_properties(store)?
-            .ok_or_else(|| ChainError::incomplete("the dynamic properties"))?;
-        let start = properties.emergency_consensus_start_block;
+        let Some(start) = self.provisional_from(store)? else {
+            return Ok(false);
+        };
         let body = &certificate.body;
-        let is_provisional = start > position.certified;
         // On our branch the era of the certificate ended with the block that began the emergency.
         let is_of_other_branch = body.height <= position.head.0 || body.era < position.era.era;
-        Ok(
-            is_provisional
-                && body.height >= start
-                && ours != Some(body.block)
-                && is_of_other_branch,
-        )
+        Ok(body.height >= start && ours != Some(body.block) && is_of_other_branch)
     }
 
-    /// Takes blocks back down to the last certified one, or as many as one step may (U2).
+    /// Goes on with what a restart has interrupted (U2): the certificate is stored with the first step.
+    pub(super) fn resume_unwinding<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+    ) -> Result<(), ChainError> {
+        for certificate in store.certificates_above(self.position.certified)? {
+            let ours = store.block_id_at(certificate.body.height)?;
+            if self.is_outranked(store, ours, &certificate)? {
+                self.outranking = Some(certificate);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the blocks of the emergency back, or as many as one step may, because of a certificate (U2).
     pub(super) fn unwind<S: ChainStore + ?Sized>(
         &mut self,
         store: &S,
+        certificate: Certificate,
         work: &mut Work,
     ) -> Result<(), ChainError> {
         let (head, _) = self.position.head;
-        let target = self.position.certified.max(head.minus(UNWOUND_MAX));
+        let start = self.provisional_from(store)?;
+        let base = start.map_or(self.position.certified, Height::previous);
+        let target = base.max(head.minus(UNWOUND_MAX));
         let pop = self.above(store, target)?;
         let staged = Staged::unwound(store, &pop)?;
         let position = self.back_at(&staged, target)?;
         work.step.returned = self.returned_to(&staged, store, &pop, &[])?;
         let tree = self.replant(&staged, &position)?;
         self.let_go(tree, position, pop, work);
+        let (height, id) = (certificate.body.height, certificate.body.block);
+        self.forks.certify(height, id);
+        // It may be there from the step before.
+        work.step.batch.certificates.push(certificate.clone());
+        if self.position.head.0 > base {
+            self.outranking = Some(certificate.clone());
+        }
+        self.awaiting.insert(certificate);
         Ok(())
     }
 
-    /// Takes a branch of emergency blocks of a peer instead of the own one, if it is better (U4).
+    /// Takes a branch of emergency blocks of a peer instead of the own one, if it is better (U4 to U6). The `certificate` is
+    /// that of the last block, if the emergency ends with it.
     pub fn offer_branch<S: ChainStore + ?Sized>(
         &mut self,
         store: &S,
         mut blocks: Vec<Block>,
+        certificate: Option<&Certificate>,
     ) -> Result<Result<Option<Step>, OfferRefusal>, ChainError> {
         // What the tree has room for; the rest comes block by block.
         blocks.truncate(self.forks.config().blocks_max);
-        let ancestor = match self.judge_branch(store, &blocks)? {
+        let ancestor = match self.judge_branch(store, &blocks, certificate)? {
             Ok(ancestor) => ancestor,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -99,24 +145,15 @@ impl Chain {
             executed: Vec::with_capacity(blocks.len()),
             horizon: None,
         };
-        for block in &blocks {
-            // The producer's signature comes with the execution: its key is in the state of the branch.
-            if let Err(refusal) = self.maker.check_contents(block) {
-                return Ok(Err(refusal));
-            }
-            match extend(&self.maker, &staged, &mut extension, block) {
-                Ok(()) => {}
-                Err(error) if error.is_of_block() => {
-                    let (height, reason) = (block.header.height, error.to_string());
-                    return Ok(Err(OfferRefusal::Invalid { height, reason }));
-                }
-                Err(error) => return Err(error),
-            }
-            if let (Some(last), Some(executed)) =
-                (extension.applied.last(), extension.executed.last())
-            {
-                staged.apply(last.clone(), executed.next_era.as_deref().cloned())?;
-            }
+        if let Err(refusal) = self.execute_branch(&mut staged, &mut extension, &blocks)? {
+            return Ok(Err(refusal));
+        }
+        let is_shorter =
+            extension.position.head.0 <= self.position.head.0 && !self.forks.awaits_certified();
+        if let Some(certificate) = certificate.filter(|_| is_shorter)
+            && !self.maker.certifies_end(&position, &extension, certificate)
+        {
+            return Ok(Err(OfferRefusal::NotBetter));
         }
         returned.retain(|transaction| {
             let body = &transaction.body;
@@ -134,16 +171,43 @@ impl Chain {
         Ok(Ok(work.finish(&self.forks)))
     }
 
+    /// Executes a branch on a view of the store in which it is applied.
+    fn execute_branch<S: ChainStore + ?Sized>(
+        &self,
+        staged: &mut Staged<'_, S>,
+        extension: &mut Extension,
+        blocks: &[Block],
+    ) -> Result<Result<(), OfferRefusal>, ChainError> {
+        for block in blocks {
+            // The producer's signature comes with the execution: its key is in the state of the branch.
+            if let Err(refusal) = self.maker.check_contents(block) {
+                return Ok(Err(refusal));
+            }
+            match extend(&self.maker, staged, extension, block) {
+                Ok(()) => {}
+                Err(error) if error.is_of_block() => {
+                    let (height, reason) = (block.header.height, error.to_string());
+                    return Ok(Err(OfferRefusal::Invalid { height, reason }));
+                }
+                Err(error) => return Err(error),
+            }
+            if let (Some(last), Some(executed)) =
+                (extension.applied.last(), extension.executed.last())
+            {
+                staged.apply(last.clone(), executed.next_era.as_deref().cloned())?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// Where a better branch forks off.
     fn judge_branch<S: ChainStore + ?Sized>(
         &self,
         store: &S,
         blocks: &[Block],
+        certificate: Option<&Certificate>,
     ) -> Result<Result<Height, OfferRefusal>, ChainError> {
         let (chain, head) = (&self.maker.chain, self.position.head);
-        if self.forks.awaits_certified() {
-            return Ok(Err(OfferRefusal::Outranked));
-        }
         let Some(first) = blocks.first() else {
             return Ok(Err(OfferRefusal::NotBetter));
         };
@@ -156,24 +220,47 @@ impl Chain {
             return Ok(Err(OfferRefusal::Unlinked { parent }));
         }
         let mut tip = (ancestor, parent);
+        let mut is_awaited = false;
+        let mut producers = 0_usize;
         for block in blocks {
             let header = &block.header;
-            if !matches!(header.origin, BlockOrigin::Emergency { .. }) {
-                return Ok(Err(OfferRefusal::NotEmergency));
+            match header.origin {
+                BlockOrigin::Emergency { .. } => producers = producers.saturating_add(1),
+                // Where the DAG stopped (U5).
+                BlockOrigin::Dag { .. } if producers == 0 => {}
+                BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } | BlockOrigin::Genesis => {
+                    return Ok(Err(OfferRefusal::NotEmergency));
+                }
             }
             if (header.height, header.parent) != (tip.0.next(), tip.1) {
                 let parent = header.parent;
                 return Ok(Err(OfferRefusal::Unlinked { parent }));
             }
             tip = (header.height, header.id(chain));
+            is_awaited |= self.forks.awaits(tip);
         }
-        let is_better = tip.0 > head.0 || (tip.0 == head.0 && tip.1 < head.1);
-        if !is_better {
+        if self.forks.awaits_certified() && !is_awaited {
+            return Ok(Err(OfferRefusal::Outranked));
+        }
+        if producers == 0 {
+            return Ok(Err(OfferRefusal::NotEmergency));
+        }
+        let is_lower = self.position.is_emergency_head && tip.1 < head.1;
+        if tip == head {
+            return Ok(Err(OfferRefusal::Known));
+        }
+        let is_certified = certificate.is_some_and(|certificate| {
+            let body = &certificate.body;
+            (body.height, body.block) == tip
+        });
+        let is_longer = tip.0 > head.0 || tip.0 == head.0 && is_lower;
+        if !is_longer && !is_certified && !is_awaited {
             return Ok(Err(OfferRefusal::NotBetter));
         }
         // Before anything costs much: all that the committee account has produced, and the first block in any case.
         let committee = self.maker.parameters.emergency.validator_account;
-        for (place, block) in blocks.iter().enumerate() {
+        let produced = blocks.iter().skip(blocks.len().saturating_sub(producers));
+        for (place, block) in produced.enumerate() {
             let is_committee = block.header.origin.producer() == Some(committee);
             if (place == 0 || is_committee)
                 && let Err(refusal) = self.judge_producer(store, &block.header)?
@@ -208,7 +295,7 @@ impl Chain {
         staged: &S,
         height: Height,
     ) -> Result<Position, ChainError> {
-        let mut position = self.position.back_on(staged, &self.maker.chain)?;
+        let mut position = self.position.back_on(staged, &self.maker)?;
         position.irreversible = position.irreversible.min(height);
         Ok(position)
     }
@@ -259,5 +346,38 @@ impl Chain {
             }
         }
         Ok(forks)
+    }
+}
+
+impl BlockMaker {
+    /// Whether the certificate is one of the committee that takes over with the last block of a branch (U6). `start` is where
+    /// the branch begins.
+    fn certifies_end(
+        &self,
+        start: &Position,
+        branch: &Extension,
+        certificate: &Certificate,
+    ) -> bool {
+        let mut running = &start.era;
+        let mut eras = branch
+            .executed
+            .iter()
+            .filter_map(|block| block.next_era.as_ref());
+        let Some(next) = eras.next_back() else {
+            return false;
+        };
+        if let Some(before) = eras.next_back() {
+            running = before;
+        }
+        let body = &certificate.body;
+        let ends_here = (next.anchor_height, next.anchor) == branch.position.head;
+        ends_here
+            && running.kind == EraKind::Emergency
+            && next.kind == EraKind::Dag
+            && body.era == running.era
+            && (body.height, body.block) == branch.position.head
+            && certificate
+                .verify(&self.chain, &next.committee, self.scheme.as_ref())
+                .is_ok()
     }
 }

@@ -1,6 +1,6 @@
 //! Ranges that start anywhere, and ranges that prove nothing.
 
-use super::{RangeError, STUCK_MS, SyncNeed, first_needed, sync_source};
+use super::{RangeError, STUCK_MS, SyncNeed, SyncTarget, first_needed, sync_source};
 use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
@@ -16,6 +16,7 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
             head: Height(100 + blocks),
             head_id: BlockId::default(),
             certified: Height(100 + blocks),
+            is_provisional: false,
             lowest_block: Height::ZERO,
             era: Era(1),
             round: Round(200),
@@ -26,6 +27,10 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
     let source = |blocks, unmoved_ms, far_blocks| {
         let need = SyncNeed {
             head: Height(100),
+            head_id: BlockId::default(),
+            is_provisional: false,
+            is_forked: false,
+            takes_emergency: true,
             certified: Height(100),
             unmoved_ms,
             far_blocks,
@@ -34,9 +39,15 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
     };
     // Its head moves now and then, so it is not stuck, and yet it never arrives.
     assert_eq!(source(2, 500, 3), None);
-    assert_eq!(source(3, 500, 3), Some(('a', Height(103))));
+    assert_eq!(
+        source(3, 500, 3),
+        Some(('a', SyncTarget::Certified(Height(103))))
+    );
     assert_eq!(source(19, 500, 20), None);
-    assert_eq!(source(1, STUCK_MS, 20), Some(('a', Height(101))));
+    assert_eq!(
+        source(1, STUCK_MS, 20),
+        Some(('a', SyncTarget::Certified(Height(101))))
+    );
     assert_eq!(source(0, STUCK_MS, 0), None, "nothing is to be had");
 }
 
@@ -46,6 +57,7 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         head: Height(7),
         head_id: BlockId::default(),
         certified: Height(7),
+        is_provisional: false,
         lowest_block: Height::ZERO,
         era: Era(2),
         round: Round(1),
@@ -53,11 +65,18 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
     };
     let need = SyncNeed {
         head: Height(7),
+        head_id: BlockId::default(),
+        is_provisional: false,
+        is_forked: false,
+        takes_emergency: true,
         certified: Height(6),
         unmoved_ms: STUCK_MS,
         far_blocks: 20,
     };
-    assert_eq!(sync_source([('a', status)], need), Some(('a', Height(7))));
+    assert_eq!(
+        sync_source([('a', status)], need),
+        Some(('a', SyncTarget::Certified(Height(7))))
+    );
     assert_eq!(
         first_needed(need.head, need.certified, Height(7)),
         Height(7)
@@ -71,6 +90,67 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         ..need
     };
     assert_eq!(sync_source([('a', status)], moving), None);
+}
+
+/// In an emergency, heads count that nobody has certified.
+#[test]
+fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
+    let status = |head: u64, id: u8, certified: u64, is_provisional: bool| PeerStatus {
+        head: Height(head),
+        head_id: BlockId::new([id; 32]),
+        certified: Height(certified),
+        is_provisional,
+        lowest_block: Height::ZERO,
+        era: Era(2),
+        round: Round(0),
+        timestamp_ms: 0,
+    };
+    let need = SyncNeed {
+        head: Height(20),
+        head_id: BlockId::new([5; 32]),
+        certified: Height(10),
+        is_provisional: true,
+        is_forked: false,
+        takes_emergency: true,
+        unmoved_ms: 0,
+        far_blocks: 60,
+    };
+    let source = |peers: &[PeerStatus], need: SyncNeed| {
+        let peers = peers.iter().enumerate();
+        sync_source(peers.map(|(peer, status)| (peer, *status)), need)
+    };
+    let branch = |peer, height| Some((peer, SyncTarget::Branch(Height(height))));
+    let peers = [
+        status(21, 9, 10, true),
+        status(23, 9, 10, true),
+        status(23, 8, 10, true),
+    ];
+    assert_eq!(source(&peers, need), None, "it is under way");
+    let forked = SyncNeed {
+        is_forked: true,
+        ..need
+    };
+    let stuck = SyncNeed {
+        unmoved_ms: STUCK_MS,
+        ..need
+    };
+    for need in [forked, stuck] {
+        assert_eq!(source(&peers, need), branch(2, 23), "the lower id");
+        let as_high = [status(20, 6, 10, true), status(20, 4, 10, true)];
+        assert_eq!(source(&as_high[..1], need), None);
+        assert_eq!(source(&as_high, need), branch(1, 20));
+        let halted = SyncNeed {
+            takes_emergency: false,
+            ..need
+        };
+        assert_eq!(source(&peers, halted), None);
+        // Blocks of a DAG that are not certified come by the DAG.
+        assert_eq!(source(&[status(23, 1, 10, false)], need), None);
+    }
+    assert_eq!(source(&[status(80, 9, 10, true)], need), branch(0, 80));
+    // A certificate outranks what is here, wherever the heads are.
+    let certified = [status(23, 1, 10, true), status(15, 9, 14, false)];
+    assert_eq!(source(&certified, need), branch(1, 15));
 }
 
 type Blocks = Vec<(BlockId, Block)>;

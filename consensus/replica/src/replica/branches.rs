@@ -55,7 +55,7 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::{Input, Now};
+    use crate::io::{ChainStanding, Input, Now};
     use crate::mempool::MempoolConfig;
     use crate::record::SignGuardRecord;
     use crate::replica::halts::ExecutedHead;
@@ -101,6 +101,8 @@ mod tests {
             halts: HaltState::default(),
             evidence: Vec::new(),
             head: ExecutedHead::default(),
+            head_timestamp: TimestampMs::ZERO,
+            emergency: Default::default(),
         };
         let config = ReplicaConfig {
             listen_limit_ms: 0,
@@ -155,6 +157,7 @@ mod tests {
             governance_sequence: None,
             evidence: Vec::new(),
             next_era,
+            emergency: Default::default(),
             contradictions: Vec::new(),
         }
     }
@@ -254,9 +257,13 @@ mod tests {
         ));
         assert!(replica.pending_era.is_none());
         // The chain stands in an era of the same number on another anchor: that one runs, though the number is known.
-        let synced = |context| Input::Synced {
-            context,
-            commits: Vec::new(),
+        let synced = |context| {
+            Input::Synced(ChainStanding {
+                context,
+                commits: Vec::new(),
+                head_timestamp: TimestampMs::ZERO,
+                emergency: Default::default(),
+            })
         };
         replica.enter_context(NOW, next(2));
         let out = replica.step(NOW, synced(next(9)));

@@ -2,7 +2,7 @@
 
 use super::halts::ExecutedHead;
 use super::{COLLECTOR_HEIGHTS_MAX, Replica, SigningState};
-use crate::io::{Fact, Message, Now, Output};
+use crate::io::{ChainStanding, Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, ExecutedBlock};
 use holdfast_dag::DagCore;
@@ -10,8 +10,8 @@ use holdfast_halt::HaltInput;
 use holdfast_halt::matrix::Activity;
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
-    Attestation, AttestationBody, Certificate, CommitRecord, Era, EraContext, EraKind, Height,
-    Readiness, Round, Vertex,
+    Attestation, AttestationBody, AuthorityIndex, Certificate, CommitRecord, Era, EraContext,
+    EraKind, Height, Readiness, Round, Vertex,
 };
 use std::sync::Arc;
 
@@ -42,6 +42,12 @@ impl Replica {
             out.persist.push(Record::MempoolExecuted(left));
         }
         self.evidence_executed(&block.evidence, out);
+        self.production.executed(block.emergency, block.timestamp);
+        if self.context.kind == EraKind::Emergency {
+            // A block is what shows that the chain lives.
+            self.halts.heard(AuthorityIndex(0), now);
+            self.halts.committed();
+        }
         self.halts.head = ExecutedHead {
             body: Some(block.attestation),
             live_time: block.live_time,
@@ -295,13 +301,14 @@ impl Replica {
     }
 
     /// Rule R5.
-    pub(super) fn on_synced(
-        &mut self,
-        now: Now,
-        context: Arc<EraContext>,
-        commits: &[CommitRecord],
-        out: &mut Output,
-    ) {
+    pub(super) fn on_synced(&mut self, now: Now, standing: ChainStanding, out: &mut Output) {
+        let ChainStanding {
+            context,
+            commits,
+            head_timestamp,
+            emergency,
+        } = standing;
+        self.production.executed(emergency, head_timestamp);
         if context.kind == EraKind::Emergency {
             self.stands_in_emergency(now, context, out);
             return;
@@ -327,7 +334,7 @@ impl Replica {
             self.tell_of_era(out);
         }
         self.executed_commit = commits.last().map_or(0, |commit| commit.index);
-        let mut dag = self.new_dag(now, &context, commits);
+        let mut dag = self.new_dag(now, &context, &commits);
         if let Some(old) = old.filter(|_| same_era) {
             let first = dag.gc_round().next();
             let last = old.vertices().highest_round();
@@ -405,7 +412,7 @@ impl Replica {
 }
 
 /// The era of an emergency as its last block is certified: by the committee that this block names, as blocks of the DAG are.
-pub(super) fn certifying(emergency: &EraContext, next: &EraContext) -> EraContext {
+pub(crate) fn certifying(emergency: &EraContext, next: &EraContext) -> EraContext {
     EraContext {
         kind: EraKind::Dag,
         committee: next.committee.clone(),

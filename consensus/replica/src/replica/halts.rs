@@ -19,12 +19,12 @@ use holdfast_halt::journal::JournalEvent;
 use holdfast_halt::manager::{
     HaltEffect, HaltInput, HaltManager, HaltRefusal, HaltState, Standing, Transition,
 };
-use holdfast_halt::matrix::{Activity, ModeSet};
+use holdfast_halt::matrix::{Activity, Mode, ModeSet};
 use holdfast_halt::stall::{Stall, StallChange, StallDetector, StallObservation};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::wire::GossipedGovernance;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, EraContext, Evidence, GovernanceMessage, HaltProof,
+    AttestationBody, AuthorityIndex, EraContext, EraKind, Evidence, GovernanceMessage, HaltProof,
     HaltThresholds, Hash32, Height, Readiness, Round, SignedHaltStatus, TimestampMs,
 };
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub struct ExecutedHead {
 }
 
 impl ExecutedHead {
-    fn height(&self) -> Height {
+    pub(super) fn height(&self) -> Height {
         self.body.map_or(Height::ZERO, |body| body.height)
     }
 }
@@ -49,6 +49,8 @@ impl ExecutedHead {
 #[derive(Debug)]
 pub struct Halts {
     manager: HaltManager,
+    /// The era is that of an emergency.
+    in_emergency: bool,
     stall: StallDetector,
     divergence: DivergenceDetector,
     cluster: ClusterDetector,
@@ -82,6 +84,7 @@ impl Halts {
         let thresholds = HaltThresholds::new(&settings.thresholds, &context.committee);
         Self {
             manager: HaltManager::new(settings.manager, state),
+            in_emergency: context.kind == EraKind::Emergency,
             stall: StallDetector::new(settings.stall),
             divergence: DivergenceDetector::new(context.era, thresholds),
             cluster: ClusterDetector::new(context.era, thresholds),
@@ -101,7 +104,8 @@ impl Halts {
     /// Everything that holds here.
     #[must_use]
     pub fn modes(&self) -> ModeSet {
-        self.manager.modes()
+        let emergency = self.in_emergency.then_some(Mode::EmergencyConsensus);
+        self.manager.modes().iter().chain(emergency).collect()
     }
 
     #[must_use]
@@ -137,6 +141,7 @@ impl Halts {
         let thresholds = HaltThresholds::new(&settings.thresholds, committee);
         self.divergence.era_started(context.era, thresholds);
         self.cluster.era_started(context.era, thresholds);
+        self.in_emergency = context.kind == EraKind::Emergency;
         self.statuses.clear();
         self.heard_ms = vec![now.monotonic_ms; committee.size()];
         self.readiness = Readiness::NotAsked;
@@ -163,6 +168,12 @@ impl Halts {
             self.carried = last.body.sequence;
         }
         taken
+    }
+
+    /// Governance messages for an emergency block: another one may not have been taken.
+    pub(super) fn waiting_messages(&self, count: usize) -> Vec<GovernanceMessage> {
+        let waiting = self.manager.state().waiting.iter();
+        waiting.take(count).cloned().collect()
     }
 
     pub(super) fn has_messages_to_carry(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{
     COLLECTOR_HEIGHTS_MAX, EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, FUTURE_PER_AUTHOR_MAX,
-    Replica, ReplicaConfig, SigningState,
+    Production, Replica, ReplicaConfig, SigningState,
 };
 use crate::evidence::EvidencePool;
 use crate::guard::SignGuard;
@@ -17,11 +17,12 @@ use crate::replica::listening::Listening;
 use crate::signed_here::SignedHere;
 use holdfast_chain::CertificateCollector;
 use holdfast_halt::{HaltInput, HaltState};
+use holdfast_ledger::EmergencyClock;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AttestationBody, Certificate, CommitRecord, EraContext, EraKind, Evidence, Height, Round,
-    Signer, VerifiedTransaction, VerifiedVertex,
+    Signer, TimestampMs, VerifiedTransaction, VerifiedVertex,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub struct Restored {
     pub evidence: Vec<Evidence>,
     /// The last executed block.
     pub head: ExecutedHead,
+    pub head_timestamp: TimestampMs,
+    /// When emergency blocks can follow it.
+    pub emergency: EmergencyClock,
 }
 
 type Signing = Arc<dyn Signer>;
@@ -76,6 +80,16 @@ fn queued(config: &ReplicaConfig, stored: Vec<(Arc<VerifiedTransaction>, u64)>) 
         drop(mempool.insert(transaction, account_nonce, Origin::Returning));
     }
     mempool
+}
+
+fn production(config: &ReplicaConfig, restored: &Restored) -> Production {
+    Production::new(
+        config.slot_ms,
+        config.slots,
+        config.is_master,
+        restored.emergency,
+        restored.head_timestamp,
+    )
 }
 
 /// Evidence as it was stored.
@@ -105,11 +119,13 @@ impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
         let (running, is_between, ends_emergency) = &running_era(&restored);
+        let production = production(&config, &restored);
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let listens = signer.is_some() && config.listen_limit_ms > 0;
         let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
         let mut replica = Self {
             halts,
+            production,
             listening: listens.then(|| Listening::new(now)),
             signing: signer
                 .as_ref()

@@ -8,11 +8,12 @@ use holdfast_replica::{
     Replica, ReplicaConfig, Restored, SignGuard, SignGuardRecord, Submission,
 };
 use holdfast_types::test_util::parameters::parameters;
-use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair};
+use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair, samples};
 use holdfast_types::{
-    AccountName, Action, AttestationBody, AuthorityIndex, BlockId, CommitDigest, CommitRecord, Era,
-    EraContext, Height, Round, Signer, StateRoot, TimestampMs, TransactionBody,
-    VerifiedTransaction, VerifiedVertex, VertexDraft, VertexPayload, VertexRef,
+    AccountName, Action, AttestationBody, AuthorityIndex, Block, BlockId, BlockOrigin,
+    CommitDigest, CommitRecord, Era, EraContext, Height, Round, Signature, Signer, StateRoot,
+    TimestampMs, TransactionBody, VerifiedTransaction, VerifiedVertex, VertexDraft, VertexPayload,
+    VertexRef,
 };
 use std::sync::Arc;
 
@@ -57,6 +58,9 @@ pub(crate) fn config() -> ReplicaConfig {
         vertex_transactions_max: 100,
         vertex_bytes_max: 500_000,
         repeat_interval_ms: 1_000,
+        slot_ms: parameters().emergency.block_interval_ms,
+        slots: 4,
+        is_master: false,
         forward_interval_ms: 5_000,
         // The peers of most tests say nothing.
         listen_limit_ms: 0,
@@ -106,6 +110,16 @@ impl Bench {
         Self::start(Some((Arc::new(key_pair(0)), guard)), config)
     }
 
+    /// A validator that has the emergency key, too.
+    pub(crate) fn master() -> Self {
+        let guard = SignGuard::empty(key_pair(0).public_key()).record().clone();
+        let config = ReplicaConfig {
+            is_master: true,
+            ..config()
+        };
+        Self::start(Some((Arc::new(key_pair(0)), guard)), config)
+    }
+
     pub(crate) fn follower() -> Self {
         Self::start(None, config())
     }
@@ -140,6 +154,8 @@ impl Bench {
             halts: HaltState::default(),
             evidence: Vec::new(),
             head: ExecutedHead::default(),
+            head_timestamp: TimestampMs::ZERO,
+            emergency: Default::default(),
         };
         let (replica, first) = Replica::restore(config, restored, now(0));
         assert!(
@@ -295,6 +311,7 @@ pub(crate) fn executed_block(
         governance_sequence: None,
         evidence: Vec::new(),
         next_era: next,
+        emergency: Default::default(),
         contradictions: Vec::new(),
     }
 }
@@ -347,4 +364,17 @@ pub(crate) fn took(nonce: u64) -> ExecutedTransaction {
 
 pub(crate) fn slot(round: u64) -> (Era, Round) {
     (Era(1), Round(round))
+}
+
+/// An emergency block of the committee account.
+pub(crate) fn emergency_block(timestamp_ms: u64) -> Box<Block> {
+    let mut block: Block = samples("emergency block", 1).next().expect("one of one");
+    block.header.height = Height(9);
+    block.header.timestamp = TimestampMs(timestamp_ms);
+    block.header.origin = BlockOrigin::Emergency {
+        slot: 3,
+        producer: AccountName::new("committee").expect("a valid name"),
+        signature: Signature::new([0; 64]),
+    };
+    Box::new(block)
 }

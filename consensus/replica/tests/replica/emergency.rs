@@ -1,11 +1,16 @@
-//! Rule R18: what a replica does in an emergency of the chain.
+//! Rules R18 to R20: what a replica does in an emergency of the chain.
 
-use crate::bench::{Bench, attestation, executed_block, next_era, own_vertex};
-use holdfast_replica::{Fact, Input, Message, Origin, Output};
+use crate::bench::{
+    Bench, WALL, attestation, emergency_block, executed_block, next_era, now, own_vertex,
+};
+use holdfast_chain::{ExecutedBlock, ProductionRefusal};
+use holdfast_halt::Mode;
+use holdfast_ledger::EmergencyClock;
+use holdfast_replica::{ChainStanding, Fact, Input, Message, Origin, Output};
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
-    AccountName, AttestationBody, AuthorityIndex, CommitDigest, Committee, Era, EraContext,
-    EraKind, Height, Member, Signer,
+    AccountName, AttestationBody, AuthorityIndex, Block, CommitDigest, Committee, Era, EraContext,
+    EraKind, Height, Member, Signer, TimestampMs,
 };
 use std::sync::Arc;
 
@@ -145,10 +150,12 @@ fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
         transactions: Vec::new(),
     });
     assert_eq!(attested(&output), []);
-    let synced = bench.step(Input::Synced {
+    let synced = bench.step(Input::Synced(ChainStanding {
         context: Arc::clone(&bench.context),
         commits: Vec::new(),
-    });
+        head_timestamp: TimestampMs::ZERO,
+        emergency: Default::default(),
+    }));
     assert!(synced.era_started.is_some_and(|era| era.era == Era(1)));
     assert_eq!(bench.replica.era(), Era(1));
     assert_eq!(bench.replica.halts().manager().state().era, Era(1));
@@ -158,10 +165,12 @@ fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
 #[test]
 fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     let mut bench = Bench::new();
-    let synced = bench.step(Input::Synced {
+    let synced = bench.step(Input::Synced(ChainStanding {
         context: emergency(4),
         commits: Vec::new(),
-    });
+        head_timestamp: TimestampMs::ZERO,
+        emergency: Default::default(),
+    }));
     assert!(
         synced
             .era_started
@@ -169,9 +178,219 @@ fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     );
     assert!(bench.replica.dag().is_none());
     // Once more changes nothing.
-    let again = bench.step(Input::Synced {
+    let again = bench.step(Input::Synced(ChainStanding {
         context: emergency(4),
         commits: Vec::new(),
-    });
+        head_timestamp: TimestampMs::ZERO,
+        emergency: Default::default(),
+    }));
     assert!(again.era_started.is_none());
+}
+
+/// Slots of three seconds begin here.
+const SLOT_ZERO: u64 = WALL + 10_000;
+
+/// A block is executed whose slot began at `at_ms`.
+fn in_slot(bench: &mut Bench, height: u64, at_ms: u64, clock: (bool, Option<Arc<EraContext>>)) {
+    let (is_active, next) = clock;
+    let block = ExecutedBlock {
+        timestamp: TimestampMs(at_ms),
+        emergency: EmergencyClock {
+            slot_zero: Some(TimestampMs(SLOT_ZERO)),
+            is_active,
+        },
+        ..executed_block(body(1 + u64::from(height > 1), height), 0, next)
+    };
+    drop(bench.step(Input::Executed(vec![block])));
+    if height == 1 {
+        drop(bench.step(Input::PeersAt(None)));
+    }
+}
+
+/// Turns that come up to `until_ms` after [`WALL`], of which `answer` tells what comes.
+fn turns(
+    bench: &mut Bench,
+    until_ms: u64,
+    answer: impl Fn(u64) -> Result<Box<Block>, ProductionRefusal>,
+) -> Vec<(u64, bool, usize)> {
+    let mut turns = Vec::new();
+    while bench.now_ms < until_ms {
+        let wake = bench.replica.next_wake_ms(now(bench.now_ms));
+        let wake = wake.expect("it has turns to wait for").min(until_ms);
+        let mut output = bench.tick(wake.max(bench.now_ms + 1) - bench.now_ms);
+        while let Some(request) = output.produce.take() {
+            let turn = request.turn;
+            let at_ms = turn.timestamp.0 - SLOT_ZERO;
+            turns.push((at_ms, turn.is_late, turn.transactions.len()));
+            output = bench.step(Input::Produced(answer(at_ms)));
+        }
+    }
+    turns
+}
+
+const fn refused(_: u64) -> Result<Box<Block>, ProductionRefusal> {
+    Err(ProductionRefusal::NotScheduled)
+}
+
+#[test]
+fn r19_a_master_begins_an_emergency_in_slot_zero_and_nobody_else_does() {
+    for is_master in [false, true] {
+        let mut bench = if is_master {
+            Bench::master()
+        } else {
+            Bench::new()
+        };
+        drop(bench.submit(0, Origin::Local));
+        in_slot(&mut bench, 1, WALL, (false, None));
+        let early = turns(&mut bench, 9_999, refused);
+        assert_eq!(early, [], "not before its time");
+        let taken = turns(&mut bench, 14_600, refused);
+        let expected = [
+            (0, false, 0),
+            (0, true, 0),
+            (3_000, false, 0),
+            (3_000, true, 0),
+        ];
+        assert_eq!(taken, &expected[..if is_master { 4 } else { 0 }]);
+    }
+}
+
+#[test]
+fn r19_in_an_emergency_who_has_a_key_has_a_turn_in_each_half_of_an_empty_slot() {
+    let mut bench = Bench::new();
+    in_slot(&mut bench, 1, SLOT_ZERO, (true, Some(emergency(1))));
+    drop(bench.submit(0, Origin::Local));
+    assert_eq!(
+        turns(&mut bench, 12_999, refused),
+        [],
+        "slot 0 has its block"
+    );
+    // What one turn does not take comes in the next.
+    let taken = turns(&mut bench, 14_999, refused);
+    assert_eq!(taken, [(3_000, false, 1), (3_000, true, 1)]);
+    let refusal = bench.replica.production().refusal();
+    assert_eq!(refusal, Some(ProductionRefusal::NotScheduled));
+    // A block of the slot comes in its first half.
+    bench.now_ms = 16_200;
+    in_slot(&mut bench, 2, SLOT_ZERO + 6_000, (true, None));
+    assert_eq!(turns(&mut bench, 18_999, refused), []);
+    let made = turns(&mut bench, 19_100, |at_ms| {
+        Ok(emergency_block(SLOT_ZERO + at_ms))
+    });
+    assert_eq!(made, [(9_000, false, 1)]);
+    assert_eq!(bench.replica.production().refusal(), None);
+    // A clock that jumps ahead skips the slots between.
+    bench.now_ms = 40_000;
+    assert_eq!(turns(&mut bench, 40_001, refused), [(30_000, false, 1)]);
+    // A follower without a key has none.
+    let mut follower = Bench::follower();
+    in_slot(&mut follower, 1, SLOT_ZERO, (true, Some(emergency(1))));
+    follower.now_ms = 14_000;
+    assert!(follower.tick(1).produce.is_none());
+}
+
+#[test]
+fn r19_a_block_that_was_made_is_told() {
+    let mut bench = in_emergency();
+    let block = emergency_block(SLOT_ZERO);
+    let output = bench.step(Input::Produced(Ok(block.clone())));
+    let told =
+        |message: &Message| matches!(message, Message::EmergencyBlock(told) if *told == block);
+    assert!(output.send.iter().any(told));
+    let fact = |fact: &Fact| matches!(fact, Fact::Produced { slot: 3, .. });
+    assert!(output.facts.iter().any(fact));
+    assert_eq!(bench.replica.production().produced(), Some(3));
+}
+
+#[test]
+fn r19_a_node_that_is_behind_waits_a_round_and_no_longer() {
+    let mut bench = Bench::master();
+    in_slot(&mut bench, 1, SLOT_ZERO, (true, Some(emergency(1))));
+    drop(bench.step(Input::PeersAt(Some(Height(500)))));
+    bench.now_ms = 13_000;
+    assert_eq!(turns(&mut bench, 24_999, refused), []);
+    let refusal = bench.replica.production().refusal();
+    assert_eq!(refusal, Some(ProductionRefusal::SyncFirst));
+    let taken = turns(&mut bench, 26_000, refused);
+    assert_eq!(taken, [(15_000, false, 0)], "four slots have passed");
+    // Whoever has caught up waits anew when it is behind again.
+    drop(bench.step(Input::PeersAt(None)));
+    assert_eq!(turns(&mut bench, 28_100, refused).len(), 2);
+    drop(bench.step(Input::PeersAt(Some(Height(500)))));
+    assert_eq!(turns(&mut bench, 37_000, refused), []);
+}
+
+#[test]
+fn r19_a_node_that_has_asked_nobody_yet_waits_a_round_too() {
+    let mut bench = Bench::new();
+    let block = ExecutedBlock {
+        timestamp: TimestampMs(SLOT_ZERO),
+        emergency: EmergencyClock {
+            slot_zero: Some(TimestampMs(SLOT_ZERO)),
+            is_active: true,
+        },
+        ..executed_block(body(1, 1), 0, Some(emergency(1)))
+    };
+    drop(bench.step(Input::Executed(vec![block])));
+    bench.now_ms = 13_000;
+    assert_eq!(turns(&mut bench, 24_999, refused), []);
+    assert_eq!(turns(&mut bench, 25_100, refused), [(15_000, false, 0)]);
+}
+
+#[test]
+fn r19_the_watchdog_of_a_master_says_once_that_slots_stay_empty() {
+    let mut bench = Bench::master();
+    in_slot(&mut bench, 1, SLOT_ZERO, (true, Some(emergency(1))));
+    let mut said = Vec::new();
+    for _ in 0..40 {
+        let output = bench.tick(1_000);
+        said.extend(output.facts.into_iter().filter_map(|fact| match fact {
+            Fact::ProducerOverdue { slot, .. } => Some(slot),
+            _ => None,
+        }));
+    }
+    assert_eq!(said, [3]);
+    assert!(bench.replica.production().is_overdue());
+    in_slot(&mut bench, 2, SLOT_ZERO + 30_000, (true, None));
+    drop(bench.tick(1));
+    assert!(!bench.replica.production().is_overdue());
+}
+
+#[test]
+fn r20_a_block_that_is_dated_ahead_of_the_clock_is_not_taken() {
+    let mut bench = in_emergency();
+    let now_ms = WALL + bench.now_ms;
+    let offers = |bench: &mut Bench, at_ms| {
+        let input = Input::EmergencyBlock(emergency_block(at_ms));
+        bench.step(input).offer.len()
+    };
+    assert_eq!(
+        offers(&mut bench, now_ms - 100_000),
+        1,
+        "old ones may be missing here"
+    );
+    assert_eq!(
+        offers(&mut bench, now_ms + 1_000),
+        1,
+        "as far as clocks may differ"
+    );
+    assert_eq!(offers(&mut bench, now_ms + 1_001), 0);
+}
+
+#[test]
+fn r18_the_mode_is_that_of_an_emergency_while_one_runs() {
+    let mut bench = Bench::new();
+    assert!(bench.replica.halts().modes().is_empty());
+    drop(executed(&mut bench, 1, 1, Some(emergency(1))));
+    let modes = bench.replica.halts().modes();
+    assert_eq!(modes.iter().collect::<Vec<_>>(), [Mode::EmergencyConsensus]);
+    // Its blocks are what shows that the chain lives.
+    for height in 2..8 {
+        bench.now_ms += 3_000;
+        drop(executed(&mut bench, 2, height, None));
+        assert!(!bench.replica.halts().modes().contains(Mode::SoftStall));
+    }
+    let mut stalled = bench.tick(4_000);
+    stalled.facts.extend(bench.tick(2_000).facts);
+    assert!(bench.replica.halts().modes().contains(Mode::SoftStall));
 }

@@ -1,9 +1,15 @@
 //! Rule R13: whatever comes to a halted replica, it does nothing that the matrix forbids, and all that it lets go on.
 
-use crate::bench::{Bench, WALL, attestation, executed_block, next_era, own_vertex, transaction};
+use crate::bench::{
+    Bench, WALL, attestation, emergency_block, executed_block, next_era, own_vertex, transaction,
+};
+use holdfast_chain::{ExecutedBlock, ProductionRefusal};
 use holdfast_halt::Mode;
 use holdfast_halt::matrix::Activity;
-use holdfast_replica::{Input, LastVertices, Message, Origin, Output, Record, Submission};
+use holdfast_ledger::EmergencyClock;
+use holdfast_replica::{
+    ChainStanding, Input, LastVertices, Message, Origin, Output, Record, Submission,
+};
 use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, Era, Evidence, GovernanceAction, GovernanceBody,
@@ -49,6 +55,9 @@ fn effects(output: &Output) -> BTreeSet<Activity> {
                 | Message::Governance(_)
         )
     };
+    if output.produce.is_some() || !output.offer.is_empty() {
+        effects.insert(Activity::EmergencyBlocks);
+    }
     if output.send.iter().any(told) {
         effects.insert(Activity::Gossip);
     }
@@ -75,6 +84,9 @@ enum Come {
     Executed { ends_era: bool },
     TakenBack,
     Synced,
+    EmergencyBlock,
+    Produced,
+    PeersAt(u8),
 }
 
 /// A new variant of [`Input`] does not compile here: it needs a [`Come`].
@@ -97,7 +109,10 @@ const fn is_known(input: &Input) -> bool {
         | Input::Transactions(_)
         | Input::Executed(_)
         | Input::TakenBack { .. }
-        | Input::Synced { .. } => true,
+        | Input::EmergencyBlock(_)
+        | Input::Produced(_)
+        | Input::PeersAt(_)
+        | Input::Synced(_) => true,
     }
 }
 
@@ -120,6 +135,9 @@ fn come() -> impl Strategy<Value = Come> {
         2 => any::<bool>().prop_map(|ends_era| Come::Executed { ends_era }),
         1 => Just(Come::TakenBack),
         1 => Just(Come::Synced),
+        1 => Just(Come::EmergencyBlock),
+        1 => Just(Come::Produced),
+        1 => (0u8..40).prop_map(Come::PeersAt),
     ]
 }
 
@@ -182,7 +200,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            bench: Bench::new(),
+            bench: Bench::master(),
             height: 0,
             ended: false,
         }
@@ -193,7 +211,16 @@ impl World {
         self.ended |= next.is_some();
         self.height += 1;
         let body = attestation(self.height, 7);
-        Input::Executed(vec![executed_block(body, self.bench.now_ms, next)])
+        // An emergency can begin all the time.
+        let emergency = EmergencyClock {
+            slot_zero: Some(TimestampMs(WALL)),
+            is_active: false,
+        };
+        Input::Executed(vec![ExecutedBlock {
+            emergency,
+            timestamp: TimestampMs(WALL),
+            ..executed_block(body, self.bench.now_ms, next)
+        }])
     }
 
     fn certificate(&self) -> Certificate {
@@ -255,10 +282,15 @@ impl World {
                 common_ancestor: Height(self.height),
                 transactions: Vec::new(),
             },
-            Come::Synced => Input::Synced {
+            Come::Synced => Input::Synced(ChainStanding {
                 context: Arc::clone(self.bench.replica.context()),
                 commits: Vec::new(),
-            },
+                head_timestamp: TimestampMs::ZERO,
+                emergency: Default::default(),
+            }),
+            Come::EmergencyBlock => Input::EmergencyBlock(emergency_block(WALL)),
+            Come::Produced => Input::Produced(Err(ProductionRefusal::NotScheduled)),
+            Come::PeersAt(height) => Input::PeersAt(Some(Height(u64::from(height)))),
         };
         assert!(is_known(&input));
         vec![self.bench.step(input)]
@@ -321,6 +353,8 @@ fn r13_without_a_halt_the_same_inputs_do_everything() {
         Come::Round,
         Come::Evidence(1),
         Come::Round,
+        Come::EmergencyBlock,
+        Come::PeersAt(0),
     ];
     for come in comes.into_iter().chain([Come::Round; 8]) {
         seen.extend(world.take(come).iter().flat_map(effects));
@@ -331,6 +365,7 @@ fn r13_without_a_halt_the_same_inputs_do_everything() {
         Activity::TransactionSubmission,
         Activity::SlashingEvidence,
         Activity::Gossip,
+        Activity::EmergencyBlocks,
     ];
     assert_eq!(seen, BTreeSet::from(all));
 }

@@ -425,6 +425,7 @@ fn r15_nothing_but_the_way_to_the_named_block_is_committed() {
         governance_sequence: None,
         evidence: Vec::new(),
         next_era: None,
+        emergency: Default::default(),
         contradictions: Vec::new(),
     }])));
     drop(bench.step(halt(1, 600_000)));

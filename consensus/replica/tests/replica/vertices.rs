@@ -1,9 +1,9 @@
 //! R3, R5, R10: the way of a vertex, and what is kept waiting.
 
 use crate::bench::{Bench, attestation};
-use holdfast_replica::{Fact, Input, Output, Record};
+use holdfast_replica::{ChainStanding, Fact, Input, Output, Record};
 use holdfast_types::test_util::{CHAIN, key_pair};
-use holdfast_types::{AuthorityIndex, Height, VertexPayload};
+use holdfast_types::{AuthorityIndex, Height, TimestampMs, VertexPayload};
 use std::sync::Arc;
 
 fn stored_peers(output: &Output) -> usize {
@@ -81,10 +81,12 @@ fn r5_after_a_sync_the_dag_stands_where_it_stood() {
         .dag()
         .and_then(holdfast_dag::DagCore::own_last);
     let commits = bench.commits.clone();
-    let output = bench.step(Input::Synced {
+    let output = bench.step(Input::Synced(ChainStanding {
         context: Arc::clone(&bench.context),
         commits,
-    });
+        head_timestamp: TimestampMs::ZERO,
+        emergency: Default::default(),
+    }));
     assert!(output.execute.is_empty(), "nothing is committed twice");
     let dag = bench.replica.dag().expect("it runs");
     assert_eq!(dag.round(), round);

@@ -156,7 +156,7 @@ sample_structs! {
     Member { account, signing_key }
     MissingVerticesRequest { era, from, held }
     PeerClaim { key, signature }
-    PeerStatus { head, head_id, certified, lowest_block, era, round, timestamp_ms }
+    PeerStatus { head, head_id, certified, is_provisional, lowest_block, era, round, timestamp_ms }
     Receipt { transaction, status, fee, events }
     SignedTransaction { body, signature }
     SignedVertexHeader { header, signature }

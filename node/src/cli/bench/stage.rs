@@ -94,6 +94,7 @@ impl<'a, 'b> Stage<'a, 'b> {
             template: Template::Devnet,
             genesis_time: GenesisTime(TimestampMs(crate::cli::units::now_ms())),
             epoch_duration_ms: None,
+            masters: 1,
             settings: self.settings()?,
         })?;
         change_parameters(&mut devnet, change)?;

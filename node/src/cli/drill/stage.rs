@@ -55,6 +55,7 @@ impl Stage {
             template: Template::Devnet,
             genesis_time: GenesisTime(TimestampMs(crate::cli::units::now_ms())),
             epoch_duration_ms: None,
+            masters: 1,
             settings: BTreeMap::new(),
         })?;
         let parameters = devnet.genesis.parameters();

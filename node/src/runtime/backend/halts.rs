@@ -280,7 +280,7 @@ impl NodeBackend {
 
     fn context_of(&self, era: Era) -> Option<Arc<EraContext>> {
         let running = self.parts.board.read().context;
-        era_of(running, &self.parts.storage, era)
+        era_of(&running, &self.parts.storage, era)
     }
 
     /// Tells subscribers if what is known of halts has changed.

@@ -64,6 +64,8 @@ impl Fixture {
             started: Instant::now(),
             heartbeat: Heartbeat::default(),
             metrics: Metrics::new(BUILD),
+            validator: None,
+            master: None,
         };
         Self {
             _folder: folder,

@@ -1,6 +1,8 @@
 //! Metrics from facts and from the board.
 
+use crate::clock;
 use crate::runtime::board::{Board, Standing};
+use holdfast_chain::ProductionRefusal;
 use holdfast_halt::{Mode, StallChange};
 use holdfast_network::{
     NetworkCounters, NetworkHandle, PeerCounts, Penalty, RequestProtocol, Topic,
@@ -48,7 +50,9 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
         Fact::Stall(StallChange::Began { .. }) => {
             metrics.halt.entered.with(Mode::SoftStall.kind()).inc();
         }
-        Fact::Certified { .. }
+        Fact::Produced { .. } => metrics.emergency.blocks_produced.inc(),
+        Fact::ProducerOverdue { .. }
+        | Fact::Certified { .. }
         | Fact::EraEnded { .. }
         | Fact::EraStarted { .. }
         | Fact::Behind { .. }
@@ -85,6 +89,7 @@ pub(super) fn set(metrics: &Metrics, board: &Board, storage: &Storage, network: 
     set_chain(metrics, &standing);
     set_consensus(metrics, &standing);
     set_halt(metrics, &standing);
+    set_emergency(metrics, &standing);
     set_mempool(metrics, &standing);
     set_storage(metrics, storage);
     let counters = network.counters();
@@ -137,6 +142,28 @@ fn set_consensus(metrics: &Metrics, standing: &Standing) {
 }
 
 /// What tells early that the chain is about to stand still.
+/// What this node does as a producer, and when it can come to that.
+fn set_emergency(metrics: &Metrics, standing: &Standing) {
+    let production = &standing.production;
+    for refusal in ProductionRefusal::ALL {
+        let holds = production.refusal() == Some(refusal);
+        let series = metrics.emergency.refusal.with(refusal.name());
+        series.set(i64::from(holds));
+    }
+    let overdue = i64::from(production.is_overdue());
+    metrics.emergency.producer_overdue.set(overdue);
+    let clock = production.clock();
+    let wait_ms = match clock.slot_zero {
+        Some(at) if !clock.is_active => at.since(clock::wall()),
+        _ => 0,
+    };
+    let wait = Duration::from_millis(wait_ms);
+    metrics
+        .emergency
+        .seconds_to_activation
+        .set(wait.as_secs_f64());
+}
+
 fn set_halt(metrics: &Metrics, standing: &Standing) {
     for mode in Mode::ALL {
         let holds = standing.halts.modes.contains(mode);

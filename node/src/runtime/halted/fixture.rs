@@ -3,6 +3,7 @@
 use super::HaltPicture;
 use crate::runtime::board::Standing;
 use holdfast_halt::{HaltState, ModeSet, OwnFault};
+use holdfast_replica::Production;
 use holdfast_types::{
     AccountName, BlockId, Committee, Era, EraContext, EraKind, GovernanceAction, GovernanceBody,
     GovernanceMessage, HaltCause, HaltId, HaltStatus, Height, KeyPair, Member, Readiness, Round,
@@ -114,6 +115,8 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         lib: Height(1),
         certified: halts.own.certified,
         certified_id: BlockId::new([2; 32]),
+        is_provisional: false,
+        is_forked: false,
         fork_blocks: 0,
         context: Arc::clone(context),
         between_eras: false,
@@ -130,6 +133,7 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         sync_blocks_per_second: 0.0,
         clock_skew_seconds: 0.0,
         signing_stopped: None,
+        production: Production::idle(),
         halts: Arc::new(halts),
     }
 }

@@ -1,6 +1,7 @@
 //! What is verified, and where it goes.
 
 use super::submissions::Submit;
+use crate::clock;
 use crate::runtime::board::era_of;
 use crate::runtime::core_thread::{CoreCommand, CoreHandle, Reverify};
 use crate::runtime::serve;
@@ -9,7 +10,9 @@ use holdfast_network::{
     MessageId, NetworkHandle, Penalty, RequestProtocol, Responder, Topic, Verdict,
 };
 use holdfast_replica::Input;
-use holdfast_replica::admission::{VertexPlace, last_vertices, vertex_place};
+use holdfast_replica::admission::{
+    Judgement, VertexPlace, emergency_block, last_vertices, vertex_place,
+};
 use holdfast_storage::Storage;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
 use holdfast_types::wire::{
@@ -17,7 +20,7 @@ use holdfast_types::wire::{
     TransactionBatch, VerticesResponse,
 };
 use holdfast_types::{
-    AuthorityIndex, Certificate, ChainId, EraContext, Parameters, SignatureScheme,
+    AuthorityIndex, Block, Certificate, ChainId, EraContext, Parameters, SignatureScheme,
     VerifiedTransaction, VerifiedVertex, Vertex, VertexRef, codec,
 };
 use libp2p::PeerId;
@@ -180,8 +183,9 @@ impl Verifier {
             Topic::Transactions => self.gossiped_transactions(data),
             Topic::Halt => self.gossiped_halt(data),
             Topic::Governance => self.gossiped_governance(data),
-            // The mechanisms of these topics are not part of this version; nobody is blamed for being ahead of us.
-            Topic::Lockdown | Topic::EmergencyBlocks => Verdict::Ignore,
+            Topic::EmergencyBlocks => self.gossiped_emergency_block(data),
+            // Its mechanism is not part of this version; nobody is blamed for being ahead of us.
+            Topic::Lockdown => Verdict::Ignore,
         }
     }
 
@@ -240,6 +244,30 @@ impl Verifier {
         Verdict::Accept
     }
 
+    fn gossiped_emergency_block(&self, data: &[u8]) -> Verdict {
+        let limit = Topic::EmergencyBlocks.message_bytes_max();
+        let Ok(block) = codec::decode::<Block>("an emergency block", data, limit) else {
+            return Verdict::Reject;
+        };
+        let judged = emergency_block(
+            self.storage.as_ref(),
+            &block,
+            &self.chain,
+            &self.parameters.emergency,
+            self.scheme.as_ref(),
+            clock::wall().plus(self.parameters.dag.max_clock_drift_ms),
+        );
+        match judged {
+            Ok(Judgement::Accept) => {
+                self.core.input(Input::EmergencyBlock(Box::new(block)));
+                Verdict::Accept
+            }
+            Ok(Judgement::Reject) => Verdict::Reject,
+            // A store that does not read stops the node elsewhere.
+            Ok(Judgement::Ignore) | Err(_) => Verdict::Ignore,
+        }
+    }
+
     fn gossiped_transactions(&self, data: &[u8]) -> Verdict {
         let limit = Topic::Transactions.message_bytes_max();
         let Ok(batch) = codec::decode::<TransactionBatch>("transactions", data, limit) else {
@@ -269,7 +297,7 @@ impl Verifier {
         &self,
         era: holdfast_types::Era,
     ) -> Option<Arc<EraContext>> {
-        era_of(self.era(), &self.storage, era)
+        era_of(&self.era(), &self.storage, era)
     }
 
     /// False if the answer is not what a member may say.
@@ -325,10 +353,12 @@ impl Verifier {
         let Some(context) = self.context_of(certificate.body.era) else {
             return true;
         };
-        let valid = context.certifiers().is_some_and(|committee| {
-            let scheme = self.scheme.as_ref();
-            certificate.verify(&self.chain, committee, scheme).is_ok()
-        });
+        // Of an emergency whose end is not here nothing can be said.
+        let Some(committee) = context.certifiers() else {
+            return true;
+        };
+        let scheme = self.scheme.as_ref();
+        let valid = certificate.verify(&self.chain, committee, scheme).is_ok();
         if valid {
             self.core.input(Input::Certificate(certificate));
         }

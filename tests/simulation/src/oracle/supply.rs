@@ -28,30 +28,15 @@ impl Supply {
 
     /// All money is somewhere, and there is no more than before: only a slash burns some.
     pub(super) fn check(&mut self, tables: &Tables) -> Result<(), String> {
-        let Ok(properties) = dynamic_properties(tables) else {
+        let last = self.totals.last().copied().unwrap_or_default();
+        if dynamic_properties(tables).is_err() {
             // A flipped bit took it from this node; the others are counted.
-            let last = self.totals.last().copied().unwrap_or_default();
             self.totals.push(last);
             return Ok(());
-        };
-        let properties = properties.expect("genesis is applied");
-        let mut counted = properties.treasury;
-        for (key, value) in tables.state() {
-            counted += match key[0] {
-                AccountKey::PREFIX => Account::decode(value).expect("an account").balance,
-                ValidatorKey::PREFIX => {
-                    let validator = Validator::decode(value).expect("a validator");
-                    validator.bonded.amount + validator.unbonding.amount
-                }
-                _ => 0,
-            };
         }
-        let total = properties.total_supply;
-        let last = self.totals.last().copied().unwrap_or_default();
-        if counted != total || total > last {
-            return Err(format!(
-                "the supply is {total}, it was {last}, and {counted} are found"
-            ));
+        let total = count(tables)?;
+        if total > last {
+            return Err(format!("the supply is {total}, and it was {last}"));
         }
         self.totals.push(total);
         Ok(())
@@ -67,5 +52,28 @@ impl Supply {
     pub(super) fn cut(&mut self, from: Height) {
         let kept = usize::try_from(from.0).expect("a simulation is short");
         self.totals.truncate(kept);
+    }
+}
+
+/// The total supply, if all of it is found.
+pub(super) fn count(tables: &Tables) -> Result<u64, String> {
+    let properties = dynamic_properties(tables).map_err(|error| error.to_string())?;
+    let properties = properties.expect("genesis is applied");
+    let mut counted = properties.treasury;
+    for (key, value) in tables.state() {
+        counted += match key[0] {
+            AccountKey::PREFIX => Account::decode(value).expect("an account").balance,
+            ValidatorKey::PREFIX => {
+                let validator = Validator::decode(value).expect("a validator");
+                validator.bonded.amount + validator.unbonding.amount
+            }
+            _ => 0,
+        };
+    }
+    let total = properties.total_supply;
+    if counted == total {
+        Ok(total)
+    } else {
+        Err(format!("the supply is {total}, and {counted} are found"))
     }
 }

@@ -56,10 +56,12 @@ fn plan(setup: &Setup) -> Plan {
             gc_depth: setup.gc_depth,
             leader_timeout_ms: setup.timeout_ms,
             one_dissenter_halts: false,
+            emergency: None,
             signatures: Scheme::Fast,
         },
         followers: setup.followers,
         twins: setup.twins,
+        masters: 0,
         links: Links {
             latency: Latency::Constant(LATENCY_MS),
             distance: Distance::Random(0),

@@ -229,6 +229,12 @@ impl World {
         if let Some(request) = output.resume {
             self.queue_execution(node, Execution::Resume(request));
         }
+        for block in output.offer {
+            self.queue_execution(node, Execution::Offer(Box::new(block)));
+        }
+        if let Some(request) = output.produce {
+            self.queue_execution(node, Execution::Produce(request.turn));
+        }
         self.verify_again(node, output.verify, output.verify_certificates);
         Some(output.submissions)
     }
@@ -275,6 +281,8 @@ impl World {
             Fact::Stall(StallChange::Escalated) => "stalls escalated",
             Fact::GovernanceAccepted { .. } => "governance messages",
             Fact::Readiness(_) => "changes of readiness",
+            Fact::Produced { .. } => "emergency blocks made",
+            Fact::ProducerOverdue { .. } => "producers overdue",
         };
         self.count(what);
         if let Fact::Certified { height } = fact {
@@ -315,6 +323,9 @@ impl World {
             }
             Message::Governance(message) => {
                 self.publish(node, Envelope::new(Gossip::Governance(Box::new(message))));
+            }
+            Message::EmergencyBlock(block) => {
+                self.publish(node, Envelope::new(Gossip::EmergencyBlock(block)));
             }
             Message::AskHalts { to } => self.ask_halts(node, to),
             Message::Transactions(transactions) => {

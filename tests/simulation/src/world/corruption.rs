@@ -6,6 +6,7 @@
 use super::World;
 use crate::message::{Corrupted, Gossip, NodeId, Response};
 use crate::oracle::Rule;
+use holdfast_replica::admission::Judgement;
 use holdfast_types::limits::{
     CERTIFICATE_BYTES_MAX, GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX,
     VERTEX_BYTES_MAX,
@@ -15,7 +16,7 @@ use holdfast_types::wire::{
     LastVertexResponse, TransactionBatch, VerticesResponse,
 };
 use holdfast_types::{
-    Evidence, HaltGossip, SignatureScheme, SignedTransaction, SignedVertexHeader,
+    Block, Evidence, HaltGossip, SignatureScheme, SignedTransaction, SignedVertexHeader,
     VerifiedTransaction, Vertex, codec,
 };
 
@@ -84,6 +85,13 @@ impl World {
                 };
                 let taken = self.take_governance(node, &message);
                 harmless_if(taken, message == sent.message)
+            }
+            Gossip::EmergencyBlock(sent) => {
+                let Ok(block) = codec::decode::<Block>("a block", bytes, RESPONSE_BYTES_MAX) else {
+                    return Outcome::Refused;
+                };
+                let taken = self.judge_emergency_block(node, &block) == Judgement::Accept;
+                harmless_if(taken, block == **sent)
             }
             Gossip::Transactions(sent) => self.take_corrupted_transactions(node, bytes, sent),
         }

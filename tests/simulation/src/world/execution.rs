@@ -6,10 +6,10 @@ use crate::message::NodeId;
 use crate::node::{CrashPoint, Execution};
 use crate::oracle::Rule;
 use holdfast_chain::sync::RangeError;
-use holdfast_chain::{Chain, ChainError, Step, last_commits};
+use holdfast_chain::{Chain, ChainError, Step};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_ledger::{StateError, account};
-use holdfast_replica::{Input, ReturnedTransaction};
+use holdfast_replica::{ChainStanding, Input, ReturnedTransaction};
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{BlockOrigin, Certificate, Height, VerifiedTransaction};
 use std::sync::Arc;
@@ -51,6 +51,13 @@ impl World {
             Execution::Certificate(certificate) => self.certify(node, certificate),
             Execution::Resume(request) => self.resume(node, &request),
             Execution::Range { from, response } => self.apply_range(node, from, response),
+            Execution::Produce(turn) => self.produce(node, turn),
+            Execution::Offer(block) => self.offer(node, *block),
+            Execution::Branch {
+                from,
+                blocks,
+                certificate,
+            } => self.apply_branch(node, from, blocks, certificate),
         };
         if let Err(error) = result {
             self.chain_failed(node, &error);
@@ -159,9 +166,37 @@ impl World {
 
     fn certify(&mut self, node: NodeId, certificate: Certificate) -> Result<(), ChainError> {
         let step = self.with_chain(node, |chain, tables| chain.certify(tables, certificate))?;
-        if let Some(step) = step.flatten() {
-            self.apply(node, step);
+        let Some(step) = step.flatten() else {
+            return Ok(());
+        };
+        let mut switches = step.common_ancestor().is_some();
+        self.apply(node, step);
+        while self.is_unwinding(node) {
+            let more = self.with_chain(node, |chain, tables| chain.choose(tables))?;
+            if let Some(step) = more.flatten() {
+                self.apply(node, step);
+                switches = true;
+            }
         }
+        if switches {
+            self.tell_standing(node)?;
+        }
+        Ok(())
+    }
+
+    fn is_unwinding(&self, node: NodeId) -> bool {
+        let running = self.nodes[node].running.as_ref();
+        running.is_some_and(|running| running.chain.is_unwinding())
+    }
+
+    /// Tells the replica where its chain stands.
+    pub(super) fn tell_standing(&mut self, node: NodeId) -> Result<(), ChainError> {
+        let Some(running) = &self.nodes[node].running else {
+            return Ok(());
+        };
+        let needed = DagCore::commits_needed(&DagConfig::from_parameters(&self.chain.parameters));
+        let standing = ChainStanding::of(self.nodes[node].disk.now(), &running.chain, needed)?;
+        self.step(node, Input::Synced(standing));
         Ok(())
     }
 
@@ -182,15 +217,15 @@ impl World {
         running.highest_certified = certified;
     }
 
-    /// The peer's blocks do not stand on our head: it is on another branch. Both have our last irreversible block, so its
-    /// blocks are fetched from there; true if that is new.
+    /// The peer's blocks do not stand on our head: it is on another branch. Both have our last block that is irreversible and
+    /// certified, so its blocks are fetched from there; true if that is new.
     fn fetches_branch(&mut self, node: NodeId, error: &RangeError) -> bool {
         let Some(running) = &mut self.nodes[node].running else {
             return false;
         };
         let is_new = matches!(error, RangeError::Unlinked { .. }) && running.branch_from.is_none();
-        let irreversible = running.chain.irreversible();
-        running.branch_from = is_new.then(|| irreversible.next());
+        let shared = running.chain.irreversible().min(running.chain.certified());
+        running.branch_from = is_new.then(|| shared.next());
         is_new
     }
 
@@ -231,17 +266,7 @@ impl World {
             self.apply(node, step);
         }
         self.step(node, Input::Certificate(certificate));
-        let Some(running) = &self.nodes[node].running else {
-            return Ok(());
-        };
-        let era = Arc::clone(running.chain.era());
-        let needed = DagCore::commits_needed(&DagConfig::from_parameters(&self.chain.parameters));
-        let commits = last_commits(self.nodes[node].disk.now(), &era, needed)?;
-        let synced = Input::Synced {
-            context: era,
-            commits,
-        };
-        self.step(node, synced);
+        self.tell_standing(node)?;
         // What changes nothing here is no help, however well it is proved.
         let helped = self.height_of(node) != before;
         self.synced(node, from, helped);

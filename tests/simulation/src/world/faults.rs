@@ -40,6 +40,16 @@ pub struct Faults {
     /// f nodes are Byzantine, each in one of these ways.
     pub byzantine: &'static [byzantine::Fault],
     pub governors: Option<Governors>,
+    pub stalls: Option<Stalls>,
+}
+
+/// The quorum is gone for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Stalls {
+    pub pause_ms: (u64, u64),
+    pub lasts_ms: (u64, u64),
+    /// In so many of a thousand cases the network falls apart; in the others more than f validators are down.
+    pub cut_per_mille: u64,
 }
 
 /// A fault that is to happen.
@@ -60,6 +70,7 @@ pub enum FaultEvent {
     MakeRoom(NodeId),
     Twin(usize),
     OrderHalt(Governors),
+    Stall(Stalls),
 }
 
 /// How long a node is down that ended by a fault of its disk.
@@ -111,6 +122,9 @@ impl World {
             self.schedule_fault(governors.pause_ms, FaultEvent::OrderHalt(governors));
             self.schedule(0, Event::Govern(governors));
         }
+        if let Some(stalls) = faults.stalls {
+            self.schedule_fault(stalls.pause_ms, FaultEvent::Stall(stalls));
+        }
         if let Some(membership) = faults.membership {
             self.schedule_fault(membership.pause_ms, FaultEvent::Membership(membership));
         }
@@ -144,7 +158,9 @@ impl World {
                 self.crash_some(&crashes);
                 self.schedule_fault(crashes.pause_ms, fault);
             }
+            FaultEvent::Start(node) if self.is_kept_down(node) => {}
             FaultEvent::Start(node) => self.start(node),
+            FaultEvent::Stall(stalls) => self.stall(stalls),
             FaultEvent::Cut(partitions) => {
                 self.cut_some(&partitions);
                 self.schedule_fault(partitions.lasts_ms, FaultEvent::Mend);

@@ -125,7 +125,11 @@ impl World {
     ) {
         let locals: Vec<_> = submissions
             .iter()
-            .map(|one| (one.origin == Origin::Local).then(|| one.transaction.id()))
+            .map(|one| {
+                // What expires is promised up to then only.
+                let lasts = one.transaction.body().expires_at.is_none();
+                (one.origin == Origin::Local && lasts).then(|| one.transaction.id())
+            })
             .collect();
         for one in &submissions {
             self.trace.add(self.now_ms, node, 0, || told::takes(one));
@@ -150,7 +154,7 @@ impl World {
         if !self.nodes[node].is_honest() || !self.keeps(node) {
             return;
         }
-        if !self.nodes[node].disk.keeps_transaction(&id) && self.oracle.executed_at(&id).is_none() {
+        if !self.nodes[node].disk.keeps_transaction(&id) && !self.oracle.was_executed(&id) {
             self.oracle.violated(
                 Rule::Durability,
                 format!("node {node} acknowledges {id} too early"),

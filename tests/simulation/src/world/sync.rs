@@ -2,9 +2,12 @@
 
 use super::{Event, World};
 use crate::message::{NodeId, Request};
-use crate::node::{Execution, Purpose, SyncState};
-use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, next_range, sync_source};
+use crate::node::{Purpose, SyncState};
+use holdfast_chain::BranchFetch;
+use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, sync_source};
 use holdfast_dag::DagConfig;
+use holdfast_replica::Input;
+use holdfast_types::Height;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
 
 /// How often peers are asked where they stand, in ms.
@@ -117,33 +120,72 @@ impl World {
         let unmoved_ms = now_ms - running.head_changed_ms;
         let far_blocks = DagConfig::from_parameters(&self.chain.parameters).far();
         let certified = running.chain.certified();
+        let (_, head_id) = running.chain.head();
+        let takes_emergency = running.replica.takes_emergency_blocks();
+        let branch_from = running.branch_from;
+        let is_forked = std::mem::take(&mut running.is_forked);
         let need = SyncNeed {
             head,
+            head_id,
             certified,
+            is_provisional: self.is_provisional(node),
+            is_forked,
+            takes_emergency,
             unmoved_ms,
             far_blocks,
         };
         let Some((peer, target)) = sync_source(answers, need) else {
+            self.tell_peers_at(node, None);
             self.rest(node);
             return;
         };
-        running.sync = SyncState::Fetching;
-        let from = running
-            .branch_from
-            .unwrap_or_else(|| first_needed(head, certified, target));
-        let range = next_range(from);
-        self.request(node, peer, Request::Blocks(range), Purpose::Blocks);
+        self.tell_peers_at(node, Some(target.height()));
+        let from = branch_from.unwrap_or_else(|| first_needed(head, certified, target.height()));
+        let blocks_max = self.chain.parameters.fork_db_max as usize;
+        if let Some(running) = &mut self.nodes[node].running {
+            running.sync = SyncState::Fetching(BranchFetch::new(&need, from, blocks_max));
+        }
+        self.ask_blocks(node, peer);
+    }
+
+    fn tell_peers_at(&mut self, node: NodeId, at: Option<Height>) {
+        let running = self.nodes[node].running.as_mut();
+        if running.is_some_and(|running| running.peers_at.replace(at) != Some(at)) {
+            self.step(node, Input::PeersAt(at));
+        }
+    }
+
+    /// Asks a peer for the next blocks.
+    pub(super) fn ask_blocks(&mut self, node: NodeId, peer: NodeId) {
+        let running = self.nodes[node].running.as_ref();
+        if let Some(SyncState::Fetching(fetch)) = running.map(|running| &running.sync) {
+            let range = fetch.request();
+            self.request(node, peer, Request::Blocks(range), Purpose::Blocks);
+        }
+    }
+
+    /// Whether a node's head stands on emergency blocks that nobody has certified.
+    pub(super) fn is_provisional(&self, node: NodeId) -> bool {
+        let running = self.nodes[node].running.as_ref();
+        running.is_some_and(|running| {
+            let tables = self.nodes[node].disk.now();
+            running.chain.is_provisional(tables).unwrap_or(false)
+        })
     }
 
     pub(super) fn blocks_came(&mut self, node: NodeId, from: NodeId, response: BlocksResponse) {
         let count = response.blocks.len();
         self.trace.add(self.now_ms, node, count as u64, || {
-            format!("receives {count} blocks from node {from}")
+            let first = response.blocks.first().map(|block| block.header.height.0);
+            format!("receives {count} blocks from node {from}, from {first:?}")
         });
-        if response.certificate.is_none() {
-            self.synced(node, from, false);
-        } else {
-            self.queue_execution(node, Execution::Range { from, response });
+        let latest = self.latest_at(node);
+        let Some(running) = &mut self.nodes[node].running else {
+            return;
+        };
+        if let SyncState::Fetching(fetch) = &mut running.sync {
+            let step = fetch.came(response, latest);
+            self.branch_step(node, from, step);
         }
     }
 
@@ -154,6 +196,7 @@ impl World {
             && !helped
         {
             running.avoided.insert(from, until_ms);
+            running.branch_from = None;
         }
         self.poll(node);
     }

@@ -4,7 +4,7 @@
 use crate::disk::Loss;
 use crate::message::NodeId;
 use crate::trace::Told;
-use holdfast_chain::AppliedBlock;
+use holdfast_chain::{AppliedBlock, ProductionRefusal};
 use holdfast_dag::SubDag;
 use holdfast_halt::{StallChange, StallReason};
 use holdfast_replica::{Fact, Message, SignGuardRecord, Submission};
@@ -229,6 +229,13 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
             format!("takes message {sequence} of governance: {action}")
         }
         Fact::Readiness(readiness) => format!("is {} to resume", readiness.name()),
+        Fact::Produced { height, slot, .. } => {
+            format!("makes emergency block {height} in slot {slot}")
+        }
+        Fact::ProducerOverdue { slot, refusal } => {
+            let why = refusal.map_or("nobody answers", ProductionRefusal::name);
+            format!("has the emergency key and made no block up to slot {slot}: {why}")
+        }
     })
 }
 
@@ -247,6 +254,9 @@ pub(super) fn message(message: &Message) -> Option<String> {
         Message::Governance(gossiped) => {
             let sequence = gossiped.message.body.sequence;
             format!("spreads message {sequence} of governance")
+        }
+        Message::EmergencyBlock(block) => {
+            format!("spreads its emergency block {}", block.header.height)
         }
         Message::AskHalts { to } => format!("asks member {to} for its halts"),
         Message::Transactions(handed_on) => {

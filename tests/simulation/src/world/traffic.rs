@@ -6,7 +6,7 @@ use crate::network::Delivery;
 use crate::node::{Pending, Purpose};
 use crate::oracle::Rule;
 use holdfast_chain::ChainStore;
-use holdfast_chain::serve::{blocks_asked, provable_prefix};
+use holdfast_chain::serve::{blocks_asked, servable_prefix};
 use holdfast_dag::{AskRequest, FetchRequest};
 use holdfast_replica::admission::{self, VertexPlace, submission, turn_ms, vertex_place};
 use holdfast_replica::asking::whose_turn;
@@ -140,6 +140,7 @@ impl World {
             Gossip::Halt(gossip) => self.take_halt(node, gossip),
             Gossip::Governance(gossiped) => self.take_governance(node, &gossiped.message),
             Gossip::Transactions(transactions) => self.take_transactions(node, transactions),
+            Gossip::EmergencyBlock(block) => self.take_emergency_block(node, block),
         }
     }
 
@@ -238,11 +239,8 @@ impl World {
     }
 
     pub(super) fn context_of(&self, node: NodeId, era: Era) -> Option<Arc<EraContext>> {
-        if let Some(running) = self.era_of(node).filter(|running| running.era == era) {
-            return Some(running);
-        }
-        let stored = self.nodes[node].disk.now().era(era).ok()?;
-        stored.map(Arc::new)
+        let running = self.era_of(node)?;
+        admission::context_of_era(self.nodes[node].disk.now(), &running, era).ok()?
     }
 
     pub(super) fn take_transactions(
@@ -408,7 +406,7 @@ impl World {
                 let blocks = tables
                     .blocks_from(request.from, blocks_asked(request))
                     .ok()?;
-                Response::Blocks(provable_prefix(tables, blocks).ok()?)
+                Response::Blocks(servable_prefix(tables, blocks).ok()?)
             }
             Request::Certificate(request) => Response::Certificate(CertificateResponse {
                 certificate: tables.certificate_at_or_above(request.height).ok()?,
@@ -426,6 +424,7 @@ impl World {
             head,
             head_id,
             certified: running.chain.certified(),
+            is_provisional: self.is_provisional(node),
             lowest_block: Height::ZERO,
             era: running.era.era,
             round: dag.map(holdfast_dag::DagCore::round).unwrap_or_default(),

@@ -23,10 +23,12 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
             gc_depth: 20,
             leader_timeout_ms: 250,
             one_dissenter_halts: false,
+            emergency: None,
             signatures: Scheme::Fast,
         },
         followers,
         twins: 0,
+        masters: 0,
         links: Links {
             latency: Latency::Uniform(2, 12),
             distance: Distance::Random(0),

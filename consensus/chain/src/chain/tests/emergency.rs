@@ -1,7 +1,8 @@
 //! Emergency blocks: made in slots and taken from peers (rule C15).
 
 use super::*;
-use crate::chain::OfferRefusal;
+use crate::chain::{OfferRefusal, Producers, ProductionRefusal, ProductionTurn};
+use crate::serve::servable_prefix;
 use holdfast_ledger::EmergencyRefusal;
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::{
@@ -360,4 +361,157 @@ fn eb4_of_two_last_blocks_the_lower_id_wins_too() {
     two.take(&of_one).expect("it is well formed");
     let lower = last.1.min(rival);
     assert_eq!((one.head().1, two.head().1), (lower, lower));
+}
+
+fn turn(timestamp: TimestampMs, is_late: bool) -> ProductionTurn {
+    ProductionTurn {
+        timestamp,
+        is_late,
+        validator_may: true,
+        transactions: Vec::new(),
+        evidence: Vec::new(),
+        governance: Vec::new(),
+    }
+}
+
+/// Who has produced the block of a turn, or why there is none.
+fn takes_turn(
+    node: &mut Node,
+    validator: Option<u16>,
+    is_master: bool,
+    turn: ProductionTurn,
+) -> Result<AccountName, ProductionRefusal> {
+    let validator = validator.map(key_pair);
+    let master = is_master.then(|| key_pair(MASTER_KEY));
+    let producers = Producers {
+        validator: validator.as_ref().map(|key| key as &dyn Signer),
+        master: master.as_ref().map(|key| key as &dyn Signer),
+    };
+    let step = node.chain.produce_in_turn(&node.store, producers, turn);
+    let step = step.expect("to produce is no fault")?;
+    node.write(&step.expect("a block was made"));
+    let (_, block) = node.block_at(node.head().0);
+    Ok(block.header.origin.producer().expect("it has a producer"))
+}
+
+#[test]
+fn eb5_a_slot_is_for_its_validator_and_a_master_fills_it_when_half_of_it_has_passed() {
+    let mut node = stalled();
+    let early = TimestampMs(slot(&node, 0).0 - 1);
+    let refused = takes_turn(&mut node, None, true, turn(early, false));
+    assert_eq!(refused, Err(ProductionRefusal::NotBegun));
+    let begins = turn(slot(&node, 0), false);
+    let refused = takes_turn(&mut node.clone(), Some(0), false, begins.clone());
+    assert_eq!(
+        refused,
+        Err(ProductionRefusal::NotScheduled),
+        "only a master begins"
+    );
+    assert_eq!(
+        takes_turn(&mut node, Some(0), true, begins.clone()),
+        Ok(committee())
+    );
+    let again = takes_turn(&mut node, None, true, begins);
+    assert_eq!(again, Err(ProductionRefusal::SlotTaken));
+    master(&mut node, 1, &[restores_key(2)]);
+    // A round in which one slot is that of the validator.
+    let owner = validator_account(2);
+    let mut filled = 0;
+    for number in 4..8 {
+        let at = slot(&node, number);
+        let place = node.chain.emergency_place(&node.store, committee(), at);
+        let is_own = place.expect("it reads").expect("it may").scheduled == owner;
+        let mut silent = turn(at, false);
+        silent.validator_may = false;
+        let mut other = node.clone();
+        let nobody = takes_turn(&mut other, None, false, turn(at, true));
+        assert_eq!(nobody, Err(ProductionRefusal::NoKey));
+        if is_own {
+            filled += 1;
+            assert_eq!(
+                takes_turn(&mut other, None, true, turn(at, false)),
+                Err(ProductionRefusal::NotScheduled)
+            );
+            assert_eq!(
+                takes_turn(&mut other.clone(), None, true, turn(at, true)),
+                Ok(committee())
+            );
+            assert_eq!(
+                takes_turn(&mut other.clone(), Some(2), true, silent),
+                Err(ProductionRefusal::NotScheduled)
+            );
+            assert_eq!(
+                takes_turn(&mut other, Some(2), true, turn(at, false)),
+                Ok(owner)
+            );
+        } else {
+            let refused = takes_turn(&mut other, Some(2), false, turn(at, true));
+            assert_eq!(refused, Err(ProductionRefusal::NotScheduled));
+            assert_eq!(
+                takes_turn(&mut other, Some(2), true, turn(at, false)),
+                Ok(committee())
+            );
+        }
+        node = other;
+    }
+    assert_eq!(filled, 1);
+}
+
+#[test]
+fn eb5_a_validator_that_produces_alone_lets_two_rounds_pass() {
+    let mut node = stalled();
+    let key = restores_key(2);
+    master(&mut node, 0, &[]);
+    master(&mut node, 1, &[key]);
+    let mut number = 2;
+    let mut own = 0;
+    let refused_at = loop {
+        number += 1;
+        let at = slot(&node, number);
+        match takes_turn(&mut node, Some(2), false, turn(at, false)) {
+            Ok(producer) => {
+                assert_eq!(producer, validator_account(2));
+                own += 1;
+            }
+            Err(ProductionRefusal::MinorityFork) => break number,
+            Err(refusal) => assert_eq!(refusal, ProductionRefusal::NotScheduled),
+        }
+    };
+    let remembered = u64::from(node.parameters.emergency.exit_normal_blocks) + 1;
+    assert_eq!(own, remembered);
+    // It is bounded: after two rounds of silence it goes on.
+    let mut after = refused_at;
+    loop {
+        after += 1;
+        assert!(after - refused_at < 3 * 4);
+        let at = slot(&node, after);
+        if takes_turn(&mut node, Some(2), false, turn(at, false)).is_ok() {
+            break;
+        }
+    }
+    assert!(after - refused_at >= 4);
+}
+
+#[test]
+fn what_is_served_ends_with_a_certificate_or_else_with_the_last_block_of_an_emergency() {
+    let mut node = stalled();
+    let certified = node.block_at(Height(2));
+    node.certify(certificate(&certified)).expect("it is ours");
+    let serve = |node: &Node, from: u64| {
+        let heights = from..=node.head().0.0;
+        let blocks = heights
+            .map(|height| node.block_at(Height(height)).1)
+            .collect();
+        let served = servable_prefix(&node.store, blocks).expect("it reads");
+        (served.blocks.len(), served.certificate.is_some())
+    };
+    assert_eq!(serve(&node, 1), (2, true));
+    assert_eq!(serve(&node, 3), (0, false), "nobody stands for it");
+    for number in 0..4 {
+        master(&mut node, number, &[]);
+    }
+    assert_eq!(serve(&node, 1), (2, true));
+    // What the emergency stands on, with the block that begins it; the rest is of the next era.
+    assert_eq!(serve(&node, 3), (2, false));
+    assert_eq!(serve(&node, 5), (3, false));
 }

@@ -3,6 +3,7 @@
 use super::emergency::{MASTER_KEY, committee, master, next_slot, restores_key, slot, stalled};
 use super::*;
 use crate::chain::OfferRefusal;
+use crate::chain::fixture::response;
 use holdfast_types::{EraKind, Parameters};
 
 /// The side of the network that kept its quorum, as far as `count` blocks, the last of them certified.
@@ -93,6 +94,140 @@ fn u1_what_is_certified_after_an_emergency_is_not_taken_back() {
     ));
 }
 
+/// The blocks of the certified side come by block sync alone, from the last certified block on (C7).
+#[test]
+fn u2_block_sync_brings_the_certificate_to_whose_emergency_went_past_it() {
+    for length in [1, 4, 70, 200] {
+        let mut trunk = stalled();
+        let second = trunk.block_at(Height(2));
+        trunk.certify(certificate(&second)).expect("it is ours");
+        let (quorum, _, certified) = quorum_side(&trunk, 3);
+        let mut cut_off = trunk;
+        for number in 0..length {
+            master(&mut cut_off, number, &[]);
+        }
+        assert!(cut_off.is_provisional());
+        let heights = 3..=quorum.head().0.0;
+        let blocks: Blocks = heights
+            .map(|height| quorum.block_at(Height(height)))
+            .collect();
+        let mut range = cut_off
+            .chain
+            .verify_range(&cut_off.store, response(&blocks, Some(certified.clone())))
+            .expect("it reads")
+            .expect("it stands on what is certified here");
+        // A crash between any two steps: what is left is done after the start, and the range comes again.
+        let step = cut_off.chain.import(&cut_off.store, &mut range);
+        cut_off.write(&step.expect("it is no fault").expect("it is a step"));
+        cut_off.reopen();
+        cut_off.choose().expect("it is no fault");
+        assert!(length < 70 || cut_off.head().0 == Height(3));
+        cut_off.import(&blocks, certified).expect("it executes");
+        assert_same_branch(&cut_off.store, &quorum.store);
+        assert!(!cut_off.is_provisional());
+    }
+}
+
+#[test]
+fn u2_of_two_emergencies_that_nobody_has_certified_the_first_one_counts() {
+    let mut trunk = stalled();
+    let second = trunk.block_at(Height(2));
+    trunk.certify(certificate(&second)).expect("it is ours");
+    let (quorum, blocks, certified) = quorum_side(&trunk, 3);
+    let mut cut_off = trunk;
+    let keys: Vec<_> = (0..4).map(restores_key).collect();
+    for again in 0..2 {
+        master(&mut cut_off, 0, &[]);
+        let restored = if again == 0 { keys.as_slice() } else { &[] };
+        master(&mut cut_off, 1, restored);
+        let mut number = 2;
+        while again == 0 && cut_off.chain.era().kind == EraKind::Emergency {
+            next_slot(&mut cut_off, number);
+            number += 1;
+        }
+    }
+    assert_eq!(cut_off.chain.era().kind, EraKind::Emergency);
+    let from = cut_off.chain.provisional_from(&cut_off.store);
+    assert_eq!(from, Ok(Some(Height(4))));
+    cut_off.certify(certified.clone()).expect("it is no fault");
+    let mut all = vec![quorum.block_at(Height(3))];
+    all.extend(blocks);
+    cut_off.import(&all, certified).expect("it executes");
+    assert_same_branch(&cut_off.store, &quorum.store);
+}
+
+#[test]
+fn u5_the_last_blocks_of_the_dag_come_with_the_emergency_that_stands_on_them() {
+    let mut trunk = stalled();
+    let second = trunk.block_at(Height(2));
+    trunk.certify(certificate(&second)).expect("it is ours");
+    let mut ahead = trunk.clone();
+    ahead.order(Commit::new(4).with(&[transfer(3, "carol", 2)]));
+    ahead.order(Commit::new(5).with(&[transfer(4, "bob", 2)]));
+    master(&mut ahead, 0, &[transfer(5, "bob", 3)]);
+    // Not alone, and not above what the key stands for.
+    for count in 1..3 {
+        let branch = blocks_above(&ahead, 3)[..count].to_vec();
+        let refused = offer_branch(&mut trunk.clone(), branch);
+        assert_eq!(refused.err(), Some(OfferRefusal::NotEmergency));
+    }
+    let mut forged = blocks_above(&ahead, 3);
+    forged[2].header.sign_emergency(&CHAIN, &key_pair(7));
+    let refused = offer_branch(&mut trunk.clone(), forged);
+    assert_eq!(refused.err(), Some(OfferRefusal::BadSignature));
+    let mut behind = trunk.clone();
+    offer_branch(&mut behind, blocks_above(&ahead, 3)).expect("it is longer");
+    assert_same_branch(&behind.store, &ahead.store);
+    // Who has begun an emergency one block lower goes over, too.
+    let mut lower = trunk;
+    master(&mut lower, 0, &[transfer(3, "bob", 9)]);
+    master(&mut lower, 1, &[]);
+    offer_branch(&mut lower, blocks_above(&ahead, 3)).expect("it is longer");
+    assert_same_branch(&lower.store, &ahead.store);
+    for node in [&mut behind, &mut lower] {
+        node.reopen();
+        assert_eq!(master(node, 1, &[]), master(&mut ahead.clone(), 1, &[]));
+    }
+}
+
+#[test]
+fn u6_an_emergency_that_ended_with_a_quorum_is_better_than_a_longer_one_that_did_not() {
+    let (mut ended, mut longer) = split(1, 60);
+    let keys: Vec<_> = (0..4).map(restores_key).collect();
+    master(&mut ended, 1, &keys);
+    let mut number = 2;
+    while ended.chain.era().kind == EraKind::Emergency {
+        next_slot(&mut ended, number);
+        number += 1;
+    }
+    let context = EraContext::clone(ended.chain.era());
+    let last = ended.block_at(context.anchor_height);
+    let certificate = certificate_in(&context, &last);
+    let branch = blocks_above(&ended, 3);
+    let mut offer = |blocks: Vec<Block>, certificate: Option<&Certificate>| {
+        let step = longer
+            .chain
+            .offer_branch(&longer.store, blocks, certificate)
+            .expect("it is no fault of ours")?;
+        longer.write(&step.expect("it is a switch"));
+        Ok::<_, OfferRefusal>(longer.head())
+    };
+    assert_eq!(offer(branch.clone(), None), Err(OfferRefusal::NotBetter));
+    let mut weak = certificate.clone();
+    weak.signatures.pop();
+    assert_eq!(
+        offer(branch.clone(), Some(&weak)),
+        Err(OfferRefusal::NotBetter)
+    );
+    let part = branch[..branch.len() - 1].to_vec();
+    assert_eq!(
+        offer(part, Some(&certificate)),
+        Err(OfferRefusal::NotBetter)
+    );
+    assert_eq!(offer(branch, Some(&certificate)), Ok(ended.head()));
+    assert_same_branch(&longer.store, &ended.store);
+}
+
 /// Two parts of a network that are in an emergency without each other, with as many blocks and one transaction each.
 fn split(one_blocks: u64, two_blocks: u64) -> (Node, Node) {
     let mut one = stalled();
@@ -123,7 +258,7 @@ fn blocks_above(node: &Node, height: u64) -> Vec<Block> {
 }
 
 fn offer_branch(node: &mut Node, blocks: Vec<Block>) -> Result<Step, OfferRefusal> {
-    let step = node.chain.offer_branch(&node.store, blocks);
+    let step = node.chain.offer_branch(&node.store, blocks, None);
     let step = step.expect("a branch of a peer is no fault of ours")?;
     let step = step.expect("it is a switch");
     node.write(&step);

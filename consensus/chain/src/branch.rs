@@ -1,0 +1,276 @@
+//! Fetching a branch that no certificate proves: blocks of an emergency, and what it stands on (rule C17).
+//!
+//! * BF1. First the peer is asked for what follows the own head. If that does not stand on it, the peer is on another branch
+//!   and is asked from the last certified block on, which nobody takes back.
+//! * BF2. Blocks are collected until they reach as high as the own head or end with a certificate; then the chain is asked
+//!   whether they are better. At most as many are kept as the fork database holds.
+//! * BF3. Of an emergency, blocks dated ahead of the local clock are left out: they are not taken before their time.
+//! * BF4. What a certificate proves, and is of no emergency, goes the usual way.
+
+use crate::chain::OfferRefusal;
+use crate::sync::{SyncNeed, next_range};
+use holdfast_types::wire::{BlocksRequest, BlocksResponse};
+use holdfast_types::{Block, BlockOrigin, Certificate, Height, TimestampMs, codec};
+
+/// Most bytes that are collected: what one step of the chain may have to execute at once.
+const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// One branch that is being fetched from one peer.
+#[derive(Clone, Debug)]
+pub struct BranchFetch {
+    head: Height,
+    certified: Height,
+    blocks_max: usize,
+    from: Height,
+    collected: Vec<Block>,
+    bytes: usize,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BranchStep {
+    /// Ask the peer for [`BranchFetch::request`].
+    Ask,
+    /// Verify this range and apply it.
+    Prove(Box<BlocksResponse>),
+    /// Offer these blocks to the chain, and tell [`BranchFetch::refused`] if it does not take them.
+    Offer {
+        blocks: Vec<Block>,
+        certificate: Option<Certificate>,
+    },
+    /// The peer has nothing that helps.
+    Over,
+    /// The peer has sent what breaks a rule.
+    Blame,
+}
+
+impl BranchFetch {
+    /// Begins to fetch from `from` on. `blocks_max`: what the fork database holds.
+    #[must_use]
+    pub const fn new(need: &SyncNeed, from: Height, blocks_max: usize) -> Self {
+        Self {
+            head: need.head,
+            certified: need.certified,
+            blocks_max,
+            from,
+            collected: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    #[must_use]
+    pub const fn request(&self) -> BlocksRequest {
+        next_range(self.from)
+    }
+
+    /// The peer has answered. Blocks dated after `latest` are not looked at.
+    pub fn came(&mut self, mut response: BlocksResponse, latest: TimestampMs) -> BranchStep {
+        let of_emergency =
+            |block: &Block| matches!(block.header.origin, BlockOrigin::Emergency { .. });
+        if response.certificate.is_some() && !response.blocks.iter().any(of_emergency) {
+            return if self.collected.is_empty() {
+                BranchStep::Prove(Box::new(response))
+            } else {
+                // The end of the emergency is below: its certificate has to come first.
+                BranchStep::Over
+            };
+        }
+        let count = response.blocks.len();
+        let is_past = |block: &Block| block.header.timestamp <= latest;
+        response.blocks.retain(is_past);
+        if response.blocks.len() < count {
+            response.certificate = None;
+        }
+        let Some(last) = response.blocks.last().map(|block| block.header.height) else {
+            return BranchStep::Over;
+        };
+        if response.blocks.first().map(|block| block.header.height) != Some(self.from) {
+            return BranchStep::Blame;
+        }
+        let bytes = response.blocks.iter().map(codec::encoded_len);
+        self.bytes = bytes.fold(self.bytes, usize::saturating_add);
+        self.collected.append(&mut response.blocks);
+        self.from = last.next();
+        if last < self.head && response.certificate.is_none() {
+            return self.ask_on();
+        }
+        BranchStep::Offer {
+            blocks: self.collected.clone(),
+            certificate: response.certificate,
+        }
+    }
+
+    /// The chain does not take the blocks.
+    pub fn refused(&mut self, refusal: &OfferRefusal) -> BranchStep {
+        match refusal {
+            OfferRefusal::Unlinked { .. } => self.ask_from_certified(),
+            // What is certified may come further up.
+            OfferRefusal::NotBetter | OfferRefusal::Outranked => self.ask_on(),
+            OfferRefusal::Known
+            | OfferRefusal::Full
+            | OfferRefusal::TooDeep { .. }
+            | OfferRefusal::NotEmergency => BranchStep::Over,
+            OfferRefusal::WrongBody { .. }
+            | OfferRefusal::NoKey { .. }
+            | OfferRefusal::BadSignature
+            | OfferRefusal::BadTransaction { .. }
+            | OfferRefusal::Slot(_)
+            | OfferRefusal::Invalid { .. } => BranchStep::Blame,
+        }
+    }
+
+    fn ask_on(&self) -> BranchStep {
+        let is_full = self.collected.len() >= self.blocks_max || self.bytes >= COLLECTED_BYTES_MAX;
+        if is_full {
+            BranchStep::Over
+        } else {
+            BranchStep::Ask
+        }
+    }
+
+    fn ask_from_certified(&mut self) -> BranchStep {
+        let from = self.certified.next();
+        let began = self
+            .collected
+            .first()
+            .map_or(self.from, |block| block.header.height);
+        if began <= from {
+            return BranchStep::Over;
+        }
+        self.from = from;
+        self.collected.clear();
+        self.bytes = 0;
+        BranchStep::Ask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_types::test_util::samples;
+    use holdfast_types::{AccountName, BlockId, CommitDigest, Round, Signature};
+
+    const LATEST: TimestampMs = TimestampMs(1_000);
+
+    /// A node whose head is block 20, with 10 certified.
+    fn fetch(from: u64) -> BranchFetch {
+        let need = SyncNeed {
+            head: Height(20),
+            head_id: BlockId::default(),
+            certified: Height(10),
+            is_provisional: true,
+            is_forked: false,
+            takes_emergency: true,
+            unmoved_ms: 0,
+            far_blocks: 60,
+        };
+        BranchFetch::new(&need, Height(from), 64)
+    }
+
+    fn block(height: u64, timestamp: u64, is_emergency: bool) -> Block {
+        let mut block: Block = samples("block", 1).next().expect("one of one");
+        block.header.height = Height(height);
+        block.header.timestamp = TimestampMs(timestamp);
+        block.header.origin = if is_emergency {
+            BlockOrigin::Emergency {
+                slot: height,
+                producer: AccountName::new("committee").expect("a valid name"),
+                signature: Signature::new([0; 64]),
+            }
+        } else {
+            BlockOrigin::Dag {
+                commit: CommitDigest::default(),
+                commit_index: height,
+                leader_round: Round(height),
+                leader: holdfast_types::AuthorityIndex(0),
+            }
+        };
+        block
+    }
+
+    fn response(heights: std::ops::Range<u64>, certified: bool) -> BlocksResponse {
+        BlocksResponse {
+            blocks: heights.map(|height| block(height, height, true)).collect(),
+            certificate: certified.then(|| samples("certificate", 1).next().expect("one of one")),
+        }
+    }
+
+    fn offered(step: BranchStep) -> (Vec<u64>, bool) {
+        match step {
+            BranchStep::Offer {
+                blocks,
+                certificate,
+            } => {
+                let heights = blocks.iter().map(|block| block.header.height.0);
+                (heights.collect(), certificate.is_some())
+            }
+            step => panic!("{step:?} offers nothing"),
+        }
+    }
+
+    #[test]
+    fn bf1_what_does_not_stand_on_the_head_is_asked_for_from_the_certified_block_on_and_once_only()
+    {
+        let mut fetch = fetch(21);
+        assert_eq!(fetch.request().from, Height(21));
+        let step = fetch.came(response(21..24, false), LATEST);
+        assert_eq!(offered(step), (vec![21, 22, 23], false));
+        let unlinked = OfferRefusal::Unlinked {
+            parent: BlockId::default(),
+        };
+        assert_eq!(fetch.refused(&unlinked), BranchStep::Ask);
+        assert_eq!(fetch.request().from, Height(11));
+        let step = fetch.came(response(11..25, false), LATEST);
+        assert_eq!(offered(step).0, (11..25).collect::<Vec<_>>());
+        assert_eq!(fetch.refused(&unlinked), BranchStep::Over);
+    }
+
+    #[test]
+    fn bf2_blocks_are_collected_until_they_may_be_better_and_no_more_than_fit() {
+        let mut fetch = fetch(11);
+        assert_eq!(fetch.came(response(11..15, false), LATEST), BranchStep::Ask);
+        assert_eq!(fetch.request().from, Height(15));
+        let step = fetch.came(response(15..21, false), LATEST);
+        assert_eq!(offered(step).0, (11..21).collect::<Vec<_>>());
+        for refusal in [OfferRefusal::NotBetter, OfferRefusal::Outranked] {
+            assert_eq!(fetch.refused(&refusal), BranchStep::Ask);
+        }
+        let step = fetch.came(response(21..75, false), LATEST);
+        assert_eq!(offered(step).0.len(), 64);
+        assert_eq!(fetch.refused(&OfferRefusal::NotBetter), BranchStep::Over);
+        // The end of an emergency may be lower than the own head.
+        let mut ended = self::fetch(11);
+        let step = ended.came(response(11..14, true), LATEST);
+        assert_eq!(offered(step), (vec![11, 12, 13], true));
+        // There is nothing, or it is not what was asked for.
+        let mut other = self::fetch(11);
+        assert_eq!(other.came(response(0..0, false), LATEST), BranchStep::Over);
+        assert_eq!(
+            other.came(response(12..14, false), LATEST),
+            BranchStep::Blame
+        );
+    }
+
+    #[test]
+    fn bf3_what_is_dated_ahead_waits_and_without_its_last_block_a_certificate_says_nothing() {
+        let mut fetch = fetch(21);
+        let mut ahead = response(21..25, true);
+        ahead.blocks[3].header.timestamp = LATEST.next();
+        let step = fetch.came(ahead, LATEST);
+        assert_eq!(offered(step), (vec![21, 22, 23], false));
+        let mut all_ahead = response(21..22, false);
+        all_ahead.blocks[0].header.timestamp = LATEST.next();
+        assert_eq!(self::fetch(21).came(all_ahead, LATEST), BranchStep::Over);
+    }
+
+    #[test]
+    fn bf4_what_a_certificate_proves_goes_its_own_way_whatever_the_clock_says() {
+        let mut proven = response(21..23, true);
+        proven.blocks = vec![block(21, 5_000, false), block(22, 6_000, false)];
+        let expected = BranchStep::Prove(Box::new(proven.clone()));
+        assert_eq!(fetch(21).came(proven.clone(), LATEST), expected);
+        let mut begun = fetch(11);
+        assert_eq!(begun.came(response(11..15, false), LATEST), BranchStep::Ask);
+        assert_eq!(begun.came(proven, LATEST), BranchStep::Over);
+    }
+}

@@ -1,0 +1,328 @@
+//! Blocks of an emergency: when this node makes one, and what it does with those of peers (rules R18 to R20).
+
+use super::{Replica, SigningState};
+use crate::io::{Fact, Input, Message, Now, Output, ProductionRequest};
+use holdfast_chain::{ProductionRefusal, ProductionTurn};
+use holdfast_halt::matrix::Activity;
+use holdfast_ledger::EmergencyClock;
+use holdfast_types::limits::{VERTEX_EVIDENCE_MAX, VERTEX_GOVERNANCE_MAX};
+use holdfast_types::{Block, BlockOrigin, EraKind, Height, TimestampMs};
+
+/// What this node does as a producer.
+#[derive(Clone, Debug)]
+pub struct Production {
+    /// Length of a slot, in ms.
+    interval_ms: u64,
+    /// Slots of a round.
+    slots: u64,
+    /// It has the emergency key.
+    is_master: bool,
+    clock: EmergencyClock,
+    /// Time of the head.
+    head: TimestampMs,
+    /// The slot that was tried last, and whether half of it had passed.
+    tried: Option<(u64, bool)>,
+    /// The turn that was taken and not answered yet.
+    asked: bool,
+    /// Since which slot others are ahead of this node.
+    waits_since: Option<u64>,
+    /// The head of a peer that is ahead; the highest there can be as long as no peer was asked.
+    peers_at: Option<Height>,
+    /// The slot of the last own block.
+    produced: Option<u64>,
+    /// Why the last turn led to no block.
+    refusal: Option<ProductionRefusal>,
+    /// A master has missed slots, and has said so.
+    overdue: bool,
+}
+
+/// A master that has made no block in so many slots that nobody else filled is overdue: its watchdog says so.
+const OVERDUE_SLOTS: u64 = 3;
+
+/// The slot that has begun, if one has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    number: u64,
+    begins: TimestampMs,
+    is_late: bool,
+}
+
+impl Production {
+    pub(super) const fn new(
+        interval_ms: u64,
+        slots: u64,
+        is_master: bool,
+        clock: EmergencyClock,
+        head: TimestampMs,
+    ) -> Self {
+        Self {
+            interval_ms,
+            slots,
+            is_master,
+            clock,
+            head,
+            tried: None,
+            asked: false,
+            waits_since: None,
+            peers_at: Some(Height(u64::MAX)),
+            produced: None,
+            refusal: None,
+            overdue: false,
+        }
+    }
+
+    /// That of a node without a key on a chain without an emergency.
+    #[must_use]
+    pub fn idle() -> Self {
+        let clock = EmergencyClock::default();
+        Self::new(1, 1, false, clock, TimestampMs::ZERO)
+    }
+
+    pub(super) fn executed(&mut self, clock: EmergencyClock, head: TimestampMs) {
+        self.clock = clock;
+        self.head = head;
+    }
+
+    /// When slots begin here.
+    #[must_use]
+    pub const fn clock(&self) -> EmergencyClock {
+        self.clock
+    }
+
+    #[must_use]
+    pub const fn is_master(&self) -> bool {
+        self.is_master
+    }
+
+    /// Why the last slot that this node could have filled has no block of it; none if it has one.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<ProductionRefusal> {
+        self.refusal
+    }
+
+    /// The slot of the last block that this process made.
+    #[must_use]
+    pub const fn produced(&self) -> Option<u64> {
+        self.produced
+    }
+
+    /// A master that should produce does not.
+    #[must_use]
+    pub const fn is_overdue(&self) -> bool {
+        self.overdue
+    }
+
+    fn slot_at(&self, wall: TimestampMs) -> Option<Slot> {
+        let zero = self.clock.slot_zero?;
+        if wall < zero {
+            return None;
+        }
+        let interval_ms = self.interval_ms;
+        let passed_ms = wall.since(zero);
+        let number = passed_ms.checked_div(interval_ms)?;
+        let begins = zero.plus(number.saturating_mul(interval_ms));
+        Some(Slot {
+            number,
+            begins,
+            is_late: wall.since(begins) >= interval_ms.div_euclid(2),
+        })
+    }
+
+    /// When the next half of a slot begins by the wall clock.
+    fn next_turn(&self, wall: TimestampMs) -> Option<TimestampMs> {
+        let zero = self.clock.slot_zero?;
+        let Some(slot) = self.slot_at(wall) else {
+            return Some(zero);
+        };
+        let interval_ms = self.interval_ms;
+        let tried_late = self.tried == Some((slot.number, true));
+        Some(if slot.is_late || tried_late {
+            slot.begins.plus(interval_ms)
+        } else {
+            slot.begins.plus(interval_ms.div_euclid(2))
+        })
+    }
+
+    /// Whether a peer that is ahead is to be waited for: for a round at most (no refusal without a bound, V18).
+    fn waits(&mut self, slot: Slot, head: Height) -> bool {
+        let is_behind = self.peers_at.is_some_and(|at| at > head);
+        if !is_behind {
+            self.waits_since = None;
+            return false;
+        }
+        let since = *self.waits_since.get_or_insert(slot.number);
+        slot.number.saturating_sub(since) < self.slots
+    }
+}
+
+impl Replica {
+    /// What this node does as a producer.
+    #[must_use]
+    pub const fn production(&self) -> &Production {
+        &self.production
+    }
+
+    /// Whether no halt forbids to take emergency blocks of peers.
+    #[must_use]
+    pub fn takes_emergency_blocks(&self) -> bool {
+        self.allows(Activity::EmergencyBlocks)
+    }
+
+    /// The head of the best peer while this node is behind it.
+    pub(super) const fn on_peers_at(&mut self, at: Option<Height>) {
+        self.production.peers_at = at;
+    }
+
+    /// Takes a turn as a producer if one has come (rule R19).
+    pub(super) fn produce(&mut self, now: Now, out: &mut Output) {
+        if !self.production.is_master && self.signer.is_none() {
+            return;
+        }
+        let Some(slot) = self.production.slot_at(now.wall) else {
+            return;
+        };
+        self.watch_producer(slot, out);
+        let is_due = !self.production.asked
+            && self.production.head < slot.begins
+            && self.production.tried < Some((slot.number, slot.is_late));
+        if !is_due || !self.can_follow() {
+            return;
+        }
+        self.production.tried = Some((slot.number, slot.is_late));
+        // Two blocks of a validator in one slot are no offence, so it need not listen first (rule R12).
+        let validator_may = self.signing == SigningState::Active;
+        let head = self.halts.head.height();
+        let refusal = if !self.allows(Activity::EmergencyBlocks) {
+            Some(ProductionRefusal::Halted)
+        } else if !validator_may && !self.production.is_master {
+            Some(ProductionRefusal::NotSigning)
+        } else if self.production.waits(slot, head) {
+            Some(ProductionRefusal::SyncFirst)
+        } else {
+            None
+        };
+        if refusal.is_some() {
+            self.production.refusal = refusal;
+            return;
+        }
+        self.production.asked = true;
+        let turn = self.turn(now, slot, validator_may);
+        out.produce = Some(Box::new(ProductionRequest { turn }));
+    }
+
+    /// An emergency runs, or its first block is for this node to make.
+    fn can_follow(&self) -> bool {
+        let is_running = self.context.kind == EraKind::Emergency && self.pending_era.is_none();
+        if self.production.clock.is_active {
+            return is_running;
+        }
+        self.production.is_master && self.has_executed_all()
+    }
+
+    /// No commit waits to be executed, and no peer is known to be far ahead: what the head says of a stall is no matter of
+    /// this node's own delay.
+    fn has_executed_all(&self) -> bool {
+        self.dag.as_ref().is_none_or(|dag| {
+            dag.last_commit_index() <= self.executed_commit && !dag.is_far_behind()
+        })
+    }
+
+    fn turn(&mut self, now: Now, slot: Slot, validator_may: bool) -> ProductionTurn {
+        let begins = !self.production.clock.is_active;
+        let transactions = if begins {
+            Vec::new()
+        } else {
+            let taken = self.mempool.take(
+                now.monotonic_ms,
+                self.config.vertex_transactions_max,
+                self.config.vertex_bytes_max,
+            );
+            taken.iter().map(|taken| taken.as_ref().clone()).collect()
+        };
+        ProductionTurn {
+            timestamp: slot.begins,
+            is_late: slot.is_late,
+            validator_may,
+            transactions,
+            evidence: self
+                .evidence
+                .iter()
+                .take(VERTEX_EVIDENCE_MAX)
+                .cloned()
+                .collect(),
+            governance: self.halts.waiting_messages(VERTEX_GOVERNANCE_MAX),
+        }
+    }
+
+    /// What came of a turn.
+    pub(super) fn on_produced(
+        &mut self,
+        result: Result<Box<Block>, ProductionRefusal>,
+        out: &mut Output,
+    ) {
+        self.production.asked = false;
+        match result {
+            Ok(block) => {
+                if let BlockOrigin::Emergency { slot, .. } = block.header.origin {
+                    self.production.produced = Some(slot);
+                    out.facts.push(Fact::Produced {
+                        height: block.header.height,
+                        slot,
+                        transactions: block.body.transactions.len(),
+                    });
+                }
+                self.production.refusal = None;
+                out.send.push(Message::EmergencyBlock(block));
+            }
+            Err(refusal) => self.production.refusal = Some(refusal),
+        }
+        if self.dag.is_none() {
+            // What the block did not take, or was made in vain.
+            self.mempool.requeue_all();
+        }
+    }
+
+    /// An emergency block of a peer (rule R20).
+    pub(super) fn on_emergency_block(&self, now: Now, block: Box<Block>, out: &mut Output) {
+        let latest = now.wall.plus(self.config.max_clock_drift_ms);
+        if self.allows(Activity::EmergencyBlocks) && block.header.timestamp <= latest {
+            out.offer.push(*block);
+        }
+    }
+
+    /// The watchdog of a master (V18): the slots pass, and it makes no block.
+    fn watch_producer(&mut self, slot: Slot, out: &mut Output) {
+        let production = &mut self.production;
+        let interval_ms = production.interval_ms;
+        let patience_ms = interval_ms.saturating_mul(OVERDUE_SLOTS);
+        let oldest = production.clock.slot_zero.unwrap_or_default();
+        let unfilled_ms = slot.begins.since(production.head.max(oldest));
+        let overdue = production.is_master
+            && production.refusal != Some(ProductionRefusal::Halted)
+            && unfilled_ms >= patience_ms;
+        if overdue && !production.overdue {
+            out.facts.push(Fact::ProducerOverdue {
+                slot: slot.number,
+                refusal: production.refusal,
+            });
+        }
+        production.overdue = overdue;
+    }
+
+    /// When the next turn may come, in ms of the monotonic clock.
+    pub(super) fn next_turn_ms(&self, now: Now) -> Option<u64> {
+        if !self.production.is_master && self.signer.is_none() {
+            return None;
+        }
+        let at = self.production.next_turn(now.wall)?;
+        Some(now.monotonic_ms.saturating_add(at.since(now.wall).max(1)))
+    }
+}
+
+impl Input {
+    /// What came of a turn as a producer.
+    #[must_use]
+    pub fn produced(result: Result<Block, ProductionRefusal>) -> Self {
+        Self::Produced(result.map(Box::new))
+    }
+}

@@ -1,0 +1,90 @@
+//! Blocks of an emergency on the execution thread: those that this node makes, and those of peers.
+
+use super::ExecutionThread;
+use crate::failure::Failure;
+use holdfast_chain::{OfferRefusal, Producers, ProductionTurn};
+use holdfast_replica::Input;
+use holdfast_types::{Block, Certificate, Signer};
+
+impl ExecutionThread {
+    /// Makes the block of a slot, if it is for this node to make it, and tells the core thread what came of it.
+    pub(super) fn produce(&mut self, turn: ProductionTurn) -> Result<(), Failure> {
+        let (validator, master) = (self.validator.clone(), self.master.clone());
+        let producers = Producers {
+            validator: validator.as_deref().map(|key| key as &dyn Signer),
+            master: master.as_deref().map(|key| key as &dyn Signer),
+        };
+        let made = self
+            .chain
+            .produce_in_turn(self.storage.as_ref(), producers, turn);
+        let result = match made {
+            Err(error) => return self.halt(&error),
+            Ok(Err(refusal)) => Err(refusal),
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(step))) => {
+                let block = step.batch.apply.last().map(|made| made.block.clone());
+                self.apply(step)?;
+                let Some(block) = block else { return Ok(()) };
+                Ok(block)
+            }
+        };
+        self.core.input(Input::produced(result));
+        Ok(())
+    }
+
+    /// Takes emergency blocks of peers into the choice among branches.
+    pub(super) fn offer(&mut self, blocks: Vec<Block>) -> Result<(), Failure> {
+        for block in blocks {
+            if self.is_faulty {
+                break;
+            }
+            let height = block.header.height;
+            match self.chain.offer(self.storage.as_ref(), block) {
+                Err(error) => self.halt(&error)?,
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(step))) => self.apply(step)?,
+                Ok(Err(refusal)) => {
+                    if matches!(refusal, OfferRefusal::Unlinked { .. }) {
+                        self.board.update(|standing| standing.is_forked = true);
+                    }
+                    tracing::debug!(height = height.0, %refusal, "an emergency block was not taken");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a branch that no certificate proves, if it is better than ours.
+    pub(super) fn import_branch(
+        &mut self,
+        blocks: Vec<Block>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Result<(), OfferRefusal>, Failure> {
+        let offered = self
+            .chain
+            .offer_branch(self.storage.as_ref(), blocks, certificate);
+        match offered {
+            Err(error) => {
+                self.halt(&error)?;
+                Ok(Err(OfferRefusal::Outranked))
+            }
+            Ok(Err(refusal)) => Ok(Err(refusal)),
+            Ok(Ok(step)) => {
+                if let Some(step) = step {
+                    self.apply(step)?;
+                    self.tell_standing()?;
+                }
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    /// Goes on with taking an emergency back, step by step.
+    pub(super) fn unwind(&mut self) -> Result<(), Failure> {
+        while self.chain.is_unwinding() && !self.is_faulty {
+            let step = self.chain.choose(self.storage.as_ref());
+            self.take_step(step)?;
+        }
+        Ok(())
+    }
+}
