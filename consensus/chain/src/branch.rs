@@ -104,12 +104,13 @@ impl BranchFetch {
     pub fn refused(&mut self, refusal: &OfferRefusal) -> BranchStep {
         match refusal {
             OfferRefusal::Unlinked { .. } => self.ask_from_certified(),
-            // What is certified may come further up.
-            OfferRefusal::NotBetter | OfferRefusal::Outranked => self.ask_on(),
-            OfferRefusal::Known
-            | OfferRefusal::Full
-            | OfferRefusal::TooDeep { .. }
-            | OfferRefusal::NotEmergency => BranchStep::Over,
+            // What is certified, or the emergency that stands on it, may come further up.
+            OfferRefusal::NotBetter | OfferRefusal::Outranked | OfferRefusal::NotEmergency => {
+                self.ask_on()
+            }
+            OfferRefusal::Known | OfferRefusal::Full | OfferRefusal::TooDeep { .. } => {
+                BranchStep::Over
+            }
             OfferRefusal::WrongBody { .. }
             | OfferRefusal::NoKey { .. }
             | OfferRefusal::BadSignature
@@ -232,7 +233,11 @@ mod tests {
         assert_eq!(fetch.request().from, Height(15));
         let step = fetch.came(response(15..21, false), LATEST);
         assert_eq!(offered(step).0, (11..21).collect::<Vec<_>>());
-        for refusal in [OfferRefusal::NotBetter, OfferRefusal::Outranked] {
+        for refusal in [
+            OfferRefusal::NotBetter,
+            OfferRefusal::Outranked,
+            OfferRefusal::NotEmergency,
+        ] {
             assert_eq!(fetch.refused(&refusal), BranchStep::Ask);
         }
         let step = fetch.came(response(21..75, false), LATEST);

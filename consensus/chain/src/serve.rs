@@ -3,7 +3,7 @@
 use crate::store::ChainStore;
 use holdfast_ledger::StateError;
 use holdfast_types::wire::{BlocksRequest, BlocksResponse};
-use holdfast_types::{Block, BlockOrigin};
+use holdfast_types::{Block, EraContext, EraKind, Height};
 
 /// Most blocks in one response.
 const BLOCKS_MAX: usize = 512;
@@ -18,8 +18,9 @@ pub fn blocks_asked(request: &BlocksRequest) -> usize {
 }
 
 /// What may be sent of consecutive blocks: those of the first era, since who verifies the next one first has to execute the
-/// end of this one; and of these the longest prefix whose last block is certified. If none is, and an emergency is among
-/// them, the prefix that ends with its last block.
+/// end of this one; and of these the longest prefix whose last block is certified. If none is, but a certificate further up
+/// covers them, or an emergency stands on them or is among them, all of them: they may be a part of a branch that is better
+/// than that of whoever asks.
 pub fn servable_prefix<S: ChainStore + ?Sized>(
     store: &S,
     mut blocks: Vec<Block>,
@@ -41,11 +42,37 @@ pub fn servable_prefix<S: ChainStore + ?Sized>(
             });
         }
     }
-    let of_emergency = |block: &Block| matches!(block.header.origin, BlockOrigin::Emergency { .. });
-    let provisional = blocks.iter().rposition(of_emergency);
-    blocks.truncate(provisional.map_or(0, |last| last.saturating_add(1)));
+    let certified = store.certified_height()?;
+    let provisional = match store.latest_era()? {
+        Some(era) => provisional_from(store, era, certified)?,
+        None => None,
+    };
+    // What a certificate further up covers is good for everybody, though none of its own is here.
+    let is_covered = |block: &Block| block.header.height <= certified;
+    if provisional.is_none() && !blocks.first().is_some_and(is_covered) {
+        blocks.clear();
+    }
     Ok(BlocksResponse {
         blocks,
         certificate: None,
     })
+}
+
+/// The lowest block of an emergency that stands on the applied branch, whose last era is `era`, above `certified`.
+pub(crate) fn provisional_from<S: ChainStore + ?Sized>(
+    store: &S,
+    mut era: EraContext,
+    certified: Height,
+) -> Result<Option<Height>, StateError> {
+    let mut lowest = None;
+    while era.anchor_height > certified {
+        if era.kind == EraKind::Emergency {
+            lowest = Some(era.anchor_height);
+        }
+        let before = era.era.previous();
+        era = store.era(before)?.ok_or_else(|| StateError {
+            reason: format!("the store lacks the context of era {before}"),
+        })?;
+    }
+    Ok(lowest)
 }

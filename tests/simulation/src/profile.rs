@@ -522,6 +522,14 @@ impl Profile {
         }
     }
 
+    /// How long the execution of a block takes. Runs of emergencies are long: with the slowest, what waits grows all the time.
+    fn execution_ms(&self, random: &mut Random) -> (u64, u64) {
+        match *random.pick(&[(0, 2), (1, 20), (5, 80)]) {
+            (5, most) if self.emergency.is_some() => (5, most / 2),
+            any => any,
+        }
+    }
+
     /// How many nodes have the emergency key.
     fn masters(&self, random: &mut Random) -> usize {
         if self.emergency.is_none() {
@@ -553,7 +561,7 @@ impl Profile {
             masters: self.masters(random),
             links: self.links(random),
             verification_ms: *random.pick(&[(0, 1), (0, 30), (5, 300)]),
-            execution_ms: *random.pick(&[(0, 2), (1, 20), (5, 80)]),
+            execution_ms: self.execution_ms(random),
             client_pause_ms: Some(*random.pick(&[(20, 200), (200, 3_000)])),
         }
     }

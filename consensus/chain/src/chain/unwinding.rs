@@ -24,6 +24,7 @@ use super::switching::{Extension, extend};
 use super::{Chain, ChainError, OfferRefusal, UNLINKED_MAX, tie_break_of};
 use crate::chain::certificates::Awaiting;
 use crate::forks::{ForkDatabase, ForkEntry};
+use crate::serve::provisional_from;
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_types::{Block, BlockId, BlockOrigin, Certificate, EraContext, EraKind, Height};
@@ -38,18 +39,8 @@ impl Chain {
         &self,
         store: &S,
     ) -> Result<Option<Height>, ChainError> {
-        let mut lowest = None;
-        let mut era = EraContext::clone(&self.position.era);
-        while era.anchor_height > self.position.certified {
-            if era.kind == EraKind::Emergency {
-                lowest = Some(era.anchor_height);
-            }
-            let before = era.era.previous();
-            era = store
-                .era(before)?
-                .ok_or_else(|| ChainError::incomplete(format!("the context of era {before}")))?;
-        }
-        Ok(lowest)
+        let era = EraContext::clone(&self.position.era);
+        Ok(provisional_from(store, era, self.position.certified)?)
     }
 
     /// True while blocks are being taken back in steps: [`Chain::choose`] goes on with it (U2).

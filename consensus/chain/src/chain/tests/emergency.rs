@@ -513,5 +513,12 @@ fn what_is_served_ends_with_a_certificate_or_else_with_the_last_block_of_an_emer
     assert_eq!(serve(&node, 1), (2, true));
     // What the emergency stands on, with the block that begins it; the rest is of the next era.
     assert_eq!(serve(&node, 3), (2, false));
+    let stands_below = vec![node.block_at(Height(3)).1];
+    let served = servable_prefix(&node.store, stands_below).expect("it reads");
+    assert_eq!(
+        served.blocks.len(),
+        1,
+        "the emergency comes with the next answer"
+    );
     assert_eq!(serve(&node, 5), (3, false));
 }
