@@ -185,7 +185,7 @@ impl Topic {
 
     /// What a message costs of its sender's allowance for messages of no use, when the node ignores
     /// it. Nothing where a node that runs behind, or ahead, ignores all that the others say: vertices
-    /// and attestations of another era, blocks of a mechanism that it does not have.
+    /// and attestations of another era, emergency blocks of another branch.
     pub(crate) const fn useless_cost(self) -> u64 {
         match self {
             Self::Vertices | Self::Attestations | Self::Transactions | Self::EmergencyBlocks => 0,

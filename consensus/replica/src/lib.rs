@@ -45,7 +45,7 @@
 //! * R18. *Emergency.* With the block that begins an emergency its era begins at once: there is no DAG in it, and nobody
 //!   attests its blocks. The last of them is certified by the committee that it names, and then the DAG runs (rule R4).
 //! * R19. *Production.* When a slot begins, and once more when half of it has passed, a node with a key asks the chain for a
-//!   block, unless a halt forbids it, its guard is not proved, or a peer is ahead: for that one it waits a round at most.
+//!   block, unless a halt forbids it, its signing has stopped, or a peer is ahead: for that one it waits a round at most.
 //!   Only a master begins an emergency, with a block that carries no transactions.
 //! * R20. *Emergency blocks of peers* go to the chain unless a halt forbids it; one that is dated ahead of the local clock by
 //!   more than `max_clock_drift` is not taken.

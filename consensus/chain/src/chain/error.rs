@@ -144,7 +144,7 @@ pub enum ProductionRefusal {
     NoKey,
     /// A halt holds.
     Halted,
-    /// Whether the own sign guard knows all is not shown yet.
+    /// This validator has stopped signing for good.
     NotSigning,
     /// Others are ahead: their blocks come first. At most for a round.
     SyncFirst,

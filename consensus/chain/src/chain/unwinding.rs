@@ -13,9 +13,9 @@
 //! * U5. The last blocks of a DAG that stopped may be executed by some nodes only and certified by nobody. They come with the
 //!   branch whose emergency begins on them: whoever holds the emergency key has signed for all that is below. Of such blocks
 //!   alone nothing is taken: no quorum stands for them.
-//!   The same holds for a branch with a block that a known certificate names: it is what U2 has made room for.
 //! * U6. The last block of an emergency is certified by the committee that it names. With this certificate a branch is better
 //!   than one without, whatever its length.
+//! * U7. While a certified block is missing (U2), a branch that holds it is taken, whatever its length, and no other.
 
 use super::assembly::BlockMaker;
 use super::position::Position;
