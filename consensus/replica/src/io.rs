@@ -286,12 +286,6 @@ pub struct ResumeRequest {
     pub is_ready: bool,
 }
 
-/// A turn of this node as a producer. Who signs is for whoever holds the keys.
-#[derive(Clone, Debug)]
-pub struct ProductionRequest {
-    pub turn: ProductionTurn,
-}
-
 /// What a step asks of the shell. Its order: `persist` durable, then `send`; the rest in any order.
 #[must_use]
 #[derive(Debug, Default)]
@@ -311,8 +305,9 @@ pub struct Output {
     pub verdicts: Vec<Result<(), HaltRefusal>>,
     /// To the execution half: make the block that a message orders, or say why not.
     pub resume: Option<Box<ResumeRequest>>,
-    /// To the execution half: make an emergency block, if the slot is ours, and answer with [`Input::Produced`].
-    pub produce: Option<Box<ProductionRequest>>,
+    /// To the execution half: make an emergency block, if the slot is ours, and answer with [`Input::Produced`]. Who signs is
+    /// for whoever holds the keys.
+    pub produce: Option<Box<ProductionTurn>>,
     /// To the execution half: emergency blocks of peers.
     pub offer: Vec<Block>,
     /// An era started here: vertices are verified against it now.

@@ -79,8 +79,8 @@ pub mod validator_guard;
 
 pub use guard::{GuardRefusal, SignGuard};
 pub use io::{
-    ChainStanding, Fact, Input, LastVertices, Message, Now, Output, ProductionRequest,
-    ResumeRequest, ReturnedTransaction, Submission, SubmissionResult,
+    ChainStanding, Fact, Input, LastVertices, Message, Now, Output, ResumeRequest,
+    ReturnedTransaction, Submission, SubmissionResult,
 };
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};

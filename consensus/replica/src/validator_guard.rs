@@ -14,6 +14,10 @@
 //!   its own: the key stays away until another produces.
 //! * VG6. Each reason not to act is one of a closed list, for metrics and RPC.
 
+use holdfast_ledger::keys::EmergencyKey;
+use holdfast_ledger::query::object;
+use holdfast_ledger::{StateError, StateStore, account, dynamic_properties, validator};
+use holdfast_types::parameters::EmergencyParameters;
 use holdfast_types::{
     AccountName, Action, ChainId, PublicKey, SignedTransaction, Signer, TimestampMs,
     TransactionBody,
@@ -36,6 +40,31 @@ pub struct GuardConfig {
     pub fee_max: u64,
 }
 
+/// How long a transaction of the guard may be under way, in ms.
+const IN_FLIGHT_MS: u64 = 20_000;
+
+impl GuardConfig {
+    /// For the validator of `account` on a chain with these parameters.
+    #[must_use]
+    pub fn new(
+        chain: ChainId,
+        account: AccountName,
+        signing_key: PublicKey,
+        emergency: &EmergencyParameters,
+    ) -> Self {
+        Self {
+            chain,
+            account,
+            signing_key,
+            in_flight_ms: IN_FLIGHT_MS,
+            lib_age_max_ms: emergency.timeout_ms,
+            own_blocks_max: usize::try_from(emergency.exit_normal_blocks).unwrap_or(usize::MAX),
+            // A key that stays away costs more than any fee.
+            fee_max: u64::MAX,
+        }
+    }
+}
+
 /// What the guard sees of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardView {
@@ -50,6 +79,38 @@ pub struct GuardView {
     pub lib_age_ms: u64,
     /// Of the last blocks, those in a row that the validator has made.
     pub own_blocks: usize,
+}
+
+impl GuardView {
+    /// What the state in `store` shows to the guard of `account`. `queued` is the next nonce after what waits in the mempool,
+    /// if that is known.
+    pub fn of<S: StateStore + ?Sized>(
+        store: &S,
+        name: &AccountName,
+        wall: TimestampMs,
+        is_behind: bool,
+        queued: Option<u64>,
+    ) -> Result<Self, StateError> {
+        let found = validator(store, name)?;
+        let properties = dynamic_properties(store)?.ok_or_else(|| StateError {
+            reason: "the dynamic properties are missing".to_owned(),
+        })?;
+        let record = object(store, &EmergencyKey())?;
+        let recent = record.map_or_else(Vec::new, |record| record.recent);
+        let own_blocks = recent.iter().rev().take_while(|producer| *producer == name);
+        let nonce = account(store, name)?.map_or(0, |account| account.nonce);
+        Ok(Self {
+            validator: found.map(|found| GuardedValidator {
+                signing_key: found.signing_key,
+                url: found.url,
+            }),
+            nonce: queued.unwrap_or_default().max(nonce),
+            is_behind,
+            in_emergency: properties.emergency_consensus_active,
+            lib_age_ms: wall.since(properties.lib_timestamp),
+            own_blocks: own_blocks.count(),
+        })
+    }
 }
 
 /// A validator on the chain.

@@ -258,8 +258,8 @@ impl CoreThread {
             let offer = ExecutionCommand::Offer(output.offer);
             let _stopping = self.outlets.execution.send(offer);
         }
-        if let Some(request) = output.produce {
-            let produce = ExecutionCommand::Produce(request);
+        if let Some(turn) = output.produce {
+            let produce = ExecutionCommand::Produce(turn);
             let _stopping = self.outlets.execution.send(produce);
         }
         for fact in output.facts {

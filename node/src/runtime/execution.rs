@@ -15,11 +15,13 @@ use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
 use crate::watchdog::Heartbeat;
 use holdfast_chain::sync::RangeError;
-use holdfast_chain::{Chain, ChainBatch, ChainError, ChainStore, OfferRefusal, Step};
+use holdfast_chain::{
+    Chain, ChainBatch, ChainError, ChainStore, OfferRefusal, ProductionTurn, Step,
+};
 use holdfast_dag::SubDag;
 use holdfast_ledger::account;
 use holdfast_replica::admission::{fault_of, resume_refused};
-use holdfast_replica::{ChainStanding, Input, ProductionRequest, ResumeRequest};
+use holdfast_replica::{ChainStanding, Input, ResumeRequest};
 use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
@@ -41,7 +43,7 @@ pub enum ExecutionCommand {
     /// Make the block that a message orders, or look whether it can still be made.
     Resume(Box<ResumeRequest>),
     /// Make the emergency block of a slot, if it is for this node to make it.
-    Produce(Box<ProductionRequest>),
+    Produce(Box<ProductionTurn>),
     /// Emergency blocks of peers.
     Offer(Vec<Block>),
     /// A branch of a peer that no certificate proves: better than ours or not.
@@ -158,7 +160,7 @@ impl ExecutionThread {
             }
             ExecutionCommand::Resume(request) if request.is_ready => self.resume(&request.message),
             ExecutionCommand::Resume(request) => self.check_resume(&request.message),
-            ExecutionCommand::Produce(request) => self.produce(request.turn),
+            ExecutionCommand::Produce(turn) => self.produce(*turn),
             ExecutionCommand::Offer(blocks) => self.offer(blocks),
             ExecutionCommand::Branch {
                 blocks,

@@ -3,16 +3,13 @@
 use super::board::Board;
 use super::core_thread;
 use super::verification::{Job, JobQueue, Submit, Urgency};
+use crate::clock;
 use crate::failure::Failure;
 use crate::runtime::failures;
-use holdfast_ledger::keys::EmergencyKey;
-use holdfast_ledger::query::object;
-use holdfast_ledger::{StateError, account, dynamic_properties, validator};
-use holdfast_replica::validator_guard::{
-    GuardConfig, GuardRest, GuardView, GuardedValidator, ValidatorGuard,
-};
+use holdfast_ledger::StateError;
+use holdfast_replica::validator_guard::{GuardRest, GuardView, ValidatorGuard};
 use holdfast_storage::Storage;
-use holdfast_types::{AccountName, ChainId, EraKind, KeyPair, Parameters, PublicKey, codec};
+use holdfast_types::{KeyPair, codec};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -20,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the guard looks.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long its transaction may be under way, in ms.
-const IN_FLIGHT_MS: u64 = 20_000;
 
 /// The parts of the guard's task.
 #[derive(Debug)]
@@ -38,27 +33,6 @@ pub(super) struct KeyKeeper {
 }
 
 impl KeyKeeper {
-    /// What the guard is built with on a chain with these parameters.
-    #[must_use]
-    pub(super) fn config(
-        chain: ChainId,
-        account: AccountName,
-        signing_key: PublicKey,
-        parameters: &Parameters,
-    ) -> GuardConfig {
-        let emergency = &parameters.emergency;
-        GuardConfig {
-            chain,
-            account,
-            signing_key,
-            in_flight_ms: IN_FLIGHT_MS,
-            lib_age_max_ms: emergency.timeout_ms,
-            own_blocks_max: usize::try_from(emergency.exit_normal_blocks).unwrap_or(usize::MAX),
-            // A key that stays away costs more than any fee.
-            fee_max: u64::MAX,
-        }
-    }
-
     /// Runs until the node stops.
     pub(super) async fn run(mut self) -> Result<(), Failure> {
         let mut last = None;
@@ -87,28 +61,15 @@ impl KeyKeeper {
     }
 
     fn view(&self) -> Result<GuardView, StateError> {
-        let config = self.guard.config();
-        let store = self.storage.as_ref();
-        let found = validator(store, &config.account)?;
-        let properties = dynamic_properties(store)?.ok_or_else(|| StateError {
-            reason: "the dynamic properties are missing".to_owned(),
-        })?;
-        let record = object(store, &EmergencyKey())?;
-        let recent = record.map_or_else(Vec::new, |record| record.recent);
-        let own = recent.iter().rev();
-        let own_blocks = own.take_while(|producer| **producer == config.account);
-        let standing = self.board.read();
-        Ok(GuardView {
-            validator: found.map(|found| GuardedValidator {
-                signing_key: found.signing_key,
-                url: found.url,
-            }),
-            nonce: account(store, &config.account)?.map_or(0, |account| account.nonce),
-            is_behind: standing.sync_target.is_some(),
-            in_emergency: standing.context.kind == EraKind::Emergency,
-            lib_age_ms: crate::clock::wall().since(properties.lib_timestamp),
-            own_blocks: own_blocks.count(),
-        })
+        let is_behind = self.board.read().sync_target.is_some();
+        let account = self.guard.config().account;
+        GuardView::of(
+            self.storage.as_ref(),
+            &account,
+            clock::wall(),
+            is_behind,
+            None,
+        )
     }
 
     async fn hand_in(&self, encoded: Vec<u8>) {

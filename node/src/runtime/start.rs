@@ -27,7 +27,7 @@ use holdfast_chain::Chain;
 use holdfast_dag::DagConfig;
 use holdfast_genesis::Genesis;
 use holdfast_network::{NetworkEvents, NetworkHandle};
-use holdfast_replica::validator_guard::ValidatorGuard;
+use holdfast_replica::validator_guard::{GuardConfig, ValidatorGuard};
 use holdfast_replica::{Fact, Input, Message, Output, Replica};
 use holdfast_rpc::{BuildInfo, Metrics, RpcHandle};
 use holdfast_storage::{RecordWriter, SignGuardFile, Storage};
@@ -443,11 +443,11 @@ impl Shared<'_> {
             (account, self.key, parts.owner.clone())
         {
             let guard = KeyKeeper {
-                guard: ValidatorGuard::new(KeyKeeper::config(
+                guard: ValidatorGuard::new(GuardConfig::new(
                     self.chain_id,
                     account,
                     signing_key,
-                    parameters,
+                    &parameters.emergency,
                 )),
                 owner,
                 storage: Arc::clone(&self.storage),

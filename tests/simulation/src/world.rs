@@ -453,13 +453,7 @@ fn guard_of(node: &Node, chain: &SimulatedChain) -> ValidatorGuard {
     let signing_key = node
         .public_key()
         .unwrap_or_else(|| validator_key(chain.scheme, node.id).public_key());
-    ValidatorGuard::new(GuardConfig {
-        chain: chain.id,
-        account: validator_account(node.id),
-        signing_key,
-        in_flight_ms: 20_000,
-        lib_age_max_ms: chain.parameters.emergency.timeout_ms,
-        own_blocks_max: 21,
-        fee_max: u64::MAX,
-    })
+    let emergency = &chain.parameters.emergency;
+    let account = validator_account(node.id);
+    ValidatorGuard::new(GuardConfig::new(chain.id, account, signing_key, emergency))
 }

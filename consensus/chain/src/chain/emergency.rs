@@ -70,7 +70,7 @@ impl Chain {
         store: &S,
         producers: Producers<'_>,
         turn: ProductionTurn,
-    ) -> Result<Result<Option<Step>, ProductionRefusal>, ChainError> {
+    ) -> Result<Result<Step, ProductionRefusal>, ChainError> {
         let (producer, signer) = match self.whose_turn(store, producers, &turn)? {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
@@ -84,7 +84,12 @@ impl Chain {
             governance: turn.governance,
         };
         let produced = self.produce(store, proposal)?;
-        Ok(produced.map_err(|refusal| ProductionRefusal::of(&refusal)))
+        Ok(match produced {
+            Ok(Some(step)) => Ok(step),
+            // It is the head already.
+            Ok(None) => Err(ProductionRefusal::SlotTaken),
+            Err(refusal) => Err(ProductionRefusal::of(&refusal)),
+        })
     }
 
     fn whose_turn<'a, S: ChainStore + ?Sized>(

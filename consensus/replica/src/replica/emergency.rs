@@ -1,7 +1,7 @@
 //! Blocks of an emergency: when this node makes one, and what it does with those of peers (rules R18 to R20).
 
 use super::{Replica, SigningState};
-use crate::io::{Fact, Input, Message, Now, Output, ProductionRequest};
+use crate::io::{Fact, Input, Message, Now, Output};
 use holdfast_chain::{ProductionRefusal, ProductionTurn};
 use holdfast_halt::matrix::Activity;
 use holdfast_ledger::EmergencyClock;
@@ -28,8 +28,6 @@ pub struct Production {
     waits_since: Option<u64>,
     /// The head of a peer that is ahead; the highest there can be as long as no peer was asked.
     peers_at: Option<Height>,
-    /// The slot of the last own block.
-    produced: Option<u64>,
     /// Why the last turn led to no block.
     refusal: Option<ProductionRefusal>,
     /// A master has missed slots, and has said so.
@@ -65,7 +63,6 @@ impl Production {
             asked: false,
             waits_since: None,
             peers_at: Some(Height(u64::MAX)),
-            produced: None,
             refusal: None,
             overdue: false,
         }
@@ -89,21 +86,10 @@ impl Production {
         self.clock
     }
 
-    #[must_use]
-    pub const fn is_master(&self) -> bool {
-        self.is_master
-    }
-
     /// Why the last slot that this node could have filled has no block of it; none if it has one.
     #[must_use]
     pub const fn refusal(&self) -> Option<ProductionRefusal> {
         self.refusal
-    }
-
-    /// The slot of the last block that this process made.
-    #[must_use]
-    pub const fn produced(&self) -> Option<u64> {
-        self.produced
     }
 
     /// A master that should produce does not.
@@ -207,7 +193,7 @@ impl Replica {
         }
         self.production.asked = true;
         let turn = self.turn(now, slot, validator_may);
-        out.produce = Some(Box::new(ProductionRequest { turn }));
+        out.produce = Some(Box::new(turn));
     }
 
     /// An emergency runs, or its first block is for this node to make.
@@ -264,7 +250,6 @@ impl Replica {
         match result {
             Ok(block) => {
                 if let BlockOrigin::Emergency { slot, .. } = block.header.origin {
-                    self.production.produced = Some(slot);
                     out.facts.push(Fact::Produced {
                         height: block.header.height,
                         slot,

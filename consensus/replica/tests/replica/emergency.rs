@@ -218,8 +218,7 @@ fn turns(
         let wake = bench.replica.next_wake_ms(now(bench.now_ms));
         let wake = wake.expect("it has turns to wait for").min(until_ms);
         let mut output = bench.tick(wake.max(bench.now_ms + 1) - bench.now_ms);
-        while let Some(request) = output.produce.take() {
-            let turn = request.turn;
+        while let Some(turn) = output.produce.take() {
             let at_ms = turn.timestamp.0 - SLOT_ZERO;
             turns.push((at_ms, turn.is_late, turn.transactions.len()));
             output = bench.step(Input::Produced(answer(at_ms)));
@@ -299,7 +298,6 @@ fn r19_a_block_that_was_made_is_told() {
     assert!(output.send.iter().any(told));
     let fact = |fact: &Fact| matches!(fact, Fact::Produced { slot: 3, .. });
     assert!(output.facts.iter().any(fact));
-    assert_eq!(bench.replica.production().produced(), Some(3));
 }
 
 #[test]

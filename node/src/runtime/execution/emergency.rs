@@ -2,7 +2,7 @@
 
 use super::ExecutionThread;
 use crate::failure::Failure;
-use holdfast_chain::{OfferRefusal, Producers, ProductionTurn};
+use holdfast_chain::{OfferRefusal, Producers, ProductionRefusal, ProductionTurn};
 use holdfast_replica::Input;
 use holdfast_types::{Block, Certificate, Signer};
 
@@ -20,12 +20,10 @@ impl ExecutionThread {
         let result = match made {
             Err(error) => return self.halt(&error),
             Ok(Err(refusal)) => Err(refusal),
-            Ok(Ok(None)) => return Ok(()),
-            Ok(Ok(Some(step))) => {
+            Ok(Ok(step)) => {
                 let block = step.batch.apply.last().map(|made| made.block.clone());
                 self.apply(step)?;
-                let Some(block) = block else { return Ok(()) };
-                Ok(block)
+                block.ok_or(ProductionRefusal::SlotTaken)
             }
         };
         self.core.input(Input::produced(result));
@@ -72,7 +70,6 @@ impl ExecutionThread {
             Ok(Ok(step)) => {
                 if let Some(step) = step {
                     self.apply(step)?;
-                    self.tell_standing()?;
                 }
                 Ok(Ok(()))
             }

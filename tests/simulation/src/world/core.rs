@@ -232,8 +232,8 @@ impl World {
         for block in output.offer {
             self.queue_execution(node, Execution::Offer(Box::new(block)));
         }
-        if let Some(request) = output.produce {
-            self.queue_execution(node, Execution::Produce(request.turn));
+        if let Some(turn) = output.produce {
+            self.queue_execution(node, Execution::Produce(*turn));
         }
         self.verify_again(node, output.verify, output.verify_certificates);
         Some(output.submissions)

@@ -6,11 +6,12 @@ use crate::disk::Loss;
 use crate::message::NodeId;
 use crate::node::{Execution, SyncState};
 use crate::oracle::Rule;
-use holdfast_chain::{BranchStep, ChainError, OfferRefusal, Producers, ProductionTurn};
-use holdfast_ledger::{account, dynamic_properties, validator};
+use holdfast_chain::{
+    BranchStep, ChainError, OfferRefusal, Producers, ProductionRefusal, ProductionTurn,
+};
 use holdfast_replica::Input;
 use holdfast_replica::admission::{self, Judgement};
-use holdfast_replica::validator_guard::{GuardRest, GuardView, GuardedValidator};
+use holdfast_replica::validator_guard::{GuardRest, GuardView};
 use holdfast_types::{Block, Certificate, EraKind, Signer, TimestampMs};
 
 /// How often a validator guard looks at the chain, in ms.
@@ -66,12 +67,11 @@ impl World {
             chain.produce_in_turn(tables, producers, turn)
         })?;
         let result = match made {
-            None | Some(Ok(None)) => return Ok(()),
-            Some(Ok(Some(step))) => {
-                let made = step.batch.apply.last().map(|made| made.block.clone());
+            None => return Ok(()),
+            Some(Ok(step)) => {
+                let block = step.batch.apply.last().map(|made| made.block.clone());
                 self.apply(node, step);
-                let Some(made) = made else { return Ok(()) };
-                Ok(made)
+                block.ok_or(ProductionRefusal::SlotTaken)
             }
             Some(Err(refusal)) => Err(refusal),
         };
@@ -86,11 +86,7 @@ impl World {
             None | Some(Ok(None)) => {}
             Some(Ok(Some(step))) => {
                 self.count("emergency blocks taken");
-                let switches = step.common_ancestor().is_some();
                 self.apply(node, step);
-                if switches {
-                    self.tell_standing(node)?;
-                }
             }
             Some(Err(refusal)) => self.refuses(node, &refusal),
         }
@@ -165,7 +161,6 @@ impl World {
                 self.count("branches of an emergency taken");
                 if let Some(step) = step {
                     self.apply(node, step);
-                    self.tell_standing(node)?;
                 }
                 self.synced(node, from, true);
             }
@@ -224,26 +219,15 @@ impl World {
 
     fn guard_view(&self, node: NodeId) -> Option<GuardView> {
         let running = self.nodes[node].running.as_ref()?;
-        let tables = self.nodes[node].disk.now();
         let name = validator_account(node);
-        let found = validator(tables, &name).ok()?;
-        let properties = dynamic_properties(tables).ok()??;
-        let state = account(tables, &name)
-            .ok()?
-            .map_or(0, |account| account.nonce);
-        let queued = running.replica.mempool().next_nonce(&name);
-        let wall = self.nodes[node].now(self.now_ms).wall;
-        Some(GuardView {
-            validator: found.map(|found| GuardedValidator {
-                signing_key: found.signing_key,
-                url: found.url,
-            }),
-            nonce: queued.unwrap_or_default().max(state),
-            is_behind: matches!(running.sync, SyncState::Fetching(_)),
-            in_emergency: properties.emergency_consensus_active,
-            lib_age_ms: wall.since(properties.lib_timestamp),
-            own_blocks: 0,
-        })
+        GuardView::of(
+            self.nodes[node].disk.now(),
+            &name,
+            self.nodes[node].now(self.now_ms).wall,
+            matches!(running.sync, SyncState::Fetching(_)),
+            running.replica.mempool().next_nonce(&name),
+        )
+        .ok()
     }
 
     /// Takes the quorum away for a while: more than f validators are down, or the network falls apart so that no part has one.

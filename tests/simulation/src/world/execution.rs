@@ -147,6 +147,9 @@ impl World {
         if !executed.is_empty() {
             self.step(node, Input::Executed(executed));
         }
+        if common_ancestor.is_some() && self.tell_standing(node).is_err() {
+            self.stop_on_damage(node);
+        }
     }
 
     /// Transactions of blocks that were taken back, with the nonces of their senders in the state.
@@ -169,17 +172,12 @@ impl World {
         let Some(step) = step.flatten() else {
             return Ok(());
         };
-        let mut switches = step.common_ancestor().is_some();
         self.apply(node, step);
         while self.is_unwinding(node) {
             let more = self.with_chain(node, |chain, tables| chain.choose(tables))?;
             if let Some(step) = more.flatten() {
                 self.apply(node, step);
-                switches = true;
             }
-        }
-        if switches {
-            self.tell_standing(node)?;
         }
         Ok(())
     }

@@ -389,7 +389,7 @@ fn takes_turn(
     };
     let step = node.chain.produce_in_turn(&node.store, producers, turn);
     let step = step.expect("to produce is no fault")?;
-    node.write(&step.expect("a block was made"));
+    node.write(&step);
     let (_, block) = node.block_at(node.head().0);
     Ok(block.header.origin.producer().expect("it has a producer"))
 }
