@@ -6,7 +6,7 @@ use crate::message::NodeId;
 use crate::node::{CrashPoint, Execution};
 use crate::oracle::Rule;
 use holdfast_chain::sync::RangeError;
-use holdfast_chain::{Chain, ChainError, Step};
+use holdfast_chain::{AppliedBlock, Chain, ChainError, Step};
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_ledger::{StateError, account};
 use holdfast_replica::{ChainStanding, Input, ReturnedTransaction};
@@ -103,27 +103,7 @@ impl World {
             return;
         }
         for applied in &batch.apply {
-            let height = applied.block.header.height;
-            if let BlockOrigin::Dag {
-                leader_round,
-                leader,
-                ..
-            } = applied.block.header.origin
-            {
-                let slot = (applied.block.header.era, leader_round, leader);
-                self.stopwatch.applied(node, height, slot);
-            }
-            if matches!(applied.block.header.origin, BlockOrigin::Resumed { .. }) {
-                self.count("blocks that resume");
-            }
-            let id = crate::message::hash(applied.id.as_bytes());
-            self.trace
-                .add(self.now_ms, node, id, || told::applies(applied));
-            if self.nodes[node].is_honest() {
-                self.check_block_time(node, &applied.block.header);
-                let tables = self.nodes[node].disk.now();
-                self.oracle.applied(node, applied, tables);
-            }
+            self.note_applied(node, applied);
         }
         if self.dies_at(node, CrashPoint::AfterBlock) {
             return;
@@ -149,6 +129,30 @@ impl World {
         }
         if common_ancestor.is_some() && self.tell_standing(node).is_err() {
             self.stop_on_damage(node);
+        }
+    }
+
+    fn note_applied(&mut self, node: NodeId, applied: &AppliedBlock) {
+        let height = applied.block.header.height;
+        if let BlockOrigin::Dag {
+            leader_round,
+            leader,
+            ..
+        } = applied.block.header.origin
+        {
+            let slot = (applied.block.header.era, leader_round, leader);
+            self.stopwatch.applied(node, height, slot);
+        }
+        if matches!(applied.block.header.origin, BlockOrigin::Resumed { .. }) {
+            self.count("blocks that resume");
+        }
+        let id = crate::message::hash(applied.id.as_bytes());
+        self.trace
+            .add(self.now_ms, node, id, || told::applies(applied));
+        if self.nodes[node].is_honest() {
+            self.check_block_time(node, &applied.block.header);
+            let tables = self.nodes[node].disk.now();
+            self.oracle.applied(node, applied, tables);
         }
     }
 
