@@ -41,25 +41,7 @@ pub struct SyncNeed {
     pub far_blocks: u64,
 }
 
-/// How far a peer is ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncTarget {
-    /// Its certified height.
-    Certified(Height),
-    /// The height of its head, which a certificate does not prove: see [`crate::branch`].
-    Branch(Height),
-}
-
-impl SyncTarget {
-    #[must_use]
-    pub const fn height(self) -> Height {
-        match self {
-            Self::Certified(height) | Self::Branch(height) => height,
-        }
-    }
-}
-
-/// The peer that is furthest ahead and how far, if its blocks are needed.
+/// The peer that is furthest ahead and up to which height, if its blocks are needed.
 ///
 /// By certificates: it is `far_blocks` ahead of the head, or it has certified more while the head is stuck. Being near is
 /// left to the DAG, which gets there by itself. A stuck head that is as high may be void: its branch was left by a resume.
@@ -69,7 +51,7 @@ impl SyncTarget {
 pub fn sync_source<P: Copy>(
     answers: impl IntoIterator<Item = (P, PeerStatus)>,
     need: SyncNeed,
-) -> Option<(P, SyncTarget)> {
+) -> Option<(P, Height)> {
     let answers: Vec<_> = answers
         .into_iter()
         .filter(|(_, status)| status.lowest_block <= need.head.next())
@@ -80,12 +62,12 @@ pub fn sync_source<P: Copy>(
         .copied()?;
     let is_stuck = need.unmoved_ms >= STUCK_MS;
     if need.is_provisional && best.certified > need.certified {
-        return Some((peer, SyncTarget::Branch(best.head.max(best.certified))));
+        return Some((peer, best.head.max(best.certified)));
     }
     let behind = best.certified.since(need.head);
     let is_far = behind > 0 && behind >= need.far_blocks;
     if is_far || is_stuck && best.certified > need.certified {
-        return Some((peer, SyncTarget::Certified(best.certified)));
+        return Some((peer, best.certified));
     }
     let is_better = |status: &PeerStatus| {
         let ahead = status.head.since(need.head);
@@ -99,7 +81,7 @@ pub fn sync_source<P: Copy>(
         .filter(|(_, status)| status.is_provisional && is_better(status))
         .max_by_key(|(_, status)| (status.head, std::cmp::Reverse(status.head_id)));
     let (peer, status) = provisional.filter(|_| need.takes_emergency)?;
-    Some((*peer, SyncTarget::Branch(status.head)))
+    Some((*peer, status.head))
 }
 
 /// The first block to ask for on the way to `target`: above the head, or above what is certified here if the target is not

@@ -38,7 +38,9 @@ pub(crate) use producing::note_and_support;
 use crate::block::{BlockContext, LedgerError};
 use crate::epoch;
 use crate::keys::{EmergencyKey, SigningKeyKey, ValidatorIndexKey, ValidatorKey};
-use crate::objects::{EmergencyProducer, EmergencyRecord, Validator, ValidatorName};
+use crate::objects::{
+    DynamicProperties, EmergencyProducer, EmergencyRecord, Validator, ValidatorName,
+};
 use crate::overlay::Overlay;
 use crate::state::{StateError, StateStore};
 use crate::validator::{candidates, new_validator, store_validator};
@@ -95,36 +97,42 @@ pub struct EmergencyClock {
     pub is_active: bool,
 }
 
+impl EmergencyClock {
+    /// By these properties, and by the emergency if one is active; none if it is active and not at hand.
+    #[must_use]
+    pub fn of(
+        properties: &DynamicProperties,
+        emergency: Option<&EmergencyRecord>,
+        parameters: &Parameters,
+    ) -> Option<Self> {
+        if properties.emergency_consensus_active {
+            return emergency.map(|record| Self {
+                slot_zero: Some(record.slot_zero),
+                is_active: true,
+            });
+        }
+        let can_begin = properties.hardfork_version >= EMERGENCY_HARDFORK;
+        let clock = properties.stall_clock.filter(|_| can_begin);
+        Some(Self {
+            slot_zero: clock.map(|clock| clock.plus(parameters.emergency.timeout_ms)),
+            is_active: false,
+        })
+    }
+}
+
 /// From when on slots are counted on the state in `store` (E1, E4).
 pub fn emergency_clock<S: StateStore + ?Sized>(
     store: &S,
     parameters: &Parameters,
 ) -> Result<EmergencyClock, StateError> {
+    let missing = |what: &str| StateError {
+        reason: format!("{what} are missing"),
+    };
+    let properties = crate::query::dynamic_properties(store)?;
+    let properties = properties.ok_or_else(|| missing("the dynamic properties"))?;
     let record = crate::query::object(store, &EmergencyKey())?;
-    Ok(match record {
-        Some(record) => EmergencyClock {
-            slot_zero: Some(record.slot_zero),
-            is_active: true,
-        },
-        None => EmergencyClock {
-            slot_zero: emergency_begins_at(store, parameters)?,
-            is_active: false,
-        },
-    })
-}
-
-/// When an emergency can begin on the state in `store`, by block time (E1); none while one is active or cannot begin.
-pub fn emergency_begins_at<S: StateStore + ?Sized>(
-    store: &S,
-    parameters: &Parameters,
-) -> Result<Option<TimestampMs>, StateError> {
-    let properties = crate::query::dynamic_properties(store)?.ok_or_else(|| StateError {
-        reason: "the dynamic properties are missing".to_owned(),
-    })?;
-    let can_begin =
-        !properties.emergency_consensus_active && properties.hardfork_version >= EMERGENCY_HARDFORK;
-    let clock = properties.stall_clock.filter(|_| can_begin);
-    Ok(clock.map(|clock| clock.plus(parameters.emergency.timeout_ms)))
+    EmergencyClock::of(&properties, record.as_ref(), parameters)
+        .ok_or_else(|| missing("the slots of the active emergency"))
 }
 
 /// The beginning of an emergency block: activates if none is active (E3). The place of the block.

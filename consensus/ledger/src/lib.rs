@@ -52,8 +52,8 @@ pub use block::{
     execute_emergency, execute_resume,
 };
 pub use emergency::{
-    EMERGENCY_HARDFORK, EmergencyClock, EmergencyPlace, EmergencyRefusal, emergency_begins_at,
-    emergency_clock, judge_emergency_block,
+    EMERGENCY_HARDFORK, EmergencyClock, EmergencyPlace, EmergencyRefusal, emergency_clock,
+    judge_emergency_block,
 };
 pub use genesis::{
     GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator,

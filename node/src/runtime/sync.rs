@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
-use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, SyncTarget, first_needed, sync_source};
+use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, sync_source};
 use holdfast_chain::{BranchFetch, BranchStep, OfferRefusal, RangeError};
 use holdfast_halt::matrix::{Activity, permission_in};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
@@ -74,7 +74,6 @@ impl Sync {
             }
             avoided.retain(|_, until| *until > Instant::now());
             while let Some((peer, target)) = self.ahead(&avoided).await {
-                let target = target.height();
                 self.tell_peers_at(&mut told, Some(target));
                 self.board
                     .update(|standing| standing.sync_target = Some(target));
@@ -109,7 +108,7 @@ impl Sync {
     }
 
     /// The peer that is furthest ahead, if it is far enough for block sync.
-    async fn ahead(&self, avoided: &BTreeMap<PeerId, Instant>) -> Option<(PeerId, SyncTarget)> {
+    async fn ahead(&self, avoided: &BTreeMap<PeerId, Instant>) -> Option<(PeerId, Height)> {
         need(&self.board.read(), self.far_blocks)?;
         let mut polled: Vec<PeerId> = self
             .peers

@@ -113,11 +113,13 @@ impl Chain {
         if let Some((account, signer)) = own
             && account == place.scheduled
         {
-            let is_alone = self.is_minority(store, account, place.slot)?;
-            if !is_alone || turn.is_late && producers.master.is_some() {
+            if !self.is_minority(store, account, place.slot)? {
                 return Ok(Ok((account, signer)));
             }
-            return Ok(Err(ProductionRefusal::MinorityFork));
+            // A master's blocks are all its own: that is no sign of anything.
+            if producers.master.is_none() {
+                return Ok(Err(ProductionRefusal::MinorityFork));
+            }
         }
         let Some(master) = producers.master else {
             return Ok(Err(match producers.validator {

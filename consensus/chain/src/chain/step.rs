@@ -4,7 +4,7 @@ use crate::forks::ForkDatabase;
 use crate::store::{AppliedBlock, ChainBatch};
 use holdfast_ledger::keys::{AccountKey, EmergencyKey, GovernorsKey, PropertiesKey, StateKey};
 use holdfast_ledger::objects::StateObject;
-use holdfast_ledger::{EMERGENCY_HARDFORK, EmergencyClock, StateChanges};
+use holdfast_ledger::{EmergencyClock, StateChanges};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, Block, BlockId, CommitRecord, EraContext,
@@ -157,20 +157,9 @@ pub(super) fn emergency_after(
     let Some(properties) = object_after(changes, &PropertiesKey()) else {
         return before;
     };
-    if !properties.emergency_consensus_active {
-        let can_begin = properties.hardfork_version >= EMERGENCY_HARDFORK;
-        let clock = properties.stall_clock.filter(|_| can_begin);
-        return EmergencyClock {
-            slot_zero: clock.map(|clock| clock.plus(parameters.emergency.timeout_ms)),
-            is_active: false,
-        };
-    }
-    // Only a block that resumes within an emergency leaves it as it is.
     let record = object_after(changes, &EmergencyKey());
-    record.map_or(before, |record| EmergencyClock {
-        slot_zero: Some(record.slot_zero),
-        is_active: true,
-    })
+    // Only a block that resumes within an emergency leaves it as it is.
+    EmergencyClock::of(&properties, record.as_ref(), parameters).unwrap_or(before)
 }
 
 /// Sequence number of the last governance message, if the block has executed one.

@@ -1,6 +1,6 @@
 //! Ranges that start anywhere, and ranges that prove nothing.
 
-use super::{RangeError, STUCK_MS, SyncNeed, SyncTarget, first_needed, sync_source};
+use super::{RangeError, STUCK_MS, SyncNeed, first_needed, sync_source};
 use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
@@ -39,15 +39,9 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
     };
     // Its head moves now and then, so it is not stuck, and yet it never arrives.
     assert_eq!(source(2, 500, 3), None);
-    assert_eq!(
-        source(3, 500, 3),
-        Some(('a', SyncTarget::Certified(Height(103))))
-    );
+    assert_eq!(source(3, 500, 3), Some(('a', Height(103))));
     assert_eq!(source(19, 500, 20), None);
-    assert_eq!(
-        source(1, STUCK_MS, 20),
-        Some(('a', SyncTarget::Certified(Height(101))))
-    );
+    assert_eq!(source(1, STUCK_MS, 20), Some(('a', Height(101))));
     assert_eq!(source(0, STUCK_MS, 0), None, "nothing is to be had");
 }
 
@@ -73,10 +67,7 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         unmoved_ms: STUCK_MS,
         far_blocks: 20,
     };
-    assert_eq!(
-        sync_source([('a', status)], need),
-        Some(('a', SyncTarget::Certified(Height(7))))
-    );
+    assert_eq!(sync_source([('a', status)], need), Some(('a', Height(7))));
     assert_eq!(
         first_needed(need.head, need.certified, Height(7)),
         Height(7)
@@ -119,7 +110,7 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
         let peers = peers.iter().enumerate();
         sync_source(peers.map(|(peer, status)| (peer, *status)), need)
     };
-    let branch = |peer, height| Some((peer, SyncTarget::Branch(Height(height))));
+    let branch = |peer, height| Some((peer, Height(height)));
     let peers = [
         status(21, 9, 10, true),
         status(23, 9, 10, true),

@@ -20,12 +20,13 @@ pub struct Production {
     clock: EmergencyClock,
     /// Time of the head.
     head: TimestampMs,
-    /// The slot that was tried last, and whether half of it had passed.
-    tried: Option<(u64, bool)>,
+    /// The beginning of the slot that was tried last, and whether half of it had passed. Another emergency counts its slots
+    /// anew, so this is no number.
+    tried: Option<(TimestampMs, bool)>,
     /// The turn that was taken and not answered yet.
     asked: bool,
-    /// Since which slot others are ahead of this node.
-    waits_since: Option<u64>,
+    /// The beginning of the slot since which others are ahead of this node.
+    waits_since: Option<TimestampMs>,
     /// The head of a peer that is ahead; the highest there can be as long as no peer was asked.
     peers_at: Option<Height>,
     /// Why the last turn led to no block.
@@ -121,7 +122,7 @@ impl Production {
             return Some(zero);
         };
         let interval_ms = self.interval_ms;
-        let tried_late = self.tried == Some((slot.number, true));
+        let tried_late = self.tried == Some((slot.begins, true));
         Some(if slot.is_late || tried_late {
             slot.begins.plus(interval_ms)
         } else {
@@ -136,8 +137,8 @@ impl Production {
             self.waits_since = None;
             return false;
         }
-        let since = *self.waits_since.get_or_insert(slot.number);
-        slot.number.saturating_sub(since) < self.slots
+        let since = *self.waits_since.get_or_insert(slot.begins);
+        slot.begins.since(since) < self.slots.saturating_mul(self.interval_ms)
     }
 }
 
@@ -170,11 +171,11 @@ impl Replica {
         self.watch_producer(slot, out);
         let is_due = !self.production.asked
             && self.production.head < slot.begins
-            && self.production.tried < Some((slot.number, slot.is_late));
+            && self.production.tried < Some((slot.begins, slot.is_late));
         if !is_due || !self.can_follow() {
             return;
         }
-        self.production.tried = Some((slot.number, slot.is_late));
+        self.production.tried = Some((slot.begins, slot.is_late));
         // Two blocks of a validator in one slot are no offence, so it need not listen first (rule R12).
         let validator_may = self.signing == SigningState::Active;
         let head = self.halts.head.height();

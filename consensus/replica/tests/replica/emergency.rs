@@ -335,6 +335,30 @@ fn r19_a_node_that_has_asked_nobody_yet_waits_a_round_too() {
     assert_eq!(turns(&mut bench, 25_100, refused), [(15_000, false, 0)]);
 }
 
+/// Slots are counted from the beginning of each emergency: what was tried in the one before says nothing.
+#[test]
+fn r19_a_second_emergency_has_its_turns_from_the_first_slot_on() {
+    let mut bench = Bench::master();
+    in_slot(&mut bench, 1, SLOT_ZERO, (true, Some(emergency(1))));
+    bench.now_ms = 100_000;
+    assert_eq!(turns(&mut bench, 101_000, refused).len(), 1);
+    let second = ExecutedBlock {
+        timestamp: TimestampMs(WALL + 110_000),
+        emergency: EmergencyClock {
+            slot_zero: Some(TimestampMs(WALL + 120_000)),
+            is_active: false,
+        },
+        ..executed_block(body(2, 2), 0, None)
+    };
+    drop(bench.step(Input::Executed(vec![second])));
+    drop(bench.step(Input::PeersAt(Some(Height(500)))));
+    // Whom it waits for is counted anew, too.
+    assert_eq!(turns(&mut bench, 131_999, refused), []);
+    assert!(!turns(&mut bench, 133_000, refused).is_empty());
+    drop(bench.step(Input::PeersAt(None)));
+    assert_eq!(turns(&mut bench, 136_000, refused).len(), 2);
+}
+
 #[test]
 fn r19_the_watchdog_of_a_master_says_once_that_slots_stay_empty() {
     let mut bench = Bench::master();

@@ -139,8 +139,8 @@ impl World {
             self.rest(node);
             return;
         };
-        self.tell_peers_at(node, Some(target.height()));
-        let from = branch_from.unwrap_or_else(|| first_needed(head, certified, target.height()));
+        self.tell_peers_at(node, Some(target));
+        let from = branch_from.unwrap_or_else(|| first_needed(head, certified, target));
         let blocks_max = self.chain.parameters.fork_db_max as usize;
         if let Some(running) = &mut self.nodes[node].running {
             running.sync = SyncState::Fetching(BranchFetch::new(&need, from, blocks_max));

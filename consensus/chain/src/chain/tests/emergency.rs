@@ -32,15 +32,11 @@ pub(super) fn stalled() -> Node {
     node
 }
 
-/// When slot `number` begins on the chain of this node, which is stalled or in an emergency that began in slot 0.
+/// When slot `number` begins on the chain of this node, which is stalled or in an emergency.
 pub(super) fn slot(node: &Node, number: u64) -> TimestampMs {
-    let begins = holdfast_ledger::emergency_begins_at(&node.store, &node.parameters);
-    let zero = begins.expect("it reads").unwrap_or_else(|| {
-        let start = holdfast_ledger::dynamic_properties(&node.store);
-        let start = start.expect("it reads").expect("there is a chain");
-        let (_, block) = node.block_at(start.emergency_consensus_start_block);
-        block.header.timestamp
-    });
+    let clock = holdfast_ledger::emergency_clock(&node.store, &node.parameters);
+    let zero = clock.expect("it reads").slot_zero;
+    let zero = zero.expect("an emergency can begin, or runs");
     zero.plus(number * SLOT_MS)
 }
 
