@@ -33,11 +33,11 @@ use assembly::BlockMaker;
 use certificates::Awaiting;
 use holdfast_ledger::{EmergencyClock, StateChanges, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, Certificate, ChainId, EraContext, Height, Parameters, SignatureScheme,
-    TimestampMs,
+    Block, BlockId, ChainId, EraContext, Height, Parameters, SignatureScheme, TimestampMs,
 };
 use position::Position;
 use std::sync::Arc;
+use unwinding::{CommittedUpTo, Outranking};
 
 /// Most blocks without their parent, and most certificates of blocks that are not here: as many as come while the blocks
 /// between are fetched.
@@ -52,8 +52,10 @@ pub struct Chain {
     position: Position,
     forks: ForkDatabase,
     awaiting: Awaiting,
-    /// The certificate because of which blocks of an emergency are being taken back (rule C16).
-    outranking: Option<Certificate>,
+    /// Because of what blocks of an emergency are being taken back (rule C16).
+    outranking: Option<Outranking>,
+    /// How far the own DAG has committed since this process began (rule C16).
+    committed: Option<CommittedUpTo>,
     /// Blocks that the store keeps for a fork database that has no place for them.
     leftovers: Vec<(Height, BlockId)>,
 }
@@ -112,6 +114,7 @@ impl Chain {
             },
             awaiting: Awaiting::new(UNLINKED_MAX),
             outranking: None,
+            committed: None,
             leftovers: Vec::new(),
         };
         chain.plant(store)?;

@@ -1,6 +1,7 @@
 //! What certificates do to the choice among branches (rules C6, C9 and C10).
 
 use super::step::{Step, Work};
+use super::unwinding::Outranking;
 use super::{Chain, ChainError};
 use crate::forks::{Certified, ForkError};
 use crate::store::{AppliedBlock, ChainStore};
@@ -91,7 +92,7 @@ impl Chain {
             return Ok(());
         }
         if self.is_outranked(store, ours, &certificate)? {
-            self.outranking = Some(certificate);
+            self.outranking = Some(Outranking::Certificate(certificate));
             return Ok(());
         }
         if let Some(ours) = ours.filter(|ours| *ours != id) {

@@ -249,6 +249,11 @@ impl Chain {
         if !self.forks.contains(&parent) {
             return Ok(Err(OfferRefusal::Unlinked { parent }));
         }
+        let (above, begins) = (header.height.previous(), std::iter::once(header));
+        // A branch beside the applied one has passed here with its first block.
+        if store.block_id_at(above)? == Some(parent) && self.leaves_out(store, above, begins)? {
+            return Ok(Err(OfferRefusal::Outranked));
+        }
         if let Err(refusal) = self.judge_producer(store, header)? {
             return Ok(Err(refusal));
         }

@@ -3,6 +3,7 @@
 use super::assembly::{Draft, Source};
 use super::step::{Step, Work};
 use super::switching::Extension;
+use super::unwinding::{CommittedUpTo, Outranking};
 use super::{Chain, ChainError};
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_dag::SubDag;
@@ -10,13 +11,22 @@ use holdfast_types::{Attestation, AuthorityIndex, Height, Support, VerifiedTrans
 use std::collections::BTreeMap;
 
 impl Chain {
-    /// Turns a commit into the next block. None: the commit is of an era that ended or was taken back, or was applied as a synced block, or
-    /// lies above a gap that block sync will fill.
+    /// Turns a commit into the next block, or takes back the emergency that leaves it out (rule U8). Call it until it gives none;
+    /// each step is to be written before the next call. None: the commit is applied, or is of an era that ended or was taken
+    /// back, or lies above a gap that block sync will fill.
     pub fn order<S: ChainStore + ?Sized>(
         &mut self,
         store: &S,
         sub_dag: &SubDag,
     ) -> Result<Option<Step>, ChainError> {
+        if self.outranking.is_none() && self.is_overtaken(store, sub_dag)? {
+            self.outranking = Some(Outranking::Commit);
+        }
+        if self.outranking.is_some() {
+            let mut work = Work::default();
+            self.settle(store, &mut work)?;
+            return Ok(work.finish(&self.forks));
+        }
         let record = &sub_dag.record;
         let (last_index, last_digest) = self.position.last_commit;
         let running = &self.position.era;
@@ -34,6 +44,7 @@ impl Chain {
                 actual: record.previous,
             });
         }
+        self.committed = self.committed.max(Some(CommittedUpTo::of(record)));
         let (draft, contradictions) = self.draft(store, sub_dag)?;
         let (applied, lib) = self.maker.execute(store, &self.position, draft)?;
         self.check_own_block(&applied)?;

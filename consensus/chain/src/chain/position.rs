@@ -8,8 +8,8 @@ use super::step::{
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_ledger::{EmergencyClock, emergency_clock};
 use holdfast_types::{
-    AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, ChainId, CommitDigest, EraContext,
-    Evidence, Height, Parameters, TimestampMs,
+    AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, ChainId, CommitDigest, Era,
+    EraContext, Evidence, Height, Parameters, TimestampMs,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,6 +38,15 @@ pub(super) struct Position {
     milestones: VecDeque<(Height, TimestampMs)>,
 }
 
+/// Index and digest of the commit of an era that a block came of; (0, nothing) if it came of none, as before the first one.
+pub(super) fn last_commit_of(block: &Block, era: Era, chain: &ChainId) -> (u64, CommitDigest) {
+    let commit = block.body.commit.as_ref();
+    commit
+        .filter(|commit| commit.era == era)
+        .map(|commit| (commit.index, commit.digest(chain)))
+        .unwrap_or_default()
+}
+
 impl Position {
     /// The position of the branch that the store has applied.
     pub(super) fn read<S: ChainStore + ?Sized>(
@@ -55,13 +64,7 @@ impl Position {
         let before = store.era(era.era.previous())?;
         let judged_above = before.filter(|before| before.era < era.era);
         let judged_above = judged_above.map_or(Height::ZERO, |before| before.anchor_height);
-        let last_commit = block
-            .body
-            .commit
-            .as_ref()
-            .filter(|commit| commit.era == era.era)
-            .map(|commit| (commit.index, commit.digest(chain)))
-            .unwrap_or_default();
+        let last_commit = last_commit_of(&block, era.era, chain);
         Ok(Self {
             head,
             head_timestamp: block.header.timestamp,

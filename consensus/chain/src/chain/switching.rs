@@ -85,8 +85,8 @@ impl Chain {
         store: &S,
         work: &mut Work,
     ) -> Result<(), ChainError> {
-        if let Some(certificate) = self.outranking.take() {
-            return self.unwind(store, certificate, work);
+        if let Some(outranking) = self.outranking.take() {
+            return self.unwind(store, outranking, work);
         }
         let turns_max = self.forks.len();
         for _ in 0..=turns_max {

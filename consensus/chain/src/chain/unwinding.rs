@@ -16,9 +16,12 @@
 //! * U6. The last block of an emergency is certified by the committee that it names. With this certificate a branch is better
 //!   than one without, whatever its length.
 //! * U7. While a certified block is missing (U2), a branch that holds it is taken, whatever its length, and no other.
+//! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
+//!   been attested, by this validator or by one that sleeps, and all who see the vertices come to the same commits. So a branch
+//!   whose emergency begins on fewer commits than this DAG has made is neither taken nor kept.
 
 use super::assembly::BlockMaker;
-use super::position::Position;
+use super::position::{Position, last_commit_of};
 use super::step::{Step, Work, nonce_after};
 use super::switching::{Extension, extend};
 use super::{Chain, ChainError, OfferRefusal, UNLINKED_MAX, tie_break_of};
@@ -27,7 +30,49 @@ use crate::forks::{ForkDatabase, ForkEntry};
 use crate::serve::provisional_from;
 use crate::staged::Staged;
 use crate::store::ChainStore;
-use holdfast_types::{Block, BlockId, BlockOrigin, Certificate, EraContext, EraKind, Height};
+use holdfast_dag::SubDag;
+use holdfast_types::{
+    Block, BlockHeader, BlockId, BlockOrigin, Certificate, CommitRecord, Era, EraContext, EraKind,
+    Height,
+};
+
+/// What a branch of an emergency leaves out, which is being taken back because of it.
+#[derive(Clone, Debug)]
+pub(super) enum Outranking {
+    /// The block of this certificate (U2).
+    Certificate(Certificate),
+    /// A commit of this node's own DAG (U8).
+    Commit,
+}
+
+/// How far this node's own DAG has committed (U8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CommittedUpTo {
+    era: Era,
+    index: u64,
+}
+
+impl CommittedUpTo {
+    pub(super) const fn of(record: &CommitRecord) -> Self {
+        Self {
+            era: record.era,
+            index: record.index,
+        }
+    }
+
+    /// What the last block of a DAG stands for; none for a block that comes of no commit.
+    const fn of_block(header: &BlockHeader) -> Option<Self> {
+        match header.origin {
+            BlockOrigin::Dag { commit_index, .. } => Some(Self {
+                era: header.era,
+                index: commit_index,
+            }),
+            BlockOrigin::Genesis | BlockOrigin::Resumed { .. } | BlockOrigin::Emergency { .. } => {
+                None
+            }
+        }
+    }
+}
 
 /// Most blocks in one step: what has to fit into one batch.
 const UNWOUND_MAX: u64 = if cfg!(test) { 64 } else { 4_096 };
@@ -77,17 +122,74 @@ impl Chain {
         for certificate in store.certificates_above(self.position.certified)? {
             let ours = store.block_id_at(certificate.body.height)?;
             if self.is_outranked(store, ours, &certificate)? {
-                self.outranking = Some(certificate);
+                self.outranking = Some(Outranking::Certificate(certificate));
             }
         }
         Ok(())
     }
 
-    /// Takes the blocks of the emergency back, or as many as one step may, because of a certificate (U2).
+    /// Whether a commit of the own DAG goes on where the emergency on the applied branch began (U8).
+    pub(super) fn is_overtaken<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        sub_dag: &SubDag,
+    ) -> Result<bool, ChainError> {
+        let Some(start) = self.provisional_from(store)? else {
+            return Ok(false);
+        };
+        let (record, base) = (&sub_dag.record, start.previous());
+        let (Some(era), Some(block)) = (store.era(record.era)?, store.block_at(base)?) else {
+            return Ok(false);
+        };
+        let is_of_era = block.header.era == record.era || era.anchor_height == base;
+        let (index, digest) = last_commit_of(&block, record.era, &self.maker.chain);
+        Ok(is_of_era
+            && era.anchor == sub_dag.anchor
+            && record.index == index.saturating_add(1)
+            && record.previous == digest)
+    }
+
+    /// Whether a branch that forks off at the applied block `ancestor` leaves out a commit of the own DAG (U8). `first` are the
+    /// headers of the branch, lowest first.
+    pub(super) fn leaves_out<'a, S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        ancestor: Height,
+        mut branch: impl Iterator<Item = &'a BlockHeader>,
+    ) -> Result<bool, ChainError> {
+        let Some(committed) = self.committed else {
+            return Ok(false);
+        };
+        let Some(below) = store.block_at(ancestor)? else {
+            return Ok(false);
+        };
+        if matches!(below.header.origin, BlockOrigin::Emergency { .. }) {
+            // It stands where ours stands.
+            return Ok(false);
+        }
+        let mut stands_on = CommittedUpTo::of_block(&below.header);
+        let mut begins = false;
+        for header in branch.by_ref() {
+            match CommittedUpTo::of_block(header) {
+                Some(commit) => stands_on = Some(commit),
+                None => {
+                    begins = true;
+                    break;
+                }
+            }
+        }
+        let none = CommittedUpTo {
+            era: below.header.era,
+            index: 0,
+        };
+        Ok(begins && stands_on.unwrap_or(none) < committed)
+    }
+
+    /// Takes the blocks of the emergency back, or as many as one step may (U2, U8).
     pub(super) fn unwind<S: ChainStore + ?Sized>(
         &mut self,
         store: &S,
-        certificate: Certificate,
+        outranking: Outranking,
         work: &mut Work,
     ) -> Result<(), ChainError> {
         let (head, _) = self.position.head;
@@ -100,14 +202,16 @@ impl Chain {
         work.step.returned = self.returned_to(&staged, store, &pop, &[])?;
         let tree = self.replant(&staged, &position)?;
         self.let_go(tree, position, pop, work);
-        let (height, id) = (certificate.body.height, certificate.body.block);
-        self.forks.certify(height, id);
-        // It may be there from the step before.
-        work.step.batch.certificates.push(certificate.clone());
-        if self.position.head.0 > base {
-            self.outranking = Some(certificate.clone());
+        if let Outranking::Certificate(certificate) = &outranking {
+            let (height, id) = (certificate.body.height, certificate.body.block);
+            self.forks.certify(height, id);
+            // It may be there from the step before.
+            work.step.batch.certificates.push(certificate.clone());
+            self.awaiting.insert(certificate.clone());
         }
-        self.awaiting.insert(certificate);
+        if self.position.head.0 > base {
+            self.outranking = Some(outranking);
+        }
         Ok(())
     }
 
@@ -209,6 +313,9 @@ impl Chain {
         }
         if ancestor > head.0 || store.block_id_at(ancestor)? != Some(parent) {
             return Ok(Err(OfferRefusal::Unlinked { parent }));
+        }
+        if self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))? {
+            return Ok(Err(OfferRefusal::Outranked));
         }
         let mut tip = (ancestor, parent);
         let mut is_awaited = false;

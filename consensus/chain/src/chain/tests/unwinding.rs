@@ -191,6 +191,77 @@ fn u5_the_last_blocks_of_the_dag_come_with_the_emergency_that_stands_on_them() {
 }
 
 #[test]
+fn u8_a_commit_of_the_own_dag_takes_an_emergency_back_that_leaves_it_out() {
+    for (length, commits) in [(1, 1), (5, 1), (5, 3), (300, 2)] {
+        let trunk = stalled();
+        let mut dag = trunk.clone();
+        let mut sub_dags = Vec::new();
+        for round in 0..commits {
+            let commit = Commit::new(20 + 2 * round).with(&[transfer(3 + round, "bob", 1)]);
+            sub_dags.push(dag.sub_dag(commit.clone()));
+            dag.order(commit);
+        }
+        let mut node = trunk.clone();
+        for number in 0..length {
+            let transactions = match number {
+                1 => vec![transfer(3, "carol", 9)],
+                _ => vec![],
+            };
+            master(&mut node, number, &transactions);
+        }
+        let emergency = node.clone();
+        // One that does not go on where the emergency began says nothing.
+        if commits > 1 {
+            let later = sub_dags[1].clone();
+            assert!(node.chain.order(&node.store, &later).unwrap().is_none());
+        }
+        let mut returned = Vec::new();
+        for sub_dag in &sub_dags {
+            while let Some(step) = node.chain.order(&node.store, sub_dag).expect("no fault") {
+                node.write(&step);
+                returned.extend(step.returned);
+            }
+        }
+        assert_eq!(node.head(), dag.head());
+        assert_same_branch(&node.store, &dag.store);
+        assert_eq!(returned.len(), usize::from(length > 1));
+        // The emergency that leaves them out does not come back, in whichever way it is offered.
+        let branch = blocks_above(&emergency, trunk.head().0.0);
+        assert_eq!(node.take(&branch[0]).err(), Some(OfferRefusal::Outranked));
+        assert_eq!(
+            offer_branch(&mut node, branch).err(),
+            Some(OfferRefusal::Outranked)
+        );
+        // Another one that stands on them does.
+        master(&mut node, length + 1, &[]);
+        let on_top = blocks_above(&node, dag.head().0.0);
+        let branch = offer_branch(&mut dag, on_top).expect("it leaves nothing out");
+        assert_eq!(branch.batch.apply.len(), 1);
+    }
+}
+
+#[test]
+fn u8_taking_back_goes_on_after_a_restart_when_the_dag_commits_again() {
+    let trunk = stalled();
+    let commit = Commit::new(20);
+    let sub_dag = trunk.sub_dag(commit.clone());
+    let mut node = trunk.clone();
+    for number in 0..300 {
+        master(&mut node, number, &[]);
+    }
+    let step = node.chain.order(&node.store, &sub_dag).expect("no fault");
+    node.write(&step.expect("the first step back"));
+    assert!(node.chain.is_unwinding());
+    node.reopen();
+    while let Some(step) = node.chain.order(&node.store, &sub_dag).expect("no fault") {
+        node.write(&step);
+    }
+    let mut dag = trunk;
+    dag.order(commit);
+    assert_eq!(node.head(), dag.head());
+}
+
+#[test]
 fn u6_an_emergency_that_ended_with_a_quorum_is_better_than_a_longer_one_that_did_not() {
     let (mut ended, mut longer) = split(1, 60);
     let keys: Vec<_> = (0..4).map(restores_key).collect();
