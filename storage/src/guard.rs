@@ -15,7 +15,7 @@ mod slots;
 pub use error::GuardError;
 
 use holdfast_replica::{SignGuard, SignGuardRecord};
-use holdfast_types::{AttestationBody, Era, PublicKey, Round};
+use holdfast_types::{AttestationBody, Era, Height, PublicKey, Round};
 use slots::SlotFile;
 use std::path::{Path, PathBuf};
 
@@ -152,6 +152,21 @@ impl SignGuardFile {
                 asked: display_attestation(asked.attestation),
             });
         }
+        let era = |end: &Option<AttestationBody>| end.map(|end| end.era);
+        let same_emergency = era(&asked.emergency_end) == era(&current.emergency_end);
+        let is_taken_back = asked.emergency_end.is_none()
+            && slot(&asked.attestation) > slot(&current.attestation)
+            && asked.attestation.map(|body| body.era) < era(&current.emergency_end);
+        if !is_taken_back
+            && (era(&asked.emergency_end) < era(&current.emergency_end)
+                || (same_emergency && asked.emergency_end != current.emergency_end))
+        {
+            return Err(GuardError::Lowers {
+                what: "the end of an emergency",
+                current: display_attestation(current.emergency_end),
+                asked: display_attestation(asked.emergency_end),
+            });
+        }
         Ok(())
     }
 
@@ -164,28 +179,39 @@ impl SignGuardFile {
     /// Raises the guard to what the document says of this key; where the guard is higher it stays.
     pub fn import(&mut self, document: &str) -> Result<(), GuardError> {
         let imported = interchange::parse(document, self.record.key)?;
-        let slot = |attestation: AttestationBody| (attestation.era, attestation.height);
-        let attestation = match (self.record.attestation, imported.attestation) {
-            (Some(own), Some(imported)) if slot(imported) == slot(own) && imported != own => {
-                return Err(GuardError::Interchange {
-                    reason: format!(
-                        "it holds another attestation than the guard for {}: this key has signed both, or one of \
-                         the two is not of this chain",
-                        display_attestation(Some(own))
-                    ),
-                });
-            }
-            (own, imported) if imported.map(slot) > own.map(slot) => imported,
-            (own, _) => own,
-        };
+        let slot = |body: AttestationBody| (body.era, body.height);
+        let attestation = newer(self.record.attestation, imported.attestation, slot)?;
+        // One end of an emergency is signed, whatever its height.
+        let emergency = |body: AttestationBody| (body.era, Height::ZERO);
+        let emergency_end = newer(self.record.emergency_end, imported.emergency_end, emergency)?;
         let record = SignGuardRecord {
             key: self.record.key,
             vertex: self.record.vertex.max(imported.vertex),
             attestation,
+            emergency_end,
             past_unknown: self.record.past_unknown || imported.past_unknown,
         };
         self.raise(&record)
     }
+}
+
+/// The newer of an own attestation and an imported one; two of one place contradict each other.
+fn newer(
+    own: Option<AttestationBody>,
+    imported: Option<AttestationBody>,
+    place: impl Fn(AttestationBody) -> (Era, Height),
+) -> Result<Option<AttestationBody>, GuardError> {
+    let (at_own, at_imported) = (own.map(&place), imported.map(&place));
+    if own.is_some() && at_own == at_imported && own != imported {
+        return Err(GuardError::Interchange {
+            reason: format!(
+                "it holds another attestation than the guard for {}: this key has signed both, or one of \
+                 the two is not of this chain",
+                display_attestation(own)
+            ),
+        });
+    }
+    Ok(if at_imported > at_own { imported } else { own })
 }
 
 fn display_slot(slot: Option<(Era, Round)>) -> String {

@@ -108,14 +108,12 @@ pub const fn next_range(from: Height) -> BlocksRequest {
 pub fn last_commits<S: ChainStore + ?Sized>(
     store: &S,
     context: &EraContext,
+    up_to: Height,
     count: u64,
 ) -> Result<Vec<CommitRecord>, StateError> {
-    let Some((head, _)) = store.head()? else {
-        return Ok(Vec::new());
-    };
     let mut commits = Vec::new();
-    let mut height = context.anchor_height.next().max(head.minus(count).next());
-    while height <= head {
+    let mut height = context.anchor_height.next().max(up_to.minus(count).next());
+    while height <= up_to {
         if let Some(commit) = store
             .block_at(height)?
             .and_then(|block| block.body.commit)

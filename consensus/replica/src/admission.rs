@@ -25,10 +25,10 @@ use std::sync::Arc;
 const TURN_MS: u64 = 2_000;
 
 /// Where a vertex of a peer belongs, as this node sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VertexPlace {
-    /// Verify it, step the replica with it, hand it on to other peers.
-    Running,
+    /// Verify it by this context, step the replica with it, hand it on to other peers.
+    Verifiable(Arc<EraContext>),
     /// Step the replica with it as an early one. It cannot be verified yet, so it is not handed on.
     NextEra,
     /// Of an era that does not run here: nobody is to blame.
@@ -59,17 +59,38 @@ pub fn context_of_era<S: ChainStore + ?Sized>(
     })))
 }
 
-/// Sorts a vertex by its era.
-#[must_use]
-pub fn vertex_place(vertex: &Vertex, running: &EraContext) -> VertexPlace {
+/// Sorts a vertex by its era. In an emergency the DAG on which it stands is listened to (rule R21).
+pub fn vertex_place<S: ChainStore + ?Sized>(
+    store: &S,
+    vertex: &Vertex,
+    running: &Arc<EraContext>,
+) -> Result<VertexPlace, StateError> {
     let era = vertex.signed.header.era;
     if era == running.era {
-        VertexPlace::Running
-    } else if era == running.era.next() {
-        VertexPlace::NextEra
-    } else {
-        VertexPlace::OtherEra
+        return Ok(VertexPlace::Verifiable(Arc::clone(running)));
     }
+    if era == running.era.next() {
+        return Ok(VertexPlace::NextEra);
+    }
+    if era.next() != running.era || !is_emergency(store, running)? {
+        return Ok(VertexPlace::OtherEra);
+    }
+    let below = store.era(era)?.filter(|below| below.kind == EraKind::Dag);
+    Ok(below.map_or(VertexPlace::OtherEra, |below| {
+        VertexPlace::Verifiable(Arc::new(below))
+    }))
+}
+
+/// The context in which the end of an emergency is certified is that of a DAG: the store knows better.
+fn is_emergency<S: ChainStore + ?Sized>(
+    store: &S,
+    running: &EraContext,
+) -> Result<bool, StateError> {
+    if running.kind == EraKind::Emergency {
+        return Ok(true);
+    }
+    let stored = store.era(running.era)?;
+    Ok(stored.is_some_and(|stored| stored.kind == EraKind::Emergency))
 }
 
 /// What a member's answer on last vertices says (rule R12 of the replica), if it is about `asked` and all its signatures

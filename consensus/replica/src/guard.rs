@@ -45,6 +45,7 @@ impl SignGuard {
             key,
             vertex: None,
             attestation: None,
+            emergency_end: None,
             past_unknown: false,
         })
     }
@@ -123,7 +124,39 @@ impl SignGuard {
             });
         }
         self.record.attestation = Some(*body);
+        // The chain is back in an era before that emergency: a certificate has excluded its end.
+        if let Some(end) = &self.record.emergency_end
+            && body.era < end.era
+        {
+            self.record.emergency_end = None;
+        }
         Ok(())
+    }
+
+    /// Raises the guard to the last block of an emergency. Another one of the same emergency, however high, is never signed: both
+    /// might be certified, and they exclude each other.
+    pub fn allow_emergency_end(&mut self, body: &AttestationBody) -> Result<(), GuardRefusal> {
+        let record = &self.record;
+        let signed = [record.emergency_end, record.attestation];
+        let last = signed.into_iter().flatten().max_by_key(|last| last.era);
+        if let Some(last) = last.filter(|last| body.era <= last.era)
+            && record.emergency_end.as_ref() != Some(body)
+        {
+            return Err(GuardRefusal::AttestationNotAbove {
+                era: body.era,
+                height: body.height,
+                last_era: last.era,
+                last_height: last.height,
+            });
+        }
+        self.record.emergency_end = Some(*body);
+        Ok(())
+    }
+
+    /// Whether the end of the emergency of this era was attested.
+    #[must_use]
+    pub fn has_ended(&self, era: Era) -> bool {
+        self.record.emergency_end.is_some_and(|end| end.era == era)
     }
 }
 
@@ -170,5 +203,29 @@ mod tests {
         assert!(guard.allow_attestation(&attestation(1, 6, 1)).is_err());
         // After a rollback the height falls, but the era is a new one.
         guard.allow_attestation(&attestation(2, 3, 1)).unwrap();
+    }
+
+    #[test]
+    fn an_emergency_is_ended_once_and_what_took_it_back_can_be_attested() {
+        let mut guard = guard();
+        guard.allow_attestation(&attestation(1, 7, 1)).unwrap();
+        guard.allow_emergency_end(&attestation(2, 40, 1)).unwrap();
+        guard.allow_emergency_end(&attestation(2, 40, 1)).unwrap();
+        for other in [
+            attestation(2, 40, 2),
+            attestation(2, 41, 1),
+            attestation(1, 50, 1),
+        ] {
+            assert!(guard.allow_emergency_end(&other).is_err());
+        }
+        assert!(guard.has_ended(Era(2)) && !guard.has_ended(Era(1)));
+        // A certificate took it back: the DAG goes on where it was, not below, and may stop again.
+        assert!(guard.allow_attestation(&attestation(1, 7, 2)).is_err());
+        assert!(guard.has_ended(Era(2)));
+        guard.allow_attestation(&attestation(1, 8, 1)).unwrap();
+        guard.allow_emergency_end(&attestation(2, 60, 1)).unwrap();
+        guard.allow_attestation(&attestation(3, 61, 1)).unwrap();
+        guard.allow_emergency_end(&attestation(4, 70, 1)).unwrap();
+        assert!(guard.allow_emergency_end(&attestation(2, 80, 1)).is_err());
     }
 }

@@ -2,19 +2,21 @@
 
 use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
+use crate::stored::RecordStore;
 use holdfast_chain::{
     Chain, ChainStore, ExecutedBlock, ProductionRefusal, ProductionTurn, last_commits,
 };
-use holdfast_dag::{AskRequest, FetchRequest, SubDag};
+use holdfast_dag::{AskRequest, DagConfig, DagCore, FetchRequest, SubDag, gc_round};
 use holdfast_halt::manager::HaltRefusal;
 use holdfast_halt::matrix::Mode;
 use holdfast_halt::stall::StallChange;
 use holdfast_ledger::{EmergencyClock, StateError};
 use holdfast_types::wire::{GossipedAttestation, GossipedGovernance};
 use holdfast_types::{
-    Attestation, AuthorityIndex, Block, Certificate, CommitRecord, Era, EraContext, Evidence,
-    GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round, SignedHaltStatus,
-    SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
+    Attestation, AuthorityIndex, Block, Certificate, CommitRecord, Era, EraContext, EraKind,
+    Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round,
+    SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex,
+    VertexRef,
 };
 use std::sync::Arc;
 
@@ -119,20 +121,94 @@ pub struct ChainStanding {
     pub context: Arc<EraContext>,
     /// The last commits of the era.
     pub commits: Vec<CommitRecord>,
+    /// Stored vertices of the era that the replica may have let go of.
+    pub vertices: Vec<Arc<VerifiedVertex>>,
     pub head_timestamp: TimestampMs,
     pub emergency: EmergencyClock,
+    /// The DAG on which an emergency stands that runs or has just ended (rule R21).
+    pub tail: Option<DagStanding>,
+}
+
+/// What the store has of a DAG.
+#[derive(Clone, Debug)]
+pub struct DagStanding {
+    pub context: Arc<EraContext>,
+    /// The last commits, in order ([`DagCore::commits_needed`] of them or all).
+    pub commits: Vec<CommitRecord>,
+    /// Stored vertices that can still be committed, by rising reference.
+    pub vertices: Vec<Arc<VerifiedVertex>>,
+}
+
+impl DagStanding {
+    /// The DAG of an era on the branch of the store up to the block `up_to`.
+    pub fn read<S: ChainStore + RecordStore + ?Sized>(
+        store: &S,
+        context: Arc<EraContext>,
+        up_to: Height,
+        dag: &DagConfig,
+    ) -> Result<Self, StateError> {
+        let commits = last_commits(store, &context, up_to, DagCore::commits_needed(dag))?;
+        let floor = commits.last().map_or(Round::ZERO, |commit| {
+            gc_round(commit.leader.round, dag.gc_depth)
+        });
+        let vertices = store.vertices_above(context.era, floor)?;
+        Ok(Self {
+            context,
+            commits,
+            vertices: vertices.into_iter().map(Arc::new).collect(),
+        })
+    }
+
+    /// The DAG on which the emergency stands that runs on this chain, or that its head has ended.
+    pub fn below_emergency<S: ChainStore + RecordStore + ?Sized>(
+        store: &S,
+        chain: &Chain,
+        dag: &DagConfig,
+    ) -> Result<Option<Self>, StateError> {
+        let running = chain.era();
+        let ended = if chain.head().0 == running.anchor_height {
+            store.era(running.era.previous())?
+        } else {
+            None
+        };
+        let eras = [Some(EraContext::clone(running)), ended];
+        let mut eras = eras.into_iter().flatten();
+        let Some(emergency) = eras.find(|era| era.kind == EraKind::Emergency) else {
+            return Ok(None);
+        };
+        let Some(context) = store.era(emergency.era.previous())? else {
+            return Ok(None);
+        };
+        let up_to = emergency.anchor_height;
+        Self::read(store, Arc::new(context), up_to, dag).map(Some)
+    }
+
+    pub(crate) fn last_commit_index(&self) -> u64 {
+        self.commits.last().map_or(0, |commit| commit.index)
+    }
 }
 
 impl ChainStanding {
-    /// Of a chain and its store, with as many commits as a DAG needs.
-    pub fn of<S: ChainStore + ?Sized>(
+    /// Of a chain and its store, with as many commits as a DAG needs; after blocks were taken back with the vertices, too, that
+    /// led to them.
+    pub fn of<S: ChainStore + RecordStore + ?Sized>(
         store: &S,
         chain: &Chain,
-        commits_needed: u64,
+        dag: &DagConfig,
+        were_taken_back: bool,
     ) -> Result<Self, StateError> {
-        let context = Arc::clone(chain.era());
+        let (context, head) = (Arc::clone(chain.era()), chain.head().0);
+        let (commits, vertices) = if were_taken_back {
+            let standing = DagStanding::read(store, Arc::clone(&context), head, dag)?;
+            (standing.commits, standing.vertices)
+        } else {
+            let needed = DagCore::commits_needed(dag);
+            (last_commits(store, &context, head, needed)?, Vec::new())
+        };
         Ok(Self {
-            commits: last_commits(store, &context, commits_needed)?,
+            tail: DagStanding::below_emergency(store, chain, dag)?,
+            commits,
+            vertices,
             context,
             head_timestamp: chain.head_timestamp(),
             emergency: chain.emergency_clock(),
@@ -160,13 +236,14 @@ pub enum Message {
     },
     /// Hand on to those that propose.
     Transactions(Vec<SignedTransaction>),
+    /// Vertices of this era from one of its members.
     Fetch {
-        era: Era,
+        era: Arc<EraContext>,
         request: FetchRequest,
     },
     /// Ask a member what it has.
     Ask {
-        era: Era,
+        era: Arc<EraContext>,
         request: AskRequest,
     },
     /// Ask a member for its own last vertex and the last one of `author`, which is this node (rule R12). Only an answer

@@ -43,12 +43,17 @@
 //!   again as often: it may be the only one that was told.
 //! * R17. *Evidence* is taken, kept and told in every state, and stays until a block has executed it.
 //! * R18. *Emergency.* With the block that begins an emergency its era begins at once: there is no DAG in it, and nobody
-//!   attests its blocks. The last of them is certified by the committee that it names, and then the DAG runs (rule R4).
+//!   attests its blocks. The last of them is certified by the committee that it names, a slot later, when no other master's
+//!   block of that slot can take its place, and then the DAG runs (rule R4).
 //! * R19. *Production.* When a slot begins, and once more when half of it has passed, a node with a key asks the chain for a
 //!   block, unless a halt forbids it, its signing has stopped, or a peer is ahead: for that one it waits a round at most.
 //!   Only a master begins an emergency, with a block that carries no transactions.
 //! * R20. *Emergency blocks of peers* go to the chain unless a halt forbids it; one that is dated ahead of the local clock by
 //!   more than `max_clock_drift` is not taken.
+//! * R21. *The DAG below an emergency* is listened to until the next one begins: its vertices are taken and asked for, nothing is
+//!   proposed. A commit of it that the chain lacks goes to the chain, which takes the emergency back (rule C16): whoever
+//!   comes back with what nobody else had is heard, and all come to the same commits. A validator that has attested the end of
+//!   the emergency leaves that to certificates: the end may be certified, too. It attests one end of an emergency.
 
 #![cfg_attr(
     not(test),
@@ -79,7 +84,7 @@ pub mod validator_guard;
 
 pub use guard::{GuardRefusal, SignGuard};
 pub use io::{
-    ChainStanding, Fact, Input, LastVertices, Message, Now, Output, ResumeRequest,
+    ChainStanding, DagStanding, Fact, Input, LastVertices, Message, Now, Output, ResumeRequest,
     ReturnedTransaction, Submission, SubmissionResult,
 };
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};

@@ -16,11 +16,31 @@ pub struct SignGuardRecord {
     pub key: PublicKey,
     /// Highest slot in which a vertex was signed.
     pub vertex: Option<(Era, Round)>,
-    /// The newest attestation; every older one is of a lower (era, height).
+    /// The newest attestation of a block of a DAG; every older one is of a lower (era, height).
     pub attestation: Option<AttestationBody>,
+    /// The last attestation of a block that ends an emergency: one at most in each of them. None once an attestation of an
+    /// earlier era has shown that a certificate took that emergency back.
+    pub emergency_end: Option<AttestationBody>,
     /// More may have been signed than this says: the guard was made for a key with a past, or is older than what the
     /// network has seen. Nothing is signed before rule R12 is satisfied.
     pub past_unknown: bool,
+}
+
+impl SignGuardRecord {
+    /// The newest statement on a block, of a DAG or of the end of an emergency.
+    #[must_use]
+    pub fn newest_attestation(&self) -> Option<AttestationBody> {
+        let both = [self.attestation, self.emergency_end].into_iter().flatten();
+        both.max_by_key(|body| (body.era, body.height))
+    }
+
+    /// Whether an attestation may have been signed under this guard.
+    #[must_use]
+    pub fn covers_attestation(&self, body: &AttestationBody) -> bool {
+        let of_dag = self.attestation;
+        of_dag.is_some_and(|last| (body.era, body.height) <= (last.era, last.height))
+            || self.emergency_end.as_ref() == Some(body)
+    }
 }
 
 /// One durable write; [`crate::durable`] has the order.

@@ -8,6 +8,7 @@ pub(crate) mod halts;
 pub(crate) mod listening;
 mod propose;
 mod restore;
+mod tail;
 mod vertices;
 
 use crate::evidence::EvidencePool;
@@ -30,6 +31,7 @@ use holdfast_types::{
 use listening::Listening;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tail::Tail;
 
 pub use emergency::Production;
 pub use restore::Restored;
@@ -139,6 +141,8 @@ pub struct Replica {
     ends_emergency: bool,
     /// The running DAG; none between eras.
     dag: Option<DagCore>,
+    /// The DAG on which the running emergency stands (rule R21).
+    tail: Option<Tail>,
     pending_era: Option<PendingEra>,
     collector: CertificateCollector,
     certified: Height,
@@ -164,6 +168,21 @@ pub struct Replica {
     behind_reported: Round,
     /// When waiting transactions were handed on last, in ms; on a node that does not propose.
     forwarded_at_ms: u64,
+}
+
+/// Asks members for vertices that this DAG lacks.
+fn ask_around(now: Now, dag: &mut DagCore, out: &mut Output) {
+    let era = Arc::clone(dag.context());
+    let fetches = dag.fetches(now.monotonic_ms).into_iter();
+    out.send.extend(fetches.map(|request| Message::Fetch {
+        era: Arc::clone(&era),
+        request,
+    }));
+    let asks = dag.asks(now.monotonic_ms).into_iter();
+    out.send.extend(asks.map(|request| Message::Ask {
+        era: Arc::clone(&era),
+        request,
+    }));
 }
 
 impl Replica {
@@ -240,19 +259,14 @@ impl Replica {
         self.watch(now, out);
         self.advance_era(now, out);
         self.commit(now, out);
+        self.follow_tail(now, out);
         self.listen(now, out);
         self.propose(now, out);
         self.produce(now, out);
         self.forward_again(now, out);
         self.watch_stall(now, out);
-        let era = self.context.era;
         if let Some(dag) = &mut self.dag {
-            let fetches = dag.fetches(now.monotonic_ms).into_iter();
-            out.send
-                .extend(fetches.map(|request| Message::Fetch { era, request }));
-            let asks = dag.asks(now.monotonic_ms).into_iter();
-            out.send
-                .extend(asks.map(|request| Message::Ask { era, request }));
+            ask_around(now, dag, out);
         }
         self.report_behind(out);
     }
@@ -303,6 +317,7 @@ impl Replica {
         consider(uncertified.map(|pending| pending.repeat_at_ms));
         consider(self.next_halt_ms(now));
         consider(self.next_turn_ms(now));
+        consider(self.tail.as_ref().map(Tail::next_wake_ms));
         consider(self.future.earliest().map(|timestamp| {
             let wait = timestamp
                 .since(now.wall)

@@ -1,10 +1,11 @@
 //! What a replica needs of the store: reading itself back after a restart.
 
+use crate::io::DagStanding;
 use crate::record::SignGuardRecord;
 use crate::replica::Restored;
 use crate::replica::halts::ExecutedHead;
-use holdfast_chain::{Chain, ChainStore, last_commits};
-use holdfast_dag::{DagConfig, DagCore, gc_round};
+use holdfast_chain::{Chain, ChainStore};
+use holdfast_dag::DagConfig;
 use holdfast_halt::HaltState;
 use holdfast_halt::journal::JournalEntry;
 use holdfast_ledger::{StateError, account, dynamic_properties, governors};
@@ -63,11 +64,10 @@ impl Restored {
         let at_anchor =
             chain.head().0 == context.anchor_height && context.anchor_height > Height::ZERO;
         let mut anchor_certificate = store.certificate(context.anchor_height)?;
-        let commits = last_commits(store, &context, DagCore::commits_needed(dag))?;
-        let floor = commits.last().map_or(Round::ZERO, |commit| {
-            gc_round(commit.leader.round, dag.gc_depth)
-        });
-        let vertices = store.vertices_above(context.era, floor)?;
+        let head = chain.head().0;
+        let DagStanding {
+            commits, vertices, ..
+        } = DagStanding::read(store, Arc::clone(&context), head, dag)?;
         // A vertex of the era was accepted, so the era had begun: only the certificate did not reach the disk.
         let has_begun = !vertices.is_empty();
         if anchor_certificate.is_none() {
@@ -83,7 +83,8 @@ impl Restored {
         };
         Ok(Self {
             recent: recent_attestations(store, chain, ended.as_deref())?,
-            vertices: vertices.into_iter().map(Arc::new).collect(),
+            vertices,
+            tail: DagStanding::below_emergency(store, chain, dag)?,
             own_last: last_own_vertex(store, &context, signer.as_ref())?.map(Arc::new),
             context,
             ended,
@@ -126,7 +127,7 @@ fn last_own_vertex<S: RecordStore + ChainStore + ?Sized>(
 /// The certificate of the era's anchor, as the first own vertex of the era carries it. Vertices are written in another batch
 /// than certificates, and it may be that nobody else has it.
 fn carried_certificate(
-    vertices: &[VerifiedVertex],
+    vertices: &[Arc<VerifiedVertex>],
     me: Option<AuthorityIndex>,
     context: &EraContext,
 ) -> Option<Certificate> {

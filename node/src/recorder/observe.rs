@@ -110,11 +110,11 @@ impl Entry {
             Message::AskHalts { to } => sent("ask_halts").author(*to),
             Message::Transactions(transactions) => sent("transactions").count(transactions.len()),
             Message::Fetch { era, request } => sent("fetch_vertices")
-                .era(*era)
+                .era(era.era)
                 .author(request.from)
                 .count(request.references.len()),
             Message::Ask { era, request } => sent("ask_vertices")
-                .era(*era)
+                .era(era.era)
                 .author(request.to)
                 .round(request.from),
             Message::AskLastVertices { era, author, to } => sent("ask_last_vertices")

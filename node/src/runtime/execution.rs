@@ -92,7 +92,7 @@ pub struct ExecutionThread {
     pub observer: Arc<dyn ChainObserver>,
     pub supervisor: Supervisor,
     /// Commits that the core thread needs to rebuild its DAG.
-    pub commits_needed: u64,
+    pub dag: DagConfig,
     /// Stop after the block of this height.
     pub halt_height: Option<Height>,
     /// The chain of this node cannot go on: what comes is dropped. The core thread has halted for it.
@@ -140,8 +140,9 @@ impl ExecutionThread {
                         break;
                     }
                     let begun = Instant::now();
-                    let step = self.chain.order(self.storage.as_ref(), sub_dag);
-                    self.take_step(step)?;
+                    while let step = self.chain.order(self.storage.as_ref(), sub_dag)
+                        && self.take_step(step)?
+                    {}
                     let execution = &self.metrics.core.execution_seconds;
                     execution.observe(begun.elapsed().as_secs_f64());
                 }
@@ -311,7 +312,7 @@ impl ExecutionThread {
             self.core.input(Input::Executed(executed));
         }
         if common_ancestor.is_some() {
-            self.tell_standing()?;
+            self.tell_standing(true)?;
         }
         self.stop_at_halt_height();
         Ok(())
@@ -350,8 +351,9 @@ impl ExecutionThread {
     }
 
     /// Tells the consensus half where the chain stands: its DAG starts from there.
-    fn tell_standing(&self) -> Result<(), Failure> {
-        let standing = ChainStanding::of(self.storage.as_ref(), &self.chain, self.commits_needed)
+    fn tell_standing(&self, were_taken_back: bool) -> Result<(), Failure> {
+        let (storage, chain) = (self.storage.as_ref(), &self.chain);
+        let standing = ChainStanding::of(storage, chain, &self.dag, were_taken_back)
             .map_err(|error| failures::of_state(&error))?;
         self.core.input(Input::Synced(standing));
         Ok(())
@@ -411,7 +413,7 @@ impl ExecutionThread {
         }
         self.core.input(Input::Certificate(certificate));
         if self.chain.head() != head {
-            self.tell_standing()?;
+            self.tell_standing(false)?;
         }
         Ok(Some(Ok(reached)))
     }

@@ -189,8 +189,8 @@ impl Traffic {
                 return self.publish(Topic::Transactions, codec::encode(&batch));
             }
             Message::AskHalts { to } => self.ask_halts(to),
-            Message::Fetch { era, request } => self.fetch(era, request),
-            Message::Ask { era, request } => self.ask(era, request),
+            Message::Fetch { era, request } => self.fetch(&era, request),
+            Message::Ask { era, request } => self.ask(&era, request),
             Message::AskLastVertices { era, author, to } => {
                 self.ask_last_vertices(LastVertexRequest { era, author }, to);
             }
@@ -208,40 +208,44 @@ impl Traffic {
         bytes
     }
 
-    fn fetch(&self, era: Era, request: FetchRequest) {
+    fn fetch(&self, context: &EraContext, request: FetchRequest) {
         let asked = Asked::References(request.references.iter().copied().collect());
         let data = codec::encode(&VerticesRequest {
-            era,
+            era: context.era,
             references: request.references,
         });
-        self.request_vertices(request.from, RequestProtocol::Vertices, data, asked);
+        let from = self.member_or_any(context, request.from);
+        self.request_vertices(from, RequestProtocol::Vertices, data, asked);
     }
 
-    fn ask(&self, era: Era, request: AskRequest) {
+    fn ask(&self, context: &EraContext, request: AskRequest) {
         let wanted = MissingVerticesRequest {
-            era,
+            era: context.era,
             from: request.from,
             held: request.held,
         };
         let data = codec::encode(&wanted);
         let asked = Asked::Missing(wanted);
-        self.request_vertices(request.to, RequestProtocol::MissingVertices, data, asked);
+        let from = self.member_or_any(context, request.to);
+        self.request_vertices(from, RequestProtocol::MissingVertices, data, asked);
+    }
+
+    /// A member of an era, or somebody else if there is no connection to it.
+    fn member_or_any(&self, context: &EraContext, member: AuthorityIndex) -> Option<PeerId> {
+        let known = context.committee.member(member);
+        known
+            .and_then(|known| self.peers.of_key(&known.signing_key))
+            .or_else(|| self.any_peer(usize::from(member.0)))
     }
 
     fn request_vertices(
         &self,
-        from: AuthorityIndex,
+        from: Option<PeerId>,
         protocol: RequestProtocol,
         data: Vec<u8>,
         asked: Asked,
     ) {
-        let context = self.era();
-        let peer = context
-            .committee
-            .member(from)
-            .and_then(|member| self.peers.of_key(&member.signing_key))
-            .or_else(|| self.any_peer(usize::from(from.0)));
-        let Some(peer) = peer else { return };
+        let Some(peer) = from else { return };
         let this = self.clone();
         tokio::spawn(async move {
             let answer = this

@@ -8,6 +8,7 @@
 //!       "public_key": "<64 hexadecimal digits>",
 //!       "vertex": { "era": "3", "round": "1042" },
 //!       "attestation": { "era": "3", "height": "981", "block": "…", "commit": "…", "state_root": "…" },
+//!       "emergency_end": { "era": "2", "height": "640", "block": "…", "commit": "…", "state_root": "…" },
 //!       "past_unknown": false
 //!     }
 //!   ]
@@ -15,7 +16,7 @@
 //! ```
 //!
 //! Numbers are decimal strings, so that no JSON library rounds them. `vertex` and `attestation` may be null,
-//! `past_unknown` may be missing: false.
+//! `emergency_end` may be missing: none; `past_unknown` may be missing: false.
 
 use super::error::GuardError;
 use holdfast_replica::SignGuardRecord;
@@ -47,6 +48,8 @@ struct Entry {
     public_key: PublicKey,
     vertex: Option<Slot>,
     attestation: Option<Attested>,
+    #[serde(default)]
+    emergency_end: Option<Attested>,
     /// More may have been signed.
     #[serde(default)]
     past_unknown: bool,
@@ -88,6 +91,30 @@ impl<'de> Deserialize<'de> for Decimal {
     }
 }
 
+impl From<AttestationBody> for Attested {
+    fn from(body: AttestationBody) -> Self {
+        Self {
+            era: Decimal(body.era.0),
+            height: Decimal(body.height.0),
+            block: body.block,
+            commit: body.commit,
+            state_root: body.state_root,
+        }
+    }
+}
+
+impl From<Attested> for AttestationBody {
+    fn from(attested: Attested) -> Self {
+        Self {
+            era: Era(attested.era.0),
+            height: Height(attested.height.0),
+            block: attested.block,
+            commit: attested.commit,
+            state_root: attested.state_root,
+        }
+    }
+}
+
 pub(super) fn export(record: &SignGuardRecord) -> String {
     let document = Document {
         metadata: Metadata {
@@ -100,13 +127,8 @@ pub(super) fn export(record: &SignGuardRecord) -> String {
                 era: Decimal(era.0),
                 round: Decimal(round.0),
             }),
-            attestation: record.attestation.map(|body| Attested {
-                era: Decimal(body.era.0),
-                height: Decimal(body.height.0),
-                block: body.block,
-                commit: body.commit,
-                state_root: body.state_root,
-            }),
+            attestation: record.attestation.map(Attested::from),
+            emergency_end: record.emergency_end.map(Attested::from),
             past_unknown: record.past_unknown,
         }],
     };
@@ -145,13 +167,8 @@ pub(super) fn parse(document: &str, key: PublicKey) -> Result<SignGuardRecord, G
         vertex: entry
             .vertex
             .map(|slot| (Era(slot.era.0), Round(slot.round.0))),
-        attestation: entry.attestation.map(|attested| AttestationBody {
-            era: Era(attested.era.0),
-            height: Height(attested.height.0),
-            block: attested.block,
-            commit: attested.commit,
-            state_root: attested.state_root,
-        }),
+        attestation: entry.attestation.map(AttestationBody::from),
+        emergency_end: entry.emergency_end.map(AttestationBody::from),
         past_unknown: entry.past_unknown,
     })
 }

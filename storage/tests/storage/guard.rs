@@ -32,6 +32,7 @@ fn record(round: u64, height: u64) -> SignGuardRecord {
         key: key(),
         vertex: Some((Era(1), Round(round))),
         attestation: Some(attestation(1, height, 1)),
+        emergency_end: None,
         past_unknown: false,
     }
 }
@@ -129,6 +130,7 @@ fn it_never_lowers() {
         key: key(),
         vertex: Some((Era(3), Round(10))),
         attestation: Some(attestation(3, 50, 1)),
+        emergency_end: None,
         past_unknown: false,
     };
     guard.raise(&current).unwrap();
@@ -162,6 +164,7 @@ fn it_never_lowers() {
             vertex: Some((Era(4), Round(1))),
             attestation: Some(attestation(4, 40, 9)),
             key: key(),
+            emergency_end: None,
             past_unknown: false,
         },
     ] {

@@ -73,6 +73,7 @@ pub fn records(height: Height) -> Vec<Record> {
             key: own_key(),
             vertex: Some((Era(1), round)),
             attestation: None,
+            emergency_end: None,
             past_unknown: false,
         }),
         Record::OwnVertex(Arc::new(own)),

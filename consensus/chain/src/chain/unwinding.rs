@@ -18,7 +18,8 @@
 //! * U7. While a certified block is missing (U2), a branch that holds it is taken, whatever its length, and no other.
 //! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
 //!   been attested, by this validator or by one that sleeps, and all who see the vertices come to the same commits. So a branch
-//!   whose emergency begins on fewer commits than this DAG has made is neither taken nor kept.
+//!   whose emergency begins on fewer commits than this DAG has made is neither taken nor kept, unless it has ended with a
+//!   certificate.
 
 use super::assembly::BlockMaker;
 use super::position::{Position, last_commit_of};
@@ -243,11 +244,14 @@ impl Chain {
         if let Err(refusal) = self.execute_branch(&mut staged, &mut extension, &blocks)? {
             return Ok(Err(refusal));
         }
-        let is_shorter =
-            extension.position.head.0 <= self.position.head.0 && !self.forks.awaits_certified();
-        if let Some(certificate) = certificate.filter(|_| is_shorter)
-            && !self.maker.certifies_end(&position, &extension, certificate)
-        {
+        let is_no_better = extension.position.head.0 <= self.position.head.0
+            || self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))?;
+        let is_open = is_no_better && !self.forks.awaits_certified();
+        let certifies = |certificate: &&Certificate| {
+            self.maker.certifies_end(&position, &extension, certificate)
+        };
+        let end = certificate.filter(certifies).cloned();
+        if is_open && certificate.is_some() && end.is_none() {
             return Ok(Err(OfferRefusal::NotBetter));
         }
         returned.retain(|transaction| {
@@ -261,6 +265,10 @@ impl Chain {
         self.let_go(tree, position, pop, &mut work);
         for applied in &extension.applied {
             self.insert_own(applied, &mut work)?;
+        }
+        if let Some(end) = end {
+            self.forks.certify(end.body.height, end.body.block);
+            work.step.batch.certificates.push(end);
         }
         self.adopt(extension, &mut work)?;
         Ok(Ok(work.finish(&self.forks)))
@@ -314,9 +322,8 @@ impl Chain {
         if ancestor > head.0 || store.block_id_at(ancestor)? != Some(parent) {
             return Ok(Err(OfferRefusal::Unlinked { parent }));
         }
-        if self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))? {
-            return Ok(Err(OfferRefusal::Outranked));
-        }
+        let leaves_out =
+            self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))?;
         let mut tip = (ancestor, parent);
         let mut is_awaited = false;
         let mut producers = 0_usize;
@@ -351,6 +358,9 @@ impl Chain {
             let body = &certificate.body;
             (body.height, body.block) == tip
         });
+        if leaves_out && !is_certified && !is_awaited {
+            return Ok(Err(OfferRefusal::Outranked));
+        }
         let is_longer = tip.0 > head.0 || tip.0 == head.0 && is_lower;
         if !is_longer && !is_certified && !is_awaited {
             return Ok(Err(OfferRefusal::NotBetter));

@@ -91,6 +91,7 @@ mod tests {
             context,
             ended: None,
             commits: Vec::new(),
+            tail: None,
             vertices: Vec::new(),
             own_last: None,
             recent: Vec::new(),
@@ -259,6 +260,8 @@ mod tests {
         // The chain stands in an era of the same number on another anchor: that one runs, though the number is known.
         let synced = |context| {
             Input::Synced(ChainStanding {
+                vertices: Vec::new(),
+                tail: None,
                 context,
                 commits: Vec::new(),
                 head_timestamp: TimestampMs::ZERO,

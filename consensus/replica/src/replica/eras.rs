@@ -2,6 +2,7 @@
 
 use super::halts::ExecutedHead;
 use super::{COLLECTOR_HEIGHTS_MAX, Replica, SigningState};
+use crate::guard::{GuardRefusal, SignGuard};
 use crate::io::{ChainStanding, Fact, Message, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, ExecutedBlock};
@@ -28,6 +29,8 @@ pub(super) struct PendingEra {
     pub(super) asked: usize,
     /// Whether a resume message ended the era before.
     pub(super) is_resume: bool,
+    /// Before, this node does not attest the anchor, in ms.
+    pub(super) attest_from_ms: u64,
 }
 
 impl Replica {
@@ -88,8 +91,11 @@ impl Replica {
             // By what was to be attested, which ends with the era.
             self.accuse_dissenters(now, out);
         }
-        self.stop_dag();
+        let dag = self.stop_dag();
         if next.kind == EraKind::Emergency {
+            if let Some(dag) = dag {
+                self.listen_to_tail(now, dag, out);
+            }
             self.begin_emergency_era(now, next, anchor.era, out);
             return;
         }
@@ -102,7 +108,12 @@ impl Replica {
             self.enter_context(now, Arc::clone(&pending.context));
             out.era_started = Some(pending.context);
         }
-        let attestation = self.attest_anchor(&anchor, out);
+        let attest_from_ms = self.attest_from_ms(now);
+        let attestation = if now.monotonic_ms >= attest_from_ms {
+            self.attest_anchor(&anchor, out)
+        } else {
+            None
+        };
         if resumes {
             self.halt_note(now, HaltInput::ResumeBuilt(anchor.era), out);
             if attestation.is_some() {
@@ -118,18 +129,19 @@ impl Replica {
             repeat_at_ms: now.monotonic_ms,
             asked: 0,
             is_resume: resumes,
+            attest_from_ms,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(now, &attestation, out);
         }
     }
 
-    fn stop_dag(&mut self) {
-        self.dag = None;
+    fn stop_dag(&mut self) -> Option<DagCore> {
         self.to_attest.clear();
         self.future.clear();
         self.evidence.era_ended();
         self.mempool.requeue_all();
+        self.dag.take()
     }
 
     /// Whether the last block of the running era is one that resumes: the last one of an emergency comes of no commit either.
@@ -177,19 +189,43 @@ impl Replica {
         } else {
             self.allows(Activity::VertexProduction) || self.is_named(anchor)
         };
-        let guard = self.guard.as_mut()?;
+        let mut guard = self.guard.clone()?;
         if guard.record().past_unknown || !may_attest {
             // The others are enough; nothing is signed in a halt, or that may contradict what was signed before.
             return None;
         }
-        if let Err(refusal) = guard.allow_attestation(anchor) {
+        if let Err(refusal) = self.raise(&mut guard, anchor) {
             out.facts.push(Fact::SignRefused {
                 reason: refusal.to_string(),
             });
             return None;
         }
         out.persist.push(Record::SignGuard(guard.record().clone()));
+        self.guard = Some(guard);
         Some(anchor.sign(me, &self.config.chain, signer.as_ref()))
+    }
+
+    /// From when on the last block of the running era is attested, in ms: that of an emergency a slot later, as another master may
+    /// have made one in the same slot, and of the two the one with the lower id stays (rule K4 of the chain).
+    pub(super) fn attest_from_ms(&self, now: Now) -> u64 {
+        if self.ends_emergency {
+            now.monotonic_ms.saturating_add(self.config.slot_ms)
+        } else {
+            now.monotonic_ms
+        }
+    }
+
+    /// Raises a guard to the last block of the running era.
+    pub(super) fn raise(
+        &self,
+        guard: &mut SignGuard,
+        anchor: &AttestationBody,
+    ) -> Result<(), GuardRefusal> {
+        if self.ends_emergency {
+            guard.allow_emergency_end(anchor)
+        } else {
+            guard.allow_attestation(anchor)
+        }
     }
 
     /// Starts the pending era if its anchor is certified; says the own attestation again otherwise.
@@ -236,6 +272,7 @@ impl Replica {
         self.halts_of_era_settled(now, out);
         self.listen_anew(now);
         self.anchor_certificate = certificate;
+        self.tail = None;
         self.dag = Some(self.new_dag(now, &context, &[]));
         out.verify = self.early.take();
         self.tell_of_era(out);
@@ -305,10 +342,17 @@ impl Replica {
         let ChainStanding {
             context,
             commits,
+            vertices,
             head_timestamp,
             emergency,
+            tail,
         } = standing;
         self.production.executed(emergency, head_timestamp);
+        if let Some(tail) = tail
+            && !self.tail.as_ref().is_some_and(|own| own.stands_at(&tail))
+        {
+            self.restore_tail(now, tail, out);
+        }
         if context.kind == EraKind::Emergency {
             self.stands_in_emergency(now, context, out);
             return;
@@ -322,6 +366,7 @@ impl Replica {
             return;
         }
         let old = self.dag.take();
+        self.tail = None;
         if !same_era {
             self.enter_context(now, Arc::clone(&context));
             self.halt_note(now, HaltInput::EraTakenBack(context.era), out);
@@ -335,6 +380,15 @@ impl Replica {
         }
         self.executed_commit = commits.last().map_or(0, |commit| commit.index);
         let mut dag = self.new_dag(now, &context, &commits);
+        for vertex in &vertices {
+            drop(dag.add(Arc::clone(vertex), now.monotonic_ms));
+        }
+        let own = vertices
+            .iter()
+            .filter(|own| Some(own.author()) == dag.authority());
+        if let Some(own) = own.max_by_key(|own| own.round()) {
+            dag.set_own_last(own);
+        }
         if let Some(old) = old.filter(|_| same_era) {
             let first = dag.gc_round().next();
             let last = old.vertices().highest_round();
@@ -362,7 +416,7 @@ impl Replica {
         if *self.context == *context || self.pending_era.is_some() {
             return;
         }
-        self.stop_dag();
+        drop(self.stop_dag());
         self.begin_emergency_era(now, context, self.context.era, out);
     }
 

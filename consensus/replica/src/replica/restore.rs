@@ -6,7 +6,7 @@ use super::{
 };
 use crate::evidence::EvidencePool;
 use crate::guard::SignGuard;
-use crate::io::{Now, Output};
+use crate::io::{DagStanding, Now, Output};
 use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
@@ -36,6 +36,8 @@ pub struct Restored {
     pub ended: Option<Arc<EraContext>>,
     /// Last commits of the era, in order ([`holdfast_dag::DagCore::commits_needed`] of them or all).
     pub commits: Vec<CommitRecord>,
+    /// The DAG on which the emergency stands that runs or has just ended (rule R21).
+    pub tail: Option<DagStanding>,
     /// Stored vertices of the era, by rising reference.
     pub vertices: Vec<Arc<VerifiedVertex>>,
     /// The last own vertex that the store has, of the era or of the one before.
@@ -142,6 +144,7 @@ impl Replica {
             context: Arc::clone(running),
             ends_emergency: *ends_emergency,
             dag: None,
+            tail: None,
             pending_era: None,
             certified: restored.certified,
             mempool: queued(&config, restored.mempool),
@@ -166,6 +169,9 @@ impl Replica {
         replica.halts_of_era_settled(now, &mut out);
         if let Some(own) = &restored.own_last {
             replica.guard_stored_vertex(own, &mut out);
+        }
+        if let Some(tail) = restored.tail {
+            replica.restore_tail(now, tail, &mut out);
         }
         if restored.context.kind == EraKind::Emergency {
             out.era_started = Some(restored.context);
@@ -233,7 +239,9 @@ impl Replica {
         if let Some(anchor) = resumed {
             self.halt_note(now, HaltInput::ResumeBuilt(anchor.era), out);
         }
-        let attestation = anchor.and_then(|anchor| self.attest_anchor(anchor, out));
+        let attest_from_ms = self.attest_from_ms(now);
+        let due = anchor.filter(|_| now.monotonic_ms >= attest_from_ms);
+        let attestation = due.and_then(|anchor| self.attest_anchor(anchor, out));
         self.pending_era = Some(super::eras::PendingEra {
             context: Arc::clone(next),
             certificate: None,
@@ -241,6 +249,7 @@ impl Replica {
             repeat_at_ms: now.monotonic_ms,
             asked: 0,
             is_resume: resumed.is_some(),
+            attest_from_ms,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(now, &attestation, out);

@@ -4,7 +4,7 @@ use super::{COLLECTOR_HEIGHTS_KEPT, Replica};
 use crate::io::{Fact, Now, Output};
 use crate::record::Record;
 use holdfast_chain::Collected;
-use holdfast_dag::{AddOutcome, Added, gc_round};
+use holdfast_dag::{AddOutcome, Added, SubDag, gc_round};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{Attestation, Evidence, Round, VerifiedVertex, VertexRef};
 use std::sync::Arc;
@@ -20,6 +20,10 @@ impl Replica {
         out: &mut Output,
     ) {
         for vertex in vertices {
+            if self.is_of_tail(vertex.header().era) {
+                self.add_to_tail(now, &vertex, out);
+                continue;
+            }
             if vertex.header().era != self.context.era || self.dag.is_none() {
                 continue;
             }
@@ -174,7 +178,17 @@ impl Replica {
         if !sub_dags.is_empty() {
             self.halts.committed();
         }
-        for sub_dag in &sub_dags {
+        Self::tell_commits(&sub_dags, out);
+        out.execute.extend(sub_dags);
+        self.accepted(now, &freed, out);
+        for vertex in dropped {
+            self.mempool.requeue(vertex.transaction_ids());
+        }
+        self.prune(out);
+    }
+
+    pub(super) fn tell_commits(sub_dags: &[SubDag], out: &mut Output) {
+        for sub_dag in sub_dags {
             out.facts.push(Fact::Committed {
                 leader_round: sub_dag.record.leader.round,
                 index: sub_dag.record.index,
@@ -186,12 +200,6 @@ impl Replica {
                     .fold(0, usize::saturating_add),
             });
         }
-        out.execute.extend(sub_dags);
-        self.accepted(now, &freed, out);
-        for vertex in dropped {
-            self.mempool.requeue(vertex.transaction_ids());
-        }
-        self.prune(out);
     }
 
     /// Vertices are kept until the blocks that they led to are executed here and certified, as no peer can have these blocks
@@ -210,11 +218,12 @@ impl Replica {
         }
         let era = self.context.era;
         if self.pruned == Round::ZERO {
-            // This era has come so far that nobody needs the DAG of the one before it.
-            out.persist.push(Record::PruneVertices {
-                era: era.previous(),
-                up_to: Round::MAX,
-            });
+            // This era has come so far that nobody needs the DAG of the one before it, or of the one on which an emergency
+            // between them stood.
+            for era in [era.previous().previous(), era.previous()] {
+                let up_to = Round::MAX;
+                out.persist.push(Record::PruneVertices { era, up_to });
+            }
         }
         self.pruned = up_to;
         out.persist.push(Record::PruneVertices { era, up_to });

@@ -144,6 +144,7 @@ impl Bench {
             context: Arc::clone(&context),
             ended: None,
             commits: Vec::new(),
+            tail: None,
             vertices: Vec::new(),
             own_last,
             recent: Vec::new(),

@@ -151,6 +151,8 @@ fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
     });
     assert_eq!(attested(&output), []);
     let synced = bench.step(Input::Synced(ChainStanding {
+        vertices: Vec::new(),
+        tail: None,
         context: Arc::clone(&bench.context),
         commits: Vec::new(),
         head_timestamp: TimestampMs::ZERO,
@@ -166,6 +168,8 @@ fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
 fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     let mut bench = Bench::new();
     let synced = bench.step(Input::Synced(ChainStanding {
+        vertices: Vec::new(),
+        tail: None,
         context: emergency(4),
         commits: Vec::new(),
         head_timestamp: TimestampMs::ZERO,
@@ -179,6 +183,8 @@ fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     assert!(bench.replica.dag().is_none());
     // Once more changes nothing.
     let again = bench.step(Input::Synced(ChainStanding {
+        vertices: Vec::new(),
+        tail: None,
         context: emergency(4),
         commits: Vec::new(),
         head_timestamp: TimestampMs::ZERO,

@@ -283,6 +283,8 @@ impl World {
                 transactions: Vec::new(),
             },
             Come::Synced => Input::Synced(ChainStanding {
+                vertices: Vec::new(),
+                tail: None,
                 context: Arc::clone(self.bench.replica.context()),
                 commits: Vec::new(),
                 head_timestamp: TimestampMs::ZERO,

@@ -16,6 +16,7 @@ fn guard() -> SignGuardRecord {
 
 fn without_past() -> SignGuardRecord {
     SignGuardRecord {
+        emergency_end: None,
         past_unknown: true,
         ..guard()
     }

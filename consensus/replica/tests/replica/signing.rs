@@ -21,6 +21,7 @@ fn guard_at(round: u64) -> SignGuardRecord {
         key: key_pair(0).public_key(),
         vertex: Some(slot(round)),
         attestation: None,
+        emergency_end: None,
         past_unknown: false,
     }
 }
@@ -97,6 +98,7 @@ fn r2_no_attestation_below_what_the_guard_has_seen() {
         key: key_pair(0).public_key(),
         vertex: None,
         attestation: Some(attestation(5, 7)),
+        emergency_end: None,
         past_unknown: false,
     });
     let is_refusal = |fact: &&Fact| matches!(fact, Fact::SignRefused { .. });

@@ -82,6 +82,8 @@ fn r5_after_a_sync_the_dag_stands_where_it_stood() {
         .and_then(holdfast_dag::DagCore::own_last);
     let commits = bench.commits.clone();
     let output = bench.step(Input::Synced(ChainStanding {
+        vertices: Vec::new(),
+        tail: None,
         context: Arc::clone(&bench.context),
         commits,
         head_timestamp: TimestampMs::ZERO,

@@ -69,7 +69,12 @@ impl ExecutionThread {
             Ok(Err(refusal)) => Ok(Err(refusal)),
             Ok(Ok(step)) => {
                 if let Some(step) = step {
+                    let certificates = step.batch.certificates.clone();
                     self.apply(step)?;
+                    for certificate in certificates {
+                        self.core.input(Input::Certificate(certificate));
+                    }
+                    self.tell_standing(false)?;
                 }
                 Ok(Ok(()))
             }

@@ -57,7 +57,7 @@ impl Fixture {
             board: Board::new(standing),
             observer: Arc::new(Nobody),
             supervisor: Supervisor::new(),
-            commits_needed: 1,
+            dag: DagConfig::from_parameters(&parameters),
             halt_height: None,
             is_faulty: false,
             recorder: Recorder::default(),

@@ -24,7 +24,7 @@ pub(super) struct Resumed {
     /// Output of the restored replica.
     pub(super) first: Output,
     /// Commits that the core thread needs to rebuild its DAG.
-    pub(super) commits_needed: u64,
+    pub(super) dag: DagConfig,
 }
 
 impl Resumed {
@@ -50,7 +50,7 @@ impl Resumed {
             mempool_config(&parts.config, parameters),
         );
         replica_config.is_master = parts.emergency.is_some();
-        let commits_needed = DagCore::commits_needed(&replica_config.dag);
+        let dag = replica_config.dag.clone();
         let (replica, first) = restore_replica(
             parts,
             &storage,
@@ -68,7 +68,7 @@ impl Resumed {
             standing,
             replica,
             first,
-            commits_needed,
+            dag,
         })
     }
 }

@@ -148,9 +148,10 @@ impl Verifier {
                 }
             }
             Job::Again(Reverify::Vertices(vertices)) => {
+                let era = self.era();
                 let verified = vertices
                     .into_iter()
-                    .filter_map(|vertex| self.verify_vertex(vertex).ok())
+                    .filter_map(|vertex| self.verify_vertex(vertex, &era).ok())
                     .collect();
                 self.core.input(Input::Vertices(verified));
             }
@@ -193,15 +194,15 @@ impl Verifier {
         let Ok(vertex) = codec::decode::<Vertex>("a vertex", data, VERTEX_BYTES_MAX) else {
             return Verdict::Reject;
         };
-        match vertex_place(&vertex, &self.era()) {
-            VertexPlace::Running => {}
+        let era = match self.place_of(&vertex) {
+            VertexPlace::Verifiable(era) => era,
             VertexPlace::NextEra => {
                 self.core.input(Input::EarlyVertex(Box::new(vertex)));
                 return Verdict::Ignore;
             }
             VertexPlace::OtherEra => return Verdict::Ignore,
-        }
-        match self.verify_vertex(vertex) {
+        };
+        match self.verify_vertex(vertex, &era) {
             Ok(vertex) => {
                 self.core.input(Input::Vertices(vec![vertex]));
                 Verdict::Accept
@@ -213,12 +214,17 @@ impl Verifier {
         }
     }
 
+    fn place_of(&self, vertex: &Vertex) -> VertexPlace {
+        // A store that does not read stops the node elsewhere.
+        vertex_place(self.storage.as_ref(), vertex, &self.era()).unwrap_or(VertexPlace::OtherEra)
+    }
+
     fn verify_vertex(
         &self,
         vertex: Vertex,
+        era: &EraContext,
     ) -> Result<Arc<VerifiedVertex>, holdfast_types::VertexReject> {
-        let era = self.era();
-        VerifiedVertex::verify(vertex, &self.chain, &era, self.scheme.as_ref()).map(Arc::new)
+        VerifiedVertex::verify(vertex, &self.chain, era, self.scheme.as_ref()).map(Arc::new)
     }
 
     fn gossiped_attestation(&self, data: &[u8]) -> Verdict {
@@ -334,10 +340,12 @@ impl Verifier {
         };
         let mut verified = Vec::new();
         for vertex in response.vertices {
-            match self.verify_vertex(vertex) {
-                Ok(vertex) if asked.covers(&vertex.reference()) => verified.push(vertex),
+            let VertexPlace::Verifiable(era) = self.place_of(&vertex) else {
                 // Between request and answer the era may have changed: nobody's fault.
-                Err(holdfast_types::VertexReject::WrongEra { .. }) => return,
+                return;
+            };
+            match self.verify_vertex(vertex, &era) {
+                Ok(vertex) if asked.covers(&vertex.reference()) => verified.push(vertex),
                 Ok(_) | Err(_) => {
                     self.network.penalize(peer, Penalty::InvalidResponse);
                     break;

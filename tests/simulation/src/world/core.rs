@@ -332,8 +332,8 @@ impl World {
                 let gossip = Gossip::Transactions(transactions.into());
                 self.publish(node, Envelope::new(gossip));
             }
-            Message::Fetch { era, request } => self.fetch(node, era, request),
-            Message::Ask { era, request } => self.ask(node, era, request),
+            Message::Fetch { era, request } => self.fetch(node, &era, request),
+            Message::Ask { era, request } => self.ask(node, &era, request),
             Message::AskLastVertices { era, author, to } => {
                 self.ask_last_vertices(node, LastVertexRequest { era, author }, to);
             }
@@ -446,9 +446,8 @@ impl World {
         }
         let disk = &self.nodes[node].disk;
         let is_stored = disk.keeps_block(body.height, body.block);
-        let is_guarded = disk.guard().and_then(|guard| guard.attestation);
-        let is_guarded =
-            is_guarded.is_some_and(|last| (body.era, body.height) <= (last.era, last.height));
+        let guard = disk.guard();
+        let is_guarded = guard.is_some_and(|guard| guard.covers_attestation(body));
         if !is_stored || !is_guarded {
             self.oracle.violated(
                 Rule::Durability,

@@ -160,7 +160,12 @@ impl World {
             Some(Ok(step)) => {
                 self.count("branches of an emergency taken");
                 if let Some(step) = step {
+                    let certificates = step.batch.certificates.clone();
                     self.apply(node, step);
+                    for certificate in certificates {
+                        self.step(node, Input::Certificate(certificate));
+                    }
+                    self.tell_standing(node, false)?;
                 }
                 self.synced(node, from, true);
             }

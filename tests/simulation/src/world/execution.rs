@@ -7,7 +7,7 @@ use crate::node::{CrashPoint, Execution};
 use crate::oracle::Rule;
 use holdfast_chain::sync::RangeError;
 use holdfast_chain::{AppliedBlock, Chain, ChainError, Step};
-use holdfast_dag::{DagConfig, DagCore};
+use holdfast_dag::{DagConfig, SubDag};
 use holdfast_ledger::{StateError, account};
 use holdfast_replica::{ChainStanding, Input, ReturnedTransaction};
 use holdfast_types::wire::BlocksResponse;
@@ -41,13 +41,7 @@ impl World {
             self.schedule(after_ms, Event::Execute { node, incarnation });
         }
         let result = match work {
-            Execution::Commit(sub_dag) => self
-                .with_chain(node, |chain, tables| chain.order(tables, &sub_dag))
-                .map(|step| {
-                    if let Some(step) = step.flatten() {
-                        self.apply(node, step);
-                    }
-                }),
+            Execution::Commit(sub_dag) => self.order(node, &sub_dag),
             Execution::Certificate(certificate) => self.certify(node, certificate),
             Execution::Resume(request) => self.resume(node, &request),
             Execution::Range { from, response } => self.apply_range(node, from, response),
@@ -63,6 +57,16 @@ impl World {
             self.chain_failed(node, &error);
         }
         self.watch_certified(node);
+    }
+
+    fn order(&mut self, node: NodeId, sub_dag: &SubDag) -> Result<(), ChainError> {
+        while let Some(step) = self
+            .with_chain(node, |chain, tables| chain.order(tables, sub_dag))?
+            .flatten()
+        {
+            self.apply(node, step);
+        }
+        Ok(())
     }
 
     /// None if the node is down.
@@ -127,7 +131,7 @@ impl World {
         if !executed.is_empty() {
             self.step(node, Input::Executed(executed));
         }
-        if common_ancestor.is_some() && self.tell_standing(node).is_err() {
+        if common_ancestor.is_some() && self.tell_standing(node, true).is_err() {
             self.stop_on_damage(node);
         }
     }
@@ -192,12 +196,17 @@ impl World {
     }
 
     /// Tells the replica where its chain stands.
-    pub(super) fn tell_standing(&mut self, node: NodeId) -> Result<(), ChainError> {
+    pub(super) fn tell_standing(
+        &mut self,
+        node: NodeId,
+        were_taken_back: bool,
+    ) -> Result<(), ChainError> {
         let Some(running) = &self.nodes[node].running else {
             return Ok(());
         };
-        let needed = DagCore::commits_needed(&DagConfig::from_parameters(&self.chain.parameters));
-        let standing = ChainStanding::of(self.nodes[node].disk.now(), &running.chain, needed)?;
+        let dag = DagConfig::from_parameters(&self.chain.parameters);
+        let tables = self.nodes[node].disk.now();
+        let standing = ChainStanding::of(tables, &running.chain, &dag, were_taken_back)?;
         self.step(node, Input::Synced(standing));
         Ok(())
     }
@@ -268,7 +277,7 @@ impl World {
             self.apply(node, step);
         }
         self.step(node, Input::Certificate(certificate));
-        self.tell_standing(node)?;
+        self.tell_standing(node, false)?;
         // What changes nothing here is no help, however well it is proved.
         let helped = self.height_of(node) != before;
         self.synced(node, from, helped);

@@ -59,7 +59,7 @@ impl World {
             };
             self.crash(node, loss);
             let guard = self.nodes[node].disk.guard();
-            let guarded = guard.and_then(|guard| guard.attestation);
+            let guarded = guard.and_then(|guard| guard.newest_attestation());
             attested = attested
                 .max(guarded.map_or(Height::ZERO, |last| last.height))
                 .max(self.oracle.wire.highest_attested(&key));

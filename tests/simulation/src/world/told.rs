@@ -309,6 +309,9 @@ pub(crate) fn guard(guard: Option<&SignGuardRecord>) -> String {
     if let Some(attestation) = guard.attestation {
         text.push_str(&format!(", attested block {}", attestation.height));
     }
+    if let Some(end) = guard.emergency_end {
+        text.push_str(&format!(", ended an emergency with block {}", end.height));
+    }
     if guard.past_unknown {
         text.push_str(", proves nothing");
     }

@@ -161,9 +161,8 @@ impl World {
         node: NodeId,
         vertex: &Vertex,
     ) -> Option<Arc<EraContext>> {
-        let era = self.era_of(node)?;
-        match vertex_place(vertex, &era) {
-            VertexPlace::Running => return Some(era),
+        match self.place_of(node, vertex)? {
+            VertexPlace::Verifiable(era) => return Some(era),
             VertexPlace::NextEra => {
                 self.count("early vertices");
                 self.step(node, Input::EarlyVertex(Box::new(vertex.clone())));
@@ -171,6 +170,12 @@ impl World {
             VertexPlace::OtherEra => self.count("vertices of another era"),
         }
         None
+    }
+
+    /// None if the node is down.
+    pub(super) fn place_of(&self, node: NodeId, vertex: &Vertex) -> Option<VertexPlace> {
+        let era = self.era_of(node)?;
+        vertex_place(self.nodes[node].disk.now(), vertex, &era).ok()
     }
 
     /// Whether a vertex verifies in an era. It does or does not for everybody, so it is computed once.
@@ -215,7 +220,9 @@ impl World {
         node: NodeId,
         vertex: Vertex,
     ) -> Option<Arc<VerifiedVertex>> {
-        let era = self.era_of(node)?;
+        let Some(VertexPlace::Verifiable(era)) = self.place_of(node, &vertex) else {
+            return None;
+        };
         VerifiedVertex::verify(vertex, &self.chain.id, &era, &self.chain.scheme)
             .ok()
             .map(Arc::new)
@@ -313,35 +320,37 @@ impl World {
         );
     }
 
-    pub(super) fn fetch(&mut self, node: NodeId, era: Era, request: FetchRequest) {
+    pub(super) fn fetch(&mut self, node: NodeId, era: &EraContext, request: FetchRequest) {
         self.count("vertices fetched");
         let asked = Asked::References(request.references.iter().copied().collect());
         let wanted = VerticesRequest {
-            era,
+            era: era.era,
             references: request.references,
         };
-        self.request_vertices(node, request.from, Request::Vertices(wanted), asked);
+        let from = (era, request.from);
+        self.request_vertices(node, from, Request::Vertices(wanted), asked);
     }
 
-    pub(super) fn ask(&mut self, node: NodeId, era: Era, request: AskRequest) {
+    pub(super) fn ask(&mut self, node: NodeId, era: &EraContext, request: AskRequest) {
         self.count("members asked what they have");
         let wanted = MissingVerticesRequest {
-            era,
+            era: era.era,
             from: request.from,
             held: request.held,
         };
         let asked = Asked::Missing(wanted.clone());
-        self.request_vertices(node, request.to, Request::Missing(wanted), asked);
+        let from = (era, request.to);
+        self.request_vertices(node, from, Request::Missing(wanted), asked);
     }
 
     fn request_vertices(
         &mut self,
         node: NodeId,
-        from: AuthorityIndex,
+        (era, from): (&EraContext, AuthorityIndex),
         request: Request,
         asked: Asked,
     ) {
-        let author = self.up_peer_of(node, from);
+        let author = self.up_member(node, era, from);
         let up = self.up_peers(node);
         let any = || up.get(usize::from(from.0) % up.len().max(1)).copied();
         if let Some(peer) = author.or_else(any) {
@@ -365,6 +374,10 @@ impl World {
     /// The peer that is this member of the committee, if there is a connection to it.
     pub(super) fn up_peer_of(&self, node: NodeId, member: AuthorityIndex) -> Option<NodeId> {
         let era = self.era_of(node)?;
+        self.up_member(node, &era, member)
+    }
+
+    fn up_member(&self, node: NodeId, era: &EraContext, member: AuthorityIndex) -> Option<NodeId> {
         let key = era.committee.member(member)?.signing_key;
         self.up_peers(node)
             .into_iter()

@@ -296,6 +296,8 @@ fn u6_an_emergency_that_ended_with_a_quorum_is_better_than_a_longer_one_that_did
         Err(OfferRefusal::NotBetter)
     );
     assert_eq!(offer(branch, Some(&certificate)), Ok(ended.head()));
+    assert_eq!(longer.chain.certified(), ended.head().0);
+    ended.certify(certificate).expect("it is ours");
     assert_same_branch(&longer.store, &ended.store);
 }
 

@@ -83,19 +83,16 @@ impl Replica {
         let open = self
             .pending_era
             .as_ref()
-            .filter(|pending| pending.attestation.is_none() && pending.certificate.is_none());
+            .filter(|pending| pending.attestation.is_none() && pending.certificate.is_none())
+            .filter(|pending| now.monotonic_ms >= pending.attest_from_ms);
         let anchor = open.map(|pending| pending.context.anchor);
         let head = self.halts.head.body;
         let Some(head) = head.filter(|head| Some(head.block) == anchor) else {
             return;
         };
-        let attested = self
-            .guard
-            .as_ref()
-            .and_then(|guard| guard.record().attestation);
-        let is_above = attested
-            .is_none_or(|last| last == head || (last.era, last.height) < (head.era, head.height));
-        if !is_above {
+        let mut guard = self.guard.clone();
+        let is_allowed = guard.as_mut().map(|guard| self.raise(guard, &head).is_ok());
+        if is_allowed == Some(false) {
             return;
         }
         let attestation = self.attest_anchor(&head, out);

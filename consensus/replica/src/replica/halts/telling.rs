@@ -64,7 +64,7 @@ impl Replica {
         let attested = self
             .guard
             .as_ref()
-            .and_then(|guard| guard.record().attestation);
+            .and_then(|guard| guard.record().newest_attestation());
         let attested = attested.filter(|attested| attested.era == self.context.era);
         let mut halts = self.halts.manager.halts();
         halts.truncate(holdfast_types::limits::RESUME_HALTS_MAX);

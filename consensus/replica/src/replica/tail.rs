@@ -1,0 +1,130 @@
+//! The DAG on which an emergency stands (rule R21).
+
+use super::{COLLECTOR_HEIGHTS_MAX, Replica, ask_around};
+use crate::io::{DagStanding, Now, Output};
+use crate::record::Record;
+use holdfast_chain::{CertificateCollector, Collected};
+use holdfast_dag::DagCore;
+use holdfast_halt::matrix::Activity;
+use holdfast_types::{Attestation, Era, EraContext, Height, VerifiedVertex};
+use std::sync::Arc;
+
+/// The DAG of the era before an emergency: it is listened to, and nothing is proposed in it.
+#[derive(Debug)]
+pub(super) struct Tail {
+    dag: DagCore,
+    /// What its members have attested may make a certificate yet.
+    collector: CertificateCollector,
+}
+
+impl Tail {
+    fn new(dag: DagCore, certified: Height) -> Self {
+        let context = dag.context();
+        let floor = certified.max(context.anchor_height);
+        let collector = CertificateCollector::new(&context.committee, floor, COLLECTOR_HEIGHTS_MAX);
+        Self { dag, collector }
+    }
+
+    /// Whether it is what `standing` describes, and has committed nothing above it.
+    pub(super) fn stands_at(&self, standing: &DagStanding) -> bool {
+        let (ours, theirs) = (self.dag.context(), &standing.context);
+        (ours.era, ours.anchor) == (theirs.era, theirs.anchor)
+            && self.dag.last_commit_index() == standing.last_commit_index()
+    }
+
+    pub(super) fn next_wake_ms(&self) -> u64 {
+        let ask_ms = self.dag.next_ask_ms();
+        self.dag.next_fetch_ms().map_or(ask_ms, |at| at.min(ask_ms))
+    }
+}
+
+impl Replica {
+    /// The era on which the running emergency stands, if its DAG is listened to here.
+    #[must_use]
+    pub fn tail(&self) -> Option<&Arc<EraContext>> {
+        self.tail.as_ref().map(|tail| tail.dag.context())
+    }
+
+    /// The DAG as the store has it.
+    pub(super) fn restore_tail(&mut self, now: Now, standing: DagStanding, out: &mut Output) {
+        let mut dag = self.new_dag(now, &standing.context, &standing.commits);
+        for vertex in standing.vertices {
+            // Stored vertices were accepted before; those that are too old now are left out.
+            drop(dag.add(vertex, now.monotonic_ms));
+        }
+        self.listen_to_tail(now, dag, out);
+    }
+
+    /// From now on this DAG is listened to.
+    pub(super) fn listen_to_tail(&mut self, now: Now, dag: DagCore, out: &mut Output) {
+        let vertices = dag.vertices();
+        let mut round = dag.gc_round().next();
+        let mut attestations = Vec::new();
+        while round <= vertices.highest_round() {
+            let of_round = vertices.round(round);
+            attestations.extend(of_round.flat_map(|vertex| vertex.payload().attestations.clone()));
+            round = round.next();
+        }
+        self.tail = Some(Tail::new(dag, self.certified));
+        for attestation in &attestations {
+            self.count_of_tail(now, attestation, out);
+        }
+    }
+
+    pub(super) fn is_of_tail(&self, era: Era) -> bool {
+        self.tail().is_some_and(|context| context.era == era)
+    }
+
+    pub(super) fn add_to_tail(&mut self, now: Now, vertex: &Arc<VerifiedVertex>, out: &mut Output) {
+        let Some(tail) = &mut self.tail else { return };
+        let ahead_ms = vertex.header().timestamp.since(now.wall);
+        if ahead_ms > self.config.max_clock_drift_ms {
+            return;
+        }
+        let added = tail.dag.add(Arc::clone(vertex), now.monotonic_ms);
+        self.accepted_in_tail(now, &added.accepted, out);
+        for evidence in added.evidence {
+            self.on_evidence(now, evidence, out);
+        }
+    }
+
+    fn accepted_in_tail(&mut self, now: Now, vertices: &[Arc<VerifiedVertex>], out: &mut Output) {
+        for vertex in vertices {
+            out.persist.push(Record::PeerVertex(Arc::clone(vertex)));
+            for attestation in &vertex.payload().attestations {
+                self.count_of_tail(now, attestation, out);
+            }
+        }
+    }
+
+    fn count_of_tail(&mut self, now: Now, attestation: &Attestation, out: &mut Output) {
+        let Some(tail) = &mut self.tail else { return };
+        match tail.collector.add(attestation) {
+            Collected::Counted => {}
+            Collected::Certificate(certificate) => self.on_certificate(certificate, out),
+            Collected::Contradiction(evidence) => self.on_evidence(now, *evidence, out),
+        }
+    }
+
+    /// Commits what the DAG decides, and asks others for what they have of it (rule R21).
+    pub(super) fn follow_tail(&mut self, now: Now, out: &mut Output) {
+        let holds_to_end = self.holds_to_end();
+        let is_allowed = self.allows(Activity::EmergencyBlocks);
+        let Some(tail) = &mut self.tail else { return };
+        ask_around(now, &mut tail.dag, out);
+        if holds_to_end || !is_allowed {
+            return;
+        }
+        let (sub_dags, freed) = tail.dag.try_commit(now.monotonic_ms);
+        Self::tell_commits(&sub_dags, out);
+        out.execute.extend(sub_dags);
+        self.accepted_in_tail(now, &freed, out);
+    }
+
+    /// Whether this validator has attested the end of the running emergency: from then on only a certificate takes it back here,
+    /// as this one may be certified, too.
+    fn holds_to_end(&self) -> bool {
+        let guard = self.guard.as_ref();
+        guard.is_some_and(|guard| guard.has_ended(self.context.era))
+    }
+}
