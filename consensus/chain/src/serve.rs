@@ -58,6 +58,32 @@ pub fn servable_prefix<S: ChainStore + ?Sized>(
     })
 }
 
+/// The era whose DAG stopped before the lowest emergency on the applied branch that no certificate covers; none if there is no
+/// such emergency.
+pub fn era_below_emergency<S: ChainStore + ?Sized>(
+    store: &S,
+) -> Result<Option<EraContext>, StateError> {
+    let Some(mut era) = store.latest_era()? else {
+        return Ok(None);
+    };
+    let start = provisional_from(store, era.clone(), store.certified_height()?)?;
+    let Some(start) = start else { return Ok(None) };
+    while era.anchor_height >= start {
+        era = era_before(store, &era)?;
+    }
+    Ok(Some(era))
+}
+
+fn era_before<S: ChainStore + ?Sized>(
+    store: &S,
+    era: &EraContext,
+) -> Result<EraContext, StateError> {
+    let before = era.era.previous();
+    store.era(before)?.ok_or_else(|| StateError {
+        reason: format!("the store lacks the context of era {before}"),
+    })
+}
+
 /// The lowest block of an emergency that stands on the applied branch, whose last era is `era`, above `certified`.
 pub(crate) fn provisional_from<S: ChainStore + ?Sized>(
     store: &S,
@@ -69,10 +95,7 @@ pub(crate) fn provisional_from<S: ChainStore + ?Sized>(
         if era.kind == EraKind::Emergency {
             lowest = Some(era.anchor_height);
         }
-        let before = era.era.previous();
-        era = store.era(before)?.ok_or_else(|| StateError {
-            reason: format!("the store lacks the context of era {before}"),
-        })?;
+        era = era_before(store, &era)?;
     }
     Ok(lowest)
 }

@@ -3,6 +3,7 @@
 use crate::io::{Input, LastVertices, Submission};
 use crate::mempool::Origin;
 use crate::replica::eras::certifying;
+use holdfast_chain::serve::era_below_emergency;
 use holdfast_chain::sync::check_body;
 use holdfast_chain::{ChainError, ChainStore, ResumeRefusal};
 use holdfast_ledger::{
@@ -72,25 +73,13 @@ pub fn vertex_place<S: ChainStore + ?Sized>(
     if era == running.era.next() {
         return Ok(VertexPlace::NextEra);
     }
-    if era.next() != running.era || !is_emergency(store, running)? {
+    if era > running.era {
         return Ok(VertexPlace::OtherEra);
     }
-    let below = store.era(era)?.filter(|below| below.kind == EraKind::Dag);
+    let below = era_below_emergency(store)?.filter(|below| below.era == era);
     Ok(below.map_or(VertexPlace::OtherEra, |below| {
         VertexPlace::Verifiable(Arc::new(below))
     }))
-}
-
-/// The context in which the end of an emergency is certified is that of a DAG: the store knows better.
-fn is_emergency<S: ChainStore + ?Sized>(
-    store: &S,
-    running: &EraContext,
-) -> Result<bool, StateError> {
-    if running.kind == EraKind::Emergency {
-        return Ok(true);
-    }
-    let stored = store.era(running.era)?;
-    Ok(stored.is_some_and(|stored| stored.kind == EraKind::Emergency))
 }
 
 /// What a member's answer on last vertices says (rule R12 of the replica), if it is about `asked` and all its signatures

@@ -152,12 +152,6 @@ impl SignGuard {
         self.record.emergency_end = Some(*body);
         Ok(())
     }
-
-    /// Whether the end of the emergency of this era was attested.
-    #[must_use]
-    pub fn has_ended(&self, era: Era) -> bool {
-        self.record.emergency_end.is_some_and(|end| end.era == era)
-    }
 }
 
 #[cfg(test)]
@@ -218,10 +212,9 @@ mod tests {
         ] {
             assert!(guard.allow_emergency_end(&other).is_err());
         }
-        assert!(guard.has_ended(Era(2)) && !guard.has_ended(Era(1)));
         // A certificate took it back: the DAG goes on where it was, not below, and may stop again.
         assert!(guard.allow_attestation(&attestation(1, 7, 2)).is_err());
-        assert!(guard.has_ended(Era(2)));
+        assert!(guard.record().emergency_end.is_some());
         guard.allow_attestation(&attestation(1, 8, 1)).unwrap();
         guard.allow_emergency_end(&attestation(2, 60, 1)).unwrap();
         guard.allow_attestation(&attestation(3, 61, 1)).unwrap();

@@ -3,6 +3,7 @@
 use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
 use crate::stored::RecordStore;
+use holdfast_chain::serve::era_below_emergency;
 use holdfast_chain::{
     Chain, ChainStore, ExecutedBlock, ProductionRefusal, ProductionTurn, last_commits,
 };
@@ -13,10 +14,9 @@ use holdfast_halt::stall::StallChange;
 use holdfast_ledger::{EmergencyClock, StateError};
 use holdfast_types::wire::{GossipedAttestation, GossipedGovernance};
 use holdfast_types::{
-    Attestation, AuthorityIndex, Block, Certificate, CommitRecord, Era, EraContext, EraKind,
-    Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round,
-    SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex,
-    VertexRef,
+    Attestation, AuthorityIndex, Block, Certificate, CommitRecord, Era, EraContext, Evidence,
+    GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round, SignedHaltStatus,
+    SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -159,27 +159,18 @@ impl DagStanding {
         })
     }
 
-    /// The DAG on which the emergency stands that runs on this chain, or that its head has ended.
+    /// The DAG on which the lowest emergency stands that no certificate covers.
     pub fn below_emergency<S: ChainStore + RecordStore + ?Sized>(
         store: &S,
         chain: &Chain,
         dag: &DagConfig,
     ) -> Result<Option<Self>, StateError> {
-        let running = chain.era();
-        let ended = if chain.head().0 == running.anchor_height {
-            store.era(running.era.previous())?
-        } else {
-            None
-        };
-        let eras = [Some(EraContext::clone(running)), ended];
-        let mut eras = eras.into_iter().flatten();
-        let Some(emergency) = eras.find(|era| era.kind == EraKind::Emergency) else {
+        let Some(context) = era_below_emergency(store)? else {
             return Ok(None);
         };
-        let Some(context) = store.era(emergency.era.previous())? else {
-            return Ok(None);
-        };
-        let up_to = emergency.anchor_height;
+        let up_to = store
+            .era(context.era.next())?
+            .map_or(chain.head().0, |emergency| emergency.anchor_height);
         Self::read(store, Arc::new(context), up_to, dag).map(Some)
     }
 

@@ -15,7 +15,8 @@
 //!   alone nothing is taken: no quorum stands for them.
 //! * U6. The last block of an emergency is certified by the committee that it names. With this certificate a branch is better
 //!   than one without, whatever its length.
-//! * U7. While a certified block is missing (U2), a branch that holds it is taken, whatever its length, and no other.
+//! * U7. While a certified block is missing (U2), a branch that holds it, or that has ended with a certificate, is taken, whatever its
+//!   length, and no other.
 //! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
 //!   been attested, by this validator or by one that sleeps, and all who see the vertices come to the same commits. So a branch
 //!   whose emergency begins on fewer commits than this DAG has made is neither taken nor kept, unless it has ended with a
@@ -244,9 +245,16 @@ impl Chain {
         if let Err(refusal) = self.execute_branch(&mut staged, &mut extension, &blocks)? {
             return Ok(Err(refusal));
         }
+        let mut tips = blocks.iter().map(|block| {
+            let header = &block.header;
+            (header.height, header.id(&self.maker.chain))
+        });
+        let is_awaited = tips.any(|tip| self.forks.awaits(tip));
+        let headers = blocks.iter().map(|block| &block.header);
         let is_no_better = extension.position.head.0 <= self.position.head.0
-            || self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))?;
-        let is_open = is_no_better && !self.forks.awaits_certified();
+            || self.forks.awaits_certified()
+            || self.leaves_out(store, ancestor, headers)?;
+        let is_open = is_no_better && !is_awaited;
         let certifies = |certificate: &&Certificate| {
             self.maker.certifies_end(&position, &extension, certificate)
         };
@@ -344,9 +352,6 @@ impl Chain {
             tip = (header.height, header.id(chain));
             is_awaited |= self.forks.awaits(tip);
         }
-        if self.forks.awaits_certified() && !is_awaited {
-            return Ok(Err(OfferRefusal::Outranked));
-        }
         if producers == 0 {
             return Ok(Err(OfferRefusal::NotEmergency));
         }
@@ -358,7 +363,8 @@ impl Chain {
             let body = &certificate.body;
             (body.height, body.block) == tip
         });
-        if leaves_out && !is_certified && !is_awaited {
+        let is_outranked = leaves_out || self.forks.awaits_certified();
+        if is_outranked && !is_certified && !is_awaited {
             return Ok(Err(OfferRefusal::Outranked));
         }
         let is_longer = tip.0 > head.0 || tip.0 == head.0 && is_lower;

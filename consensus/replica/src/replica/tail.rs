@@ -121,10 +121,13 @@ impl Replica {
         self.accepted_in_tail(now, &freed, out);
     }
 
-    /// Whether this validator has attested the end of the running emergency: from then on only a certificate takes it back here,
+    /// Whether this validator has attested the end of an emergency on this DAG: from then on only a certificate takes it back here,
     /// as this one may be certified, too.
     fn holds_to_end(&self) -> bool {
-        let guard = self.guard.as_ref();
-        guard.is_some_and(|guard| guard.has_ended(self.context.era))
+        let (Some(guard), Some(tail)) = (&self.guard, self.tail()) else {
+            return false;
+        };
+        let end = guard.record().emergency_end;
+        end.is_some_and(|end| end.era > tail.era)
     }
 }

@@ -1,4 +1,4 @@
-//! Rules R18 to R20: what a replica does in an emergency of the chain.
+//! Rules R18 to R21: what a replica does in an emergency of the chain.
 
 use crate::bench::{
     Bench, WALL, attestation, emergency_block, executed_block, next_era, now, own_vertex,
@@ -6,11 +6,11 @@ use crate::bench::{
 use holdfast_chain::{ExecutedBlock, ProductionRefusal};
 use holdfast_halt::Mode;
 use holdfast_ledger::EmergencyClock;
-use holdfast_replica::{ChainStanding, Fact, Input, Message, Origin, Output};
+use holdfast_replica::{ChainStanding, Fact, Input, Message, Origin, Output, Record};
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
-    AccountName, AttestationBody, AuthorityIndex, Block, CommitDigest, Committee, Era, EraContext,
-    EraKind, Height, Member, Signer, TimestampMs,
+    AccountName, AttestationBody, AuthorityIndex, Block, BlockId, CommitDigest, Committee, Era,
+    EraContext, EraKind, Height, Member, Signer, TimestampMs, VerifiedVertex,
 };
 use std::sync::Arc;
 
@@ -110,7 +110,11 @@ fn r18_an_emergency_begins_at_once_and_the_dag_is_silent_in_it() {
 fn r18_those_who_take_over_certify_the_last_block_and_then_the_dag_runs() {
     let mut bench = in_emergency();
     let ended = executed(&mut bench, 2, 9, Some(dag_after(9)));
-    assert_eq!(attested(&ended), [(Era(2), Height(9), AuthorityIndex(0))]);
+    // Another master may have made a block in the same slot.
+    assert_eq!(attested(&ended), []);
+    assert_eq!(attested(&bench.tick(SLOT_MS - 1)), []);
+    let attests = attested(&bench.tick(1));
+    assert_eq!(attests, [(Era(2), Height(9), AuthorityIndex(0))]);
     // Verified by the committee that takes over, under the number of the emergency.
     let certifying = ended.era_started.expect("others are verified by it");
     assert_eq!((certifying.era, certifying.committee.size()), (Era(2), 4));
@@ -142,22 +146,100 @@ fn r18_those_who_take_over_certify_the_last_block_and_then_the_dag_runs() {
     );
 }
 
-#[test]
-fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
-    let mut bench = in_emergency();
-    let output = bench.step(Input::TakenBack {
+/// The chain has taken the emergency back to where it began, and stands in era 1 again.
+fn taken_back(bench: &mut Bench, vertices: Vec<Arc<VerifiedVertex>>) -> Output {
+    drop(bench.step(Input::TakenBack {
         common_ancestor: Height::ZERO,
         transactions: Vec::new(),
-    });
-    assert_eq!(attested(&output), []);
-    let synced = bench.step(Input::Synced(ChainStanding {
-        vertices: Vec::new(),
+    }));
+    bench.step(Input::Synced(ChainStanding {
+        vertices,
         tail: None,
         context: Arc::clone(&bench.context),
         commits: Vec::new(),
         head_timestamp: TimestampMs::ZERO,
         emergency: Default::default(),
+    }))
+}
+
+/// Vertices of the DAG below the emergency that the others had made before it, as they come one round after the other.
+fn rounds_below(bench: &mut Bench, count: usize) -> usize {
+    let before = bench.commits.len();
+    for _ in 0..count {
+        let [ticked, came] = bench.round(Default::default());
+        assert!(own_vertex(&ticked).is_none() && own_vertex(&came).is_none());
+    }
+    bench.commits.len() - before
+}
+
+#[test]
+fn r21_commits_of_the_dag_below_go_to_the_chain_and_its_vertices_are_kept() {
+    let mut bench = in_emergency();
+    assert_eq!(bench.replica.tail().map(|tail| tail.era), Some(Era(1)));
+    let kept = |record: &&Record| matches!(record, Record::PeerVertex(_));
+    let before = bench.persisted.iter().filter(kept).count();
+    assert!(rounds_below(&mut bench, 4) > 0, "what the chain lacks");
+    assert_eq!(bench.persisted.iter().filter(kept).count(), before + 12);
+    // It asks for what it lacks, too.
+    let asked = bench.tick(60_000);
+    let is_ask =
+        |message: &Message| matches!(message, Message::Ask { era, .. } if era.era == Era(1));
+    assert!(asked.send.iter().any(is_ask));
+    // The chain goes back there: the DAG goes on with the vertices of the store, above what was signed.
+    let stored = bench.persisted.iter().filter_map(|record| match record {
+        Record::PeerVertex(vertex) | Record::OwnVertex(vertex) => Some(Arc::clone(vertex)),
+        _ => None,
+    });
+    let mut stored: Vec<_> = stored.collect();
+    stored.sort_by_key(|vertex| vertex.reference());
+    let last = bench.sent.last().map(|own| own.round());
+    let commits = bench.commits.len();
+    drop(taken_back(&mut bench, stored));
+    assert!(bench.replica.tail().is_none());
+    assert!(bench.commits.len() > commits, "all of them again");
+    let proposed = bench.tick(1_000);
+    let vertex = own_vertex(&proposed).or(bench.sent.last());
+    assert!(vertex.map(|own| own.round()) > last);
+}
+
+#[test]
+fn r21_who_has_attested_the_end_of_the_emergency_leaves_the_dag_below_to_certificates() {
+    let mut bench = in_emergency();
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    drop(bench.tick(SLOT_MS));
+    assert_eq!(rounds_below(&mut bench, 5), 0);
+    // Another end of the same emergency is not attested, whichever branch the chain takes.
+    let other = AttestationBody {
+        block: BlockId::new([8; 32]),
+        ..body(2, 11)
+    };
+    drop(bench.step(Input::TakenBack {
+        common_ancestor: Height(8),
+        transactions: Vec::new(),
     }));
+    let context = EraContext {
+        anchor: other.block,
+        ..EraContext::clone(&dag_after(11))
+    };
+    let block = executed_block(other, bench.now_ms, Some(Arc::new(context)));
+    drop(bench.step(Input::Executed(vec![block])));
+    for _ in 0..4 {
+        let output = bench.tick(SLOT_MS);
+        assert_eq!(attested(&output), []);
+        assert!(
+            !output
+                .facts
+                .iter()
+                .any(|fact| matches!(fact, Fact::SignRefused { .. }))
+        );
+    }
+}
+
+#[test]
+fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
+    let mut bench = in_emergency();
+    let synced = taken_back(&mut bench, Vec::new());
+    assert_eq!(attested(&synced), []);
     assert!(synced.era_started.is_some_and(|era| era.era == Era(1)));
     assert_eq!(bench.replica.era(), Era(1));
     assert_eq!(bench.replica.halts().manager().state().era, Era(1));
@@ -193,7 +275,9 @@ fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     assert!(again.era_started.is_none());
 }
 
-/// Slots of three seconds begin here.
+/// Length of a slot, in ms.
+const SLOT_MS: u64 = 3_000;
+/// Slots begin here.
 const SLOT_ZERO: u64 = WALL + 10_000;
 
 /// A block is executed whose slot began at `at_ms`.

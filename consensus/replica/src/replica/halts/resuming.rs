@@ -98,6 +98,7 @@ impl Replica {
         let attestation = self.attest_anchor(&head, out);
         if let (Some(pending), Some(attestation)) = (&mut self.pending_era, attestation) {
             pending.attestation = Some(attestation);
+            pending.repeat_at_ms = now.monotonic_ms;
             self.on_attestation(now, &attestation, out);
         }
     }
