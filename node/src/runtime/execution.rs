@@ -18,7 +18,7 @@ use holdfast_chain::sync::RangeError;
 use holdfast_chain::{
     Chain, ChainBatch, ChainError, ChainStore, OfferRefusal, ProductionTurn, Step,
 };
-use holdfast_dag::SubDag;
+use holdfast_dag::{DagConfig, SubDag};
 use holdfast_ledger::account;
 use holdfast_replica::admission::{fault_of, resume_refused};
 use holdfast_replica::{ChainStanding, Input, ResumeRequest};

@@ -18,7 +18,7 @@ use holdfast_types::wire::{
     TransactionBatch, VerticesRequest,
 };
 use holdfast_types::{
-    AuthorityIndex, ChainId, Era, EraContext, HaltGossip, Height, SignatureScheme, codec,
+    AuthorityIndex, ChainId, EraContext, HaltGossip, Height, SignatureScheme, codec,
 };
 use libp2p::PeerId;
 use std::sync::mpsc::Receiver;

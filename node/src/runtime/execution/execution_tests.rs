@@ -6,6 +6,7 @@ use crate::runtime::board::Board;
 use crate::runtime::core_thread::CoreCommand;
 use crate::runtime::halted::fixture::{context, picture, standing};
 use crate::runtime::start::BUILD;
+use holdfast_dag::DagConfig;
 use holdfast_halt::ModeSet;
 use holdfast_types::{
     AttestationBody, AuthorityIndex, CachingEd25519, CommitDigest, CommitRecord, HaltCause, Round,
@@ -43,6 +44,7 @@ impl Fixture {
         }
         let chain_id = genesis.chain_id();
         let parameters = Arc::new(genesis.parameters().clone());
+        let dag = DagConfig::from_parameters(&parameters);
         let scheme: Arc<dyn SignatureScheme> = Arc::new(CachingEd25519::new(16));
         let chain = Chain::open(storage.as_ref(), chain_id, parameters, Arc::clone(&scheme));
         let (core, core_commands) = mpsc::sync_channel(16);
@@ -57,7 +59,7 @@ impl Fixture {
             board: Board::new(standing),
             observer: Arc::new(Nobody),
             supervisor: Supervisor::new(),
-            dag: DagConfig::from_parameters(&parameters),
+            dag,
             halt_height: None,
             is_faulty: false,
             recorder: Recorder::default(),

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::runtime::board::Standing;
 use crate::runtime::{core_thread, failures};
 use holdfast_chain::{Chain, ChainStore};
-use holdfast_dag::DagCore;
+use holdfast_dag::DagConfig;
 use holdfast_replica::{MempoolConfig, Output, Replica, ReplicaConfig, Restored};
 use holdfast_storage::{CreateMode, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{Parameters, SignatureScheme, Signer};
