@@ -31,9 +31,13 @@
 
 mod producing;
 mod schedule;
+mod standing;
 
-pub use producing::EmergencyPlace;
 pub(crate) use producing::note_and_support;
+pub use producing::{EmergencyPlace, ExitProgress};
+pub use standing::{
+    EmergencyPhase, EmergencyRound, EmergencyStanding, EmergencyView, emergency_standing,
+};
 
 use crate::block::{BlockContext, LedgerError};
 use crate::epoch;

@@ -52,8 +52,9 @@ pub use block::{
     execute_emergency, execute_resume,
 };
 pub use emergency::{
-    EMERGENCY_HARDFORK, EmergencyClock, EmergencyPlace, EmergencyRefusal, emergency_clock,
-    judge_emergency_block,
+    EMERGENCY_HARDFORK, EmergencyClock, EmergencyPhase, EmergencyPlace, EmergencyRefusal,
+    EmergencyRound, EmergencyStanding, EmergencyView, ExitProgress, emergency_clock,
+    emergency_standing, judge_emergency_block,
 };
 pub use genesis::{
     GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator,

@@ -256,6 +256,26 @@ fn supports(record: &EmergencyRecord, parameters: &Parameters) -> Vec<Height> {
         .collect()
 }
 
+/// How far real validators have come on the way out (E9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitProgress {
+    /// Validators that hold slots and could be in a committee.
+    pub slots_held: usize,
+    pub slots_needed: usize,
+    /// Those of them that have produced among the last blocks, by account.
+    pub producing: Vec<AccountName>,
+    /// As many as slots are needed, and a quorum of the next committee.
+    pub producing_needed: usize,
+}
+
+impl ExitProgress {
+    /// The exit condition holds.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.slots_held >= self.slots_needed && self.producing.len() >= self.producing_needed
+    }
+}
+
 /// The committee that takes over, if the exit condition holds (E9).
 pub(super) fn returning_committee<S: StateStore + ?Sized>(
     overlay: &mut Overlay<'_, S>,
@@ -264,36 +284,53 @@ pub(super) fn returning_committee<S: StateStore + ?Sized>(
     let parameters = context.parameters;
     let record = overlay.existing(&EmergencyKey())?;
     let committee_account = parameters.emergency.validator_account;
-    let holders: BTreeSet<_> = record
-        .schedule
-        .iter()
-        .copied()
-        .filter(|account| *account != committee_account)
-        .collect();
-    let threshold = exit_slots(parameters);
-    if holders.len() < threshold {
-        return Ok(None);
-    }
-    // What this block did to the holders counts: one may have been jailed or have taken its key away.
-    let mut members = qualified(overlay, context.live_time)?;
-    members.retain(|member| holders.contains(&member.account));
-    members.sort_by_key(|member| member.account);
     // The round that is over, not the one that begins with this block: everybody has had a slot in it.
     let (_, before) = record
         .recent
         .split_last()
         .unwrap_or((&committee_account, &[]));
-    let recent: BTreeSet<_> = before.iter().copied().collect();
-    let alive = members
-        .iter()
-        .filter(|member| recent.contains(&member.account))
-        .count();
-    if members.len() < threshold || alive < threshold {
-        return Ok(None);
+    // What this block did to the holders counts: one may have been jailed or have taken its key away.
+    let live_time = context.live_time;
+    let (committee, progress) =
+        exit_progress(overlay, parameters, live_time, &record.schedule, before)?;
+    Ok(committee.filter(|_| progress.is_met()))
+}
+
+/// Those who would take over from this schedule, if they are enough, and how far they are; `blocks` are the producers of the
+/// last ones.
+pub(super) fn exit_progress<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    parameters: &Parameters,
+    live_time: TimestampMs,
+    schedule: &[AccountName],
+    blocks: &[AccountName],
+) -> Result<(Option<Committee>, ExitProgress), LedgerError> {
+    let needed = exit_slots(parameters);
+    let committee_account = parameters.emergency.validator_account;
+    let holders = schedule.iter().copied();
+    let holders: BTreeSet<_> = holders
+        .filter(|account| *account != committee_account)
+        .collect();
+    let recent: BTreeSet<_> = blocks.iter().copied().collect();
+    let mut members = qualified(overlay, live_time)?;
+    members.retain(|member| holders.contains(&member.account));
+    members.sort_by_key(|member| member.account);
+    let accounts = members.iter().map(|member| member.account);
+    let mut progress = ExitProgress {
+        slots_held: members.len(),
+        slots_needed: needed,
+        producing: accounts
+            .filter(|account| recent.contains(account))
+            .collect(),
+        producing_needed: needed,
+    };
+    if members.len() < needed {
+        return Ok((None, progress));
     }
     let committee = Committee::new(members)
         .map_err(|error| overlay.broken(format!("holders of slots form a committee: {error}")))?;
-    Ok((alive >= committee.quorum()).then_some(committee))
+    progress.producing_needed = needed.max(committee.quorum());
+    Ok((Some(committee), progress))
 }
 
 /// Slots that real validators must hold (E9).
