@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod devnet;
 mod drill;
+mod emergency;
 mod evidence;
 mod genesis;
 mod global;
@@ -62,6 +63,9 @@ enum Verb {
     /// Halts: status, journal, matrix, proofs.
     #[command(subcommand)]
     Halt(halt::Command),
+    /// Emergency consensus: where it stands, who is missing, what ends it.
+    #[command(subcommand)]
+    Emergency(emergency::Command),
     /// Governance messages: draft, sign offline, combine, submit, show.
     #[command(subcommand)]
     Governance(Box<governance::Command>),
@@ -201,6 +205,7 @@ impl CommandLine {
             Verb::Status(arguments) => status::run(&arguments, &global, context),
             Verb::Why(arguments) => why::run(&arguments, &global, context),
             Verb::Halt(command) => halt::run(&command, &global, context),
+            Verb::Emergency(command) => emergency::run(&command, &global, context),
             Verb::Governance(command) => governance::run(*command, &global, context),
             Verb::Evidence(command) => evidence::run(&command, &global, context),
             Verb::Account(command) => account::run(command, &global, context),

@@ -3,9 +3,9 @@
 use crate::codes::{ErrorCode, Fault};
 use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockSelector, Certificate, ChainState,
-    Committee, EvidenceItem, EvidenceReceipt, GovernanceState, GovernanceSummary, HaltMatrix,
-    HaltProof, HaltReport, Hash, JournalEntry, NodeInfo, Peer, Receipt, Status, Transaction,
-    Validator,
+    Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, GovernanceState, GovernanceSummary,
+    HaltMatrix, HaltProof, HaltReport, Hash, JournalEntry, NodeInfo, Peer, Receipt, Status,
+    Transaction, Validator,
 };
 use crate::feed::Feed;
 use crate::health::Health;
@@ -93,6 +93,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What a halt in force stands on.
     fn halt_proof(&self, id: &Hash) -> Result<Option<HaltProof>, BackendError>;
+
+    /// Everything about emergency consensus of this moment.
+    fn emergency(&self) -> Result<EmergencyStatus, BackendError>;
 
     /// The governors, and what they have ordered.
     fn governance(&self) -> Result<GovernanceState, BackendError>;

@@ -5,6 +5,7 @@
 
 mod account;
 mod block;
+mod emergency;
 mod evidence;
 mod governance;
 mod halt;
@@ -21,6 +22,10 @@ pub use account::{Account, AccountOptions, AccountProof};
 pub use block::{
     Block, BlockDetail, BlockHeader, BlockOrigin, BlockRef, BlockSelector, BlockSummary,
     Certificate, CertificateSignature, CommitVertex, Support,
+};
+pub use emergency::{
+    EmergencyExit, EmergencyPhase, EmergencyRole, EmergencyRound, EmergencySlot, EmergencyStatus,
+    ReturnState, ReturningValidator,
 };
 pub use evidence::{EvidenceBytes, EvidenceFate, EvidenceItem, EvidenceReceipt};
 pub use governance::{

@@ -9,6 +9,7 @@ use crate::dto::{
     BlockSummary, Cursor, FinalityNotification, HaltNotification, Hash, SubscriptionKind,
 };
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::watch;
 pub(crate) use waiters::CommitWaiter;
@@ -68,6 +69,8 @@ struct Inner {
     newest: watch::Sender<u64>,
     /// Height of the newest certified block.
     certified_height: watch::Sender<u64>,
+    /// Height up to which blocks are irreversible, if need be provisionally.
+    provisional_height: AtomicU64,
     waiters: Waiters,
 }
 
@@ -112,6 +115,7 @@ impl Feed {
                 ring: Mutex::default(),
                 newest: watch::Sender::new(0),
                 certified_height: watch::Sender::new(0),
+                provisional_height: AtomicU64::new(0),
                 waiters: Waiters::default(),
             }),
         }
@@ -123,6 +127,12 @@ impl Feed {
         match &event {
             ChainEvent::Finality(finality) => {
                 let height = finality.certified.height.get();
+                let provisional = finality.is_provisional.then(|| finality.lib.height.get());
+                // It falls when a certificate takes an emergency back.
+                let provisional_height = provisional.unwrap_or_default().max(height);
+                inner
+                    .provisional_height
+                    .store(provisional_height, Ordering::Relaxed);
                 inner.certified_height.send_if_modified(|current| {
                     let advances = height > *current;
                     *current = height.max(*current);
@@ -146,6 +156,8 @@ impl Feed {
 
     /// Tells the feed which block is certified when the node starts, before anything is published.
     pub fn set_certified_height(&self, height: u64) {
+        let provisional_height = &self.inner.provisional_height;
+        provisional_height.store(height, Ordering::Relaxed);
         self.inner.certified_height.send_replace(height);
     }
 
@@ -167,6 +179,11 @@ impl Feed {
 
     pub(crate) fn certified_height(&self) -> u64 {
         *self.inner.certified_height.borrow()
+    }
+
+    /// Height up to which blocks are irreversible, if need be provisionally.
+    pub(crate) fn provisional_height(&self) -> u64 {
+        self.inner.provisional_height.load(Ordering::Relaxed)
     }
 
     /// Ready when the block at `height` is certified.
@@ -324,6 +341,7 @@ mod tests {
         ChainEvent::Finality(FinalityNotification {
             certified: block,
             lib: block,
+            is_provisional: false,
         })
     }
 

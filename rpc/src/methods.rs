@@ -10,10 +10,11 @@ pub use definition::{Method, Params, Transport};
 pub(crate) use definition::{MethodDoc, ParamSpec, RawParams};
 pub(crate) use list::METHOD_NAMES;
 pub use list::{
-    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetGovernanceState,
-    GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader, GetInfo, GetParameters,
-    GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators, ListEvidence, SendTransaction,
-    SubmitEvidence, SubmitGovernance, Subscribe, SubscribeHalts, Unsubscribe,
+    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetEmergencyStatus,
+    GetGovernanceState, GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader,
+    GetInfo, GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators,
+    ListEvidence, SendTransaction, SubmitEvidence, SubmitGovernance, Subscribe, SubscribeHalts,
+    Unsubscribe,
 };
 pub use params::{
     AccountParams, BlockParams, CommitteeParams, EvidenceParams, GovernanceParams, HaltIdParams,

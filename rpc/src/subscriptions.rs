@@ -139,14 +139,14 @@ impl Subscription {
             self.position = read.lost_through.unwrap_or(self.position);
             notifications.push(self.gap(state, from, read.first_height));
         }
-        let certified_height = feed.certified_height();
+        let final_height = match self.finality {
+            SubscriptionFinality::Committed => u64::MAX,
+            SubscriptionFinality::Emergency => feed.provisional_height(),
+            SubscriptionFinality::Irreversible => feed.certified_height(),
+        };
         let mut more = read.entries.len() == EVENTS_PER_TURN;
         for entry in &read.entries {
-            if self.finality == SubscriptionFinality::Irreversible
-                && entry
-                    .height()
-                    .is_some_and(|height| height > certified_height)
-            {
+            if entry.height().is_some_and(|height| height > final_height) {
                 more = false;
                 break;
             }
@@ -210,7 +210,7 @@ impl Subscription {
         let receipts: Vec<_> = receipts
             .iter()
             .filter(|receipt| self.wants(receipt))
-            .map(|r| self.finalized(&r.receipt))
+            .map(|r| self.finalized(&r.receipt, state))
             .collect();
         if receipts.is_empty() {
             return None;
@@ -232,13 +232,18 @@ impl Subscription {
                 .is_none_or(|account| attributed.accounts.contains(account))
     }
 
-    /// The receipt was read when its block was committed, perhaps for another subscriber; by now it is irreversible
-    /// if this subscription waits for that.
-    fn finalized(&self, receipt: &Receipt) -> Receipt {
+    /// The receipt was read when its block was committed, perhaps for another subscriber; by now it is as final as this
+    /// subscription waits for.
+    fn finalized(&self, receipt: &Receipt, state: &ServerState) -> Receipt {
         let mut receipt = receipt.clone();
-        if self.finality == SubscriptionFinality::Irreversible {
-            receipt.finality = Finality::Irreversible;
-        }
+        let is_certified = receipt.height.get() <= state.feed().certified_height();
+        receipt.finality = match self.finality {
+            SubscriptionFinality::Committed => return receipt,
+            SubscriptionFinality::Emergency if !is_certified => Finality::Emergency,
+            SubscriptionFinality::Emergency | SubscriptionFinality::Irreversible => {
+                Finality::Irreversible
+            }
+        };
         receipt
     }
 

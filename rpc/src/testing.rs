@@ -1,12 +1,13 @@
 //! An in-memory backend for tests: a chain that makes a block when told to.
 
+mod emergency;
 mod halts;
 mod samples;
 
 use crate::backend::{AttributedReceipt, Backend, BackendError};
 use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector, BlockSummary,
-    Certificate, ChainState, Committee, EvidenceItem, EvidenceReceipt, Finality,
+    Certificate, ChainState, Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, Finality,
     FinalityNotification, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
     Hash, JournalEntry, NodeInfo, Number, Peer, Receipt, Status, Transaction, Validator,
 };
@@ -41,6 +42,8 @@ struct FakeChain {
     /// Every transaction that was ever queued.
     known: HashSet<Hash>,
     certified_height: u64,
+    /// The last irreversible block, if emergency consensus alone stands for it.
+    provisional_lib: Option<u64>,
     pruned_below: u64,
     submission_error: Option<BackendError>,
     health: Health,
@@ -69,6 +72,7 @@ impl FakeBackend {
             queue: Vec::new(),
             known: HashSet::new(),
             certified_height: 0,
+            provisional_lib: None,
             pruned_below: 0,
             submission_error: None,
             health: Health::all_pass(),
@@ -104,16 +108,31 @@ impl FakeBackend {
         block
     }
 
-    /// Certifies the blocks up to a height and announces it.
+    /// Certifies the blocks up to a height and announces it. That ends an emergency.
     pub fn certify(&self, height: u64) {
-        let finality = {
-            let mut chain = self.chain();
-            chain.certified_height = height;
-            FinalityNotification {
-                certified: chain.block_ref(height),
-                lib: chain.block_ref(height.saturating_sub(1)),
-            }
+        let mut chain = self.chain();
+        chain.certified_height = height;
+        if chain.provisional_lib.take().is_some() {
+            chain.state = ChainState::Running;
+        }
+        self.announce_finality(chain);
+    }
+
+    /// From now on emergency consensus makes the blocks, and those up to a height are irreversible for it alone.
+    pub fn set_emergency(&self, lib: u64) {
+        let mut chain = self.chain();
+        chain.provisional_lib = Some(lib);
+        chain.state = ChainState::Emergency;
+        self.announce_finality(chain);
+    }
+
+    fn announce_finality(&self, chain: MutexGuard<'_, FakeChain>) {
+        let finality = FinalityNotification {
+            certified: chain.block_ref(chain.certified_height),
+            lib: chain.block_ref(chain.lib_height()),
+            is_provisional: chain.provisional_lib.is_some(),
         };
+        drop(chain);
         self.feed.publish(ChainEvent::Finality(finality));
     }
 
@@ -219,6 +238,15 @@ impl FakeChain {
         )
     }
 
+    fn lib_height(&self) -> u64 {
+        let certified = self.certified_height.saturating_sub(1);
+        self.provisional_lib.unwrap_or(certified)
+    }
+
+    fn finality(&self, height: u64) -> Finality {
+        Finality::of_block(height, self.certified_height, self.provisional_lib)
+    }
+
     fn block_ref(&self, height: u64) -> BlockRef {
         BlockRef {
             height: Number(height),
@@ -233,7 +261,7 @@ impl FakeChain {
     fn select(&self, selector: BlockSelector) -> Result<Option<&FakeBlock>, BackendError> {
         let height = match selector {
             BlockSelector::Head => self.head_height(),
-            BlockSelector::Lib => self.certified_height.saturating_sub(1),
+            BlockSelector::Lib => self.lib_height(),
             BlockSelector::Certified => self.certified_height,
             BlockSelector::Height(height) => height,
             BlockSelector::Id(id) => {
@@ -250,14 +278,8 @@ impl FakeChain {
     }
 
     fn with_finality(&self, receipt: &Receipt) -> Receipt {
-        let irreversible = receipt.height.get() <= self.certified_height;
-        let finality = if irreversible {
-            Finality::Irreversible
-        } else {
-            Finality::Committed
-        };
         Receipt {
-            finality,
+            finality: self.finality(receipt.height.get()),
             ..receipt.clone()
         }
     }
@@ -268,7 +290,7 @@ impl Backend for FakeBackend {
         let chain = self.chain();
         let head = &chain.blocks[chain.blocks.len() - 1].header;
         let certified = chain.block_ref(chain.certified_height);
-        let lib = chain.block_ref(chain.certified_height.saturating_sub(1));
+        let lib = chain.block_ref(chain.lib_height());
         Ok(samples::status(
             chain.state,
             head,
@@ -303,10 +325,11 @@ impl Backend for FakeBackend {
         selector: BlockSelector,
         detail: BlockDetail,
     ) -> Result<Option<Block>, BackendError> {
-        Ok(self
-            .chain()
-            .select(selector)?
-            .map(|block| samples::block(&block.header, &block.transactions, detail)))
+        let chain = self.chain();
+        Ok(chain.select(selector)?.map(|block| Block {
+            finality: Some(chain.finality(block.header.height.get())),
+            ..samples::block(&block.header, &block.transactions, detail)
+        }))
     }
 
     fn header(&self, selector: BlockSelector) -> Result<Option<BlockHeader>, BackendError> {
@@ -424,6 +447,16 @@ impl Backend for FakeBackend {
         let head = chain.block_ref(chain.head_height());
         let certified = chain.block_ref(chain.certified_height);
         Ok(chain.halts.report(head, certified, chain.queue.len()))
+    }
+
+    fn emergency(&self) -> Result<EmergencyStatus, BackendError> {
+        let chain = self.chain();
+        Ok(emergency::status(
+            chain.state == ChainState::Emergency,
+            chain.block_ref(chain.head_height()),
+            chain.block_ref(chain.lib_height()),
+            chain.block_ref(chain.certified_height),
+        ))
     }
 
     fn halt_matrix(&self) -> Result<HaltMatrix, BackendError> {

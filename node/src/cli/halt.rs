@@ -122,6 +122,11 @@ pub(super) fn title(report: &HaltReport, url: &str) -> String {
     }
 }
 
+/// Emergency consensus runs, and nothing else holds.
+pub(super) fn in_emergency(report: &HaltReport) -> bool {
+    report.modes == ["emergency_consensus"]
+}
+
 /// A halt in a few lines.
 pub(super) fn halt_text(halt: &HaltInForce) -> String {
     let mut lines = vec![format!("{}  {}", halt.id, halt.mode)];
@@ -238,7 +243,8 @@ pub(super) fn add_figures(sheet: &mut Sheet, report: &HaltReport) {
 /// Who is ready to go on.
 fn add_meter(sheet: &mut Sheet, report: &HaltReport) {
     let meter = &report.resume;
-    if report.chain_state == HaltPhase::Running {
+    // Nobody resumes an emergency: it ends by itself.
+    if report.chain_state == HaltPhase::Running || in_emergency(report) {
         return;
     }
     let resume = match (&meter.block, meter.sequence) {

@@ -124,8 +124,8 @@ impl Facts {
                 "agree with the other validators on the block to resume from, then vote for recovery",
             ),
             ChainState::Emergency => (
-                "emergency consensus makes the blocks: what it makes is provisional".to_owned(),
-                "bring back the validators that are missing",
+                self.emergency(),
+                "holdfast emergency status says who is missing and what ends it",
             ),
         };
         Err(NotReady { why, next_step })
@@ -145,6 +145,16 @@ impl Facts {
             "estimating the time left".to_owned()
         };
         format!("block {head} of {target}, {left} to go, {rate:.0} blocks/s, {remaining}")
+    }
+
+    fn emergency(&self) -> String {
+        let status = &self.status;
+        let certified = status.certified.height.get();
+        let provisional = status.head.height.get().saturating_sub(certified);
+        format!(
+            "emergency consensus makes the blocks; {} provisional, final is block {certified}",
+            count(provisional, "block is", "blocks are")
+        )
     }
 
     fn quorum_margin(&self) -> String {
@@ -214,10 +224,15 @@ impl Facts {
             format_args!("{certified}, {} behind the head; final", behind(certified)),
         );
         let lib = status.lib.height.get();
+        let provisional = if status.state == ChainState::Emergency {
+            "; provisional"
+        } else {
+            ""
+        };
         sheet.line(
             "LIB",
             format_args!(
-                "{lib}, {} behind the head, moved {} ago",
+                "{lib}, {} behind the head, moved {} ago{provisional}",
                 behind(lib),
                 show_seconds(status.seconds_since_lib)
             ),

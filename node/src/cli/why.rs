@@ -1,6 +1,8 @@
 //! `holdfast why`: the causal chain of what stands still, on one screen.
 
-use super::halt::{add_figures, add_stall_and_fault, halt_text, journal_line, names, title};
+use super::halt::{
+    add_figures, add_stall_and_fault, halt_text, in_emergency, journal_line, names, title,
+};
 use super::layout::{Sheet, count};
 use super::node_client::RpcArguments;
 use super::{Context, GlobalArguments};
@@ -102,6 +104,7 @@ impl Facts {
                 self.report.figures.committee_size,
                 self.report.figures.quorum
             ),
+            HaltPhase::Halted if in_emergency(&self.report) => "the quorum is gone: masters make the blocks, transactions are executed, and all of it is provisional until the validators are back and certify it".to_owned(),
             HaltPhase::Halted => "this node signs no vertex and commits nothing until somebody resumes; queries, evidence and gossip go on, transactions wait".to_owned(),
             HaltPhase::Resuming => format!(
                 "a resume is being carried out: {} of {} validators are ready",
@@ -143,7 +146,8 @@ impl Facts {
 
     fn add_who(&self, sheet: &mut Sheet) {
         let meter = &self.report.resume;
-        if self.report.chain_state == HaltPhase::Running {
+        // In an emergency there is no committee of validators to miss any of.
+        if self.report.chain_state == HaltPhase::Running || in_emergency(&self.report) {
             return;
         }
         sheet.line("missing", names(&meter.missing));

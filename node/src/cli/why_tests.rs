@@ -71,3 +71,13 @@ fn a_running_chain_has_no_reason() {
     let text = facts(report(false)).as_text();
     assert!(text.contains("nothing stops the chain"), "{text}");
 }
+
+#[test]
+fn in_an_emergency_nobody_is_waited_for_to_resume() {
+    let mut report = report(false);
+    report.chain_state = HaltPhase::Halted;
+    report.modes = vec!["emergency_consensus".to_owned()];
+    let text = facts(report).as_text();
+    assert!(text.contains("masters make the blocks"), "{text}");
+    assert!(!text.contains("missing"), "{text}");
+}

@@ -1,6 +1,7 @@
 //! What RPC asks of the node, answered from board and store; and what it tells subscribers.
 
 mod convert;
+mod emergency;
 mod events;
 mod figures;
 mod halts;
@@ -148,6 +149,7 @@ impl ChainObserver for NodeBackend {
             .ok()
             .flatten()
             .unwrap_or_default();
+        let is_provisional = self.parts.board.read().is_provisional;
         self.feed
             .publish(ChainEvent::Finality(FinalityNotification {
                 certified: BlockRef {
@@ -158,6 +160,7 @@ impl ChainObserver for NodeBackend {
                     height: Number(lib.0),
                     id: Hash::new(*lib_id.as_bytes()),
                 },
+                is_provisional,
             }));
     }
 }

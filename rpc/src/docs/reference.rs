@@ -216,7 +216,8 @@ Every reply carries the header `x-holdfast-chain-state`, one of the values of [C
 - **Batches** have at most {batch_entries_max} entries and get one array with a reply per entry, in the order of the entries. Entries run
   at the same time. An empty batch and one that is too large get a single error, and nothing of it runs.
 - **Notifications** (requests without `id`) get no reply. A transaction sent as one is queued all the same.
-- **Finality**: `committed` means executed; only `irreversible` (the block or a descendant is certified) is final.
+- **Finality**: `committed` means executed; `emergency` means that emergency consensus has made it irreversible for itself
+  and a certificate of the validators can take it back; only `irreversible` (the block or a descendant is certified) is final.
 - **Limits** (defaults; the node's configuration changes them): bodies and messages of {body_max_bytes} bytes, replies of {reply_max_bytes}
   bytes, {connections_max} connections, {websocket_connections_max} WebSockets with {subscriptions_per_connection_max} subscriptions and {calls_per_connection_max} calls in flight each, waits of {send_wait_max_ms} ms. A limit of
   calls per client address can be set.

@@ -1,6 +1,6 @@
 //! Blocks, their origin in a commit, and certificates.
 
-use super::{AccountName, Committee, Hash, Number, Signature, Transaction};
+use super::{AccountName, Committee, Finality, Hash, Number, Signature, Transaction};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -188,6 +188,8 @@ pub struct Support {
 pub struct Block {
     /// The header.
     pub header: BlockHeader,
+    /// How final it is: `committed`, `emergency` or `irreversible`; null: it is not on this node's best branch.
+    pub finality: Option<Finality>,
     /// Number of transactions.
     pub transaction_count: u32,
     /// Ids of the transactions in their order.

@@ -44,6 +44,8 @@ pub enum SubscriptionFinality {
     /// As soon as the block is executed.
     #[default]
     Committed,
+    /// Once the block is irreversible, if need be provisionally: by emergency consensus alone.
+    Emergency,
     /// Once the block or a descendant is certified.
     Irreversible,
 }
@@ -128,6 +130,8 @@ pub struct FinalityNotification {
     pub certified: BlockRef,
     /// The last irreversible block as the chain records it.
     pub lib: BlockRef,
+    /// What lies between the two stands on emergency consensus alone: a certificate can take it back.
+    pub is_provisional: bool,
 }
 
 /// Events were lost for this subscriber: it was too slow, or its cursor is too old or of another run.

@@ -65,8 +65,35 @@ pub enum Finality {
     Included,
     /// Executed in a block; the block has no certificate yet.
     Committed,
+    /// Emergency consensus has made the block irreversible for itself, and no certificate covers it: provisional.
+    Emergency,
     /// The block or a descendant is certified: final.
     Irreversible,
+}
+
+impl Finality {
+    /// The word that JSON uses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Included => "included",
+            Self::Committed => "committed",
+            Self::Emergency => "emergency",
+            Self::Irreversible => "irreversible",
+        }
+    }
+
+    /// That of an executed block at `height`, on a chain where the blocks up to `certified` are final. `provisional_lib` is
+    /// the last irreversible block, if emergency consensus alone stands for it.
+    #[must_use]
+    pub const fn of_block(height: u64, certified: u64, provisional_lib: Option<u64>) -> Self {
+        match provisional_lib {
+            _ if height <= certified => Self::Irreversible,
+            Some(lib) if height <= lib => Self::Emergency,
+            _ => Self::Committed,
+        }
+    }
 }
 
 /// Whether a transaction took effect.
@@ -98,7 +125,7 @@ pub struct Receipt {
     pub block_id: Hash,
     /// Fee paid.
     pub fee: Amount,
-    /// How final it is: `committed` or `irreversible`.
+    /// How final it is: `committed`, `emergency` or `irreversible`.
     pub finality: Finality,
     /// What happened, in order.
     pub events: Vec<Event>,

@@ -8,9 +8,9 @@ use super::params::{
 };
 use crate::codes::ErrorCode;
 use crate::dto::{
-    Account, Block, BlockHeader, Certificate, Committee, EvidenceItem, EvidenceReceipt,
-    GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport, JournalEntry, NodeInfo,
-    Peer, Receipt, Sent, Status, Transaction, Validator,
+    Account, Block, BlockHeader, Certificate, Committee, EmergencyStatus, EvidenceItem,
+    EvidenceReceipt, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
+    JournalEntry, NodeInfo, Peer, Receipt, Sent, Status, Transaction, Validator,
 };
 use serde_json::{Map, Value};
 
@@ -116,7 +116,7 @@ methods! {
     /// `chain_sendTransaction`.
     SendTransaction = "chain_sendTransaction" (SendParams) -> Sent {
         summary: "Queues a signed transaction.",
-        description: "The reply comes when this node has verified the transaction and durably queued it, or, with `wait`, when it is committed or irreversible. If the wait runs out, `timed_out` is true and the transaction stays queued. Sending the same transaction again is harmless. While the chain is stalled or halted it is queued all the same, and `chain_state` says so; only a lockdown rejects it (`LOCKDOWN`). To send many, use batches: their entries are verified together.\n\nA receipt with `status` `failed` is a success of this call: the chain has executed the transaction and says why it had no effect.",
+        description: "The reply comes when this node has verified the transaction and durably queued it, or, with `wait`, when it is committed or irreversible (in an emergency nothing becomes irreversible: the reply comes at the end of the wait with `finality` `emergency`). If the wait runs out, `timed_out` is true and the transaction stays queued. Sending the same transaction again is harmless. While the chain is stalled or halted it is queued all the same, and `chain_state` says so; only a lockdown rejects it (`LOCKDOWN`). To send many, use batches: their entries are verified together.\n\nA receipt with `status` `failed` is a success of this call: the chain has executed the transaction and says why it had no effect.",
         errors: [ChainHalted, NodeBehind, EmergencyProvisional, Lockdown, MempoolFull, TransactionRejected, NotPrimaryStore, RateLimited],
     }
 
@@ -165,6 +165,12 @@ methods! {
         description: "The same as `chain_subscribe` with the kind `halts`; `chain_unsubscribe` ends it.",
         errors: [TooManySubscriptions],
         transport: WebSocket,
+    }
+
+    /// `emergency_getStatus`.
+    GetEmergencyStatus = "emergency_getStatus" (NoParams) -> EmergencyStatus {
+        summary: "Where emergency consensus stands, and what is missing for its end.",
+        description: "How long until it can begin, whose the slots of the running round are, which validators have come back, why this node made no block last, what is final and what is provisional, and what to do next.",
     }
 
     /// `governance_getState`.

@@ -81,7 +81,7 @@ params! {
         required kind: SubscriptionKind = "\"receipts\"",
         /// Go on behind this cursor; with the next event if absent.
         optional from: Cursor = "\"6423f1e8a1b4-17\"",
-        /// For `blocks` and `receipts`: send them when committed (if absent) or when irreversible.
+        /// For `blocks` and `receipts`: send them when committed (if absent), when irreversible, or with `emergency` also when emergency consensus alone has made them so.
         optional finality: SubscriptionFinality = "\"irreversible\"",
         /// For `receipts`: only those that concern this account.
         optional account: AccountName = "\"alice\"",

@@ -3,10 +3,11 @@
 use super::definition::{Method, MethodDoc, Params, RawParams};
 use super::handlers;
 use super::list::{
-    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetGovernanceState,
-    GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader, GetInfo, GetParameters,
-    GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators, ListEvidence, METHOD_NAMES,
-    SendTransaction, SubmitEvidence, SubmitGovernance, Subscribe, SubscribeHalts, Unsubscribe,
+    Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetEmergencyStatus,
+    GetGovernanceState, GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader,
+    GetInfo, GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators,
+    ListEvidence, METHOD_NAMES, SendTransaction, SubmitEvidence, SubmitGovernance, Subscribe,
+    SubscribeHalts, Unsubscribe,
 };
 use super::params::{SubscribeParams, UnsubscribeParams};
 use crate::backend::{Backend, BackendError};
@@ -142,6 +143,10 @@ impl MethodTable {
                 transaction_id: None,
             })
         }));
+        builder.blocking::<GetEmergencyStatus>(|params| {
+            parse::<GetEmergencyStatus>(params)?;
+            query(|backend| backend.emergency())
+        });
         builder.blocking::<GetGovernanceState>(|params| {
             parse::<GetGovernanceState>(params)?;
             query(|backend| backend.governance())

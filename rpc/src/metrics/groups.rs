@@ -77,6 +77,11 @@ groups! {
 
     /// Emergency consensus.
     EmergencyMetrics {
+        phase: Labelled<IntGauge> = labelled_gauge(EMERGENCY_PHASE),
+        slots_held: IntGauge = int_gauge(EMERGENCY_SLOTS),
+        slots_needed: IntGauge = int_gauge(EMERGENCY_SLOTS_NEEDED),
+        validators_producing: IntGauge = int_gauge(EMERGENCY_PRODUCING),
+        validators_producing_needed: IntGauge = int_gauge(EMERGENCY_PRODUCING_NEEDED),
         blocks_produced: IntCounter = int_counter(EMERGENCY_BLOCKS),
         refusal: Labelled<IntGauge> = labelled_gauge(EMERGENCY_REFUSAL),
         producer_overdue: IntGauge = int_gauge(EMERGENCY_OVERDUE),

@@ -155,6 +155,19 @@ const PRODUCTION_REFUSAL: Label = Label {
         "outranked",
     ],
 };
+const EMERGENCY_PHASES: Label = Label {
+    name: "phase",
+    values: &[
+        "unavailable",
+        "blocked",
+        "idle",
+        "armed",
+        "due",
+        "active",
+        "exit_pending",
+        "certifying",
+    ],
+};
 const COLUMN: Label = Label {
     name: "column",
     values: &[
@@ -309,6 +322,16 @@ metrics! {
     READY_VALIDATORS = GAUGE "holdfast_ready_validators" []
         "Validators that say they are ready for the era after a halt; 0 while nobody resumes.";
 
+    EMERGENCY_PHASE = GAUGE "holdfast_emergency_phase" [EMERGENCY_PHASES]
+        "1 for the phase of emergency consensus, as emergency_getStatus names it, else 0.";
+    EMERGENCY_SLOTS = GAUGE "holdfast_emergency_slots_held" []
+        "Validators that hold slots of the running round and could be in a committee; 0 while no emergency is active.";
+    EMERGENCY_SLOTS_NEEDED = GAUGE "holdfast_emergency_slots_needed" []
+        "Slots that validators must hold at the end of an emergency; 0 while none is active.";
+    EMERGENCY_PRODUCING = GAUGE "holdfast_emergency_validators_producing" []
+        "Validators with a slot that have made one of the last blocks; 0 while no emergency is active.";
+    EMERGENCY_PRODUCING_NEEDED = GAUGE "holdfast_emergency_validators_producing_needed" []
+        "Validators that must have done so at the end of an emergency; 0 while none is active.";
     EMERGENCY_BLOCKS = COUNTER "holdfast_emergency_blocks_produced_total" []
         "Emergency blocks that this node has made.";
     EMERGENCY_REFUSAL = GAUGE "holdfast_emergency_refusal" [PRODUCTION_REFUSAL]

@@ -151,6 +151,7 @@ pub(super) fn block(
     };
     Block {
         header: header.clone(),
+        finality: None,
         transaction_count: transactions.len() as u32,
         transaction_ids: transactions
             .iter()

@@ -154,6 +154,36 @@ async fn transactions_and_receipts() {
 }
 
 #[tokio::test]
+async fn what_emergency_consensus_made_is_tagged_until_a_certificate_covers_it() {
+    let node = start(config()).await;
+    let client = node.client();
+    let sent = client.send_transactions([vec![1, 2, 3]]).await.unwrap();
+    let id = sent[0].as_ref().unwrap().transaction_id;
+    node.backend.produce_block();
+    let block = async || {
+        let params = BlockParams {
+            block: BlockSelector::Height(1),
+            detail: None,
+        };
+        client.call::<GetBlock>(params).await.unwrap().unwrap()
+    };
+    let receipt = async || {
+        let params = TransactionIdParams { id };
+        client.call::<GetReceipt>(params).await.unwrap().unwrap()
+    };
+    for (lib, expected) in [(0, Finality::Committed), (1, Finality::Emergency)] {
+        node.backend.set_emergency(lib);
+        assert_eq!(block().await.finality, Some(expected));
+        assert_eq!(receipt().await.finality, expected);
+    }
+    node.backend.certify(1);
+    assert_eq!(block().await.finality, Some(Finality::Irreversible));
+    assert_eq!(receipt().await.finality, Finality::Irreversible);
+    assert!(Finality::Committed < Finality::Emergency);
+    assert!(Finality::Emergency < Finality::Irreversible);
+}
+
+#[tokio::test]
 async fn accounts_with_and_without_proof() {
     let node = start(config()).await;
     let client = node.client();

@@ -38,6 +38,9 @@ async fn example_replies() -> BTreeMap<String, String> {
         if name == "halt_getStatus" {
             node.backend.set_halted(true);
         }
+        if name == "emergency_getStatus" {
+            node.backend.set_emergency(2);
+        }
         socket.send(request).await;
         let reply = socket.json().await;
         assert!(

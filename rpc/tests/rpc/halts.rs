@@ -1,14 +1,14 @@
-//! Halts, governance and evidence.
+//! Halts, emergency consensus, governance and evidence.
 
 use crate::support::{config, start};
 use holdfast_rpc::BackendError;
 use holdfast_rpc::dto::{
-    EvidenceBytes, EvidenceFate, GovernanceBytes, HaltPhase, Hash, HexBytes, Number,
+    EmergencyPhase, EvidenceBytes, EvidenceFate, GovernanceBytes, HaltPhase, Hash, HexBytes, Number,
 };
 use holdfast_rpc::methods::{
-    EvidenceParams, GetGovernanceState, GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus,
-    GovernanceParams, HaltIdParams, HistoryParams, ListEvidence, NoParams, SubmitEvidence,
-    SubmitGovernance,
+    EvidenceParams, GetEmergencyStatus, GetGovernanceState, GetHaltHistory, GetHaltMatrix,
+    GetHaltProof, GetHaltStatus, GovernanceParams, HaltIdParams, HistoryParams, ListEvidence,
+    NoParams, SubmitEvidence, SubmitGovernance,
 };
 use holdfast_rpc::testing::halt_id;
 use serde_json::json;
@@ -222,4 +222,40 @@ async fn a_transaction_sent_during_a_halt_is_queued_and_the_reply_says_so() {
         node.get("/livez").await.header("x-holdfast-chain-state"),
         Some("halted")
     );
+}
+
+#[tokio::test]
+async fn the_status_of_an_emergency_says_whose_the_slots_are_and_who_is_missing() {
+    let node = start(config()).await;
+    let client = node.client();
+    let status = async || {
+        client
+            .call::<GetEmergencyStatus>(NoParams {})
+            .await
+            .unwrap()
+    };
+    let idle = status().await;
+    assert_eq!(idle.phase, EmergencyPhase::Idle);
+    assert_eq!((idle.round, idle.exit), (None, None));
+    node.backend.produce_block();
+    node.backend.produce_block();
+    node.backend.set_emergency(1);
+    let active = status().await;
+    assert_eq!(active.phase, EmergencyPhase::Active);
+    assert_eq!(
+        (
+            active.head.height,
+            active.lib.height,
+            active.certified.height
+        ),
+        (Number(2), Number(1), Number(0))
+    );
+    assert!(active.is_provisional);
+    let round = active.round.unwrap();
+    let of_validators = round.slots.iter().filter(|slot| slot.is_validator).count();
+    let exit = active.exit.unwrap();
+    assert_eq!((of_validators, exit.slots_held), (2, 2));
+    let reply = node.call("emergency_getStatus", json!([])).await;
+    assert_eq!(reply["result"]["phase"], "active");
+    assert_eq!(reply["result"]["validators"][2]["state"], "no_key");
 }

@@ -138,6 +138,39 @@ async fn irreversible_ones_wait_for_the_certificate() {
 }
 
 #[tokio::test]
+async fn provisional_ones_come_in_an_emergency_to_those_who_want_them() {
+    let node = start(config()).await;
+    let mut provisional = node.websocket().await;
+    provisional
+        .subscribe(json!({ "kind": "receipts", "finality": "emergency" }))
+        .await;
+    let mut certified = node.websocket().await;
+    certified
+        .subscribe(json!({ "kind": "receipts", "finality": "irreversible" }))
+        .await;
+    let mut finality = node.websocket().await;
+    finality.subscribe(json!({ "kind": "finality" })).await;
+    for (height, expected) in [(1, "emergency"), (2, "irreversible")] {
+        node.block_of(&[["aa", "bb"][height - 1]]).await;
+        if height == 1 {
+            node.backend.set_emergency(1);
+        } else {
+            node.backend.certify(2);
+        }
+        let notification = provisional.notification().await;
+        assert_eq!(notification["receipts"]["height"], height);
+        let receipt = &notification["receipts"]["receipts"][0];
+        assert_eq!(receipt["finality"], expected);
+        let told = finality.notification().await;
+        assert_eq!(told["finality"]["is_provisional"], height == 1);
+    }
+    let notification = certified.notification().await;
+    assert_eq!(notification["receipts"]["height"], 1);
+    let receipt = &notification["receipts"]["receipts"][0];
+    assert_eq!(receipt["finality"], "irreversible");
+}
+
+#[tokio::test]
 async fn an_old_cursor_is_told_of_the_gap() {
     let node = start_with_feed(config(), SMALL_FEED).await;
     for _ in 0..5 {

@@ -81,6 +81,12 @@ impl Production {
         self.head = head;
     }
 
+    /// It has the emergency key.
+    #[must_use]
+    pub const fn is_master(&self) -> bool {
+        self.is_master
+    }
+
     /// When slots begin here.
     #[must_use]
     pub const fn clock(&self) -> EmergencyClock {

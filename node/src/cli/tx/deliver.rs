@@ -118,9 +118,14 @@ fn pending(sent: &Sent, delivery: &DeliveryArguments) -> Failure {
         ExitCode::Pending,
         "the transaction is not as final as asked for yet",
         format!(
-            "after {} it was {}; it stays queued until it expires",
+            "after {} it was {}; {}",
             show_seconds(delivery.wait_limit.as_secs_f64()),
-            word(sent.finality)
+            word(sent.finality),
+            if sent.receipt.is_some() {
+                "a block has executed it"
+            } else {
+                "it stays queued until it expires"
+            }
         ),
         format!(
             "look again: holdfast tx show {}; holdfast status says how the chain is doing",
@@ -129,12 +134,11 @@ fn pending(sent: &Sent, delivery: &DeliveryArguments) -> Failure {
     )
 }
 
+/// How far a transaction has come, for people.
 pub(super) const fn word(finality: Finality) -> &'static str {
     match finality {
-        Finality::Accepted => "accepted",
-        Finality::Included => "included",
-        Finality::Committed => "committed",
-        Finality::Irreversible => "irreversible",
+        Finality::Emergency => "emergency (provisional: a certificate can take it back)",
+        _ => finality.as_str(),
     }
 }
 
@@ -208,6 +212,14 @@ mod tests {
                  \x20 events        transferred: amount 250, from alice, to bob\n"
             )
         );
+    }
+
+    #[test]
+    fn what_emergency_consensus_made_is_shown_as_provisional() {
+        let mut sent = sent(ReceiptStatus::Success, None);
+        sent.finality = Finality::Emergency;
+        let text = as_text(&sent);
+        assert!(text.contains("  emergency (provisional: "), "{text}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn small(length: usize) -> u16 {
+pub(super) fn small(length: usize) -> u16 {
     u16::try_from(length).unwrap_or(u16::MAX)
 }
 
@@ -73,6 +73,7 @@ pub(super) fn block(
     id: &BlockId,
     chain: &ChainId,
     detail: dto::BlockDetail,
+    finality: Option<Finality>,
 ) -> Block {
     let body = &block.body;
     let ids: Vec<_> = body
@@ -101,6 +102,7 @@ pub(super) fn block(
     });
     Block {
         header: header(&block.header, id),
+        finality,
         transaction_count: count(ids.len()),
         transaction_ids: ids.iter().map(|id| hash(id.as_bytes())).collect(),
         transactions,
@@ -226,7 +228,7 @@ pub(super) fn receipt(
     height: Height,
     index: u32,
     block_id: &BlockId,
-    certified: Height,
+    finality: Finality,
 ) -> Receipt {
     let (status, failure) = match receipt.status {
         types::ReceiptStatus::Success => (ReceiptStatus::Success, None),
@@ -241,11 +243,7 @@ pub(super) fn receipt(
         index,
         block_id: hash(block_id.as_bytes()),
         fee: Amount(receipt.fee),
-        finality: if height <= certified {
-            Finality::Irreversible
-        } else {
-            Finality::Committed
-        },
+        finality,
         events: receipt.events.iter().map(event).collect(),
     }
 }

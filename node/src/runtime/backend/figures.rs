@@ -79,6 +79,7 @@ impl NodeBackend {
         let waiting: usize = self.parts.jobs.lengths().iter().sum();
         let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
         metrics.core.verification_queue_messages.set(waiting);
+        self.set_emergency_gauges(&standing);
         // A store that does not read stops the node elsewhere.
         if let Ok(Some(properties)) = dynamic_properties(self.parts.storage.as_ref()) {
             let epoch = i64::try_from(properties.epoch).unwrap_or(i64::MAX);

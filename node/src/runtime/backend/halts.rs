@@ -88,10 +88,11 @@ pub(super) fn not_halted(picture: &HaltPicture) -> Check {
         Some(ChainState::Halted) => NotReady::Halted,
         _ => return Check::Pass,
     };
-    let detail = in_a_line(picture).map_or_else(
-        || "a mode that stops the chain holds".to_owned(),
-        |(mode, text)| format!("{}: {text}", mode.name()),
-    );
+    let detail = match in_a_line(picture) {
+        Some((mode, text)) => format!("{}: {text}", mode.name()),
+        None if reason == NotReady::Emergency => super::emergency::PROVISIONAL.to_owned(),
+        None => "a mode that stops the chain holds".to_owned(),
+    };
     Check::Fail { reason, detail }
 }
 
@@ -131,7 +132,7 @@ fn stall_reasons(picture: &HaltPicture) -> Vec<String> {
     reasons.map(StallReason::name).map(str::to_owned).collect()
 }
 
-fn block_ref(height: Height, id: &BlockId) -> BlockRef {
+pub(super) fn block_ref(height: Height, id: &BlockId) -> BlockRef {
     BlockRef {
         height: Number(height.0),
         id: hash(id.as_bytes()),

@@ -1,7 +1,7 @@
 //! The queries of RPC.
 
 use super::health::{self, Bounds};
-use super::{NodeBackend, convert, halts};
+use super::{NodeBackend, convert, emergency, halts};
 use crate::runtime::board::Standing;
 use futures::future::BoxFuture;
 use holdfast_chain::ChainStore;
@@ -10,10 +10,10 @@ use holdfast_ledger::{StateError, dynamic_properties};
 use holdfast_network::{Direction, PeerClass as NetworkPeerClass};
 use holdfast_rpc::dto::{
     Account, AccountName, AccountProof, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector,
-    Certificate, ChainState, Committee, EvidenceItem, EvidenceReceipt, GovernanceState,
-    GovernanceSummary, HaltMatrix, HaltProof, HaltReport, Hash, Head, HexBytes, JournalEntry,
-    MempoolStatus, NodeInfo, Number, Peer, PeerClass, PeerDirection, Receipt, SigningState,
-    SigningStatus, Status, Syncing, Transaction, Validator,
+    Certificate, ChainState, Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, Finality,
+    GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport, Hash, Head, HexBytes,
+    JournalEntry, MempoolStatus, NodeInfo, Number, Peer, PeerClass, PeerDirection, Receipt,
+    SigningState, SigningStatus, Status, Syncing, Transaction, Validator,
 };
 use holdfast_rpc::{AttributedReceipt, Backend, BackendError, Feed, Health};
 use holdfast_types as types;
@@ -21,7 +21,7 @@ use holdfast_types::{AuthorityIndex, BlockId, Era, Event, Height, TimestampMs, T
 use serde_json::{Map, Value};
 
 /// Validators listed at most.
-const VALIDATORS_MAX: u32 = 10_000;
+pub(super) const VALIDATORS_MAX: u32 = 10_000;
 
 impl NodeBackend {
     /// Position of this validator in the running committee, whether it signs, and why not.
@@ -100,6 +100,13 @@ impl NodeBackend {
         Ok(block.map(|block| (id, block)))
     }
 
+    /// How final the block at a height of the best branch is.
+    fn finality_at(&self, height: Height) -> Finality {
+        let standing = self.parts.board.read();
+        let provisional_lib = standing.is_provisional.then_some(standing.lib.0);
+        Finality::of_block(height.0, standing.certified.0, provisional_lib)
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds::of(&self.parts.parameters)
     }
@@ -141,7 +148,10 @@ impl Backend for NodeBackend {
                 target_height: Number(target.0),
                 blocks_per_second: standing.sync_blocks_per_second,
             }),
-            halts: halts::in_short(&standing.halts, crate::clock::wall()),
+            halts: halts::in_short(&standing.halts, crate::clock::wall())
+                .into_iter()
+                .chain(emergency::in_short(&standing))
+                .collect(),
             seconds_since_commit: standing.head_changed_at.elapsed().as_secs_f64(),
             seconds_since_lib: standing.lib_changed_at.elapsed().as_secs_f64(),
             mempool: MempoolStatus {
@@ -235,8 +245,15 @@ impl Backend for NodeBackend {
         selector: BlockSelector,
         detail: BlockDetail,
     ) -> Result<Option<Block>, BackendError> {
-        let block = self.stored_block(selector)?;
-        Ok(block.map(|(id, block)| convert::block(&block, &id, &self.parts.chain_id, detail)))
+        let Some((id, block)) = self.stored_block(selector)? else {
+            return Ok(None);
+        };
+        let height = block.header.height;
+        let applied = self.parts.storage.block_id_at(height);
+        let applied = applied.map_err(|error| Self::failed(&error))?;
+        let finality = (applied == Some(id)).then(|| self.finality_at(height));
+        let chain = &self.parts.chain_id;
+        Ok(Some(convert::block(&block, &id, chain, detail, finality)))
     }
 
     fn header(&self, selector: BlockSelector) -> Result<Option<BlockHeader>, BackendError> {
@@ -280,13 +297,12 @@ impl Backend for NodeBackend {
             .block_id_at(found.height)
             .map_err(|error| Self::failed(&error))?
             .unwrap_or_default();
-        let certified = self.parts.board.read().certified;
         Ok(Some(convert::receipt(
             &found.receipt,
             found.height,
             found.index,
             &block_id,
-            certified,
+            self.finality_at(found.height),
         )))
     }
 
@@ -308,13 +324,13 @@ impl Backend for NodeBackend {
         ) else {
             return Ok(None);
         };
-        let certified = self.parts.board.read().certified;
+        let finality = self.finality_at(height);
         let attributed = receipts
             .iter()
             .zip(&block.body.transactions)
             .zip(0u32..)
             .map(|((receipt, signed), index)| AttributedReceipt {
-                receipt: convert::receipt(receipt, height, index, &block_id, certified),
+                receipt: convert::receipt(receipt, height, index, &block_id, finality),
                 accounts: concerned(signed, receipt),
             })
             .collect();
@@ -426,6 +442,10 @@ impl Backend for NodeBackend {
 
     fn halt_report(&self) -> Result<HaltReport, BackendError> {
         Ok(self.report_of_halts())
+    }
+
+    fn emergency(&self) -> Result<EmergencyStatus, BackendError> {
+        self.emergency_status()
     }
 
     fn halt_matrix(&self) -> Result<HaltMatrix, BackendError> {

@@ -141,7 +141,6 @@ fn set_consensus(metrics: &Metrics, standing: &Standing) {
         .set(standing.clock_skew_seconds);
 }
 
-/// What tells early that the chain is about to stand still.
 /// What this node does as a producer, and when it can come to that.
 fn set_emergency(metrics: &Metrics, standing: &Standing) {
     let production = &standing.production;
@@ -164,6 +163,7 @@ fn set_emergency(metrics: &Metrics, standing: &Standing) {
         .set(wait.as_secs_f64());
 }
 
+/// What tells early that the chain is about to stand still.
 fn set_halt(metrics: &Metrics, standing: &Standing) {
     for mode in Mode::ALL {
         let holds = standing.halts.modes.contains(mode);

@@ -208,6 +208,11 @@ pub(super) fn advice(picture: &HaltPicture, meter: &ResumeMeter) -> Advice {
         )
     } else if picture.modes.contains(Mode::EmergencyHalt) {
         (draft.to_owned(), "docs/runbooks/emergency-halt.md")
+    } else if picture.modes.contains(Mode::EmergencyConsensus) {
+        (
+            "holdfast emergency status: who is missing, and what ends it".to_owned(),
+            super::super::emergency::RUNBOOK,
+        )
     } else if picture.modes.contains(Mode::SoftStall) {
         (
             "holdfast status on the machines of the validators that are missing; bring them back, the chain goes on by itself"

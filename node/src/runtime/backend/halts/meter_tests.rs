@@ -124,3 +124,11 @@ fn a_fault_of_this_node_comes_first() {
     let advice = advice(&picture, &meter);
     assert!(advice.next_command.contains("--repaired"), "{advice:?}");
 }
+
+#[test]
+fn in_an_emergency_the_advice_leads_to_its_own_screen() {
+    let picture = picture(ModeSet::of(Mode::EmergencyConsensus), Vec::new());
+    let advice = advice(&picture, &measured(&picture));
+    assert!(advice.next_command.starts_with("holdfast emergency status"));
+    assert_eq!(advice.runbook, "docs/runbooks/emergency-consensus.md");
+}
