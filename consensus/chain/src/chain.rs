@@ -16,15 +16,17 @@ mod step;
 mod switching;
 mod unwinding;
 
-#[cfg(test)]
-pub(crate) mod fixture;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod fixture;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use assembly::events_root;
 pub use emergency::{EmergencyProposal, Producers, ProductionTurn};
 pub use error::{ChainError, OfferRefusal, ProductionRefusal, ResumeRefusal};
+pub(crate) use position::era_after;
 pub use step::{ExecutedBlock, ExecutedTransaction, RejectedBranch, Step};
 
 use crate::forks::{ForkConfig, ForkDatabase, ForkEntry, Inserted, TieBreak};

@@ -38,6 +38,7 @@
 //! * C16. A certificate outranks emergency blocks that are not certified, LIB notwithstanding: they are taken back.
 //! * C17. A branch that no certificate proves is fetched from the head on or from the last certified block on, and taken whole
 //!   if it is better ([`branch`]).
+//! * C18. A chain may begin with a snapshot instead of genesis, on the rules SN1 to SN5 of [`snapshot`].
 
 #![cfg_attr(
     not(test),
@@ -57,12 +58,15 @@ pub mod forks;
 #[cfg(any(test, feature = "test-utils"))]
 mod model;
 pub mod serve;
+pub mod snapshot;
 pub mod staged;
 pub mod store;
 pub mod sync;
 
 pub use branch::{BranchFetch, BranchStep};
 pub use certificates::{CertificateCollector, Collected};
+#[cfg(any(test, feature = "test-utils"))]
+pub use chain::fixture;
 pub use chain::{
     Chain, ChainError, EmergencyProposal, ExecutedBlock, ExecutedTransaction, OfferRefusal,
     Producers, ProductionRefusal, ProductionTurn, RejectedBranch, ResumeRefusal, Step,

@@ -149,6 +149,12 @@ impl ModelStore {
             .unwrap_or_default()
     }
 
+    /// The applied block at this height, as it was applied.
+    #[must_use]
+    pub fn applied_block(&self, height: Height) -> Option<&AppliedBlock> {
+        self.layer(height).map(|layer| &layer.block)
+    }
+
     fn layer(&self, height: Height) -> Option<&Layer> {
         self.layers.get(usize::try_from(height.0).ok()?)
     }

@@ -60,6 +60,7 @@ purposes! {
     HALT = "holdfast halt v1",
     HALT_STATUS = "holdfast halt status v1",
     HALT_JOURNAL = "holdfast halt journal v1",
+    SNAPSHOT = "holdfast snapshot v1",
     BATCH_COEFFICIENTS = "holdfast batch verification v1",
 }
 

@@ -9,8 +9,8 @@ use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AccountName, Block, BlockBody, BlockHeader, BlockOrigin, ChainId, CommitDigest, CommitRecord,
-    Evidence, GovernanceMessage, Height, Parameters, Receipt, Signature, SignatureScheme, Support,
-    TimestampMs, TransactionId, VerifiedTransaction,
+    Event, Evidence, GovernanceMessage, Hash32, Height, Parameters, Receipt, Signature,
+    SignatureScheme, Support, TimestampMs, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 
@@ -247,13 +247,6 @@ impl BlockMaker {
             .iter()
             .map(VerifiedTransaction::id)
             .collect();
-        let events_hash = Purpose::RECEIPT.hash_encoded(&outcome.events);
-        let receipt_hashes: Vec<_> = outcome
-            .receipts
-            .iter()
-            .map(Receipt::hash)
-            .chain([events_hash])
-            .collect();
         let (origin, commit, governance) = self.origin(draft.source);
         let body = BlockBody {
             commit,
@@ -274,7 +267,7 @@ impl BlockMaker {
             timestamp,
             origin,
             transactions_root: transactions_root(transaction_ids.iter().zip(&body.transactions)),
-            events_root: merkle_root(&receipt_hashes),
+            events_root: events_root(&outcome.receipts, &outcome.events),
             system_root: body.system_root(),
             state_root: outcome.state_root,
             next_committee: body.era_end.as_ref().map(|end| end.committee.hash()),
@@ -290,6 +283,17 @@ impl BlockMaker {
         };
         (applied, outcome.lib)
     }
+}
+
+/// Root over the receipts of a block and over its own events.
+pub(crate) fn events_root(receipts: &[Receipt], events: &[Event]) -> Hash32 {
+    let events_hash = Purpose::RECEIPT.hash_encoded(events);
+    let hashes: Vec<_> = receipts
+        .iter()
+        .map(Receipt::hash)
+        .chain([events_hash])
+        .collect();
+    merkle_root(&hashes)
 }
 
 fn compare_headers(expected: &BlockHeader, actual: &BlockHeader) -> Result<(), ChainError> {

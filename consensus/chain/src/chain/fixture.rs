@@ -1,5 +1,14 @@
 //! Chains of real blocks on a store in memory.
 
+#![cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        clippy::arithmetic_side_effects,
+        reason = "other crates use it in tests, and not all of it"
+    )
+)]
+
 use super::step::Work;
 use super::{
     Chain, ChainError, EmergencyProposal, OfferRefusal, ResumeRefusal, Step, genesis_batch,
@@ -24,16 +33,16 @@ use holdfast_types::{
 };
 use std::sync::Arc;
 
-pub(crate) const VALIDATORS: u16 = 4;
+pub const VALIDATORS: u16 = 4;
 const START: TimestampMs = TimestampMs(1_000_000);
 const ALICE_KEY: u16 = 100;
 
-pub(crate) fn name(text: &str) -> AccountName {
+pub fn name(text: &str) -> AccountName {
     AccountName::new(text).expect("the name obeys the rule")
 }
 
 /// A transfer of alice.
-pub(crate) fn transfer(nonce: u64, to: &str, amount: u64) -> SignedTransaction {
+pub fn transfer(nonce: u64, to: &str, amount: u64) -> SignedTransaction {
     let signer = key_pair(ALICE_KEY);
     let body = TransactionBody {
         sender: name("alice"),
@@ -52,7 +61,7 @@ pub(crate) fn transfer(nonce: u64, to: &str, amount: u64) -> SignedTransaction {
 
 /// What the next commit brings.
 #[derive(Clone, Debug)]
-pub(crate) struct Commit {
+pub struct Commit {
     /// Block time since the block before.
     pub(crate) step_ms: u64,
     pub(crate) transactions: Vec<SignedTransaction>,
@@ -65,7 +74,7 @@ pub(crate) struct Commit {
 }
 
 impl Commit {
-    pub(crate) fn new(round: u64) -> Self {
+    pub fn new(round: u64) -> Self {
         Self {
             step_ms: 1_000,
             transactions: Vec::new(),
@@ -76,17 +85,17 @@ impl Commit {
         }
     }
 
-    pub(crate) fn with(mut self, transactions: &[SignedTransaction]) -> Self {
+    pub fn with(mut self, transactions: &[SignedTransaction]) -> Self {
         self.transactions = transactions.to_vec();
         self
     }
 
-    pub(crate) fn that_ends_the_era(mut self) -> Self {
+    pub fn that_ends_the_era(mut self) -> Self {
         self.step_ms = EPOCH_MS;
         self
     }
 
-    pub(crate) fn that_supports_the_head(mut self) -> Self {
+    pub fn that_supports_the_head(mut self) -> Self {
         self.supports_head = true;
         self
     }
@@ -94,10 +103,10 @@ impl Commit {
 
 /// A chain with its store.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) chain: Chain,
-    pub(crate) store: ModelStore,
-    pub(crate) parameters: Arc<Parameters>,
+pub struct Node {
+    pub chain: Chain,
+    pub store: ModelStore,
+    pub parameters: Arc<Parameters>,
 }
 
 fn genesis_state(parameters: &Parameters) -> GenesisState {
@@ -128,7 +137,8 @@ fn genesis_state(parameters: &Parameters) -> GenesisState {
     }
 }
 
-fn genesis(parameters: &Parameters) -> ChainBatch {
+/// What begins the chain.
+pub fn genesis(parameters: &Parameters) -> ChainBatch {
     let outcome = holdfast_ledger::genesis(&genesis_state(parameters)).expect("it is valid");
     let committee = outcome.committee;
     let body = BlockBody {
@@ -167,7 +177,8 @@ fn open(store: &ModelStore, parameters: &Arc<Parameters>) -> Chain {
 }
 
 impl Node {
-    pub(crate) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "a chain has no default")]
+    pub fn new() -> Self {
         Self::with_fork_db(100)
     }
 
@@ -178,10 +189,16 @@ impl Node {
         })
     }
 
-    pub(crate) fn with_parameters(parameters: Parameters) -> Self {
+    pub fn with_parameters(parameters: Parameters) -> Self {
+        let batch = genesis(&parameters);
+        Self::begun_with(batch, parameters)
+    }
+
+    /// On another genesis.
+    pub fn begun_with(batch: ChainBatch, parameters: Parameters) -> Self {
         let parameters = Arc::new(parameters);
         let mut store = ModelStore::new(None);
-        store.apply(genesis(&parameters));
+        store.apply(batch);
         Self {
             chain: open(&store, &parameters),
             store,
@@ -194,7 +211,7 @@ impl Node {
         self.chain = open(&self.store, &self.parameters);
     }
 
-    pub(crate) fn head(&self) -> (Height, BlockId) {
+    pub fn head(&self) -> (Height, BlockId) {
         self.chain.head()
     }
 
@@ -258,12 +275,12 @@ impl Node {
     }
 
     /// Executes the commit; the block that it became.
-    pub(crate) fn order(&mut self, commit: Commit) -> (BlockId, Block) {
+    pub fn order(&mut self, commit: Commit) -> (BlockId, Block) {
         self.try_order(commit).expect("an own commit executes");
         self.block_at(self.head().0)
     }
 
-    pub(crate) fn block_at(&self, height: Height) -> (BlockId, Block) {
+    pub fn block_at(&self, height: Height) -> (BlockId, Block) {
         let id = self.store.block_id_at(height).expect("it reads");
         let block = self.store.block_at(height).expect("it reads");
         id.zip(block).expect("there is such a block")
@@ -302,10 +319,7 @@ impl Node {
     }
 
     /// What becomes of a resume message.
-    pub(crate) fn resume(
-        &mut self,
-        message: &GovernanceMessage,
-    ) -> Result<Option<Step>, ResumeRefusal> {
+    pub fn resume(&mut self, message: &GovernanceMessage) -> Result<Option<Step>, ResumeRefusal> {
         let step = self.chain.resume(&self.store, message);
         let step = step.expect("a resume is no fault")?;
         if let Some(step) = &step {
@@ -315,7 +329,7 @@ impl Node {
     }
 
     /// The resume on the own block at `height`, with what else it says.
-    pub(crate) fn resume_of(&self, height: Height, evidence: Vec<Evidence>) -> GovernanceAction {
+    pub fn resume_of(&self, height: Height, evidence: Vec<Evidence>) -> GovernanceAction {
         let (id, block) = self.block_at(height);
         let header = &block.header;
         GovernanceAction::Resume {
@@ -356,7 +370,7 @@ impl Node {
             .expect_err("the range is refused")
     }
 
-    pub(crate) fn certify(&mut self, certificate: Certificate) -> Result<Vec<Step>, ChainError> {
+    pub fn certify(&mut self, certificate: Certificate) -> Result<Vec<Step>, ChainError> {
         let mut certificate = Some(certificate);
         self.write_all(|chain, store| match certificate.take() {
             Some(certificate) => chain.certify(store, certificate),
@@ -369,7 +383,7 @@ impl Node {
     }
 
     /// The block of a producer in the slot at `timestamp`, made here.
-    pub(crate) fn produce(
+    pub fn produce(
         &mut self,
         producer: AccountName,
         key: u16,
@@ -446,7 +460,7 @@ pub(crate) fn certificate((id, block): &(BlockId, Block)) -> Certificate {
 }
 
 /// What the first quorum of the committee of an era says of a block.
-pub(crate) fn certificate_in(context: &EraContext, (id, block): &(BlockId, Block)) -> Certificate {
+pub fn certificate_in(context: &EraContext, (id, block): &(BlockId, Block)) -> Certificate {
     let signers = (0..)
         .zip(key_numbers(context))
         .take(context.committee.quorum());

@@ -173,7 +173,7 @@ const fn is_emergency(header: &BlockHeader) -> bool {
 }
 
 /// The era that begins on this block, if it ends one.
-pub(super) fn era_after(id: &BlockId, block: &Block) -> Option<EraContext> {
+pub(crate) fn era_after(id: &BlockId, block: &Block) -> Option<EraContext> {
     let header = &block.header;
     let end = block.body.era_end.as_ref()?;
     Some(EraContext {
