@@ -112,7 +112,7 @@ impl<'a> Step<'a> {
     }
 
     fn pop(&mut self, height: Height, id: &BlockId) -> Result<(), StorageError> {
-        if self.chain.position.head != Some((height, *id)) || height == Height::ZERO {
+        if self.chain.position.head != Some((height, *id)) || height <= self.chain.position.base {
             return Err(wrong(format!(
                 "block {height} ({id:#}) is to be popped, the head is {}",
                 display_head(self.chain.position.head)
@@ -187,13 +187,13 @@ impl<'a> Step<'a> {
             anchors_era: false,
         };
         let height_key = keys::height_key(height);
-        self.put_block(height, &row.id, &applied.block);
+        put_block(&mut self.batch, &row.id, &applied.block);
         if height > self.chain.position.irreversible {
             self.mark_reversible(height, &row.id);
         }
         self.batch.put_row(ColumnFamily::Applied, &height_key, &row);
         self.applied.insert(height, Some(row));
-        self.index_transactions(height, applied.decided());
+        index_transactions(&mut self.batch, height, applied.decided());
         let receipts = ReceiptsRow {
             receipts: applied.receipts,
             events: applied.events,
@@ -215,21 +215,6 @@ impl<'a> Step<'a> {
             self.chain.position.certified = height;
         }
         Ok(())
-    }
-
-    fn index_transactions<'b>(
-        &mut self,
-        height: Height,
-        decided: impl Iterator<Item = (u32, &'b TransactionId)>,
-    ) {
-        // In the order of the ids: the database inserts neighbours much faster than scattered keys.
-        let mut places: Vec<_> = decided
-            .map(|(index, id)| (id.as_bytes(), keys::place(height, index)))
-            .collect();
-        places.sort_unstable();
-        for (id, place) in places {
-            self.batch.merge(ColumnFamily::Transactions, id, &place);
-        }
     }
 
     fn check_continues(&self, applied: &AppliedBlock) -> Result<(), StorageError> {
@@ -271,7 +256,7 @@ impl<'a> Step<'a> {
     }
 
     fn insert_fork(&mut self, id: &BlockId, block: &Block) {
-        self.put_block(block.header.height, id, block);
+        put_block(&mut self.batch, id, block);
         self.mark_reversible(block.header.height, id);
     }
 
@@ -343,16 +328,6 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    fn put_block(&mut self, height: Height, id: &BlockId, block: &Block) {
-        let key = keys::block_key(height, id);
-        self.batch.put_row(ColumnFamily::Blocks, &key, block);
-        self.batch.put(
-            ColumnFamily::BlockIndex,
-            id.as_bytes(),
-            &keys::height_key(height),
-        );
-    }
-
     /// Makes the block one of the fork database.
     fn mark_reversible(&mut self, height: Height, id: &BlockId) {
         self.batch
@@ -392,6 +367,30 @@ impl<'a> Step<'a> {
             .put_row(ColumnFamily::Meta, keys::POSITION_KEY, &self.chain.position);
         self.database.note_large_batch(&self.batch);
         self.database.write(self.batch, Durability::Logged)
+    }
+}
+
+/// Writes a block and its place in the index.
+pub(crate) fn put_block(batch: &mut Batch<'_>, id: &BlockId, block: &Block) {
+    let height = block.header.height;
+    batch.put_row(ColumnFamily::Blocks, &keys::block_key(height, id), block);
+    let height = keys::height_key(height);
+    batch.put(ColumnFamily::BlockIndex, id.as_bytes(), &height);
+}
+
+/// Gives the transactions that a block decides their places.
+pub(crate) fn index_transactions<'b>(
+    batch: &mut Batch<'_>,
+    height: Height,
+    decided: impl Iterator<Item = (u32, &'b TransactionId)>,
+) {
+    // In the order of the ids: the database inserts neighbours much faster than scattered keys.
+    let mut places: Vec<_> = decided
+        .map(|(index, id)| (id.as_bytes(), keys::place(height, index)))
+        .collect();
+    places.sort_unstable();
+    for (id, place) in places {
+        batch.merge(ColumnFamily::Transactions, id, &place);
     }
 }
 

@@ -149,7 +149,7 @@ impl Storage {
             }
             Err(error) => report.problems.push(error.to_string()),
         }
-        if height > Height::ZERO && height >= view.chain().position.undo_from {
+        if height > Height::ZERO && height >= view.chain().position.lowest_undo() {
             let undo: Result<Option<UndoRecord>, _> = self.database.row(ColumnFamily::Undo, &key);
             match undo {
                 Ok(Some(_)) => report.undo_records += 1,

@@ -3,7 +3,10 @@
 use crate::column_family::ColumnFamily;
 use crate::keys;
 use crate::rows::{AppliedRow, JournalRow, OwnVertexRow, Position, ReceiptsRow, encode_undo};
+use crate::snapshot::Manifest;
+use crate::snapshot::format::{Record, SnapshotWriter};
 use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_chain::snapshot::{EraLink, ExecutedRecord};
 use holdfast_ledger::{StateChanges, UndoRecord};
 use holdfast_pinned::Formats;
 use holdfast_types::test_util::{Sample, Sampler};
@@ -52,6 +55,15 @@ fn undo_record(sampler: &mut Sampler) -> UndoRecord {
     }
 }
 
+/// A snapshot of one record, from its first byte to its last.
+fn record(record: &Record) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = SnapshotWriter::new(&mut bytes).unwrap();
+    writer.write(record).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
 fn position(sampler: &mut Sampler) -> Position {
     Position {
         head: option(sampler, |s| (any(s), any(s))),
@@ -60,6 +72,7 @@ fn position(sampler: &mut Sampler) -> Position {
         state_flushed: option(sampler, any),
         undo_from: any(sampler),
         lowest_block: any(sampler),
+        base: any(sampler),
     }
 }
 
@@ -114,6 +127,7 @@ fn formats() -> Formats {
         record
     });
     add(formats_mut, "value_meta_position", position);
+    add_snapshots(formats_mut);
     add(formats_mut, "names_of_families", |_| {
         ColumnFamily::ALL
             .map(|family| family.name().to_owned())
@@ -125,6 +139,38 @@ fn formats() -> Formats {
             .to_vec()
     });
     formats
+}
+
+/// Each kind of record, in a file of its own.
+fn add_snapshots(formats_mut: &mut Formats) {
+    add(formats_mut, "snapshot_manifest", |s| {
+        record(&Record::Manifest(Manifest {
+            chain: any(s),
+            base: (any(s), any(s)),
+            top: (any(s), any(s)),
+            software: s.below(100).to_string(),
+            emergency_consensus_active: option(s, any),
+            emergency_consensus_start_block: option(s, any),
+            irreversible: option(s, |s| (any(s), any(s))),
+        }))
+    });
+    add(formats_mut, "snapshot_era", |s| {
+        record(&Record::Era(Box::new(EraLink {
+            context: any(s),
+            proof: option(s, |s| (any(s), any(s))),
+        })))
+    });
+    add(formats_mut, "snapshot_block", |s| {
+        record(&Record::Block(Box::new(ExecutedRecord {
+            block: any(s),
+            receipts: list(s, any),
+            events: list(s, any),
+            certificate: option(s, any),
+        })))
+    });
+    add(formats_mut, "snapshot_state", |s| {
+        record(&Record::State(list(s, |s| (bytes(s), bytes(s)))))
+    });
 }
 
 #[test]

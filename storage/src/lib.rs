@@ -24,6 +24,7 @@ mod open;
 mod options;
 mod records;
 mod rows;
+mod snapshot;
 mod state;
 mod storage;
 mod view;
@@ -39,6 +40,9 @@ pub use guard::{GuardError, SignGuardFile};
 pub use metrics::{ColumnFamilyMetrics, DiskSpace, StorageMetrics};
 pub use options::{CreateMode, StorageOptions, WalDamage};
 pub use rows::FORMAT_VERSION;
+pub use snapshot::{
+    Exported, Imported, Manifest, SnapshotChain, SnapshotError, import_snapshot, read_manifest,
+};
 pub use storage::Storage;
 pub use view::{ReadView, ReceiptLookup};
 pub use writer::RecordWriter;

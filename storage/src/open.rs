@@ -248,6 +248,7 @@ fn check_position(database: &Database, position: &Position) -> Result<(), Storag
         ("height of the stored state", flushed),
         ("lowest undo record", position.undo_from),
         ("lowest block", position.lowest_block),
+        ("block that the store began with", position.base),
     ] {
         if height > head {
             return damaged(format!("the {what} is {height}, above the head {head}"));
@@ -280,7 +281,7 @@ impl Storage {
         let mut height = head;
         loop {
             let block = self.check_block(&view, height, above.as_ref())?;
-            if height >= position.undo_from && height > Height::ZERO {
+            if height >= position.lowest_undo() && height > Height::ZERO {
                 let key = keys::height_key(height);
                 let undo = self.database.read(ColumnFamily::Undo, &key)?;
                 if undo.is_none() {

@@ -7,7 +7,7 @@ use holdfast_types::{
 };
 
 /// Version of keys and values; a store of another version is refused.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// Where the chain stands. One row, rewritten in the batch of every step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -21,8 +21,20 @@ pub(crate) struct Position {
     pub state_flushed: Option<Height>,
     /// Undo records below are pruned.
     pub undo_from: Height,
-    /// Blocks below are pruned.
+    /// Blocks below are pruned, or came with no snapshot.
     pub lowest_block: Height,
+    /// The block that the store began with: 0, or that of a snapshot. It has no undo record, nor has any below it.
+    pub base: Height,
+}
+
+impl Position {
+    /// Lowest height that has an undo record.
+    pub(crate) fn lowest_undo(&self) -> Height {
+        if self.base == Height::ZERO {
+            return self.undo_from;
+        }
+        self.undo_from.max(self.base.next())
+    }
 }
 
 /// A block of the applied branch.

@@ -54,7 +54,7 @@ impl<'a> ReadView<'a> {
     /// Lowest height whose block can still be undone.
     pub fn undo_from(&self) -> Result<Height, StateError> {
         self.chain.check_readable()?;
-        Ok(self.chain.position.undo_from)
+        Ok(self.chain.position.lowest_undo())
     }
 
     /// Receipt of a transaction: of the first block on the applied branch that decided it.

@@ -220,7 +220,7 @@ fn another_chain_and_another_format_are_refused() {
     let expected = OpenError::WrongFormat {
         path: path.clone(),
         found: 7,
-        expected: 5,
+        expected: 6,
     };
     assert_eq!(refused(&path), expected);
 }
