@@ -28,6 +28,9 @@
 //!   Then the era ends, and those that hold slots are the next committee. The committee account loses its key.
 //! * E10. Epochs do not end in an emergency, so no median moves; the block that ends it ends the epoch too, if that is over.
 //! * E11. A resume in an emergency starts another emergency era: slots and runs go on.
+//! * E12. *Repair.* A schedule that does not have all slots counts as one in which all are the committee's: a slot without a
+//!   producer would be dead. No block leaves such a state; one that was damaged or made by other hands may be one. What
+//!   counts follows from the state, so all nodes agree, and the next block writes the whole schedule.
 
 mod producing;
 mod schedule;
@@ -137,6 +140,17 @@ pub fn emergency_clock<S: StateStore + ?Sized>(
     let record = crate::query::object(store, &EmergencyKey())?;
     EmergencyClock::of(&properties, record.as_ref(), parameters)
         .ok_or_else(|| missing("the slots of the active emergency"))
+}
+
+/// How many slots the schedule of the active emergency has, if it was repaired (E12).
+pub fn repaired_slots<S: StateStore + ?Sized>(
+    store: &S,
+    parameters: &Parameters,
+) -> Result<Option<usize>, StateError> {
+    let record = crate::query::object(store, &EmergencyKey())?;
+    Ok(record.and_then(|mut record| {
+        schedule::repair(&mut record, parameters).then_some(record.schedule.len())
+    }))
 }
 
 /// The beginning of an emergency block: activates if none is active (E3). The place of the block.

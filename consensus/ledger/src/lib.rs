@@ -54,7 +54,7 @@ pub use block::{
 pub use emergency::{
     EMERGENCY_HARDFORK, EmergencyClock, EmergencyPhase, EmergencyPlace, EmergencyRefusal,
     EmergencyRound, EmergencyStanding, EmergencyView, ExitProgress, emergency_clock,
-    emergency_standing, judge_emergency_block,
+    emergency_standing, judge_emergency_block, repaired_slots,
 };
 pub use genesis::{
     GenesisAccount, GenesisOutcome, GenesisState, GenesisStateError, GenesisValidator,

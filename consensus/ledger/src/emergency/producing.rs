@@ -1,6 +1,6 @@
 //! Who produces in an emergency, and what follows from it (E4 to E7, E9).
 
-use super::schedule::{of_round, round_of, scheduled};
+use super::schedule::{self, of_round, round_of, scheduled};
 use super::{EMERGENCY_HARDFORK, EmergencyRefusal};
 use crate::block::{BlockContext, LedgerError};
 use crate::epoch::qualified;
@@ -39,7 +39,7 @@ pub(crate) fn place<S: StateStore + ?Sized>(
 ) -> Result<Result<EmergencyPlace, EmergencyRefusal>, LedgerError> {
     let emergency = &parameters.emergency;
     let active = if overlay.properties.emergency_consensus_active {
-        Some(overlay.existing(&EmergencyKey())?)
+        Some(schedule::record(overlay, parameters)?)
     } else {
         None
     };
@@ -146,7 +146,7 @@ pub(crate) fn note_and_support<S: StateStore + ?Sized>(
     producer: AccountName,
 ) -> Result<Vec<Height>, LedgerError> {
     let parameters = context.parameters;
-    let mut record = overlay.existing(&EmergencyKey())?;
+    let mut record = schedule::record(overlay, parameters)?;
     let round = round_of(place.slot, parameters);
     // The state before this block is what the schedule is drawn from; it is in the store still.
     let mut before = Overlay::next(overlay.store())?;
@@ -282,7 +282,7 @@ pub(super) fn returning_committee<S: StateStore + ?Sized>(
     context: &BlockContext<'_>,
 ) -> Result<Option<Committee>, LedgerError> {
     let parameters = context.parameters;
-    let record = overlay.existing(&EmergencyKey())?;
+    let record = schedule::record(overlay, parameters)?;
     let committee_account = parameters.emergency.validator_account;
     // The round that is over, not the one that begins with this block: everybody has had a slot in it.
     let (_, before) = record

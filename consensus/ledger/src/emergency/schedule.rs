@@ -2,6 +2,7 @@
 
 use crate::block::LedgerError;
 use crate::epoch::qualified;
+use crate::keys::EmergencyKey;
 use crate::objects::EmergencyRecord;
 use crate::overlay::Overlay;
 use crate::state::StateStore;
@@ -20,6 +21,26 @@ pub(super) fn round_of(slot: u64, parameters: &Parameters) -> u64 {
 pub(super) fn scheduled(schedule: &[AccountName], slot: u64) -> Option<AccountName> {
     let position = slot.checked_rem(schedule.len() as u64)?;
     schedule.get(usize::try_from(position).ok()?).copied()
+}
+
+/// The active emergency, with the schedule that counts (E12).
+pub(super) fn record<S: StateStore + ?Sized>(
+    overlay: &mut Overlay<'_, S>,
+    parameters: &Parameters,
+) -> Result<EmergencyRecord, LedgerError> {
+    let mut record = overlay.existing(&EmergencyKey())?;
+    repair(&mut record, parameters);
+    Ok(record)
+}
+
+/// Gives all slots to the committee if some are missing; true if they were (E12).
+pub(super) fn repair(record: &mut EmergencyRecord, parameters: &Parameters) -> bool {
+    let slots = usize::from(parameters.max_validators);
+    if record.schedule.len() == slots {
+        return false;
+    }
+    record.schedule = vec![parameters.emergency.validator_account; slots];
+    true
 }
 
 /// The schedule for a slot of `round`: the one in force, or a new one.

@@ -7,7 +7,7 @@ use holdfast_ledger::keys::{EmergencyKey, PropertiesKey, StateKey};
 use holdfast_ledger::objects::{EmergencyRecord, StateObject};
 use holdfast_ledger::{
     BlockOutcome, DynamicProperties, EmergencyPlace, EmergencyRefusal, LedgerError, UndoRecord,
-    judge_emergency_block,
+    judge_emergency_block, repaired_slots,
 };
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
@@ -74,7 +74,11 @@ pub(crate) fn record(world: &World) -> EmergencyRecord {
 pub(crate) fn tamper(world: &mut World, change: impl FnOnce(&mut DynamicProperties)) {
     let mut properties = world.properties();
     change(&mut properties);
-    let values = vec![(PropertiesKey().bytes(), Some(properties.encode()))];
+    write(world, PropertiesKey().bytes(), properties.encode());
+}
+
+fn write(world: &mut World, key: Vec<u8>, value: Vec<u8>) {
+    let values = vec![(key, Some(value))];
     let changes = UndoRecord { values }.changes(&world.state);
     world.state.apply(&changes.expect("the state reads"));
 }
@@ -434,4 +438,49 @@ fn e6_who_has_taken_its_key_away_produces_nothing_even_in_its_own_slot() {
         judge(&world, slot(SLOTS + 2), "alice"),
         Err(EmergencyRefusal::NotScheduled { .. })
     ));
+}
+
+/// Guard 11 of document 002 and V7: a schedule that lost slots leaves no dead one, and every node mends it alike.
+#[test]
+fn e12_a_schedule_that_lacks_slots_is_all_the_committees() {
+    let in_round_one = || {
+        let mut world = active();
+        restore(&mut world, 0..3);
+        produce(&mut world, SLOTS, COMMITTEE);
+        world
+    };
+    let whole = in_round_one();
+    let before = record(&whole);
+    let holds = |record: &EmergencyRecord| {
+        let validators = record.schedule.iter();
+        validators
+            .filter(|holder| **holder != name(COMMITTEE))
+            .count()
+    };
+    assert_eq!(holds(&before), 3);
+    assert_eq!(repaired_slots(&whole.state, &whole.parameters), Ok(None));
+    for kept in [0, 1, 6] {
+        let mut torn = before.clone();
+        torn.schedule.truncate(kept);
+        let [mut one, mut other] = [in_round_one(), in_round_one()];
+        for world in [&mut one, &mut other] {
+            write(world, EmergencyKey().bytes(), torn.encode());
+            let slots = repaired_slots(&world.state, &world.parameters);
+            assert_eq!(slots, Ok(Some(SLOTS as usize)));
+            for number in SLOTS + 1..2 * SLOTS {
+                let place = judge(world, slot(number), COMMITTEE).expect("no slot is dead");
+                assert_eq!(place.scheduled, name(COMMITTEE));
+            }
+            produce(world, SLOTS + 1, COMMITTEE);
+            assert_eq!(
+                record(world).schedule,
+                vec![name(COMMITTEE); SLOTS as usize]
+            );
+            assert_eq!(repaired_slots(&world.state, &world.parameters), Ok(None));
+            // With the next round those that have keys are there again.
+            produce(world, 2 * SLOTS, COMMITTEE);
+            assert_eq!(holds(&record(world)), 3);
+        }
+        assert_eq!(one.state, other.state);
+    }
 }

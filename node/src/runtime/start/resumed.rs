@@ -44,6 +44,11 @@ impl Resumed {
             Arc::clone(scheme),
         )
         .map_err(|error| failures::of_chain(&error))?;
+        let repaired = holdfast_ledger::repaired_slots(storage.as_ref(), parameters)
+            .map_err(|error| failures::of_state(&error))?;
+        if let Some(slots) = repaired {
+            tracing::warn!("schedule repaired, all {slots} slots set to committee");
+        }
         let mut replica_config = ReplicaConfig::new(
             chain_id,
             parameters,
