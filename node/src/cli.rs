@@ -22,6 +22,7 @@ mod layout;
 mod node_client;
 mod password;
 mod run;
+mod snapshot;
 mod status;
 mod tx;
 mod units;
@@ -92,6 +93,9 @@ enum Verb {
     /// Read what halts have left: reports, and where two nodes differ.
     #[command(subcommand)]
     Incident(incident::Command),
+    /// Snapshots: the state of a chain in one file, for a node that is to begin with it.
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
     /// Make, look at and change key files.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -215,6 +219,7 @@ impl CommandLine {
             Verb::Bench(command) => bench::run(&command, context),
             Verb::Drill(command) => drill::run(&command, context),
             Verb::Incident(command) => incident::run(&command, &global, context),
+            Verb::Snapshot(command) => snapshot::run(&command, &global, context),
             Verb::Keys(command) => keys::run(command, &global, context),
             Verb::Config(command) => config::run(command, &global, context),
             Verb::Completions(arguments) => {

@@ -24,13 +24,26 @@ pub enum Existing {
 /// # Errors
 /// `AlreadyExists` when `existing` is [`Existing::Keep`] and the file is there; otherwise what the disk said.
 pub fn write(path: &Path, content: &[u8], mode: u32, existing: Existing) -> io::Result<()> {
+    write_with(path, mode, existing, |file| file.write_all(content))
+}
+
+/// The same for content that `fill` writes.
+///
+/// # Errors
+/// Those of [`write`], and those of `fill`: then nothing is there.
+pub fn write_with<T, E: From<io::Error>>(
+    path: &Path,
+    mode: u32,
+    existing: Existing,
+    fill: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
     let folder = parent(path);
     let mut temporary = tempfile::Builder::new()
         .prefix(".holdfast-")
         .suffix(".tmp")
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
-    temporary.write_all(content)?;
+    let filled = fill(temporary.as_file_mut())?;
     // The mode given at creation is reduced by the umask: a key file stays private, a public one becomes readable.
     temporary
         .as_file()
@@ -41,7 +54,8 @@ pub fn write(path: &Path, content: &[u8], mode: u32, existing: Existing) -> io::
         Existing::Replace => temporary.persist(path),
     }
     .map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()?;
+    Ok(filled)
 }
 
 /// Reads a file of at most `bytes_max` bytes. Small limits are read into one allocation: the content may be secret,
