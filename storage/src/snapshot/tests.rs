@@ -79,7 +79,16 @@ impl Follower {
         let mut waiting = Vec::new();
         let mut height = self.chain.head().0.next();
         while height <= node.head().0 {
-            waiting.push(node.block_at(height).1);
+            let (_, block) = node.block_at(height);
+            if let BlockOrigin::Resumed { .. } = block.header.origin {
+                self.take(std::mem::take(&mut waiting), None);
+                let message = block.body.governance.unwrap();
+                let step = self.chain.resume(&self.storage, &message).unwrap();
+                self.storage.apply(step.unwrap().unwrap().batch).unwrap();
+                height = height.next();
+                continue;
+            }
+            waiting.push(block);
             if let Some(certificate) = node.store.certificate(height).unwrap() {
                 self.take(std::mem::take(&mut waiting), Some(certificate));
             }

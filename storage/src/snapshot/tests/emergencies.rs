@@ -7,7 +7,7 @@ use holdfast_ledger::objects::{DynamicProperties, StateObject};
 use holdfast_ledger::{
     EmergencyRefusal, MemoryState, StateChanges, dynamic_properties, emergency_clock,
 };
-use holdfast_types::test_util::parameters::parameters;
+use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed, parameters};
 use holdfast_types::{AccountName, BlockId, EraKind, TimestampMs};
 
 const MASTER_KEY: u16 = 999;
@@ -64,6 +64,25 @@ fn an_emergency_goes_on_from_a_snapshot() {
     for number in 6..9 {
         master(&mut node, number);
     }
+    follower.follow(&node);
+}
+
+/// Governance resumes a chain that is halted in an emergency: another emergency era begins (rule E11).
+#[test]
+fn a_resume_within_an_emergency_comes_with_the_snapshot() {
+    let mut node = in_emergency(4);
+    let resume = node.resume_of(node.head().0, Vec::new());
+    let message = governed(GOVERNOR_KEY, 1, resume);
+    node.resume(&message).unwrap().unwrap();
+    assert_eq!(node.chain.era().kind, EraKind::Emergency);
+    for number in 5..8 {
+        master(&mut node, number);
+    }
+    let (exported, snapshot) = Follower::of(&node).export(None);
+    assert_eq!(exported.manifest.base.0, Height(2));
+    let mut follower = Follower::from_snapshot(&snapshot, &node);
+    assert_eq!(follower.chain.head(), node.head());
+    master(&mut node, 8);
     follower.follow(&node);
 }
 
