@@ -5,7 +5,7 @@
 //! 0. In emergency consensus: the emergency is activated if this block does so (`emergency`).
 //! 1. Evidence: an offender is slashed before anything of its stake can move.
 //! 2. The governance message takes effect (`governance`).
-//! 3. Unbondings that are due are released.
+//! 3. Unbondings that are due are released, and penalties that are over lifted.
 //! 4. Transactions, in their order.
 //! 5. Supports are raised and the last irreversible block follows.
 //! 6. If the epoch is over, the block resumes the chain, or an emergency begins or ends, the era ends: the next committee
@@ -20,7 +20,7 @@ use crate::emergency::{self, EMERGENCY_HARDFORK, EmergencyPlace};
 use crate::keys::AccountKey;
 use crate::overlay::Overlay;
 use crate::state::{StateChanges, StateError, StateStore, UndoRecord};
-use crate::{epoch, evidence, governance, irreversible, staking, transaction, tree};
+use crate::{epoch, evidence, governance, irreversible, penalty, staking, transaction, tree};
 use holdfast_types::{
     AccountName, Action, ChainId, Committee, Era, EraEnd, Event, Evidence, GovernanceMessage,
     Height, Parameters, Receipt, StateRoot, Support, TimestampMs, VerifiedTransaction,
@@ -229,6 +229,7 @@ fn execute<S: StateStore + ?Sized>(
     evidence::punish(&mut overlay, &context, &mut events)?;
     governance::execute(&mut overlay, &context, &mut events)?;
     staking::release_due(&mut overlay, &context, &mut events)?;
+    penalty::expire(&mut overlay, &context)?;
     prefetch_accounts(&mut overlay, input.transactions)?;
     let mut receipts = Vec::with_capacity(input.transactions.len());
     for transaction in input.transactions {

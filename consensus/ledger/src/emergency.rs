@@ -8,8 +8,8 @@
 //!   last resume. A state that was imported without one has none until LIB moves: what is missing cannot be long ago.
 //! * E3. *What activation does*, in this order: the emergency is active, from this block on; the committee account is a
 //!   validator with the emergency key that votes for what is in force; every validator that could be in a committee loses
-//!   its signing key; all slots are the committee's; the era ends. Jail stays: it is the punishment of an offence, not of
-//!   absence, and there is no other penalty to lift.
+//!   its signing key; all penalties are lifted, and those that would expire removed; nobody has a run; all slots are the
+//!   committee's; the era ends. Jail stays: it is the punishment of an offence, not of absence.
 //! * E4. *Slots.* Slot n begins n intervals after stall clock + `timeout`, as the clock stood at activation, and the block
 //!   of a slot has just this timestamp. A slot has one block at most, and slots only rise.
 //! * E5. *Schedule.* Each round of `max_validators` slots is shared out and shuffled anew, from the state before its first
@@ -49,6 +49,7 @@ use crate::objects::{
     DynamicProperties, EmergencyProducer, EmergencyRecord, Validator, ValidatorName,
 };
 use crate::overlay::Overlay;
+use crate::penalty;
 use crate::state::{StateError, StateStore};
 use crate::validator::{candidates, new_validator, store_validator};
 use holdfast_types::{
@@ -171,6 +172,7 @@ pub(crate) fn begin_block<S: StateStore + ?Sized>(
     overlay.properties.emergency_consensus_start_block = context.input.height;
     enable_committee(overlay, context)?;
     disable_candidates(overlay, parameters)?;
+    penalty::lift_all(overlay)?;
     let slots = usize::from(parameters.max_validators);
     let record = EmergencyRecord {
         slot_zero: place.slot_zero,

@@ -3,7 +3,7 @@
 //! * B1. The first block whose timestamp lies `epoch_duration` or more after the start of the epoch ends it, and the era
 //!   with it. The next epoch starts with the timestamp of that block.
 //! * B2. The next committee: all candidates that are not jailed. If they are more than `max_validators`, those with
-//!   the lowest rank, where rank = BLAKE3(seed ‖ name) and seed = BLAKE3(chain ‖ next era ‖ height ‖ state root of the
+//!   the lowest penalty (`penalty`), of equal ones those with the lowest rank, where rank = BLAKE3(seed ‖ name) and seed = BLAKE3(chain ‖ next era ‖ height ‖ state root of the
 //!   parent). The anchor's own id is not known inside the anchor; its parent's state is, and no transaction of the
 //!   anchor can change it.
 //! * B3. If there is no such candidate, the committee stays as it is: a chain without a committee could never get one
@@ -21,6 +21,7 @@ use crate::block::{BlockContext, BlockKind, HARDFORK_KNOWN, LedgerError};
 use crate::keys::{SupportsKey, ValidatorKey};
 use crate::objects::Supports;
 use crate::overlay::Overlay;
+use crate::penalty;
 use crate::state::StateStore;
 use crate::tree;
 use crate::validator::candidates;
@@ -45,6 +46,9 @@ pub(crate) fn end_era_if_due<S: StateStore + ?Sized>(
     if overlay.properties.emergency_consensus_active {
         let committee = input.committee.clone();
         return end_era(overlay, context, EraKind::Emergency, committee, events).map(Some);
+    }
+    if context.kind == BlockKind::Ordinary {
+        penalty::penalise_absent(overlay, context)?;
     }
     let sample = SampleOf {
         chain: input.chain,
@@ -138,7 +142,14 @@ pub(crate) fn next_committee<S: StateStore + ?Sized>(
     let size = usize::from(parameters.max_validators);
     if members.len() > size {
         let seed = sample_seed(overlay, sample)?;
-        members.sort_by_cached_key(|member| rank(&seed, &member.account));
+        let mut ranked = Vec::with_capacity(members.len());
+        for member in members {
+            let validator = overlay.existing(&ValidatorKey(member.account))?;
+            let rank = (validator.penalty_percent, rank(&seed, &member.account));
+            ranked.push((rank, member));
+        }
+        ranked.sort_unstable_by_key(|(rank, _)| *rank);
+        members = ranked.into_iter().map(|(_, member)| member).collect();
         members.truncate(size);
     }
     members.sort_by_key(|member| member.account);

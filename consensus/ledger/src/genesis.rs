@@ -212,6 +212,8 @@ fn first_properties(state: &GenesisState, total_supply: Amount) -> DynamicProper
         candidates: 0,
         unbonding_first: 0,
         unbonding_next: 0,
+        penalty_first: 0,
+        penalty_next: 0,
     }
 }
 

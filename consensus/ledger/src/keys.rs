@@ -15,12 +15,13 @@
 //! | 15 | stake position | length of the staker's name, staker, validator | [`StakePosition`] |
 //! | 16 | unbonding | number, u64 big-endian | [`Unbonding`] |
 //! | 17 | punished slot | slot key of the evidence | [`PunishedSlot`] |
+//! | 18 | penalty | number, u64 big-endian | [`Penalty`] |
 //!
 //! Numbers are big-endian, so that keys sort as their parts do. Prefixes are never used again for another kind.
 
 use crate::objects::{
-    Account, DynamicProperties, EmergencyRecord, PunishedSlot, ReversibleTimestamps, StakePosition,
-    StateObject, Supports, Unbonding, Validator, ValidatorName,
+    Account, DynamicProperties, EmergencyRecord, Penalty, PunishedSlot, ReversibleTimestamps,
+    StakePosition, StateObject, Supports, Unbonding, Validator, ValidatorName,
 };
 use holdfast_types::hash::Hash32;
 use holdfast_types::{AccountName, Governors, PublicKey};
@@ -93,6 +94,9 @@ state_keys! {
     };
     PunishedSlotKey(Hash32) => 0x17, PunishedSlot, |key, bytes| {
         bytes.extend_from_slice(&key.0);
+    };
+    PenaltyKey(u64) => 0x18, Penalty, |key, bytes| {
+        bytes.extend_from_slice(&key.0.to_be_bytes());
     };
 }
 

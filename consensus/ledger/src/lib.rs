@@ -36,6 +36,7 @@ pub mod irreversible;
 pub mod keys;
 pub mod objects;
 mod overlay;
+pub mod penalty;
 pub mod pool;
 pub mod query;
 pub mod staking;

@@ -87,6 +87,8 @@ state_objects! {
         /// The last of them, and the share of its stake that it has lost for it, in basis points.
         pub offence_era: Era,
         pub offence_basis_points: u16,
+        /// For absence (rules A1 to A4 of `penalty`): the sum of its [`Penalty`] objects.
+        pub penalty_percent: u8,
         pub property_vote: Option<ChainProperties>,
         pub hardfork_vote: Option<u32>,
         /// Stake at work.
@@ -126,6 +128,14 @@ state_objects! {
     pub struct PunishedSlot("a punished slot") {
         pub validator: AccountName,
         pub height: Height,
+    }
+
+    /// What an absence has added to the penalty of a validator. They are numbered in the order in which they expire.
+    pub struct Penalty("a penalty") {
+        pub validator: AccountName,
+        pub percent: u8,
+        /// Live time at which it is gone.
+        pub expires_at: TimestampMs,
     }
 
     /// Highest supported height of every member of the running committee.
@@ -192,6 +202,9 @@ state_objects! {
         /// Numbers of the unbonding that completes next and of the one that starts next.
         pub unbonding_first: u64,
         pub unbonding_next: u64,
+        /// Numbers of the penalty that expires next and of the one that comes next.
+        pub penalty_first: u64,
+        pub penalty_next: u64,
     }
 }
 

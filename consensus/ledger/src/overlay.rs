@@ -3,9 +3,9 @@
 
 use crate::block::LedgerError;
 use crate::keys::{
-    AccountKey, CandidateIndexKey, EmergencyKey, GovernorsKey, PropertiesKey, PunishedSlotKey,
-    ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, StateKey, SupportsKey, UnbondingKey,
-    ValidatorIndexKey, ValidatorKey,
+    AccountKey, CandidateIndexKey, EmergencyKey, GovernorsKey, PenaltyKey, PropertiesKey,
+    PunishedSlotKey, ReversibleTimestampsKey, SigningKeyKey, StakePositionKey, StateKey,
+    SupportsKey, UnbondingKey, ValidatorIndexKey, ValidatorKey,
 };
 use crate::objects::{Account, DynamicProperties, StateObject, Validator};
 use crate::state::{StateError, StateStore};
@@ -148,6 +148,7 @@ tables! {
     SigningKeyKey => signing_keys,
     StakePositionKey => stake_positions,
     UnbondingKey => unbondings,
+    PenaltyKey => penalties,
     PunishedSlotKey => punished_slots,
 }
 
@@ -331,6 +332,8 @@ mod tests {
             candidates: 0,
             unbonding_first: 0,
             unbonding_next: 0,
+            penalty_first: 0,
+            penalty_next: 0,
         }
     }
 

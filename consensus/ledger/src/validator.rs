@@ -56,6 +56,7 @@ pub(crate) const fn new_validator(
         offence_eras: 0,
         offence_era: Era::ZERO,
         offence_basis_points: 0,
+        penalty_percent: 0,
         property_vote: None,
         hardfork_vote: None,
         bonded: Pool {

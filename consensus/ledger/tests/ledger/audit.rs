@@ -3,7 +3,7 @@
 use crate::world::{MIN_STAKE, World};
 use holdfast_ledger::keys::{AccountKey, StateKey, ValidatorKey};
 use holdfast_ledger::objects::{
-    Account, EmergencyRecord, StakePosition, StateObject, Supports, Unbonding, Validator,
+    Account, EmergencyRecord, Penalty, StakePosition, StateObject, Supports, Unbonding, Validator,
     ValidatorName,
 };
 use holdfast_types::AccountName;
@@ -25,6 +25,7 @@ pub(crate) fn audit(world: &World) {
     money_is_conserved(world, &accounts, &validators);
     shares_are_accounted_for(world, &accounts, &validators);
     indexes_agree(world, &validators);
+    penalties_add_up(world, &validators);
     let properties = world.properties();
     assert!(properties.lib < properties.height || properties.height.0 == 0);
     assert!(properties.lib_timestamp <= properties.timestamp);
@@ -97,6 +98,20 @@ fn shares_are_accounted_for(
     let properties = world.properties();
     let waiting = properties.unbonding_next - properties.unbonding_first;
     assert_eq!(waiting, unbondings.len() as u64);
+}
+
+fn penalties_add_up(world: &World, validators: &BTreeMap<Vec<u8>, Validator>) {
+    let penalties: BTreeMap<_, Penalty> = all(world, 0x18);
+    for validator in validators.values() {
+        let own = penalties
+            .values()
+            .filter(|penalty| penalty.validator == validator.owner);
+        let percent: u8 = own.map(|penalty| penalty.percent).sum();
+        assert_eq!(percent, validator.penalty_percent, "of {}", validator.owner);
+    }
+    let properties = world.properties();
+    let waiting = properties.penalty_next - properties.penalty_first;
+    assert_eq!(waiting, penalties.len() as u64);
 }
 
 fn indexes_agree(world: &World, validators: &BTreeMap<Vec<u8>, Validator>) {

@@ -3,7 +3,7 @@
 use crate::slashing::equivocation;
 use crate::world::{EPOCH_MS, World, name, transfer, verified};
 use holdfast_ledger::objects::{
-    Account, DynamicProperties, EmergencyProducer, EmergencyRecord, PunishedSlot,
+    Account, DynamicProperties, EmergencyProducer, EmergencyRecord, Penalty, PunishedSlot,
     ReversibleTimestamps, StakePosition, StateObject, Supports, Unbonding, Validator,
     ValidatorName,
 };
@@ -103,6 +103,8 @@ fn formats() -> Formats {
         candidates,
         unbonding_first,
         unbonding_next,
+        penalty_first,
+        penalty_next,
     });
     let label = "EmergencyRecord";
     formats.add(label, samples::<EmergencyRecord>(label, draw_emergency));
@@ -110,6 +112,11 @@ fn formats() -> Formats {
         keys,
         threshold,
         sequence
+    });
+    add!(Penalty {
+        validator,
+        percent,
+        expires_at
     });
     add!(PunishedSlot { validator, height });
     add!(ReversibleTimestamps { first, timestamps });
@@ -124,7 +131,7 @@ fn formats() -> Formats {
     });
     add!(Validator {
         owner, signing_key, url, registered_at, jailed_until, offence_eras, offence_era, offence_basis_points,
-        property_vote, hardfork_vote, index, candidate_index,
+        penalty_percent, property_vote, hardfork_vote, index, candidate_index,
     } bonded, unbonding);
     add!(ValidatorName { name });
     formats

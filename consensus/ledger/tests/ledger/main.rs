@@ -15,6 +15,7 @@ mod genesis;
 mod halts;
 mod hostile;
 mod oracle;
+mod penalties;
 mod random;
 mod slashing;
 mod staking;
