@@ -8,6 +8,7 @@
 mod audit;
 mod emergency;
 mod emergency_exit;
+mod emergency_neutral;
 mod emergency_standing;
 mod epochs;
 mod formats;
