@@ -52,6 +52,8 @@ pub struct ReplicaConfig {
     pub repeat_interval_ms: u64,
     /// Length of a slot of an emergency, in ms.
     pub slot_ms: u64,
+    /// How long a stall lasts before an emergency begins, in ms.
+    pub stall_ms: u64,
     /// Slots of a round.
     pub slots: u64,
     /// This node has the emergency key: it is a master.
@@ -81,6 +83,7 @@ impl ReplicaConfig {
             vertex_bytes_max: holdfast_types::limits::VERTEX_BYTES_MAX / 2,
             repeat_interval_ms: 1000,
             slot_ms: parameters.emergency.block_interval_ms,
+            stall_ms: parameters.emergency.timeout_ms,
             slots: u64::from(parameters.max_validators),
             is_master: false,
             forward_interval_ms: 5000,

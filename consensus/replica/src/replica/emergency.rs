@@ -1,6 +1,6 @@
 //! Blocks of an emergency: when this node makes one, and what it does with those of peers (rules R18 to R20).
 
-use super::{Replica, SigningState};
+use super::{Replica, ReplicaConfig, SigningState};
 use crate::io::{Fact, Input, Message, Now, Output};
 use holdfast_chain::{ProductionRefusal, ProductionTurn};
 use holdfast_halt::matrix::Activity;
@@ -15,11 +15,15 @@ pub struct Production {
     interval_ms: u64,
     /// Slots of a round.
     slots: u64,
+    /// How long a stall lasts before an emergency begins, in ms.
+    stall_ms: u64,
     /// It has the emergency key.
     is_master: bool,
     clock: EmergencyClock,
     /// Time of the head.
     head: TimestampMs,
+    /// The last moment at which a halt forbade emergency blocks. The chain could not move then, so it was no stall.
+    halted_at: Option<TimestampMs>,
     /// The beginning of the slot that was tried last, and whether half of it had passed. Another emergency counts its slots
     /// anew, so this is no number.
     tried: Option<(TimestampMs, bool)>,
@@ -48,18 +52,18 @@ struct Slot {
 
 impl Production {
     pub(super) const fn new(
-        interval_ms: u64,
-        slots: u64,
-        is_master: bool,
+        config: &ReplicaConfig,
         clock: EmergencyClock,
         head: TimestampMs,
     ) -> Self {
         Self {
-            interval_ms,
-            slots,
-            is_master,
+            interval_ms: config.slot_ms,
+            slots: config.slots,
+            stall_ms: config.stall_ms,
+            is_master: config.is_master,
             clock,
             head,
+            halted_at: None,
             tried: None,
             asked: false,
             waits_since: None,
@@ -72,8 +76,21 @@ impl Production {
     /// That of a node without a key on a chain without an emergency.
     #[must_use]
     pub fn idle() -> Self {
-        let clock = EmergencyClock::default();
-        Self::new(1, 1, false, clock, TimestampMs::ZERO)
+        Self {
+            interval_ms: 1,
+            slots: 1,
+            stall_ms: 0,
+            is_master: false,
+            clock: EmergencyClock::default(),
+            head: TimestampMs::ZERO,
+            halted_at: None,
+            tried: None,
+            asked: false,
+            waits_since: None,
+            peers_at: None,
+            refusal: None,
+            overdue: false,
+        }
     }
 
     pub(super) fn executed(&mut self, clock: EmergencyClock, head: TimestampMs) {
@@ -136,6 +153,14 @@ impl Production {
         })
     }
 
+    /// From when on this node begins an emergency, or goes on with one: a halt that ends by itself leaves no mark in the
+    /// blocks, and the DAG gets as long as after a resume to show that it is there.
+    fn begins_from(&self) -> TimestampMs {
+        let zero = self.clock.slot_zero.unwrap_or_default();
+        let halted_at = self.halted_at.filter(|_| !self.clock.is_active);
+        halted_at.map_or(zero, |at| zero.max(at.plus(self.stall_ms)))
+    }
+
     /// Whether a peer that is ahead is to be waited for: for a round at most (no refusal without a bound, V18).
     fn waits(&mut self, slot: Slot, head: Height) -> bool {
         let is_behind = self.peers_at.is_some_and(|at| at > head);
@@ -171,6 +196,10 @@ impl Replica {
         if !self.production.is_master && self.signer.is_none() {
             return;
         }
+        let is_allowed = self.allows(Activity::EmergencyBlocks);
+        if !is_allowed {
+            self.production.halted_at = Some(now.wall);
+        }
         let Some(slot) = self.production.slot_at(now.wall) else {
             return;
         };
@@ -185,8 +214,10 @@ impl Replica {
         // Two blocks of a validator in one slot are no offence, so it need not listen first (rule R12).
         let validator_may = self.signing == SigningState::Active;
         let head = self.halts.head.height();
-        let refusal = if !self.allows(Activity::EmergencyBlocks) {
+        let refusal = if !is_allowed {
             Some(ProductionRefusal::Halted)
+        } else if slot.begins < self.production.begins_from() {
+            Some(ProductionRefusal::NotBegun)
         } else if !validator_may && !self.production.is_master {
             Some(ProductionRefusal::NotSigning)
         } else if self.production.waits(slot, head) {
@@ -287,8 +318,9 @@ impl Replica {
         let production = &mut self.production;
         let interval_ms = production.interval_ms;
         let patience_ms = interval_ms.saturating_mul(OVERDUE_SLOTS);
-        let oldest = production.clock.slot_zero.unwrap_or_default();
-        let unfilled_ms = slot.begins.since(production.head.max(oldest));
+        let unfilled_ms = slot
+            .begins
+            .since(production.head.max(production.begins_from()));
         let overdue = production.is_master
             && production.refusal != Some(ProductionRefusal::Halted)
             && unfilled_ms >= patience_ms;

@@ -85,13 +85,7 @@ fn queued(config: &ReplicaConfig, stored: Vec<(Arc<VerifiedTransaction>, u64)>) 
 }
 
 fn production(config: &ReplicaConfig, restored: &Restored) -> Production {
-    Production::new(
-        config.slot_ms,
-        config.slots,
-        config.is_master,
-        restored.emergency,
-        restored.head_timestamp,
-    )
+    Production::new(config, restored.emergency, restored.head_timestamp)
 }
 
 /// Evidence as it was stored.

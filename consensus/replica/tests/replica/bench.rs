@@ -59,6 +59,7 @@ pub(crate) fn config() -> ReplicaConfig {
         vertex_bytes_max: 500_000,
         repeat_interval_ms: 1_000,
         slot_ms: parameters().emergency.block_interval_ms,
+        stall_ms: parameters().emergency.timeout_ms,
         slots: 4,
         is_master: false,
         forward_interval_ms: 5_000,

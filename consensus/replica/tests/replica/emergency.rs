@@ -3,6 +3,7 @@
 use crate::bench::{
     Bench, WALL, attestation, emergency_block, executed_block, next_era, now, own_vertex,
 };
+use crate::halts::halt;
 use holdfast_chain::{ExecutedBlock, ProductionRefusal};
 use holdfast_halt::Mode;
 use holdfast_ledger::EmergencyClock;
@@ -388,6 +389,32 @@ fn r19_a_block_that_was_made_is_told() {
     assert!(output.send.iter().any(told));
     let fact = |fact: &Fact| matches!(fact, Fact::Produced { slot: 3, .. });
     assert!(output.facts.iter().any(fact));
+}
+
+#[test]
+fn r19_the_time_in_a_halt_that_ended_by_itself_is_no_stall() {
+    const HALT_MS: u64 = 7_200_000;
+    let mut bench = Bench::master();
+    in_slot(&mut bench, 1, WALL, (false, None));
+    drop(bench.step(halt(1, HALT_MS)));
+    assert_eq!(turns(&mut bench, HALT_MS, refused), []);
+    let refusal = bench.replica.production().refusal();
+    assert_eq!(refusal, Some(ProductionRefusal::Halted));
+    assert!(!bench.replica.production().is_overdue());
+    // The emergency could begin by the blocks alone, two hours after slot 0.
+    let over_ms = HALT_MS + 3_600_000;
+    assert_eq!(turns(&mut bench, over_ms, refused), []);
+    let refusal = bench.replica.production().refusal();
+    assert_eq!(refusal, Some(ProductionRefusal::NotBegun));
+    assert!(!bench.replica.production().is_overdue());
+    let taken = turns(&mut bench, over_ms + 6_000, refused);
+    assert!(!taken.is_empty(), "a DAG that stays away is a stall");
+    // One that is active goes on as soon as the halt is over.
+    let mut bench = Bench::master();
+    in_slot(&mut bench, 1, SLOT_ZERO, (true, Some(emergency(1))));
+    drop(bench.step(halt(1, HALT_MS)));
+    assert_eq!(turns(&mut bench, HALT_MS, refused), []);
+    assert!(!turns(&mut bench, HALT_MS + 6_000, refused).is_empty());
 }
 
 #[test]
