@@ -35,6 +35,7 @@ fn validator(account: &str, key: Option<PublicKey>, jailed_until: u64) -> Valida
         offence_eras: 0,
         offence_era: Default::default(),
         offence_basis_points: 0,
+        penalty_percent: 0,
         property_vote: None,
         hardfork_vote: None,
         bonded: Default::default(),
