@@ -48,7 +48,8 @@
 //! * R19. *Production.* When a slot begins, and once more when half of it has passed, a node with a key asks the chain for a
 //!   block, unless a halt forbids it, its signing has stopped, or a peer is ahead: for that one it waits a round at most.
 //!   Only a master begins an emergency, with a block that carries no transactions, and not before a halt has been over for as
-//!   long as a stall lasts.
+//!   long as a stall lasts and the DAG has been silent here for a round by the monotonic clock: a wall clock that is far ahead
+//!   sees a stall on a chain that moves.
 //! * R20. *Emergency blocks of peers* go to the chain unless a halt forbids it; one that is dated ahead of the local clock by
 //!   more than `max_clock_drift` is not taken.
 //! * R21. *The DAG below an emergency* is listened to until the next one begins: its vertices are taken and asked for, nothing is

@@ -474,6 +474,14 @@ impl Profile {
     /// The faults of a seed: in chaos, some of all. What breaks rules is of one kind, so that it is no more than f.
     #[must_use]
     pub fn faults(&self, random: &mut Random) -> Faults {
+        if self.emergency.is_some() {
+            // With good clocks what an emergency does is judged to the slot.
+            let clocks = self.faults.clocks.filter(|_| random.chance(300));
+            return Faults {
+                clocks,
+                ..self.faults
+            };
+        }
         if self.name != CHAOS.name {
             return self.faults;
         }

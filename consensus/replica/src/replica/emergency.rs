@@ -24,6 +24,8 @@ pub struct Production {
     head: TimestampMs,
     /// The last moment at which a halt forbade emergency blocks. The chain could not move then, so it was no stall.
     halted_at: Option<TimestampMs>,
+    /// When a block of the DAG was executed last, in ms of the monotonic clock.
+    dag_moved_ms: Option<u64>,
     /// The beginning of the slot that was tried last, and whether half of it had passed. Another emergency counts its slots
     /// anew, so this is no number.
     tried: Option<(TimestampMs, bool)>,
@@ -64,6 +66,7 @@ impl Production {
             clock,
             head,
             halted_at: None,
+            dag_moved_ms: None,
             tried: None,
             asked: false,
             waits_since: None,
@@ -84,6 +87,7 @@ impl Production {
             clock: EmergencyClock::default(),
             head: TimestampMs::ZERO,
             halted_at: None,
+            dag_moved_ms: None,
             tried: None,
             asked: false,
             waits_since: None,
@@ -153,6 +157,21 @@ impl Production {
         })
     }
 
+    pub(super) const fn dag_moved(&mut self, now: Now) {
+        self.dag_moved_ms = Some(now.monotonic_ms);
+    }
+
+    /// A round of slots, or the length of a stall if that is shorter, has passed since the DAG has moved here. On a chain that moves
+    /// a wall clock that is far ahead sees a stall; the monotonic one knows better.
+    fn dag_is_silent(&self, now: Now) -> bool {
+        let silence_ms = self
+            .slots
+            .saturating_mul(self.interval_ms)
+            .min(self.stall_ms);
+        let moved_ms = self.dag_moved_ms;
+        moved_ms.is_none_or(|at_ms| now.monotonic_ms.saturating_sub(at_ms) >= silence_ms)
+    }
+
     /// From when on this node begins an emergency, or goes on with one: a halt that ends by itself leaves no mark in the
     /// blocks, and the DAG gets as long as after a resume to show that it is there.
     fn begins_from(&self) -> TimestampMs {
@@ -207,7 +226,7 @@ impl Replica {
         let is_due = !self.production.asked
             && self.production.head < slot.begins
             && self.production.tried < Some((slot.begins, slot.is_late));
-        if !is_due || !self.can_follow() {
+        if !is_due || !self.can_follow(now) {
             return;
         }
         self.production.tried = Some((slot.begins, slot.is_late));
@@ -235,12 +254,12 @@ impl Replica {
     }
 
     /// An emergency runs, or its first block is for this node to make.
-    fn can_follow(&self) -> bool {
+    fn can_follow(&self, now: Now) -> bool {
         let is_running = self.context.kind == EraKind::Emergency && self.pending_era.is_none();
         if self.production.clock.is_active {
             return is_running;
         }
-        self.production.is_master && self.has_executed_all()
+        self.production.is_master && self.has_executed_all() && self.production.dag_is_silent(now)
     }
 
     /// No commit waits to be executed, and no peer is known to be far ahead: what the head says of a stall is no matter of

@@ -46,6 +46,9 @@ impl Replica {
         }
         self.evidence_executed(&block.evidence, out);
         self.production.executed(block.emergency, block.timestamp);
+        if block.commit.is_some() {
+            self.production.dag_moved(now);
+        }
         if self.context.kind == EraKind::Emergency {
             // A block is what shows that the chain lives.
             self.halts.heard(AuthorityIndex(0), now);

@@ -6,6 +6,7 @@
 use crate::chain::ChainPlan;
 use crate::node::{MEMPOOL_BYTES_MAX, MEMPOOL_TRANSACTIONS_MAX, Running};
 use holdfast_replica::{EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, FUTURE_PER_AUTHOR_MAX};
+use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 
 /// Rounds that may go by without a commit.
 const UNCOMMITTED_ROUNDS_MAX: usize = 200;
@@ -39,7 +40,8 @@ pub fn gauges(plan: &ChainPlan, running: &Running) -> Vec<Gauge> {
         gauge(
             "vertices of the next era",
             early,
-            members * EARLY_PER_AUTHOR_MAX,
+            // They are not verified: a corrupted one may claim any author.
+            COMMITTEE_MEMBERS_MAX * EARLY_PER_AUTHOR_MAX,
         ),
         gauge(
             "offences to be ordered",

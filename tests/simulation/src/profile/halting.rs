@@ -3,7 +3,7 @@
 use super::{CALM, Expects, Profile};
 use crate::byzantine::Fault;
 use crate::chain::EmergencyPlan;
-use crate::world::{Crashes, Faults, Governors, Partitions, Stalls};
+use crate::world::{Clocks, Crashes, Faults, Governors, Partitions, Stalls};
 
 pub(super) const HALTS: Profile = Profile {
     name: "halts",
@@ -79,6 +79,13 @@ pub(super) const EMERGENCY: Profile = Profile {
             pause_ms: (2_000, 15_000),
             down_ms: (10, 4_000),
             all_per_mille: 50,
+        }),
+        clocks: Some(Clocks {
+            pause_ms: (2_000, 10_000),
+            skew_ms: 300,
+            wild_skew_ms: 3_000,
+            any_way_per_mille: 500,
+            too_many_per_mille: 0,
         }),
         ..CALM.faults
     },
