@@ -3,7 +3,8 @@
 
 use crate::scenarios::{plan, sound};
 use holdfast_dag::DagCore;
-use holdfast_simulation::chain::validator_key;
+use holdfast_ledger::dynamic_properties;
+use holdfast_simulation::chain::{EmergencyPlan, validator_key};
 use holdfast_simulation::disk::Loss;
 use holdfast_simulation::keys::Scheme;
 use holdfast_simulation::node::CrashPoint;
@@ -134,4 +135,60 @@ fn every_call_around_a_change_of_the_leader_schedule() {
     };
     let calls = calls_while(world(), before, after);
     dies_at_each(calls, 200, world);
+}
+
+/// Two of four validators are down, and the others hold the emergency key.
+fn stalled() -> World {
+    let mut plan = plan(4, 0);
+    plan.masters = 4;
+    plan.chain.emergency = Some(EmergencyPlan {
+        timeout_ms: 4_000,
+        interval_ms: 500,
+    });
+    let mut world = World::new(
+        &Plan {
+            client_pause_ms: Some((100, 300)),
+            ..plan
+        },
+        SEED,
+    );
+    world.run(1_500);
+    world.crash(2, Loss::Nothing);
+    world.crash(3, Loss::Nothing);
+    world
+}
+
+fn is_emergency(world: &World) -> bool {
+    let properties = dynamic_properties(world.node(NODE).disk.now()).expect("it reads");
+    properties.expect("it began").emergency_consensus_active
+}
+
+/// Around the block that begins an emergency (V7).
+#[test]
+fn every_call_around_the_beginning_of_an_emergency() {
+    let head = |world: &World| world.standing(NODE).expect("it is up").head;
+    let mut world = stalled();
+    world.run(2_000);
+    let stopped_at = head(&world);
+    let goes_on = |world: &World| head(world) > stopped_at.next().next();
+    let calls = calls_while(stalled(), is_emergency, goes_on);
+    dies_at_each(calls.start - 6..calls.end, 50, stalled);
+}
+
+/// Around the block that ends one, and the first vertices of the era after it (V7).
+#[test]
+fn every_call_around_the_end_of_an_emergency() {
+    let returned = || {
+        let mut world = stalled();
+        assert!(world.run_until_done(20_000, is_emergency));
+        world.start(2);
+        world.start(3);
+        world
+    };
+    let goes_on = |world: &World| {
+        let standing = world.standing(NODE).expect("it is up");
+        !is_emergency(world) && !standing.is_between_eras && standing.round > Round(2)
+    };
+    let calls = calls_while(returned(), |world| !is_emergency(world), goes_on);
+    dies_at_each(calls.start - 6..calls.end, 100, returned);
 }
