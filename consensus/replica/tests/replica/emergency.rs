@@ -8,6 +8,7 @@ use holdfast_chain::{ExecutedBlock, ProductionRefusal};
 use holdfast_halt::Mode;
 use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{ChainStanding, Fact, Input, Message, Origin, Output, Record};
+use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
     AccountName, AttestationBody, AuthorityIndex, Block, BlockId, CommitDigest, Committee, Era,
@@ -415,6 +416,36 @@ fn r19_the_time_in_a_halt_that_ended_by_itself_is_no_stall() {
     drop(bench.step(halt(1, HALT_MS)));
     assert_eq!(turns(&mut bench, HALT_MS, refused), []);
     assert!(!turns(&mut bench, HALT_MS + 6_000, refused).is_empty());
+}
+
+#[test]
+fn r19_a_wall_clock_that_is_far_ahead_begins_no_emergency_on_a_chain_that_moves() {
+    let mut bench = Bench::master();
+    bench.rounds(6);
+    let commit = bench.commits.last().cloned();
+    assert!(commit.is_some());
+    let moves = |bench: &mut Bench, height| {
+        let block = ExecutedBlock {
+            commit: commit.clone(),
+            // By this clock the chain has stood still for ever.
+            timestamp: TimestampMs::ZERO,
+            emergency: EmergencyClock {
+                slot_zero: Some(TimestampMs(WALL - 1_800_000)),
+                is_active: false,
+            },
+            ..executed_block(body(1, height), 0, None)
+        };
+        drop(bench.step(Input::Executed(vec![block])));
+        drop(bench.step(Input::PeersAt(None)));
+    };
+    let round_ms = SLOT_MS * u64::from(parameters().max_validators);
+    for height in 1..4 {
+        moves(&mut bench, height);
+        let until_ms = bench.now_ms + round_ms - 1;
+        assert_eq!(turns(&mut bench, until_ms, refused), []);
+    }
+    let until_ms = bench.now_ms + 2 * SLOT_MS;
+    assert!(!turns(&mut bench, until_ms, refused).is_empty());
 }
 
 #[test]
