@@ -1,14 +1,13 @@
 //! Rules R18 to R21: what a replica does in an emergency of the chain.
 
 use crate::bench::{
-    Bench, WALL, attestation, emergency_block, executed_block, next_era, now, own_vertex,
+    Bench, WALL, attestation, config, emergency_block, executed_block, next_era, now, own_vertex,
 };
 use crate::halts::halt;
 use holdfast_chain::{ExecutedBlock, ProductionRefusal};
 use holdfast_halt::Mode;
 use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{ChainStanding, Fact, Input, Message, Origin, Output, Record};
-use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
     AccountName, AttestationBody, AuthorityIndex, Block, BlockId, CommitDigest, Committee, Era,
@@ -438,7 +437,7 @@ fn r19_a_wall_clock_that_is_far_ahead_begins_no_emergency_on_a_chain_that_moves(
         drop(bench.step(Input::Executed(vec![block])));
         drop(bench.step(Input::PeersAt(None)));
     };
-    let round_ms = SLOT_MS * u64::from(parameters().max_validators);
+    let round_ms = SLOT_MS * config().slots;
     for height in 1..4 {
         moves(&mut bench, height);
         let until_ms = bench.now_ms + round_ms - 1;
