@@ -245,16 +245,11 @@ impl Chain {
         if let Err(refusal) = self.execute_branch(&mut staged, &mut extension, &blocks)? {
             return Ok(Err(refusal));
         }
-        let mut tips = blocks.iter().map(|block| {
-            let header = &block.header;
-            (header.height, header.id(&self.maker.chain))
-        });
-        let is_awaited = tips.any(|tip| self.forks.awaits(tip));
         let headers = blocks.iter().map(|block| &block.header);
         let is_no_better = extension.position.head.0 <= self.position.head.0
             || self.forks.awaits_certified()
             || self.leaves_out(store, ancestor, headers)?;
-        let is_open = is_no_better && !is_awaited;
+        let is_open = is_no_better && !self.holds_awaited(&blocks);
         let certifies = |certificate: &&Certificate| {
             self.maker.certifies_end(&position, &extension, certificate)
         };
@@ -318,7 +313,7 @@ impl Chain {
         blocks: &[Block],
         certificate: Option<&Certificate>,
     ) -> Result<Result<Height, OfferRefusal>, ChainError> {
-        let (chain, head) = (&self.maker.chain, self.position.head);
+        let head = self.position.head;
         let Some(first) = blocks.first() else {
             return Ok(Err(OfferRefusal::NotBetter));
         };
@@ -332,26 +327,11 @@ impl Chain {
         }
         let leaves_out =
             self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))?;
-        let mut tip = (ancestor, parent);
-        let mut is_awaited = false;
-        let mut producers = 0_usize;
-        for block in blocks {
-            let header = &block.header;
-            match header.origin {
-                BlockOrigin::Emergency { .. } => producers = producers.saturating_add(1),
-                // Where the DAG stopped (U5).
-                BlockOrigin::Dag { .. } if producers == 0 => {}
-                BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } | BlockOrigin::Genesis => {
-                    return Ok(Err(OfferRefusal::NotEmergency));
-                }
-            }
-            if (header.height, header.parent) != (tip.0.next(), tip.1) {
-                let parent = header.parent;
-                return Ok(Err(OfferRefusal::Unlinked { parent }));
-            }
-            tip = (header.height, header.id(chain));
-            is_awaited |= self.forks.awaits(tip);
-        }
+        let (tip, producers) = match self.linked(blocks, (ancestor, parent)) {
+            Ok(linked) => linked,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let is_awaited = self.holds_awaited(blocks);
         if producers == 0 {
             return Ok(Err(OfferRefusal::NotEmergency));
         }
@@ -383,6 +363,42 @@ impl Chain {
             }
         }
         Ok(Ok(ancestor))
+    }
+
+    /// The last block of a branch, and how many of its blocks are of an emergency, if each stands on the one before it.
+    fn linked(
+        &self,
+        blocks: &[Block],
+        ancestor: (Height, BlockId),
+    ) -> Result<((Height, BlockId), usize), OfferRefusal> {
+        let mut tip = ancestor;
+        let mut producers = 0_usize;
+        for block in blocks {
+            let header = &block.header;
+            match header.origin {
+                BlockOrigin::Emergency { .. } => producers = producers.saturating_add(1),
+                // Where the DAG stopped (U5).
+                BlockOrigin::Dag { .. } if producers == 0 => {}
+                BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } | BlockOrigin::Genesis => {
+                    return Err(OfferRefusal::NotEmergency);
+                }
+            }
+            if (header.height, header.parent) != (tip.0.next(), tip.1) {
+                let parent = header.parent;
+                return Err(OfferRefusal::Unlinked { parent });
+            }
+            tip = (header.height, header.id(&self.maker.chain));
+        }
+        Ok((tip, producers))
+    }
+
+    /// Whether a certified block that is missing here is among these.
+    fn holds_awaited(&self, blocks: &[Block]) -> bool {
+        let mut ids = blocks.iter().map(|block| {
+            let header = &block.header;
+            (header.height, header.id(&self.maker.chain))
+        });
+        self.forks.awaits_certified() && ids.any(|id| self.forks.awaits(id))
     }
 
     /// The applied blocks above `height`, highest first.

@@ -12,7 +12,7 @@ use holdfast_halt::matrix::Activity;
 use holdfast_types::wire::GossipedAttestation;
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, Certificate, CommitRecord, Era, EraContext,
-    EraKind, Height, Readiness, Round, Vertex,
+    EraKind, Height, Readiness, Round, VerifiedVertex, Vertex,
 };
 use std::sync::Arc;
 
@@ -294,11 +294,7 @@ impl Replica {
 
     pub(super) fn enter_context(&mut self, now: Now, context: Arc<EraContext>) {
         self.halts.enter(&self.config.halts, &context, now);
-        self.collector = CertificateCollector::new(
-            &context.committee,
-            context.anchor_height,
-            COLLECTOR_HEIGHTS_MAX,
-        );
+        self.collector = collector(&context, context.anchor_height);
         self.context = context;
         self.ends_emergency = false;
         self.executed_commit = 0;
@@ -382,16 +378,7 @@ impl Replica {
             self.tell_of_era(out);
         }
         self.executed_commit = commits.last().map_or(0, |commit| commit.index);
-        let mut dag = self.new_dag(now, &context, &commits);
-        for vertex in &vertices {
-            drop(dag.add(Arc::clone(vertex), now.monotonic_ms));
-        }
-        let own = vertices
-            .iter()
-            .filter(|own| Some(own.author()) == dag.authority());
-        if let Some(own) = own.max_by_key(|own| own.round()) {
-            dag.set_own_last(own);
-        }
+        let mut dag = self.stored_dag(now, &context, &commits, &vertices);
         if let Some(old) = old.filter(|_| same_era) {
             let first = dag.gc_round().next();
             let last = old.vertices().highest_round();
@@ -412,6 +399,28 @@ impl Replica {
         }
         self.dag = Some(dag);
         self.behind_reported = Round::ZERO;
+    }
+
+    /// A DAG of `context` after `commits` with stored vertices.
+    pub(super) fn stored_dag(
+        &self,
+        now: Now,
+        context: &Arc<EraContext>,
+        commits: &[CommitRecord],
+        vertices: &[Arc<VerifiedVertex>],
+    ) -> DagCore {
+        let mut dag = self.new_dag(now, context, commits);
+        for vertex in vertices {
+            // They were accepted before; those that are too old now are left out.
+            drop(dag.add(Arc::clone(vertex), now.monotonic_ms));
+        }
+        let own = vertices
+            .iter()
+            .filter(|own| Some(own.author()) == dag.authority());
+        if let Some(own) = own.max_by_key(|own| own.round()) {
+            dag.set_own_last(own);
+        }
+        dag
     }
 
     /// The chain stands in an emergency: there is no DAG, and what was pending is not any more.
@@ -466,6 +475,12 @@ impl Replica {
             .filter(|body| (body.era, body.height) > attested)
             .collect();
     }
+}
+
+/// Collects what the committee of an era attests of blocks above `floor`.
+pub(super) fn collector(context: &EraContext, floor: Height) -> CertificateCollector {
+    let floor = floor.max(context.anchor_height);
+    CertificateCollector::new(&context.committee, floor, COLLECTOR_HEIGHTS_MAX)
 }
 
 /// The era of an emergency as its last block is certified: by the committee that this block names, as blocks of the DAG are.

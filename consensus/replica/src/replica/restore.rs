@@ -1,8 +1,8 @@
 //! A replica from what the store holds.
 
 use super::{
-    COLLECTOR_HEIGHTS_MAX, EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, FUTURE_PER_AUTHOR_MAX,
-    Production, Replica, ReplicaConfig, SigningState,
+    EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, FUTURE_PER_AUTHOR_MAX, Production, Replica,
+    ReplicaConfig, SigningState,
 };
 use crate::evidence::EvidencePool;
 use crate::guard::SignGuard;
@@ -11,11 +11,10 @@ use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
 use crate::record::{Record, SignGuardRecord};
-use crate::replica::eras::certifying;
+use crate::replica::eras::{certifying, collector};
 use crate::replica::halts::{ExecutedHead, Halts};
 use crate::replica::listening::Listening;
 use crate::signed_here::SignedHere;
-use holdfast_chain::CertificateCollector;
 use holdfast_halt::{HaltInput, HaltState};
 use holdfast_ledger::EmergencyClock;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
@@ -130,11 +129,7 @@ impl Replica {
             guard,
             signed_here: SignedHere::default(),
             ignores_own_key: false,
-            collector: CertificateCollector::new(
-                &running.committee,
-                restored.certified.minus(1).max(running.anchor_height),
-                COLLECTOR_HEIGHTS_MAX,
-            ),
+            collector: collector(running, restored.certified.minus(1)),
             context: Arc::clone(running),
             ends_emergency: *ends_emergency,
             dag: None,
@@ -196,11 +191,7 @@ impl Replica {
         own: Option<&Arc<VerifiedVertex>>,
     ) {
         let (commits, vertices) = stored;
-        let mut dag = self.new_dag(now, context, commits);
-        for vertex in vertices {
-            // Stored vertices were accepted before; those that are too old now are left out.
-            drop(dag.add(vertex, now.monotonic_ms));
-        }
+        let mut dag = self.stored_dag(now, context, commits, &vertices);
         if let Some(own) = own {
             dag.set_own_last(own);
         }

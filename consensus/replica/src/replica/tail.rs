@@ -1,6 +1,7 @@
 //! The DAG on which an emergency stands (rule R21).
 
-use super::{COLLECTOR_HEIGHTS_MAX, Replica, ask_around};
+use super::eras::collector;
+use super::{Replica, ask_around};
 use crate::io::{DagStanding, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, Collected};
@@ -19,9 +20,7 @@ pub(super) struct Tail {
 
 impl Tail {
     fn new(dag: DagCore, certified: Height) -> Self {
-        let context = dag.context();
-        let floor = certified.max(context.anchor_height);
-        let collector = CertificateCollector::new(&context.committee, floor, COLLECTOR_HEIGHTS_MAX);
+        let collector = collector(dag.context(), certified);
         Self { dag, collector }
     }
 
@@ -47,11 +46,12 @@ impl Replica {
 
     /// The DAG as the store has it.
     pub(super) fn restore_tail(&mut self, now: Now, standing: DagStanding, out: &mut Output) {
-        let mut dag = self.new_dag(now, &standing.context, &standing.commits);
-        for vertex in standing.vertices {
-            // Stored vertices were accepted before; those that are too old now are left out.
-            drop(dag.add(vertex, now.monotonic_ms));
-        }
+        let DagStanding {
+            context,
+            commits,
+            vertices,
+        } = standing;
+        let dag = self.stored_dag(now, &context, &commits, &vertices);
         self.listen_to_tail(now, dag, out);
     }
 
