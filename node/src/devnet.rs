@@ -8,6 +8,7 @@
 //! - [`table`]: the live table, from samples that somebody else takes.
 
 pub mod homes;
+pub mod islands;
 pub mod ports;
 pub mod process;
 pub mod readiness;

@@ -17,6 +17,7 @@ fn a_chain_that_does_not_allow_faults_gets_none() {
         genesis_time: GenesisTime(TimestampMs(1_790_000_000_000)),
         epoch_duration_ms: None,
         masters: 1,
+        islands: Vec::new(),
         settings: BTreeMap::new(),
     })
     .unwrap();

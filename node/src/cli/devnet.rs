@@ -177,6 +177,7 @@ fn spec(arguments: &Arguments, directory: PathBuf) -> Result<DevnetSpec, Failure
         genesis_time: GenesisTime(crate::clock::wall()),
         epoch_duration_ms: arguments.epoch_seconds.map(|seconds| seconds * 1000),
         masters: 1,
+        islands: Vec::new(),
         settings,
     })
 }
@@ -398,6 +399,7 @@ mod tests {
             account: AccountName::new("validator-0").expect("the name obeys the rule"),
             home: PathBuf::from("/devnet/validator-0"),
             rpc: ([127, 0, 0, 1], 8645).into(),
+            namespace: None,
             p2p: String::new(),
         });
         for part in [

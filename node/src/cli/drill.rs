@@ -1,6 +1,7 @@
 //! `holdfast drill`: a halt on real processes, from the fault to the last check.
 
 mod checks;
+mod emergency;
 mod governors;
 mod kind;
 mod outcome;
@@ -13,7 +14,7 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::signals::unless_interrupted;
 use clap::{Args, Subcommand};
-use kind::Kind;
+use kind::{Kind, Masters};
 use outcome::{Outcome, Run};
 use stage::Stage;
 use tempfile::TempDir;
@@ -35,6 +36,20 @@ pub(super) enum Command {
     EmergencyHalt(Arguments),
     /// The governors resume a halted chain while as many validators are down as it tolerates (docs/runbooks/resume.md).
     Resume(Arguments),
+    /// Kill all validators but the masters; they take over until the others are back (docs/runbooks/emergency-consensus.md).
+    EmergencyConsensus(EmergencyArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EmergencyArguments {
+    #[command(flatten)]
+    common: Arguments,
+    /// How many of the validators have the emergency key; they stay up.
+    #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    masters: u16,
+    /// Cut the masters from each other before the quorum goes, and heal the cut in the emergency (needs root and ip).
+    #[arg(long)]
+    partition: bool,
 }
 
 #[derive(Debug, Args)]
@@ -61,12 +76,47 @@ impl Command {
             Self::EquivocationCluster(arguments) => (Kind::EquivocationCluster, arguments),
             Self::EmergencyHalt(arguments) => (Kind::EmergencyHalt, arguments),
             Self::Resume(arguments) => (Kind::Resume, arguments),
+            Self::EmergencyConsensus(arguments) => {
+                let masters = Masters {
+                    count: arguments.masters,
+                    partition: arguments.partition,
+                };
+                (Kind::EmergencyConsensus(masters), &arguments.common)
+            }
         }
     }
 }
 
+/// Refuses a drill whose masters would be a quorum: the chain would never stand.
+fn check(kind: Kind, validators: u16) -> Result<(), Failure> {
+    let Kind::EmergencyConsensus(masters) = kind else {
+        return Ok(());
+    };
+    if masters.partition && masters.count < 2 {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "--partition needs two masters or more",
+            "one master cannot be cut from another",
+            "add --masters 2",
+        ));
+    }
+    let most = (validators - 1) - (validators - 1) / 3;
+    if masters.count <= most {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Usage,
+        format!("--masters {} is too many", masters.count),
+        format!(
+            "with {validators} validators more than {most} are a quorum, and the chain never stands"
+        ),
+        format!("--masters {most} or less, or more --validators"),
+    ))
+}
+
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Failure> {
     let (kind, arguments) = command.parts();
+    check(kind, arguments.validators)?;
     let interrupted = |signal: &str| {
         Failure::new(
             ExitCode::Usage,
@@ -102,7 +152,7 @@ async fn repeat(
     for number in 1..=arguments.repeat {
         let run = one(kind, arguments).await?;
         if arguments.repeat > 1 && !arguments.json {
-            context.print(&run.as_line(number))?;
+            context.print(&run.as_line(kind, number))?;
         }
         outcome.runs.push(run);
     }
@@ -138,4 +188,32 @@ async fn play(kind: Kind, validators: u16, folder: &TempDir, run: &mut Run) -> R
     load.stop().await;
     let stopped = cluster.stop().await;
     played.and(stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masters_are_fewer_than_a_quorum() {
+        for validators in 4..=64 {
+            let quorum = validators - (validators - 1) / 3;
+            for count in 1..=validators {
+                let kind = Kind::EmergencyConsensus(Masters {
+                    count,
+                    partition: false,
+                });
+                assert_eq!(check(kind, validators).is_ok(), count < quorum);
+            }
+        }
+        for count in 1..=2 {
+            let cut = Masters {
+                count,
+                partition: true,
+            };
+            let checked = check(Kind::EmergencyConsensus(cut), 4);
+            assert_eq!(checked.is_ok(), count > 1, "one cannot be cut from itself");
+        }
+        assert!(check(Kind::Resume, 4).is_ok());
+    }
 }

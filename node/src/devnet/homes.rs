@@ -1,5 +1,6 @@
 //! The homes of a devnet: genesis document, keys, configuration and sign guard of every validator.
 
+use super::islands::Island;
 use super::ports::ReservedPorts;
 use crate::config;
 use crate::durable_file::{self, Existing};
@@ -41,6 +42,8 @@ pub struct DevnetSpec {
     pub epoch_duration_ms: Option<u64>,
     /// So many of the nodes have the emergency key.
     pub masters: u16,
+    /// Where each node lives; empty: all on loopback.
+    pub islands: Vec<Island>,
     /// Settings of every node besides those that a devnet needs, as `section.key` and TOML text.
     pub settings: BTreeMap<String, String>,
 }
@@ -55,6 +58,16 @@ pub struct DevnetNode {
     pub rpc: SocketAddr,
     /// Where peers reach it, with its peer id.
     pub p2p: String,
+    /// Network namespace that its process belongs in; none: that of this process.
+    pub namespace: Option<String>,
+}
+
+impl DevnetSpec {
+    /// Address of node `position`.
+    fn address(&self, position: usize) -> Ipv4Addr {
+        let island = self.islands.get(position);
+        island.map_or(Ipv4Addr::LOCALHOST, |island| island.address)
+    }
 }
 
 impl DevnetNode {
@@ -139,9 +152,11 @@ pub fn create(spec: DevnetSpec) -> Result<Devnet, Failure> {
     let peers: Vec<String> = network_keys
         .iter()
         .zip(numbers.iter().skip(count))
-        .map(|(key, port)| {
+        .enumerate()
+        .map(|(position, (key, port))| {
             let peer = peer_id::of_public_key(&key.public_key());
-            format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer}")
+            let address = spec.address(position);
+            format!("/ip4/{address}/tcp/{port}/p2p/{peer}")
         })
         .collect();
     let mut nodes = Vec::with_capacity(count);
@@ -154,8 +169,12 @@ pub fn create(spec: DevnetSpec) -> Result<Devnet, Failure> {
             name: format!("v{number}"),
             account: validator_name(number),
             home: spec.directory.join(format!("v{number}")),
-            rpc: SocketAddr::from((Ipv4Addr::LOCALHOST, *rpc)),
+            rpc: SocketAddr::from((spec.address(position), *rpc)),
             p2p: peer.clone(),
+            namespace: spec
+                .islands
+                .get(position)
+                .map(|island| island.namespace.clone()),
         };
         let maker = HomeMaker {
             spec: &spec,
@@ -279,7 +298,7 @@ impl HomeMaker<'_> {
 
     fn configuration(&self, node: &DevnetNode) -> String {
         let text = |value: &str| toml::Value::from(value).to_string();
-        let listen = format!("/ip4/127.0.0.1/tcp/{}", self.p2p_port);
+        let listen = format!("/ip4/{}/tcp/{}", node.rpc.ip(), self.p2p_port);
         let mut settings: BTreeMap<String, String> = [
             ("node.moniker", text(&node.name)),
             ("node.genesis_file", text("genesis.toml")),

@@ -11,7 +11,7 @@ use holdfast_rpc::dto::{BlockSelector, ChainState, Status};
 use holdfast_rpc::methods::{GetHeader, GetStatus, HeaderParams, NoParams};
 use holdfast_rpc::{Client, ClientConfig, ClientError};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const TRANSACTIONS_METRIC: &str = "holdfast_chain_transactions_total";
@@ -50,15 +50,24 @@ fn no_answer(name: &str, error: &ClientError) -> Failure {
 /// How to start one node of a devnet.
 #[must_use]
 pub fn command(node: &DevnetNode, executable: &Path) -> NodeCommand {
+    let mut arguments = vec![
+        OsString::from("run"),
+        OsString::from("--exit-with-stdin"),
+        OsString::from("--home"),
+        node.home.clone().into_os_string(),
+    ];
+    let mut executable = executable.to_owned();
+    if let Some(namespace) = &node.namespace {
+        // It becomes the node: the process is the same, so signals reach it.
+        let prefix = ["netns", "exec", namespace].map(OsString::from);
+        let prefix = prefix.into_iter().chain([executable.into_os_string()]);
+        arguments.splice(0..0, prefix);
+        executable = PathBuf::from("ip");
+    }
     NodeCommand {
         name: node.name.clone(),
-        executable: executable.to_owned(),
-        arguments: vec![
-            OsString::from("run"),
-            OsString::from("--exit-with-stdin"),
-            OsString::from("--home"),
-            node.home.clone().into_os_string(),
-        ],
+        executable,
+        arguments,
         environment: vec![("HOLDFAST_PASSWORD".to_owned(), OsString::from(PASSWORD))],
         log_file: node.home.join("node.log"),
     }

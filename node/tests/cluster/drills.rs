@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 use std::process::Command;
 
-/// Plays a drill and gives its one run; what the drill checks itself has held.
-fn run(drill: &str) -> Value {
+/// Plays a drill and gives its one run with these times; what the drill checks itself has held.
+fn play(arguments: &[&str], times: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .args(["drill", drill, "--json"])
+        .arg("drill")
+        .args(arguments)
+        .arg("--json")
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -16,16 +18,22 @@ fn run(drill: &str) -> Value {
     assert_eq!(result["passed"], true);
     assert_eq!(result["repetitions"], 1);
     let run = result["runs"][0].clone();
-    for time in [
-        "detect_ms",
-        "halted_everywhere_ms",
-        "resume_request_to_first_commit_ms",
-    ] {
+    for time in times {
         assert!(run[time].is_number(), "{time}: {run:#}");
     }
     assert_eq!(run["lost"], 0);
     assert_eq!(run["accepted"], run["irreversible"]);
     assert!(run["queued_during_halt"].as_u64() >= Some(20), "{run:#}");
+    run
+}
+
+fn run(drill: &str) -> Value {
+    let times = [
+        "detect_ms",
+        "halted_everywhere_ms",
+        "resume_request_to_first_commit_ms",
+    ];
+    let run = play(&[drill], &times);
     assert_eq!(run["halts"].as_array().map(Vec::len), Some(1));
     run
 }
@@ -41,4 +49,20 @@ fn a_hard_halt_stops_all_and_slashes_the_one_that_attested_another_root() {
 fn an_emergency_halt_stops_all_and_slashes_nobody() {
     let run = run("emergency-halt");
     assert_eq!(run["slashed"], json!([]));
+}
+
+#[test]
+fn masters_take_over_and_give_the_chain_back_without_losing_a_transfer() {
+    let times = [
+        "kill_to_emergency_ms",
+        "activation_late_ms",
+        "return_to_keys_ms",
+        "return_to_exit_ms",
+        "exit_to_final_ms",
+        "exit_to_dag_ms",
+    ];
+    let run = play(&["emergency-consensus", "--masters", "2"], &times);
+    assert_eq!(run["disturbed"], json!(["v2", "v3"]));
+    assert_eq!(run["slashed"], json!([]));
+    assert!(run["accepted_in_emergency"].as_u64() >= Some(20), "{run:#}");
 }

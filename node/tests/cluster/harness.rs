@@ -43,6 +43,7 @@ impl Cluster {
             genesis_time: GenesisTime(TimestampMs(now.as_millis() as u64)),
             epoch_duration_ms: Some(epoch_seconds * 1000),
             masters: 1,
+            islands: Vec::new(),
             settings: BTreeMap::new(),
         })
         .unwrap();

@@ -87,6 +87,7 @@ fn homes(directory: &Path, validators: u16) -> Vec<DevnetNode> {
         genesis_time: GenesisTime(TimestampMs(now.as_millis() as u64)),
         epoch_duration_ms: None,
         masters: 1,
+        islands: Vec::new(),
         settings: BTreeMap::new(),
     })
     .unwrap();

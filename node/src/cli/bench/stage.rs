@@ -95,6 +95,7 @@ impl<'a, 'b> Stage<'a, 'b> {
             genesis_time: GenesisTime(TimestampMs(crate::cli::units::now_ms())),
             epoch_duration_ms: None,
             masters: 1,
+            islands: Vec::new(),
             settings: self.settings()?,
         })?;
         change_parameters(&mut devnet, change)?;

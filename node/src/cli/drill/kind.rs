@@ -11,6 +11,31 @@ pub(super) enum Kind {
     EquivocationCluster,
     EmergencyHalt,
     Resume,
+    EmergencyConsensus(Masters),
+}
+
+/// Who has the emergency key in a drill, and what is done to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Masters {
+    /// So many, the first ones.
+    pub(super) count: u16,
+    /// They are cut from each other before the quorum goes, and healed in the emergency.
+    pub(super) partition: bool,
+}
+
+/// A time that a drill takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Figure {
+    /// As JSON knows it.
+    pub(super) name: &'static str,
+    /// As the sheet calls it.
+    pub(super) label: &'static str,
+    /// From when to when, for whoever reads it.
+    pub(super) how: &'static str,
+}
+
+const fn figure(name: &'static str, label: &'static str, how: &'static str) -> Figure {
+    Figure { name, label, how }
 }
 
 impl Kind {
@@ -22,6 +47,7 @@ impl Kind {
             Self::EquivocationCluster => "equivocation-cluster",
             Self::EmergencyHalt => "emergency-halt",
             Self::Resume => "resume",
+            Self::EmergencyConsensus(_) => "emergency-consensus",
         }
     }
 
@@ -32,6 +58,7 @@ impl Kind {
             Self::EquivocationCluster => "docs/runbooks/hard-halt.md",
             Self::EmergencyHalt => "docs/runbooks/emergency-halt.md",
             Self::Resume => "docs/runbooks/resume.md",
+            Self::EmergencyConsensus(_) => "docs/runbooks/emergency-consensus.md",
         }
     }
 
@@ -41,6 +68,7 @@ impl Kind {
             Self::SoftStall => Mode::SoftStall,
             Self::HardHalt | Self::EquivocationCluster => Mode::HardHalt,
             Self::EmergencyHalt | Self::Resume => Mode::EmergencyHalt,
+            Self::EmergencyConsensus(_) => Mode::EmergencyConsensus,
         }
     }
 
@@ -49,7 +77,9 @@ impl Kind {
         match self {
             Self::HardHalt => Some(InjectedFault::WrongRoot),
             Self::EquivocationCluster => Some(InjectedFault::Equivocate),
-            Self::SoftStall | Self::EmergencyHalt | Self::Resume => None,
+            Self::SoftStall | Self::EmergencyHalt | Self::Resume | Self::EmergencyConsensus(_) => {
+                None
+            }
         }
     }
 
@@ -64,6 +94,7 @@ impl Kind {
             Self::EmergencyHalt => 0,
             // A quorum resumes without them.
             Self::Resume => faulty_max,
+            Self::EmergencyConsensus(masters) => validators.saturating_sub(masters.count.into()),
         }
     }
 
@@ -86,12 +117,23 @@ impl Kind {
             Self::Resume => format!(
                 "the governors halted the chain and resumed it without {whom}, which came back later"
             ),
+            Self::EmergencyConsensus(masters) => format!(
+                "{whom} were killed, {} made the blocks until they were started again and had their keys back",
+                if masters.count == 1 {
+                    "the one master"
+                } else if masters.partition {
+                    "the masters, cut from each other and healed,"
+                } else {
+                    "the masters"
+                }
+            ),
         }
     }
 
-    /// How the times were taken, for whoever reads the figures.
-    pub(super) const fn measured(self) -> [(&'static str, &'static str); 3] {
+    /// The times that it takes, in their order.
+    pub(super) fn figures(self) -> Vec<Figure> {
         let (detect, everywhere, resume) = match self {
+            Self::EmergencyConsensus(masters) => return emergency_figures(masters),
             Self::SoftStall => (
                 "from the last kill to the first stall_began in a journal",
                 "from the last kill to the last stall_began in a journal",
@@ -108,12 +150,69 @@ impl Kind {
                 FROM_RESUME,
             ),
         };
-        [
-            ("detect_ms", detect),
-            ("halted_everywhere_ms", everywhere),
-            ("resume_request_to_first_commit_ms", resume),
+        vec![
+            figure(DETECT, "detected", detect),
+            figure(EVERYWHERE, "all halted", everywhere),
+            figure(RESUME, "first commit", resume),
         ]
     }
+}
+
+pub(super) const DETECT: &str = "detect_ms";
+pub(super) const EVERYWHERE: &str = "halted_everywhere_ms";
+pub(super) const RESUME: &str = "resume_request_to_first_commit_ms";
+
+pub(super) const STALL: &str = "kill_to_emergency_ms";
+pub(super) const LATE: &str = "activation_late_ms";
+pub(super) const ONE_HEAD: &str = "heal_to_one_head_ms";
+pub(super) const KEYS: &str = "return_to_keys_ms";
+pub(super) const EXIT: &str = "return_to_exit_ms";
+pub(super) const FINAL: &str = "exit_to_final_ms";
+pub(super) const DAG: &str = "exit_to_dag_ms";
+
+fn emergency_figures(masters: Masters) -> Vec<Figure> {
+    let mut figures = vec![
+        figure(
+            STALL,
+            "stall",
+            "from the last kill to the first emergency block, looked for every 5 ms",
+        ),
+        figure(
+            LATE,
+            "late",
+            "from the end of the timeout to the timestamp of the first emergency block",
+        ),
+    ];
+    if masters.partition {
+        figures.push(figure(
+            ONE_HEAD,
+            "one head",
+            "from the end of the cut to one branch on all masters",
+        ));
+    }
+    figures.extend([
+        figure(
+            KEYS,
+            "keys back",
+            "from the start of the killed processes to as many validators with slots as end the emergency",
+        ),
+        figure(
+            EXIT,
+            "exit",
+            "from the start of the killed processes to the last emergency block",
+        ),
+        figure(
+            FINAL,
+            "final",
+            "from the last emergency block to its certificate",
+        ),
+        figure(
+            DAG,
+            "DAG runs",
+            "from the last emergency block to the first block of the DAG",
+        ),
+    ]);
+    figures
 }
 
 const FROM_RESUME: &str =
@@ -123,12 +222,18 @@ const FROM_RESUME: &str =
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 5] = [
+    const MASTER: Masters = Masters {
+        count: 1,
+        partition: false,
+    };
+
+    const ALL: [Kind; 6] = [
         Kind::SoftStall,
         Kind::HardHalt,
         Kind::EquivocationCluster,
         Kind::EmergencyHalt,
         Kind::Resume,
+        Kind::EmergencyConsensus(MASTER),
     ];
 
     #[test]
@@ -151,10 +256,27 @@ mod tests {
             let quorum = validators - (validators - 1) / 3;
             let disturbed = |kind: Kind| kind.disturbed(validators, 10);
             assert!(validators - disturbed(Kind::SoftStall) < quorum);
+            assert_eq!(disturbed(Kind::EmergencyConsensus(MASTER)), validators - 1);
             for kind in [Kind::HardHalt, Kind::EmergencyHalt, Kind::Resume] {
                 assert!(validators - disturbed(kind) >= quorum, "{kind:?}");
             }
             assert!(disturbed(Kind::EquivocationCluster) <= 10);
+        }
+    }
+
+    #[test]
+    fn every_time_has_its_own_name_and_label() {
+        let cut = Masters {
+            count: 2,
+            partition: true,
+        };
+        for kind in ALL.into_iter().chain([Kind::EmergencyConsensus(cut)]) {
+            let names = |of: fn(&Figure) -> &'static str| -> std::collections::BTreeSet<_> {
+                kind.figures().iter().map(of).collect()
+            };
+            let count = kind.figures().len();
+            assert_eq!(names(|figure| figure.name).len(), count, "{kind:?}");
+            assert_eq!(names(|figure| figure.label).len(), count, "{kind:?}");
         }
     }
 }

@@ -6,17 +6,24 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What one run found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Run {
-    pub(super) detect_ms: Option<f64>,
-    pub(super) halted_everywhere_ms: Option<f64>,
-    pub(super) resume_request_to_first_commit_ms: Option<f64>,
+    /// By the name of the figure; what did not happen has none.
+    #[serde(flatten)]
+    pub(super) times: BTreeMap<&'static str, f64>,
     /// Transfers that a validator has acknowledged, before, in and after the halt.
     pub(super) accepted: u64,
     pub(super) queued_during_halt: u64,
+    /// Transfers that were acknowledged in an emergency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) accepted_in_emergency: Option<u64>,
+    /// Emergency blocks, of all of which a certificate came in the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) emergency_blocks: Option<u64>,
     pub(super) irreversible: u64,
     pub(super) lost: u64,
     pub(super) slashed: Vec<String>,
@@ -31,26 +38,18 @@ pub(super) struct Run {
     pub(super) accepted_at_resume: u64,
 }
 
-/// A figure of a run.
-type Figure = (&'static str, &'static str, fn(&Run) -> Option<f64>);
-
-/// Name, what it is, where it stands. Times come first: of those only a summary makes sense.
-const FIGURES: [Figure; 3] = [
-    ("detect_ms", "detected", |run| run.detect_ms),
-    ("halted_everywhere_ms", "all halted", |run| {
-        run.halted_everywhere_ms
-    }),
-    ("resume_request_to_first_commit_ms", "first commit", |run| {
-        run.resume_request_to_first_commit_ms
-    }),
-];
-
 impl Run {
     /// Says what did not go as it should unless this holds.
     pub(super) fn require(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
         if !holds {
             self.failed.push(otherwise());
         }
+    }
+
+    /// Notes a time, if there is one.
+    pub(super) fn time(&mut self, name: &'static str, milliseconds: Option<f64>) {
+        self.times
+            .extend(milliseconds.map(|milliseconds| (name, milliseconds)));
     }
 
     pub(super) fn passed(&self) -> bool {
@@ -66,10 +65,11 @@ impl Run {
     }
 
     /// One line, for a drill that is repeated.
-    pub(super) fn as_line(&self, number: u16) -> String {
-        let times: Vec<String> = FIGURES
+    pub(super) fn as_line(&self, kind: Kind, number: u16) -> String {
+        let figures = kind.figures();
+        let times: Vec<String> = figures
             .iter()
-            .map(|(_, label, of)| format!("{label} {}", shown(of(self))))
+            .map(|figure| format!("{} {}", figure.label, shown(self.times.get(figure.name))))
             .collect();
         let mut line = format!(
             "{number:>3} {}: {}; {} accepted, {} lost",
@@ -95,22 +95,25 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    fn summary_of(&self, name: &str) -> Option<Summary> {
+        let runs = self.runs.iter();
+        Summary::of(runs.filter_map(|run| run.times.get(name).copied()))
+    }
+
     fn failures(&self) -> usize {
         self.runs.iter().filter(|run| !run.passed()).count()
     }
 
     pub(super) fn as_json(&self) -> Value {
-        let measured: Map<String, Value> = self
-            .kind
-            .measured()
-            .into_iter()
-            .map(|(name, how)| (name.to_owned(), json!(how)))
+        let of_all = self.kind.figures().into_iter();
+        let measured: Map<String, Value> = of_all
+            .clone()
+            .map(|figure| (figure.name.to_owned(), json!(figure.how)))
             .collect();
-        let figures: Map<String, Value> = FIGURES
-            .iter()
-            .map(|(name, _, of)| {
-                let summary = Summary::of(self.runs.iter().filter_map(of));
-                (name.to_string(), json!(summary))
+        let figures: Map<String, Value> = of_all
+            .map(|figure| {
+                let summary = self.summary_of(figure.name);
+                (figure.name.to_owned(), json!(summary))
             })
             .collect();
         json!({
@@ -147,19 +150,27 @@ impl Outcome {
         if !run.halts.is_empty() {
             sheet.line("halt id", run.halts.join(", "));
         }
-        for (name, label, of) in FIGURES {
-            let how = self.kind.measured();
-            let how = how.iter().find(|(of, _)| *of == name);
-            let how = how.map_or("", |(_, how)| how);
-            sheet.line(label, format_args!("{} {how}", shown(of(run))));
+        for figure in self.kind.figures() {
+            let time = shown(run.times.get(figure.name));
+            sheet.line(figure.label, format_args!("{time} {}", figure.how));
         }
+        let standstill = match self.kind {
+            Kind::EmergencyConsensus(_) => "stall",
+            _ => "halt",
+        };
         sheet.line(
             "transfers",
             format_args!(
-                "{} accepted, {} of them queued in the halt; {} irreversible, {} lost",
+                "{} accepted, {} of them queued in the {standstill}; {} irreversible, {} lost",
                 run.accepted, run.queued_during_halt, run.irreversible, run.lost
             ),
         );
+        if let (Some(accepted), Some(blocks)) = (run.accepted_in_emergency, run.emergency_blocks) {
+            sheet.line(
+                "emergency",
+                format_args!("{blocks} blocks, {accepted} transfers accepted meanwhile"),
+            );
+        }
         let slashed = if run.slashed.is_empty() {
             "nobody".to_owned()
         } else {
@@ -177,13 +188,13 @@ impl Outcome {
             format!("FAILED {failures} of {} times", self.runs.len())
         };
         let mut sheet = self.titled(&verdict);
-        for (_, label, of) in FIGURES {
-            let summary = Summary::of(self.runs.iter().filter_map(of));
+        for figure in self.kind.figures() {
+            let summary = self.summary_of(figure.name);
             let text = summary.map_or_else(
                 || "never".to_owned(),
                 |it| format!("median {} ms, at most {} ms", it.median, it.max),
             );
-            sheet.line(label, text);
+            sheet.line(figure.label, text);
         }
         let sum = |of: fn(&Run) -> u64| self.runs.iter().map(of).sum::<u64>();
         sheet.line(
@@ -245,7 +256,7 @@ fn first_line(why: &str) -> &str {
     why.lines().next().unwrap_or_default()
 }
 
-fn shown(milliseconds: Option<f64>) -> String {
+fn shown(milliseconds: Option<&f64>) -> String {
     milliseconds.map_or_else(|| "never".to_owned(), |ms| format!("{ms} ms"))
 }
 
@@ -255,9 +266,12 @@ mod tests {
 
     fn run(detect_ms: f64) -> Run {
         Run {
-            detect_ms: Some(detect_ms),
-            halted_everywhere_ms: Some(31.0),
-            resume_request_to_first_commit_ms: Some(412.5),
+            times: [
+                ("detect_ms", detect_ms),
+                ("halted_everywhere_ms", 31.0),
+                ("resume_request_to_first_commit_ms", 412.5),
+            ]
+            .into(),
             accepted: 90,
             queued_during_halt: 25,
             irreversible: 90,
@@ -319,7 +333,7 @@ mod tests {
     #[test]
     fn many_runs_give_medians_and_maxima() {
         let mut never = run(0.0);
-        never.detect_ms = None;
+        never.times.remove("detect_ms");
         let runs = vec![run(3.0), run(1.0), run(2.0), never];
         let outcome = outcome(runs);
         let text = outcome.as_text();
@@ -330,6 +344,7 @@ mod tests {
             json["figures"]["detect_ms"],
             json!({"median": 2.0, "max": 3.0})
         );
+        assert_eq!(json["runs"][0]["detect_ms"], 3.0);
         assert_eq!(json["failures"], 0);
         assert_eq!(json["runs"].as_array().map(Vec::len), Some(4));
         assert!(json["measured"]["detect_ms"].is_string());

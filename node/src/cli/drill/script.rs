@@ -1,10 +1,10 @@
 //! The acts of a drill: the fault, the halt, what goes on meanwhile, the way out, and what is left to check.
 
-use super::checks;
-use super::kind::Kind;
+use super::kind::{self, Kind};
 use super::outcome::Run;
 use super::stage::{OBSERVER, PATIENCE, Stage};
 use super::watch::{self, until};
+use super::{checks, emergency};
 use crate::cli::governance::TOO_FEW;
 use crate::cli::units::now_ms;
 use crate::exit_codes::ExitCode;
@@ -19,12 +19,15 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Transfers that are accepted in a halt before it is resumed.
-const HELD_TRANSFERS: u64 = 20;
+pub(super) const HELD_TRANSFERS: u64 = 20;
 /// How long a validator whose key signs elsewhere may take to end.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// Plays a drill from the fault to the last check.
 pub(super) async fn play(stage: &mut Stage, run: &mut Run) -> Result<(), Failure> {
+    if let Kind::EmergencyConsensus(masters) = stage.kind {
+        return emergency::play(stage, run, masters).await;
+    }
     let before = stage.validators().await?;
     let era = stage.cluster.status(OBSERVER).await?.era.get();
     let asked_ms = inject(stage).await?;
@@ -43,9 +46,9 @@ pub(super) async fn play(stage: &mut Stage, run: &mut Run) -> Result<(), Failure
 }
 
 /// Does to the chain what the drill is about; gives the time right before, in ms of the wall clock.
-async fn inject(stage: &mut Stage) -> Result<u64, Failure> {
+pub(super) async fn inject(stage: &mut Stage) -> Result<u64, Failure> {
     match stage.kind {
-        Kind::SoftStall => {
+        Kind::SoftStall | Kind::EmergencyConsensus(_) => {
             for number in stage.disturbed.clone() {
                 stage.cluster.kill(number).await?;
             }
@@ -98,11 +101,13 @@ async fn observe_halt(stage: &Stage, run: &mut Run, asked_ms: u64) -> Result<(),
     let injected = homes.filter_map(|home| watch::injected_ms(home)).max();
     let from_ms = injected.unwrap_or(asked_ms);
     let since = |at_ms: u64| at_ms.saturating_sub(from_ms) as f64;
-    run.halted_everywhere_ms = began.iter().copied().map(since).reduce(f64::max);
-    run.detect_ms = match mode {
+    let everywhere = began.iter().copied().map(since).reduce(f64::max);
+    run.time(kind::EVERYWHERE, everywhere);
+    let detected = match mode {
         Mode::SoftStall => began.iter().copied().map(since).reduce(f64::min),
         _ => detected.into_iter().reduce(f64::max),
     };
+    run.time(kind::DETECT, detected);
     Ok(())
 }
 
@@ -193,7 +198,7 @@ async fn resume(stage: &mut Stage, run: &mut Run, era: u64) -> Result<(), Failur
             Ok((head > stood).then_some(()))
         })
         .await?;
-        run.resume_request_to_first_commit_ms = Some(milliseconds(returned));
+        run.time(kind::RESUME, Some(milliseconds(returned)));
         return Ok(());
     }
     let url = stage.cluster.url(highest);
@@ -218,7 +223,7 @@ async fn resume(stage: &mut Stage, run: &mut Run, era: u64) -> Result<(), Failur
         Ok((made_in > Some(era)).then_some(()))
     })
     .await?;
-    run.resume_request_to_first_commit_ms = Some(milliseconds(asked));
+    run.time(kind::RESUME, Some(milliseconds(asked)));
     if stage.kind == Kind::Resume {
         for number in stage.disturbed.clone() {
             stage.cluster.spawn(number)?;
@@ -247,12 +252,15 @@ async fn bring_back(stage: &mut Stage, run: &mut Run) -> Result<(), Failure> {
                 })
                 .await?;
             }
-            Kind::SoftStall | Kind::HardHalt | Kind::EmergencyHalt => {}
+            Kind::SoftStall
+            | Kind::HardHalt
+            | Kind::EmergencyHalt
+            | Kind::EmergencyConsensus(_) => {}
         }
     }
     Ok(())
 }
 
-fn milliseconds(since: Instant) -> f64 {
+pub(super) fn milliseconds(since: Instant) -> f64 {
     watch::tenths(since.elapsed().as_secs_f64() * 1_000.0)
 }

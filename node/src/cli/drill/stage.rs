@@ -4,6 +4,7 @@ use super::governors::Governors;
 use super::kind::Kind;
 use super::watch::{failed, until};
 use crate::devnet::homes::{self, DevnetSpec, account_name};
+use crate::devnet::islands::Islands;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::load::{Cluster, LoadPlan, Pace, RunningLoad};
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub(super) const OBSERVER: usize = 0;
 const ACCOUNTS: u32 = 100;
 const TRANSFERS_PER_S: f64 = 50.0;
+/// In a stall of a minute no account may fill its part of the queue.
+const TRANSFERS_PER_S_LONG: f64 = 20.0;
 const BATCH_MAX: usize = 20;
 /// What goes through before anything is done to the chain.
 const WARM_TRANSFERS: u64 = 20;
@@ -37,6 +40,8 @@ pub(super) struct Stage {
     pub(super) steady: Range<usize>,
     /// Validators to which something is done.
     pub(super) disturbed: Range<usize>,
+    /// The network that can be cut, in a drill that does.
+    net: Option<Islands>,
 }
 
 impl Stage {
@@ -48,6 +53,13 @@ impl Stage {
     ) -> Result<Self, Failure> {
         let executable = std::env::current_exe()
             .map_err(|error| Failure::disk("cannot find my own program file", &error))?;
+        let net = match kind {
+            Kind::EmergencyConsensus(masters) if masters.partition => {
+                Some(Islands::create(validators)?)
+            }
+            _ => None,
+        };
+        let islands = net.as_ref().map_or_else(Vec::new, Islands::all);
         let devnet = homes::create(DevnetSpec {
             directory: directory.to_owned(),
             validators,
@@ -55,7 +67,11 @@ impl Stage {
             template: Template::Devnet,
             genesis_time: GenesisTime(TimestampMs(crate::cli::units::now_ms())),
             epoch_duration_ms: None,
-            masters: 1,
+            masters: match kind {
+                Kind::EmergencyConsensus(masters) => masters.count,
+                _ => 1,
+            },
+            islands,
             settings: BTreeMap::new(),
         })?;
         let parameters = devnet.genesis.parameters();
@@ -68,7 +84,11 @@ impl Stage {
         let all = usize::from(validators);
         let first_disturbed = all - kind.disturbed(all, equivocators);
         let cluster = Cluster::start_with(devnet, &executable, arguments(kind)).await?;
-        let load = load(&cluster, first_disturbed).await?;
+        let pace = match kind {
+            Kind::EmergencyConsensus(_) => TRANSFERS_PER_S_LONG,
+            _ => TRANSFERS_PER_S,
+        };
+        let load = load(&cluster, first_disturbed, pace).await?;
         let stage = Self {
             kind,
             cluster,
@@ -76,9 +96,19 @@ impl Stage {
             governors,
             steady: 0..first_disturbed,
             disturbed: first_disturbed..all,
+            net,
         };
         stage.more_irreversible(WARM_TRANSFERS).await?;
         Ok(stage)
+    }
+
+    /// Cuts the steady validators from each other, or lets them hear each other again, if the drill has a network for it.
+    pub(super) fn set_cut(&self, cut: bool) -> Result<(), Failure> {
+        let masters = u16::try_from(self.steady.end).unwrap_or(u16::MAX);
+        match &self.net {
+            Some(net) => net.set_cut(0..masters, cut),
+            None => Ok(()),
+        }
     }
 
     /// Validators that run while the chain stands, and halt: a false root ends no process, two vertices for a slot do.
@@ -198,13 +228,13 @@ fn arguments(kind: Kind) -> Vec<OsString> {
 }
 
 /// A stream of transfers through the first `nodes` validators.
-async fn load(cluster: &Cluster, nodes: usize) -> Result<RunningLoad, Failure> {
+async fn load(cluster: &Cluster, nodes: usize, per_second: f64) -> Result<RunningLoad, Failure> {
     let plan = LoadPlan {
         chain: cluster.chain(),
         urls: (0..nodes).map(|number| cluster.url(number)).collect(),
         accounts: ACCOUNTS,
         lanes_per_node: 1,
-        pace: Pace::PerSecond(TRANSFERS_PER_S),
+        pace: Pace::PerSecond(per_second),
         batch_max: BATCH_MAX,
     };
     RunningLoad::start(&plan, cluster.url(OBSERVER), 0).await

@@ -19,7 +19,7 @@ use holdfast_rpc::dto::{
     AccountName, EmergencyExit, EmergencyPhase, EmergencyRole, EmergencyRound, EmergencySlot,
     EmergencyStatus, HaltStatus, Number, ReturnState, ReturningValidator,
 };
-use holdfast_types::{Height, Parameters, TimestampMs};
+use holdfast_types::{BlockId, Height, Parameters, TimestampMs};
 
 pub(super) const RUNBOOK: &str = "docs/runbooks/emergency-consensus.md";
 /// Validators that a piece of advice names; `emergency_getStatus` lists them all.
@@ -109,15 +109,8 @@ impl NodeBackend {
         let standing = self.parts.board.read();
         let parameters = &self.parts.parameters;
         let at = clock::wall();
-        let store = self.parts.storage.view();
-        let emergency = self
-            .emergency_standing(&store, at)
-            .map_err(|error| failed(&error))?;
+        let (emergency, validators, lib_id) = self.read_emergency(standing.lib, at)?;
         let phase = phase(emergency.phase(view(&standing, at), parameters));
-        let validators = match &emergency.round {
-            Some(round) => self.returning(&store, round)?,
-            None => Vec::new(),
-        };
         let production = &standing.production;
         let role = if production.is_master() {
             EmergencyRole::Master
@@ -125,8 +118,6 @@ impl NodeBackend {
             EmergencyRole::Follower
         };
         let refusal = production.refusal();
-        let lib_id = self.parts.storage.block_id_at(standing.lib);
-        let lib_id = lib_id.map_err(|error| Self::failed(&error))?;
         let stalled_ms = emergency.stall_clock.map(|clock| at.since(clock));
         let until = emergency
             .clock
@@ -150,12 +141,31 @@ impl NodeBackend {
             refusal: refusal.map(|refusal| refusal.name().to_owned()),
             producer_overdue: production.is_overdue(),
             head: block_ref(standing.head, &standing.head_id),
-            lib: block_ref(standing.lib, &lib_id.unwrap_or_default()),
+            lib: block_ref(standing.lib, &lib_id),
             certified: block_ref(standing.certified, &standing.certified_id),
             is_provisional: standing.is_provisional,
             fork_blocks: u32::try_from(standing.fork_blocks).unwrap_or(u32::MAX),
             runbook: RUNBOOK.to_owned(),
         })
+    }
+
+    /// What the store says, of one moment: how it stands, who has come back, and the id of the block at `lib`.
+    fn read_emergency(
+        &self,
+        lib: Height,
+        at: TimestampMs,
+    ) -> Result<(EmergencyStanding, Vec<ReturningValidator>, BlockId), BackendError> {
+        let store = self.parts.storage.view();
+        let emergency = self
+            .emergency_standing(&store, at)
+            .map_err(|error| failed(&error))?;
+        let validators = match &emergency.round {
+            Some(round) => self.returning(&store, round)?,
+            None => Vec::new(),
+        };
+        let id = store.block_id_at(lib);
+        let id = id.map_err(|error| Self::failed(&error))?;
+        Ok((emergency, validators, id.unwrap_or_default()))
     }
 
     /// How far each validator with the stake for a slot has come back.
