@@ -199,7 +199,8 @@ impl<R: Read> SnapshotReader<R> {
             if record.is_some() {
                 return Ok(record);
             }
-            if self.minor <= MINOR {
+            let is_later = self.minor > MINOR;
+            if !is_later {
                 return Err(self.damaged(format!("there are no records of kind {kind}")));
             }
         }

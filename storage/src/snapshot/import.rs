@@ -163,7 +163,7 @@ fn make_live(scratch: &Path, path: &Path) -> Result<(), SnapshotError> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
+    let parent = parent.unwrap_or_else(|| Path::new("."));
     fs::rename(scratch, path)
         .and_then(|()| File::open(parent)?.sync_all())
         .map_err(|error| OpenError::io(path, &error).into())
