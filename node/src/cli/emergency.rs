@@ -48,7 +48,14 @@ fn as_text(status: &EmergencyStatus, url: &str) -> String {
     let phase = status.phase.as_str().to_uppercase().replace('_', " ");
     let mut sheet = Sheet::titled(format_args!("{phase}  {url}"));
     sheet.line("so", in_a_sentence(status));
-    if let (Some(clock), Some(seconds)) = (status.stall_clock_ms, status.stalled_seconds) {
+    if let Some(round) = &status.round {
+        // LIB moves on in an emergency, and the stall clock with it.
+        let lasted_ms = round
+            .slot
+            .get()
+            .saturating_mul(status.block_interval_ms.get());
+        sheet.line("lasts", show_seconds(lasted_ms as f64 / 1000.0));
+    } else if let (Some(clock), Some(seconds)) = (status.stall_clock_ms, status.stalled_seconds) {
         sheet.line(
             "stall clock",
             format_args!(
@@ -219,8 +226,7 @@ mod tests {
         for part in [
             "ACTIVE  http://node\n",
             "  so            masters make the blocks since block 4; all of it is provisional\n",
-            "  stall clock   60 min since ",
-            "; the timeout is 60 min\n",
+            "  lasts         51 s\n",
             "head 9, LIB 8, certified (final) 4: 5 blocks above it provisional; 2 in the fork database\n",
             "  this node     master: it has the emergency key\n",
             "  last turn     no block: not_scheduled\n",
@@ -243,7 +249,8 @@ mod tests {
         assert!(text.starts_with("IDLE  http://node\n"), "{text}");
         assert!(text.contains("could begin in 59 min"), "{text}");
         assert!(text.contains("NEXT          nothing to do"), "{text}");
-        for part in ["round", "exit", "NO KEY", "last turn"] {
+        assert!(text.contains("; the timeout is 60 min\n"), "{text}");
+        for part in ["round", "exit", "lasts", "NO KEY", "last turn"] {
             assert!(!text.contains(part), "{part:?} is in\n{text}");
         }
     }

@@ -202,7 +202,8 @@ async fn leave(stage: &mut Stage, run: &mut Run) -> Result<u64, Failure> {
     for number in stage.disturbed.clone() {
         stage.cluster.spawn(number)?;
     }
-    let era = stage.cluster.status(OBSERVER).await?.era.get();
+    let before = stage.cluster.status(OBSERVER).await?;
+    let (era, certified) = (before.era.get(), before.certified.height.get());
     until(
         EXIT_LIMIT,
         "the validators have their keys back",
@@ -229,7 +230,9 @@ async fn leave(stage: &mut Stage, run: &mut Run) -> Result<u64, Failure> {
         "the DAG runs and the emergency is final",
         async || {
             let status = status(stage, OBSERVER).await?;
-            if !is_final && !status.is_provisional {
+            // An emergency that was taken back is not provisional either.
+            let has_certificate = status.certified.height.get() > certified;
+            if !is_final && has_certificate && !status.is_provisional {
                 is_final = true;
                 run.time(kind::FINAL, Some(milliseconds(left)));
             }

@@ -22,6 +22,8 @@ use holdfast_rpc::dto::{
 use holdfast_types::{BlockId, Height, Parameters, TimestampMs};
 
 pub(super) const RUNBOOK: &str = "docs/runbooks/emergency-consensus.md";
+/// How a validator without a signing key is marked in advice.
+const NO_KEY: &str = "no_key";
 /// Validators that a piece of advice names; `emergency_getStatus` lists them all.
 const NAMED_MAX: usize = 8;
 
@@ -206,7 +208,7 @@ impl NodeBackend {
                 .iter()
                 .filter_map(|validator| {
                     let what = match validator.state {
-                        ReturnState::NoKey => "no_key",
+                        ReturnState::NoKey => NO_KEY,
                         ReturnState::Silent => "silent",
                         ReturnState::Jailed | ReturnState::NoSlot | ReturnState::Producing => {
                             return None;
@@ -313,9 +315,10 @@ fn advice(
         (EmergencyPhase::Due, EmergencyRole::Follower) => {
             format!("start a master, a node with emergency.key_file; or {bring_back}")
         }
-        (EmergencyPhase::Active, _) => format!(
-            "{bring_back}; where a validator runs and has no_key without a guard: holdfast tx update-validator --signing-key KEY"
+        (EmergencyPhase::Active, _) if named.contains(NO_KEY) => format!(
+            "{bring_back}; where a validator runs without a guard: holdfast tx update-validator --signing-key KEY"
         ),
+        (EmergencyPhase::Active, _) => bring_back,
         (EmergencyPhase::ExitPending, _) => {
             "wait: the first block of the next round ends it".to_owned()
         }

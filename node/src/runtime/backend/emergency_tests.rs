@@ -72,6 +72,9 @@ fn advice_names_who_is_missing_and_not_too_many() {
     let active = of(EmergencyPhase::Active, master, &missing);
     assert!(active.starts_with("bring back v0 (no_key), "), "{active}");
     assert!(active.contains("v7 (no_key) and 2 more: "), "{active}");
+    assert!(active.contains("update-validator"), "{active}");
+    let silent = of(EmergencyPhase::Active, master, &["v1 (silent)".to_owned()]);
+    assert!(!silent.contains("update-validator"), "{silent}");
     let due = of(EmergencyPhase::Due, master, &[]);
     assert!(due.contains("refusal: sync_first"), "{due}");
     let due = of(EmergencyPhase::Due, follower, &missing[..1]);
