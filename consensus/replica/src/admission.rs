@@ -7,7 +7,8 @@ use holdfast_chain::serve::era_below_emergency;
 use holdfast_chain::sync::check_body;
 use holdfast_chain::{ChainError, ChainStore, ResumeRefusal};
 use holdfast_ledger::{
-    LedgerError, StateError, account, check_transaction, governors, is_punished, validator,
+    LedgerError, StateError, StateStore, account, check_transaction, governors, is_punished,
+    validator,
 };
 use holdfast_types::limits::{HALT_NOTICE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::mutant::{self, Mutant};
@@ -265,7 +266,7 @@ pub const fn judgement_of(error: &GovernanceError) -> Judgement {
 
 /// Judges an emergency block by what can be seen of it: its time, whose signature it bears by the keys in office here, and that
 /// its body is the signed one. Whether it follows is for the chain to say.
-pub fn emergency_block<S: ChainStore + ?Sized>(
+pub fn emergency_block<S: StateStore + ?Sized>(
     store: &S,
     block: &Block,
     chain: &ChainId,

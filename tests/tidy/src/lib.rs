@@ -4,6 +4,7 @@
 //! may break a rule stands in [`exemptions`], with the reason.
 
 pub mod code;
+pub mod documents;
 pub mod exemptions;
 pub mod functions;
 pub mod manifests;

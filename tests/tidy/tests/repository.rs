@@ -2,7 +2,7 @@
 
 use holdfast_tidy::exemptions::{self, EXEMPTIONS, Exemption};
 use holdfast_tidy::repository::{File, files, root};
-use holdfast_tidy::{Violation, functions, manifests, names, text};
+use holdfast_tidy::{Violation, documents, functions, manifests, names, text};
 
 /// Runs `check` over the repository; exemptions of the rules named are applied.
 fn assert_tidy(rules: &[&str], check: impl FnOnce(&[File]) -> Vec<Violation>) {
@@ -56,8 +56,22 @@ fn dependencies_point_down() {
 }
 
 #[test]
+fn every_test_that_a_document_names_exists() {
+    assert_tidy(&["named-test"], documents::check);
+    let files = files(&root());
+    for (path, least) in [
+        ("docs/halts.md", 20),
+        ("docs/emergency-consensus-rows.md", 100),
+    ] {
+        let document = files.iter().find(|file| file.path == path);
+        let named = document.map_or(0, |file| documents::named_tests(file).len());
+        assert!(named > least, "{path} names only {named} tests");
+    }
+}
+
+#[test]
 fn every_exemption_names_a_rule_and_a_reason() {
-    const RULES: [&str; 9] = [
+    const RULES: [&str; 10] = [
         "file-length",
         "function-length",
         "pure-consensus",
@@ -67,6 +81,7 @@ fn every_exemption_names_a_rule_and_a_reason() {
         "mod-rs",
         "direction",
         "manifest",
+        "named-test",
     ];
     for exemption in EXEMPTIONS {
         assert!(RULES.contains(&exemption.rule), "{exemption:?}");

@@ -2,7 +2,6 @@
 
 mod cluster;
 mod divergence;
-mod document;
 mod formats;
 mod journal;
 mod matrix;

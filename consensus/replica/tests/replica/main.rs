@@ -1,5 +1,6 @@
 //! The rules of the replica, one after the other: a replica of a committee of four, whose three peers are made by hand.
 
+mod admitting;
 mod bench;
 mod emergency;
 mod eras;

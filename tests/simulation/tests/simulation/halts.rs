@@ -329,7 +329,8 @@ fn of_128_the_43rd_offline_is_a_soft_stall_and_its_return_ends_it() {
         Topology::Groups((0..129).map(group).collect())
     };
     world.cut(&offline(42));
-    assert!(world.run_until_done(6_000, |world| world.certified_by_any() > Height::ZERO));
+    // The first leaders may all be among those that are offline.
+    assert!(world.run_until_done(15_000, |world| world.certified_by_any() > Height::ZERO));
     world.cut(&offline(43));
     let all_stall = |world: &World| (43..128).all(|node| stalled(world, node));
     assert!(world.run_until_done(6_000, all_stall), "within 6 s");

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod disk_faults;
+mod emergencies;
 mod every_call;
 mod halts;
 mod profiles;

@@ -35,10 +35,11 @@ profile_tests!(
     clock: 0..10;
     byzantine: 0..12;
     churn: 0..6;
-    disk: 26..40;
+    disk: 0..14;
     twins: 0..8;
     chaos: 0..12;
     halts: 0..16;
+    emergency: 0..10;
 );
 
 #[test]

@@ -1,6 +1,7 @@
 //! Emergency blocks: made in slots and taken from peers (rule C15).
 
 use super::*;
+use crate::chain::fixture::name;
 use crate::chain::{OfferRefusal, Producers, ProductionRefusal, ProductionTurn};
 use crate::serve::servable_prefix;
 use holdfast_ledger::EmergencyRefusal;
@@ -213,6 +214,76 @@ fn eb4_a_signed_block_that_does_not_execute_is_rejected_once_and_remembered() {
     assert_eq!(other.head(), head);
     assert_eq!(other.take(&block).err(), Some(OfferRefusal::Known));
     assert_eq!(other.take(&block).err(), Some(OfferRefusal::Known));
+}
+
+#[test]
+fn eb3_a_block_under_a_null_or_unknown_key_is_refused_each_time_and_leaves_nothing() {
+    let mut node = stalled();
+    master(&mut node, 0, &[]);
+    let before = node.clone();
+    let (_, good) = master(&mut node.clone(), 1, &[]);
+    for account in [validator_account(2), name("nobody")] {
+        let mut block = good.clone();
+        if let BlockOrigin::Emergency { producer, .. } = &mut block.header.origin {
+            *producer = account;
+        }
+        block.header.sign_emergency(&CHAIN, &key_pair(2));
+        for _ in 0..3 {
+            let refused = node.take(&block).err();
+            let producer = account;
+            assert_eq!(refused, Some(OfferRefusal::NoKey { producer }));
+        }
+    }
+    assert_eq!(fork_ids(&node), fork_ids(&before));
+    assert_eq!(node.head(), before.head());
+}
+
+/// V26: who makes many blocks of one slot and shows the one with the lowest id displaces one block, and none that another
+/// stands on.
+#[test]
+fn eb4_a_ground_id_displaces_the_last_block_and_nothing_below() {
+    let mut node = stalled();
+    master(&mut node, 0, &[]);
+    let grinder = node.clone();
+    let (honest, _) = master(&mut node, 1, &[transfer(3, "bob", 7)]);
+    // Blocks without that transfer: the keys of four validators are given back, or not.
+    let ground = (0..16u16)
+        .map(|chosen| {
+            (0..4)
+                .filter(|number| chosen >> number & 1 == 1)
+                .map(restores_key)
+                .collect::<Vec<_>>()
+        })
+        .map(|restored| master(&mut grinder.clone(), 1, &restored))
+        .min_by_key(|(id, _)| *id)
+        .expect("there are some");
+    assert!(ground.0 < honest);
+    let mut earlier = node.clone();
+    let step = earlier.take(&ground.1).expect("it is well formed");
+    assert_eq!(earlier.head().1, ground.0);
+    let returned = step.expect("it is the head").returned;
+    assert_eq!(returned.len(), 1, "what it displaced waits again");
+    let (above, _) = master(&mut node, 2, &[]);
+    let late = node.take(&ground.1).err();
+    let parent = ground.1.header.parent;
+    assert_eq!(
+        late,
+        Some(OfferRefusal::Unlinked { parent }),
+        "LIB is past it"
+    );
+    assert_eq!(node.head().1, above);
+    assert_eq!(node.block_at(Height(5)).0, honest);
+}
+
+#[test]
+fn a_master_alone_has_two_blocks_in_the_fork_database_however_long_it_goes_on() {
+    let mut node = stalled();
+    let limit = u64::from(node.parameters.fork_db_max);
+    for block in 0..5 * limit {
+        // A day passes between two blocks, now and then.
+        master(&mut node, block + block / 50 * 28_800, &[]);
+        assert!(node.chain.forks().len() <= 2 || block < 3, "block {block}");
+    }
 }
 
 #[test]
