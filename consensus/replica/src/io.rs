@@ -170,7 +170,7 @@ impl DagStanding {
         };
         let up_to = store
             .era(context.era.next())?
-            .map_or(chain.head().0, |emergency| emergency.anchor_height);
+            .map_or_else(|| chain.head().0, |emergency| emergency.anchor_height);
         Self::read(store, Arc::new(context), up_to, dag).map(Some)
     }
 

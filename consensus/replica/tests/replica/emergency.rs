@@ -199,7 +199,7 @@ fn r21_commits_of_the_dag_below_go_to_the_chain_and_its_vertices_are_kept() {
     assert!(bench.replica.tail().is_none());
     assert!(bench.commits.len() > commits, "all of them again");
     let proposed = bench.tick(1_000);
-    let vertex = own_vertex(&proposed).or(bench.sent.last());
+    let vertex = own_vertex(&proposed).or_else(|| bench.sent.last());
     assert!(vertex.map(|own| own.round()) > last);
 }
 
