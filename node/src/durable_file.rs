@@ -30,7 +30,7 @@ pub fn write(path: &Path, content: &[u8], mode: u32, existing: Existing) -> io::
 /// The same for content that `fill` writes.
 ///
 /// # Errors
-/// Those of [`write`], and those of `fill`: then nothing is there.
+/// Those of [`write()`], and those of `fill`: then nothing is there.
 pub fn write_with<T, E: From<io::Error>>(
     path: &Path,
     mode: u32,
