@@ -1,7 +1,7 @@
 //! Tables in documents that say which test shows what.
 //!
 //! They stand between [`BEGIN`] and [`END`], and name a test as `place::test`. A place is the path of a file from the root, or
-//! `crate/module` for short; see [`paths`].
+//! `crate/module` for short; see `paths`.
 
 use crate::Violation;
 use crate::repository::File;
