@@ -9,6 +9,8 @@
     )
 )]
 
+pub mod emergencies;
+
 use super::step::Work;
 use super::{
     Chain, ChainError, EmergencyProposal, OfferRefusal, ResumeRefusal, Step, genesis_batch,

@@ -1,9 +1,8 @@
 //! Where emergency consensus stands, for whoever looks at it. Nothing here decides about a block.
 
 use super::producing::{ExitProgress, exit_progress};
-use super::schedule::{of_round, round_of};
+use super::schedule::{self, of_round, round_of};
 use super::{EmergencyClock, LedgerError};
-use crate::keys::EmergencyKey;
 use crate::overlay::Overlay;
 use crate::state::StateStore;
 use holdfast_types::{AccountName, ChainId, Height, Parameters, TimestampMs};
@@ -136,7 +135,7 @@ pub fn emergency_standing<S: StateStore + ?Sized>(
 ) -> Result<EmergencyStanding, LedgerError> {
     let mut overlay = Overlay::next(store)?;
     let record = if overlay.properties.emergency_consensus_active {
-        Some(overlay.existing(&EmergencyKey())?)
+        Some(schedule::record(&mut overlay, parameters)?)
     } else {
         None
     };

@@ -77,7 +77,7 @@ pub(crate) fn tamper(world: &mut World, change: impl FnOnce(&mut DynamicProperti
     write(world, PropertiesKey().bytes(), properties.encode());
 }
 
-fn write(world: &mut World, key: Vec<u8>, value: Vec<u8>) {
+pub(crate) fn write(world: &mut World, key: Vec<u8>, value: Vec<u8>) {
     let values = vec![(key, Some(value))];
     let changes = UndoRecord { values }.changes(&world.state);
     world.state.apply(&changes.expect("the state reads"));

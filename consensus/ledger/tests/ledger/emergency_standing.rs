@@ -2,9 +2,11 @@
 
 use crate::emergency::{
     COMMITTEE, SLOT_MS, SLOTS, TIMEOUT_MS, active, judge, next_slot, record, restore, slot,
-    stalled, tamper, validators,
+    stalled, tamper, validators, write,
 };
-use crate::world::World;
+use crate::world::{World, name};
+use holdfast_ledger::keys::{EmergencyKey, StateKey};
+use holdfast_ledger::objects::StateObject;
 use holdfast_ledger::{
     EmergencyPhase, EmergencyRound, EmergencyStanding, EmergencyView, emergency_standing,
 };
@@ -79,6 +81,21 @@ fn the_schedule_that_is_shown_is_the_one_that_is_judged_by() {
     assert_eq!(round(&world, slot(SLOTS)).exit.slots_held, 4);
     // A clock that is behind sees no slot before the last block.
     assert_eq!(round(&world, TimestampMs::ZERO).slot, 1);
+}
+
+/// What is shown is what counts (rule E12).
+#[test]
+fn a_schedule_that_lacks_slots_is_shown_as_all_the_committees() {
+    let mut world = active();
+    restore(&mut world, 0..3);
+    next_slot(&mut world, &validators(0..0));
+    let mut torn = record(&world);
+    let at = slot(torn.last_slot);
+    torn.schedule.truncate(2);
+    write(&mut world, EmergencyKey().bytes(), torn.encode());
+    let shown = round(&world, at);
+    assert_eq!(shown.schedule, vec![name(COMMITTEE); SLOTS as usize]);
+    assert_eq!(shown.exit.slots_held, 0);
 }
 
 #[test]

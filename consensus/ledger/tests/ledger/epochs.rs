@@ -51,9 +51,8 @@ fn a_validator_joins_at_the_boundary_and_leaves_at_the_next() {
     assert_eq!(committee.size(), 4);
 }
 
-#[test]
-fn more_candidates_than_slots_are_sampled() {
-    let mut world = World::new(7);
+/// Accounts that register as validators and stake enough.
+pub(crate) fn three_more_candidates(world: &mut World) {
     for (account, number) in [("alice", 40), ("bob", 41), ("carol", 42)] {
         world.must(account, register(Some(key_pair(number).public_key())));
         let stake = Action::Stake {
@@ -62,6 +61,12 @@ fn more_candidates_than_slots_are_sampled() {
         };
         world.must(account, stake);
     }
+}
+
+#[test]
+fn more_candidates_than_slots_are_sampled() {
+    let mut world = World::new(7);
+    three_more_candidates(&mut world);
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..12 {
         let committee = world.end_epoch().era_end.expect("an end").committee;

@@ -2,11 +2,10 @@
 
 use crate::emergency::activate;
 use crate::emergency_exit::resume;
-use crate::validators::{register, update};
+use crate::epochs::three_more_candidates;
+use crate::validators::update;
 use crate::world::{BLOCK_MS, EPOCH_MS, MIN_STAKE, World, name};
 use holdfast_ledger::penalty::{ABSENCE_EPOCHS, ABSENCE_PERCENT};
-use holdfast_types::test_util::key_pair;
-use holdfast_types::{Action, Signer};
 
 /// So many blocks of an era, and who has supported none of them is absent: LIB is one block behind, and the limit is 60.
 const ENOUGH: u64 = 62;
@@ -85,14 +84,7 @@ fn a2_of_more_candidates_than_slots_the_penalised_come_last() {
     let mut world = World::new(7);
     absent_for_an_epoch(&mut world, &["validator-2", "validator-5"]);
     let over = world.now.plus(ABSENCE_EPOCHS * EPOCH_MS);
-    for (account, number) in [("alice", 40), ("bob", 41), ("carol", 42)] {
-        world.must(account, register(Some(key_pair(number).public_key())));
-        let stake = Action::Stake {
-            validator: name(account),
-            amount: MIN_STAKE,
-        };
-        world.must(account, stake);
-    }
+    three_more_candidates(&mut world);
     let penalised = [name("validator-2"), name("validator-5")];
     let mut returned = 0;
     for _ in 0..4 * ABSENCE_EPOCHS {

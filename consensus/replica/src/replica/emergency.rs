@@ -1,4 +1,4 @@
-//! Blocks of an emergency: when this node makes one, and what it does with those of peers (rules R18 to R20).
+//! Blocks of an emergency: when this node makes one, and what it does with those of peers (rules R19 and R20).
 
 use super::{Replica, ReplicaConfig, SigningState};
 use crate::io::{Fact, Input, Message, Now, Output};

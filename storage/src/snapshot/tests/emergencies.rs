@@ -2,20 +2,16 @@
 
 use super::*;
 use holdfast_chain::OfferRefusal;
+use holdfast_chain::fixture::emergencies::{
+    MASTER_KEY, committee, master, next_slot, restores_key,
+};
 use holdfast_ledger::keys::{PropertiesKey, StateKey};
 use holdfast_ledger::objects::{DynamicProperties, StateObject};
 use holdfast_ledger::{
     EmergencyRefusal, MemoryState, StateChanges, dynamic_properties, emergency_clock,
 };
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed, parameters};
-use holdfast_types::{AccountName, BlockId, EraKind, TimestampMs};
-
-const MASTER_KEY: u16 = 999;
-const SLOT_MS: u64 = 3_000;
-
-fn committee() -> AccountName {
-    AccountName::new("committee").unwrap()
-}
+use holdfast_types::{BlockId, EraKind, TimestampMs};
 
 /// Three blocks, of which nobody has certified the third; then nothing for an hour.
 fn stalled() -> Node {
@@ -29,17 +25,10 @@ fn stalled() -> Node {
     node
 }
 
-/// A block of the master in slot `number`.
-fn master(node: &mut Node, number: u64) {
-    let clock = emergency_clock(&node.store, &node.parameters).unwrap();
-    let at = clock.slot_zero.unwrap().plus(number * SLOT_MS);
-    node.produce(committee(), MASTER_KEY, at, &[]).unwrap();
-}
-
 fn in_emergency(blocks: u64) -> Node {
     let mut node = stalled();
     for number in 0..blocks {
-        master(&mut node, number);
+        master(&mut node, number, &[]);
     }
     node
 }
@@ -62,7 +51,7 @@ fn an_emergency_goes_on_from_a_snapshot() {
         emergency_clock(&node.store, &node.parameters)
     );
     for number in 6..9 {
-        master(&mut node, number);
+        master(&mut node, number, &[]);
     }
     follower.follow(&node);
 }
@@ -76,13 +65,13 @@ fn a_resume_within_an_emergency_comes_with_the_snapshot() {
     node.resume(&message).unwrap().unwrap();
     assert_eq!(node.chain.era().kind, EraKind::Emergency);
     for number in 5..8 {
-        master(&mut node, number);
+        master(&mut node, number, &[]);
     }
     let (exported, snapshot) = Follower::of(&node).export(None);
     assert_eq!(exported.manifest.base.0, Height(2));
     let mut follower = Follower::from_snapshot(&snapshot, &node);
     assert_eq!(follower.chain.head(), node.head());
-    master(&mut node, 8);
+    master(&mut node, 8, &[]);
     follower.follow(&node);
 }
 
@@ -147,40 +136,12 @@ fn after_an_emergency_a_trusted_block_is_asked_for() {
 
 /// Slots go by until the validators that have their keys again hold enough of them.
 fn after_an_emergency() -> Node {
-    use holdfast_types::test_util::{key_pair, validator_account};
-    use holdfast_types::{Action, Signer, TransactionBody};
     let mut node = in_emergency(1);
-    let keys: Vec<_> = (0..4)
-        .map(|number| {
-            let signer = key_pair(number);
-            let body = TransactionBody {
-                sender: validator_account(number),
-                public_key: signer.public_key(),
-                nonce: 0,
-                fee_max: u64::MAX,
-                expires_at: None,
-                action: Action::UpdateValidator {
-                    signing_key: Some(signer.public_key()),
-                    url: Vec::new(),
-                },
-            };
-            body.sign(&CHAIN, &signer)
-        })
-        .collect();
-    let slot_at = |node: &Node, number: u64| {
-        let clock = emergency_clock(&node.store, &node.parameters).unwrap();
-        clock.slot_zero.unwrap().plus(number * SLOT_MS)
-    };
-    let at = slot_at(&node, 1);
-    node.produce(committee(), MASTER_KEY, at, &keys).unwrap();
+    let keys: Vec<_> = (0..4).map(restores_key).collect();
+    master(&mut node, 1, &keys);
     let mut number = 2;
     while node.chain.era().kind == EraKind::Emergency {
-        let at = slot_at(&node, number);
-        let place = node.chain.emergency_place(&node.store, committee(), at);
-        let scheduled = place.unwrap().unwrap().scheduled;
-        let owner = (0..4).find(|owner| validator_account(*owner) == scheduled);
-        let key = owner.unwrap_or(MASTER_KEY);
-        node.produce(scheduled, key, at, &[]).unwrap();
+        next_slot(&mut node, number);
         number += 1;
     }
     let context = EraContext::clone(node.chain.era());

@@ -1,24 +1,17 @@
 //! Emergency blocks: made in slots and taken from peers (rule C15).
 
 use super::*;
+use crate::chain::fixture::emergencies::{
+    MASTER_KEY, SLOT_MS, committee, master, next_slot, restores_key, slot,
+};
 use crate::chain::fixture::name;
 use crate::chain::{OfferRefusal, Producers, ProductionRefusal, ProductionTurn};
 use crate::serve::servable_prefix;
 use holdfast_ledger::EmergencyRefusal;
 use holdfast_types::test_util::parameters::parameters;
-use holdfast_types::{
-    AccountName, Action, EraKind, Parameters, PublicKey, Signature, SignedTransaction, Signer,
-    TransactionBody,
-};
+use holdfast_types::{AccountName, EraKind, Parameters, PublicKey, Signature, Signer};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-
-pub(super) const MASTER_KEY: u16 = 999;
-const SLOT_MS: u64 = 3_000;
-
-pub(super) fn committee() -> AccountName {
-    AccountName::new("committee").expect("a valid name")
-}
 
 /// Four validators and as many slots, stalled after three blocks.
 pub(super) fn stalled() -> Node {
@@ -33,60 +26,12 @@ pub(super) fn stalled() -> Node {
     node
 }
 
-/// When slot `number` begins on the chain of this node, which is stalled or in an emergency.
-pub(super) fn slot(node: &Node, number: u64) -> TimestampMs {
-    let clock = holdfast_ledger::emergency_clock(&node.store, &node.parameters);
-    let zero = clock.expect("it reads").slot_zero;
-    let zero = zero.expect("an emergency can begin, or runs");
-    zero.plus(number * SLOT_MS)
-}
-
-pub(super) fn master(
-    node: &mut Node,
-    number: u64,
-    transactions: &[SignedTransaction],
-) -> (BlockId, Block) {
-    let at = slot(node, number);
-    node.produce(committee(), MASTER_KEY, at, transactions)
-        .unwrap_or_else(|refusal| panic!("slot {number}: {refusal}"))
-}
-
-/// Signed by the validator whose account it is.
-pub(super) fn restores_key(number: u16) -> SignedTransaction {
-    let signer = key_pair(number);
-    let body = TransactionBody {
-        sender: validator_account(number),
-        public_key: signer.public_key(),
-        nonce: 0,
-        fee_max: u64::MAX,
-        expires_at: None,
-        action: Action::UpdateValidator {
-            signing_key: Some(signer.public_key()),
-            url: Vec::new(),
-        },
-    };
-    body.sign(&CHAIN, &signer)
-}
-
 fn signing_key(node: &Node, number: u16) -> Option<PublicKey> {
     let validator = holdfast_ledger::validator(&node.store, &validator_account(number));
     validator
         .expect("it reads")
         .expect("it is registered")
         .signing_key
-}
-
-/// The next slot, by its owner if its key was restored.
-pub(super) fn next_slot(node: &mut Node, number: u64) -> (BlockId, Block) {
-    let at = slot(node, number);
-    let place = node.chain.emergency_place(&node.store, committee(), at);
-    let place = place.expect("it reads").expect("the committee may");
-    let mut validators = 0..4;
-    let owner = validators.find(|number| validator_account(*number) == place.scheduled);
-    let key = owner.unwrap_or(MASTER_KEY);
-    let producer = owner.map_or_else(committee, validator_account);
-    node.produce(producer, key, at, &[])
-        .expect("it is its turn")
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Emergency blocks that give way: to certificates, and to a longer branch (rule C16).
 
-use super::emergency::{MASTER_KEY, committee, master, next_slot, restores_key, slot, stalled};
+use super::emergency::stalled;
 use super::*;
 use crate::chain::OfferRefusal;
+use crate::chain::fixture::emergencies::{
+    MASTER_KEY, committee, master, next_slot, restores_key, slot,
+};
 use crate::chain::fixture::response;
 use holdfast_types::{EraKind, Parameters};
 
