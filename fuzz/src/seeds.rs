@@ -8,14 +8,14 @@ use holdfast_types::test_util::{
     self, CHAIN, Sample, Sampler, genesis_refs, key_pair, signing_hash, validator_account,
 };
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedStatement,
     LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
     VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, AuthorityIndex, Block, Certificate, Committee,
-    EraContext, Evidence, Height, Parameters, PeerClaim, Receipt, Round, SignedTransaction, Signer,
-    TimestampMs, TransactionBody, Vertex, VertexPayload, VertexRef,
+    EndStatement, EraContext, Evidence, Height, Parameters, PeerClaim, Receipt, Round,
+    SignedTransaction, Signer, TimestampMs, TransactionBody, Vertex, VertexPayload, VertexRef,
 };
 
 macro_rules! sampled {
@@ -77,8 +77,8 @@ fn signed_attestation(author: AuthorityIndex, case: u64) -> Attestation {
 
 #[must_use]
 pub fn attestation(case: u64) -> Vec<u8> {
-    sample_or("attestation", case, |case| GossipedAttestation {
-        attestation: signed_attestation(author_of(case), case),
+    sample_or("attestation", case, |case| GossipedStatement {
+        statement: EndStatement::Attestation(signed_attestation(author_of(case), case)),
         repetition: u32::try_from(case % 3).expect("it is small"),
     })
 }

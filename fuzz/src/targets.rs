@@ -10,7 +10,7 @@ use holdfast_types::merkle::merkle_root;
 use holdfast_types::peer_claim::PEER_CLAIM_BYTES_MAX;
 use holdfast_types::test_util::{self, CHAIN, key_pair, signing_hash};
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedStatement,
     LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
     VerticesRequest, VerticesResponse,
 };
@@ -45,10 +45,10 @@ pub fn account_name(bytes: &[u8]) {
 }
 
 pub fn attestation(bytes: &[u8]) {
-    if let Some(gossiped) = canonical::<GossipedAttestation>(bytes, REQUEST_BYTES_MAX) {
-        let attestation = gossiped.attestation;
-        let check = attestation.signature_check(&CHAIN, &test_util::committee(COMMITTEE_SIZE));
-        assert_eq!(check.is_some(), attestation.author.0 < COMMITTEE_SIZE);
+    if let Some(gossiped) = canonical::<GossipedStatement>(bytes, REQUEST_BYTES_MAX) {
+        let statement = gossiped.statement;
+        let check = statement.signature_check(&CHAIN, &test_util::committee(COMMITTEE_SIZE));
+        assert_eq!(check.is_some(), statement.author().0 < COMMITTEE_SIZE);
         if let Some(check) = check {
             black_box(Ed25519.verify(&check));
         }

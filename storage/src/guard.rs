@@ -153,19 +153,30 @@ impl SignGuardFile {
             });
         }
         let era = |end: &Option<AttestationBody>| end.map(|end| end.era);
-        let same_emergency = era(&asked.emergency_end) == era(&current.emergency_end);
-        let is_taken_back = asked.emergency_end.is_none()
-            && slot(&asked.attestation) > slot(&current.attestation)
-            && asked.attestation.map(|body| body.era) < era(&current.emergency_end);
-        if !is_taken_back
-            && (era(&asked.emergency_end) < era(&current.emergency_end)
-                || (same_emergency && asked.emergency_end != current.emergency_end))
-        {
-            return Err(GuardError::Lowers {
-                what: "the end of an emergency",
-                current: display_attestation(current.emergency_end),
-                asked: display_attestation(asked.emergency_end),
-            });
+        for (what, current_end, asked_end) in [
+            (
+                "the end of an emergency",
+                current.emergency_end,
+                asked.emergency_end,
+            ),
+            (
+                "the vote for the end of an emergency",
+                current.end_vote,
+                asked.end_vote,
+            ),
+        ] {
+            let is_same = era(&asked_end) == era(&current_end);
+            let is_taken_back = asked_end.is_none()
+                && slot(&asked.attestation) > slot(&current.attestation)
+                && asked.attestation.map(|body| body.era) < era(&current_end);
+            let is_lower = era(&asked_end) < era(&current_end);
+            if !is_taken_back && (is_lower || is_same && asked_end != current_end) {
+                return Err(GuardError::Lowers {
+                    what,
+                    current: display_attestation(current_end),
+                    asked: display_attestation(asked_end),
+                });
+            }
         }
         Ok(())
     }
@@ -184,11 +195,13 @@ impl SignGuardFile {
         // One end of an emergency is signed, whatever its height.
         let emergency = |body: AttestationBody| (body.era, Height::ZERO);
         let emergency_end = newer(self.record.emergency_end, imported.emergency_end, emergency)?;
+        let end_vote = newer(self.record.end_vote, imported.end_vote, emergency)?;
         let record = SignGuardRecord {
             key: self.record.key,
             vertex: self.record.vertex.max(imported.vertex),
             attestation,
             emergency_end,
+            end_vote,
             past_unknown: self.record.past_unknown || imported.past_unknown,
         };
         self.raise(&record)

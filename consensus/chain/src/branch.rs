@@ -2,15 +2,15 @@
 //!
 //! * BF1. First the peer is asked for what follows the own head. If that does not stand on it, the peer is on another branch
 //!   and is asked from the last certified block on, which nobody takes back.
-//! * BF2. Blocks are collected until they reach as high as the own head or end with a certificate; then the chain is asked
-//!   whether they are better. At most as many are kept as the fork database holds.
+//! * BF2. Blocks are collected until they reach as high as the own head, end with a certificate or have ended an emergency that
+//!   the own head has not; then the chain is asked whether they are better. At most as many are kept as the fork database holds.
 //! * BF3. Of an emergency, blocks dated ahead of the local clock are left out: they are not taken before their time.
 //! * BF4. What a certificate proves, and is of no emergency, goes the usual way.
 
 use crate::chain::OfferRefusal;
 use crate::sync::{SyncNeed, next_range};
 use holdfast_types::wire::{BlocksRequest, BlocksResponse};
-use holdfast_types::{Block, BlockOrigin, Certificate, Height, TimestampMs, codec};
+use holdfast_types::{Block, BlockOrigin, Certificate, Era, Height, TimestampMs, codec};
 
 /// Most bytes that are collected: what one step of the chain may have to execute at once.
 const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -19,6 +19,7 @@ const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct BranchFetch {
     head: Height,
+    era: Era,
     certified: Height,
     blocks_max: usize,
     from: Height,
@@ -50,6 +51,7 @@ impl BranchFetch {
     pub const fn new(need: &SyncNeed, from: Height, blocks_max: usize) -> Self {
         Self {
             head: need.head,
+            era: need.era,
             certified: need.certified,
             blocks_max,
             from,
@@ -81,9 +83,10 @@ impl BranchFetch {
         if response.blocks.len() < count {
             response.certificate = None;
         }
-        let Some(last) = response.blocks.last().map(|block| block.header.height) else {
+        let Some(last) = response.blocks.last() else {
             return BranchStep::Over;
         };
+        let (last, has_ended) = (last.header.height, last.next_era() > self.era);
         if response.blocks.first().map(|block| block.header.height) != Some(self.from) {
             return BranchStep::Blame;
         }
@@ -91,7 +94,7 @@ impl BranchFetch {
         self.bytes = bytes.fold(self.bytes, usize::saturating_add);
         self.collected.append(&mut response.blocks);
         self.from = last.next();
-        if last < self.head && response.certificate.is_none() {
+        if last < self.head && response.certificate.is_none() && !has_ended {
             return self.ask_on();
         }
         BranchStep::Offer {
@@ -148,8 +151,8 @@ impl BranchFetch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_types::test_util::samples;
-    use holdfast_types::{AccountName, BlockId, CommitDigest, Round, Signature};
+    use holdfast_types::test_util::{committee, samples};
+    use holdfast_types::{AccountName, BlockId, CommitDigest, EraEnd, EraKind, Round, Signature};
 
     const LATEST: TimestampMs = TimestampMs(1_000);
 
@@ -159,6 +162,7 @@ mod tests {
             head: Height(20),
             head_id: BlockId::default(),
             certified: Height(10),
+            era: Era(2),
             is_provisional: true,
             is_forked: false,
             takes_emergency: true,
@@ -171,6 +175,8 @@ mod tests {
     fn block(height: u64, timestamp: u64, is_emergency: bool) -> Block {
         let mut block: Block = samples("block", 1).next().expect("one of one");
         block.header.height = Height(height);
+        block.header.era = Era(2);
+        block.body.era_end = None;
         block.header.timestamp = TimestampMs(timestamp);
         block.header.origin = if is_emergency {
             BlockOrigin::Emergency {
@@ -243,7 +249,16 @@ mod tests {
         let step = fetch.came(response(21..75, false), LATEST);
         assert_eq!(offered(step).0.len(), 64);
         assert_eq!(fetch.refused(&OfferRefusal::NotBetter), BranchStep::Over);
-        // The end of an emergency may be lower than the own head.
+        // The end of an emergency may be lower than the own head, certified or not.
+        let mut end = response(11..14, false);
+        let mut unended = self::fetch(11);
+        assert_eq!(unended.came(end.clone(), LATEST), BranchStep::Ask);
+        end.blocks[2].body.era_end = Some(EraEnd {
+            next_kind: EraKind::Dag,
+            committee: committee(4),
+        });
+        let mut of_end = self::fetch(11);
+        assert_eq!(offered(of_end.came(end, LATEST)).0, [11, 12, 13]);
         let mut ended = self::fetch(11);
         let step = ended.came(response(11..14, true), LATEST);
         assert_eq!(offered(step), (vec![11, 12, 13], true));

@@ -184,6 +184,12 @@ impl Chain {
         self.position.certified
     }
 
+    /// The blocks of the applied branch that end an emergency and that no certificate covers.
+    #[must_use]
+    pub fn open_ends(&self) -> Vec<BlockId> {
+        self.position.open_ends()
+    }
+
     #[must_use]
     pub const fn irreversible(&self) -> Height {
         self.position.irreversible

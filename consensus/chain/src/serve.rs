@@ -3,7 +3,7 @@
 use crate::store::ChainStore;
 use holdfast_ledger::StateError;
 use holdfast_types::wire::{BlocksRequest, BlocksResponse};
-use holdfast_types::{Block, EraContext, EraKind, Height};
+use holdfast_types::{Block, BlockId, EraContext, EraKind, Height};
 
 /// Most blocks in one response.
 const BLOCKS_MAX: usize = 512;
@@ -82,6 +82,23 @@ fn era_before<S: ChainStore + ?Sized>(
     store.era(before)?.ok_or_else(|| StateError {
         reason: format!("the store lacks the context of era {before}"),
     })
+}
+
+/// The blocks above `certified` that end an emergency of the applied branch, whose last era is `era`; highest first.
+pub(crate) fn uncertified_ends<S: ChainStore + ?Sized>(
+    store: &S,
+    mut era: EraContext,
+    certified: Height,
+) -> Result<Vec<(Height, BlockId)>, StateError> {
+    let mut ends = Vec::new();
+    while era.anchor_height > certified {
+        let before = era_before(store, &era)?;
+        if era.kind == EraKind::Dag && before.kind == EraKind::Emergency {
+            ends.push((era.anchor_height, era.anchor));
+        }
+        era = before;
+    }
+    Ok(ends)
 }
 
 /// The lowest block of an emergency that stands on the applied branch, whose last era is `era`, above `certified`.

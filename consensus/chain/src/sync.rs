@@ -10,9 +10,10 @@ use holdfast_ledger::StateError;
 use holdfast_types::block::transactions_root;
 use holdfast_types::wire::{BlocksRequest, BlocksResponse, PeerStatus};
 use holdfast_types::{
-    Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, CommitRecord, EraContext,
-    GovernanceAction, Height, SignatureScheme,
+    Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, CommitRecord, Era,
+    EraContext, GovernanceAction, Height, SignatureScheme,
 };
+use std::cmp::{Ordering, Reverse};
 use std::collections::VecDeque;
 
 /// A node that is behind by less and whose head has not moved for this long is synced, too, in ms.
@@ -29,6 +30,8 @@ pub struct SyncNeed {
     pub head: Height,
     pub head_id: BlockId,
     pub certified: Height,
+    /// Era of the block that follows the head.
+    pub era: Era,
     /// The head stands on emergency blocks that nobody has certified.
     pub is_provisional: bool,
     /// An emergency block came that stands on none that is here: others are on another branch.
@@ -47,7 +50,8 @@ pub struct SyncNeed {
 /// left to the DAG, which gets there by itself. A stuck head that is as high may be void: its branch was left by a resume.
 ///
 /// In an emergency: it has certified more than this node, or its head is better and does not come by gossip. A head that is
-/// better by a block that is under way is left to gossip: two masters would otherwise make everybody ask everybody (V9).
+/// better by a block that is under way is left to gossip: two masters would otherwise make everybody ask everybody (V9). A
+/// head in a later era is better than any other; if it is not above the own one, it is of another branch.
 pub fn sync_source<P: Copy>(
     answers: impl IntoIterator<Item = (P, PeerStatus)>,
     need: SyncNeed,
@@ -74,12 +78,17 @@ pub fn sync_source<P: Copy>(
         let is_lower =
             need.is_provisional && status.head == need.head && status.head_id < need.head_id;
         let is_due = is_stuck || need.is_forked;
-        ahead > 0 && ahead >= need.far_blocks || is_due && (ahead > 0 || is_lower)
+        let is_far = ahead > 0 && ahead >= need.far_blocks;
+        match status.era.cmp(&need.era) {
+            Ordering::Less => false,
+            Ordering::Equal => is_far || is_due && (ahead > 0 || is_lower),
+            Ordering::Greater => is_far || is_due || need.is_provisional && ahead == 0,
+        }
     };
     let provisional = answers
         .iter()
         .filter(|(_, status)| status.is_provisional && is_better(status))
-        .max_by_key(|(_, status)| (status.head, std::cmp::Reverse(status.head_id)));
+        .max_by_key(|(_, status)| (status.era, status.head, Reverse(status.head_id)));
     let (peer, status) = provisional.filter(|_| need.takes_emergency)?;
     Some((*peer, status.head))
 }

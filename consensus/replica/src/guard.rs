@@ -24,6 +24,15 @@ pub enum GuardRefusal {
         last_era: Era,
         last_height: Height,
     },
+    #[error(
+        "the end of an emergency (era {era} height {height}) leaves out the end that was attested before (era {last_era} height {last_height})"
+    )]
+    EndLeftOut {
+        era: Era,
+        height: Height,
+        last_era: Era,
+        last_height: Height,
+    },
 }
 
 /// The guard of one key. It decides; the shell makes its record durable.
@@ -46,6 +55,7 @@ impl SignGuard {
             vertex: None,
             attestation: None,
             emergency_end: None,
+            end_vote: None,
             past_unknown: false,
         })
     }
@@ -116,12 +126,7 @@ impl SignGuard {
             && last != body
             && (body.era, body.height) <= (last.era, last.height)
         {
-            return Err(GuardRefusal::AttestationNotAbove {
-                era: body.era,
-                height: body.height,
-                last_era: last.era,
-                last_height: last.height,
-            });
+            return Err(not_above(body, last));
         }
         self.record.attestation = Some(*body);
         // The chain is back in an era before that emergency: a certificate has excluded its end.
@@ -130,11 +135,49 @@ impl SignGuard {
         {
             self.record.emergency_end = None;
         }
+        if self.record.end_vote.is_some_and(|vote| body.era < vote.era) {
+            self.record.end_vote = None;
+        }
         Ok(())
     }
 
-    /// Raises the guard to the last block of an emergency. Another one of the same emergency, however high, is never signed: both
-    /// might be certified, and they exclude each other.
+    /// Raises the guard to a vote for the last block of an emergency: none for another one of the same emergency, and none for one that
+    /// leaves out the end that was attested before, which a quorum may have certified. `is_below` has to know whether the block
+    /// stands on that end.
+    pub fn allow_end_vote(
+        &mut self,
+        body: &AttestationBody,
+        is_below: impl Fn(&AttestationBody) -> bool,
+    ) -> Result<(), GuardRefusal> {
+        let record = &self.record;
+        if let Some(last) = record.end_vote
+            && last != *body
+            && body.era <= last.era
+        {
+            return Err(not_above(body, &last));
+        }
+        if let Some(end) = record.emergency_end
+            && end != *body
+            && (body.era <= end.era || !is_below(&end))
+        {
+            return Err(if body.era <= end.era {
+                not_above(body, &end)
+            } else {
+                GuardRefusal::EndLeftOut {
+                    era: body.era,
+                    height: body.height,
+                    last_era: end.era,
+                    last_height: end.height,
+                }
+            });
+        }
+        self.record.end_vote = Some(*body);
+        Ok(())
+    }
+
+    /// Raises the guard to the last block of an emergency, for which a quorum has voted. Another one of the same emergency, however
+    /// high, is never signed: both might be certified, and they exclude each other. Neither is one after a vote in a later
+    /// emergency.
     pub fn allow_emergency_end(&mut self, body: &AttestationBody) -> Result<(), GuardRefusal> {
         let record = &self.record;
         let signed = [record.emergency_end, record.attestation];
@@ -142,15 +185,22 @@ impl SignGuard {
         if let Some(last) = last.filter(|last| body.era <= last.era)
             && record.emergency_end.as_ref() != Some(body)
         {
-            return Err(GuardRefusal::AttestationNotAbove {
-                era: body.era,
-                height: body.height,
-                last_era: last.era,
-                last_height: last.height,
-            });
+            return Err(not_above(body, &last));
+        }
+        if let Some(vote) = record.end_vote.filter(|vote| body.era < vote.era) {
+            return Err(not_above(body, &vote));
         }
         self.record.emergency_end = Some(*body);
         Ok(())
+    }
+}
+
+const fn not_above(body: &AttestationBody, last: &AttestationBody) -> GuardRefusal {
+    GuardRefusal::AttestationNotAbove {
+        era: body.era,
+        height: body.height,
+        last_era: last.era,
+        last_height: last.height,
     }
 }
 
@@ -158,6 +208,10 @@ impl SignGuard {
 mod tests {
     use super::*;
     use holdfast_types::{BlockId, CommitDigest, Signer, StateRoot, test_util::key_pair};
+
+    fn any(_: &AttestationBody) -> bool {
+        true
+    }
 
     fn guard() -> SignGuard {
         SignGuard::empty(key_pair(1).public_key())
@@ -220,5 +274,37 @@ mod tests {
         guard.allow_attestation(&attestation(3, 61, 1)).unwrap();
         guard.allow_emergency_end(&attestation(4, 70, 1)).unwrap();
         assert!(guard.allow_emergency_end(&attestation(2, 80, 1)).is_err());
+    }
+
+    #[test]
+    fn a_vote_is_for_one_end_and_only_above_the_end_that_was_attested_before() {
+        let mut guard = guard();
+        let first = attestation(2, 40, 1);
+        guard.allow_end_vote(&first, |_| false).unwrap();
+        guard.allow_end_vote(&first, |_| false).unwrap();
+        let other = attestation(2, 41, 1);
+        assert_eq!(
+            guard.allow_end_vote(&other, any),
+            Err(not_above(&other, &first))
+        );
+        guard.allow_emergency_end(&first).unwrap();
+        let later = attestation(4, 70, 1);
+        let refused = guard.allow_end_vote(&later, |end| *end != first);
+        let left_out = GuardRefusal::EndLeftOut {
+            era: Era(4),
+            height: Height(70),
+            last_era: Era(2),
+            last_height: Height(40),
+        };
+        assert_eq!(refused, Err(left_out));
+        assert_eq!(guard.record().end_vote, Some(first));
+        guard.allow_end_vote(&later, |end| *end == first).unwrap();
+        // What a quorum has voted for in a later emergency can be attested, in an earlier one no more.
+        assert!(guard.allow_emergency_end(&attestation(3, 50, 1)).is_err());
+        guard.allow_emergency_end(&attestation(4, 71, 1)).unwrap();
+        // The DAG goes on below it.
+        guard.allow_attestation(&attestation(1, 9, 1)).unwrap();
+        assert_eq!(guard.record().end_vote, None);
+        guard.allow_end_vote(&first, |_| false).unwrap();
     }
 }

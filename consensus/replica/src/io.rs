@@ -12,11 +12,12 @@ use holdfast_halt::manager::HaltRefusal;
 use holdfast_halt::matrix::Mode;
 use holdfast_halt::stall::StallChange;
 use holdfast_ledger::{EmergencyClock, StateError};
-use holdfast_types::wire::{GossipedAttestation, GossipedGovernance};
+use holdfast_types::wire::{GossipedGovernance, GossipedStatement};
 use holdfast_types::{
-    Attestation, AuthorityIndex, Block, Certificate, CommitRecord, Era, EraContext, Evidence,
-    GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness, Round, SignedHaltStatus,
-    SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
+    Attestation, AuthorityIndex, Block, Certificate, CommitRecord, EndStatement, EndVote, Era,
+    EraContext, Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness,
+    Round, SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex,
+    Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -68,6 +69,8 @@ pub enum Input {
     EarlyVertex(Box<Vertex>),
     /// Attestations that came outside of vertices.
     Attestations(Vec<Attestation>),
+    /// A vote for the end of an emergency, of a member of the committee that takes over.
+    EndVote(EndVote),
     /// A certificate that came from a peer.
     Certificate(Certificate),
     Evidence(Vec<Evidence>),
@@ -113,6 +116,15 @@ pub enum Input {
     PeersAt(Option<Height>),
     /// Blocks came from peers and were applied, or taken back: the chain stands there.
     Synced(ChainStanding),
+}
+
+impl From<EndStatement> for Input {
+    fn from(statement: EndStatement) -> Self {
+        match statement {
+            EndStatement::Attestation(attestation) => Self::Attestations(vec![attestation]),
+            EndStatement::Vote(vote) => Self::EndVote(vote),
+        }
+    }
 }
 
 /// Where the chain stands, for a replica that starts its DAG from there.
@@ -212,7 +224,7 @@ impl ChainStanding {
 pub enum Message {
     Vertex(Arc<VerifiedVertex>),
     /// Of the last block of an era.
-    Attestation(GossipedAttestation),
+    Statement(GossipedStatement),
     Evidence(Evidence),
     HaltProof {
         proof: HaltProof,

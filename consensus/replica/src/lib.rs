@@ -55,7 +55,13 @@
 //! * R21. *The DAG below an emergency* is listened to until the next one begins: its vertices are taken and asked for, nothing is
 //!   proposed. A commit of it that the chain lacks goes to the chain, which takes the emergency back (rule C16): whoever
 //!   comes back with what nobody else had is heard, and all come to the same commits. A validator that has attested the end of
-//!   the emergency leaves that to certificates: the end may be certified, too. It attests one end of an emergency.
+//!   the emergency leaves that to certificates: the end may be certified, too.
+//! * R22. *The end of an emergency* is voted for before it is attested, a slot after it by everybody who takes over; whoever has heard a
+//!   quorum of votes attests it. Each votes for one end of an emergency, so that no two have a quorum of votes, and attests one.
+//!   For the end of a later emergency nobody votes who has attested one that this branch leaves out, as that one may be
+//!   certified; a quorum of votes of others shows that it is not, and then it is attested all the same. A vote holds to its end, as an
+//!   attestation does (R21), until the chain has stalled again: so a split of votes costs another emergency and no more, and whoever
+//!   has attested an end knows that all who have voted will.
 
 #![cfg_attr(
     not(test),

@@ -21,6 +21,8 @@ pub struct SignGuardRecord {
     /// The last attestation of a block that ends an emergency: one at most in each of them. None once an attestation of an
     /// earlier era has shown that a certificate took that emergency back.
     pub emergency_end: Option<AttestationBody>,
+    /// The last vote for the end of an emergency: one at most in each of them, as with attestations.
+    pub end_vote: Option<AttestationBody>,
     /// More may have been signed than this says: the guard was made for a key with a past, or is older than what the
     /// network has seen. Nothing is signed before rule R12 is satisfied.
     pub past_unknown: bool,

@@ -1,5 +1,6 @@
 //! The state machine.
 
+mod ballot;
 mod branches;
 mod emergency;
 pub(crate) mod eras;
@@ -25,8 +26,8 @@ use holdfast_chain::CertificateCollector;
 use holdfast_dag::{DagConfig, DagCore};
 use holdfast_halt::HaltInput;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, Certificate, ChainId, Era, EraContext, Evidence, Height,
-    Parameters, Round, Signer, VerifiedVertex,
+    AttestationBody, AuthorityIndex, BlockId, Certificate, ChainId, Era, EraContext, Evidence,
+    Height, Parameters, Round, Signer, VerifiedVertex,
 };
 use listening::Listening;
 use std::collections::VecDeque;
@@ -142,6 +143,8 @@ pub struct Replica {
     context: Arc<EraContext>,
     /// `context` is that of an emergency whose last block is executed, with those who certify it (rule R18).
     ends_emergency: bool,
+    /// Blocks up to the end of the last emergency that end one, too, and were not certified then.
+    open_ends: Vec<BlockId>,
     /// The running DAG; none between eras.
     dag: Option<DagCore>,
     /// The DAG on which the running emergency stands (rule R21).
@@ -201,6 +204,11 @@ impl Replica {
                     if attestation.body.era == self.context.era {
                         self.on_attestation(now, attestation, &mut out);
                     }
+                }
+            }
+            Input::EndVote(vote) => {
+                if vote.body.era == self.context.era {
+                    self.on_end_vote(&vote);
                 }
             }
             Input::Certificate(certificate) => self.on_certificate(certificate, &mut out),

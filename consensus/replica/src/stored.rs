@@ -89,6 +89,7 @@ impl Restored {
             context,
             ended,
             commits,
+            open_ends: chain.open_ends(),
             anchor_certificate,
             certified: chain.certified(),
             signer,

@@ -83,6 +83,82 @@ impl Attestation {
     }
 }
 
+impl AttestationBody {
+    fn vote_hash(&self, chain: &ChainId) -> SigningHash {
+        SigningHash::new(Purpose::END_VOTE.hash_on_chain(chain, self))
+    }
+
+    /// Signs as `author` of the committee that takes over that this is the end of the emergency. The sign guard has allowed it
+    /// before.
+    #[must_use]
+    pub fn vote(self, author: AuthorityIndex, chain: &ChainId, signer: &dyn Signer) -> EndVote {
+        EndVote {
+            body: self,
+            author,
+            signature: signer.sign(&self.vote_hash(chain)),
+        }
+    }
+}
+
+/// What a member of the committee that takes over says of the last block of an emergency before anybody attests it. It proves
+/// nothing of the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EndVote {
+    pub body: AttestationBody,
+    pub author: AuthorityIndex,
+    pub signature: Signature,
+}
+
+impl EndVote {
+    /// The signature check against the committee that takes over; none if the author is no member.
+    #[must_use]
+    pub fn signature_check(
+        &self,
+        chain: &ChainId,
+        committee: &Committee,
+    ) -> Option<SignatureCheck> {
+        committee.signature_check(self.author, self.body.vote_hash(chain), self.signature)
+    }
+}
+
+/// What a member says of the last block of an era outside of vertices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum EndStatement {
+    Attestation(Attestation),
+    Vote(EndVote),
+}
+
+impl EndStatement {
+    #[must_use]
+    pub const fn body(&self) -> &AttestationBody {
+        match self {
+            Self::Attestation(attestation) => &attestation.body,
+            Self::Vote(vote) => &vote.body,
+        }
+    }
+
+    #[must_use]
+    pub const fn author(&self) -> AuthorityIndex {
+        match self {
+            Self::Attestation(attestation) => attestation.author,
+            Self::Vote(vote) => vote.author,
+        }
+    }
+
+    /// The signature check against the committee that speaks of the block; none if the author is no member.
+    #[must_use]
+    pub fn signature_check(
+        &self,
+        chain: &ChainId,
+        committee: &Committee,
+    ) -> Option<SignatureCheck> {
+        match self {
+            Self::Attestation(attestation) => attestation.signature_check(chain, committee),
+            Self::Vote(vote) => vote.signature_check(chain, committee),
+        }
+    }
+}
+
 /// Why a certificate proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {

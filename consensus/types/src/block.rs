@@ -107,6 +107,17 @@ pub struct BlockHeader {
     pub next_committee: Option<Hash32>,
 }
 
+impl Block {
+    /// Era of the block that follows.
+    #[must_use]
+    pub const fn next_era(&self) -> Era {
+        match self.body.era_end {
+            Some(_) => self.header.era.next(),
+            None => self.header.era,
+        }
+    }
+}
+
 impl BlockHeader {
     #[must_use]
     pub fn id(&self, chain: &ChainId) -> BlockId {

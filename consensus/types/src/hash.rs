@@ -43,6 +43,7 @@ purposes! {
     EMERGENCY_BLOCK = "holdfast emergency block v1",
     COMMIT = "holdfast commit v1",
     ATTESTATION = "holdfast attestation v1",
+    END_VOTE = "holdfast end vote v1",
     DKG_CONFIRMATION = "holdfast dkg confirmation v1",
     COMMITTEE = "holdfast committee v1",
     ERA_SEED = "holdfast era seed v1",

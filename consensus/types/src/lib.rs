@@ -47,7 +47,9 @@ pub mod wire;
 pub mod test_util;
 
 pub use account::{AccountName, AccountNameError, Amount};
-pub use attestation::{Attestation, AttestationBody, Certificate, CertificateError};
+pub use attestation::{
+    Attestation, AttestationBody, Certificate, CertificateError, EndStatement, EndVote,
+};
 pub use block::{
     Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, CommittedVertex, EraEnd, Support,
 };

@@ -1,7 +1,7 @@
 //! What nodes ask each other. Gossip topics carry bare types ([`crate::Vertex`], [`crate::Evidence`]) and two that stand
-//! here with the requests and responses ([`GossipedAttestation`], [`GossipedGovernance`], [`TransactionBatch`]).
+//! here with the requests and responses ([`GossipedStatement`], [`GossipedGovernance`], [`TransactionBatch`]).
 
-use crate::attestation::{Attestation, Certificate};
+use crate::attestation::{Certificate, EndStatement};
 use crate::block::Block;
 use crate::governance::GovernanceMessage;
 use crate::halt::HaltNotice;
@@ -16,15 +16,15 @@ pub struct TransactionBatch {
     pub transactions: Vec<SignedTransaction>,
 }
 
-/// An attestation on its topic. Gossip takes a message once, so one that is said again, because it may have been lost,
-/// has to be another message.
+/// A statement on the topic of attestations. Gossip takes a message once, so one that is said again, because it may have been
+/// lost, has to be another message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct GossipedAttestation {
-    pub attestation: Attestation,
+pub struct GossipedStatement {
+    pub statement: EndStatement,
     pub repetition: u32,
 }
 
-/// A message of governance on its topic; another repetition is another message, as with attestations.
+/// A message of governance on its topic; another repetition is another message, as with statements.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct GossipedGovernance {
     pub message: GovernanceMessage,
@@ -102,6 +102,7 @@ pub struct PeerStatus {
     /// The head stands on emergency blocks that nobody has certified.
     pub is_provisional: bool,
     pub lowest_block: Height,
+    /// Of the block that follows the head.
     pub era: Era,
     pub round: Round,
     /// Hash of the genesis file's identity is compared by the handshake; this is the wall clock, for skew.

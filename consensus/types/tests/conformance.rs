@@ -9,8 +9,8 @@ use holdfast_types::parameters::{
 };
 use holdfast_types::test_util::{Sample, samples};
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    GossipedGovernance, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedGovernance,
+    GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
     TransactionBatch, VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
@@ -46,9 +46,9 @@ define_formats! {
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody, BlockHeader, BlockId,
     BlockOrigin, BlocksRequest, BlocksResponse, CeremonyParameters, Certificate, CertificateRequest,
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
-    DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, Era, EraContext, EraEnd, EraKind, Event,
+    DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, EndStatement, EndVote, Era, EraContext, EraEnd, EraKind, Event,
     Evidence, FailureCode,
-    GossipedAttestation, GossipedGovernance, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
+    GossipedGovernance, GossipedStatement, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
     HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,
     Readiness, SignedHaltStatus, SoftwareVersion,
     Height, LastVertexRequest, LastVertexResponse, LockdownParameters,

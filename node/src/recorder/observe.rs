@@ -6,8 +6,8 @@ use holdfast_chain::ProductionRefusal;
 use holdfast_halt::{HaltRefusal, StallChange, StallReason};
 use holdfast_replica::{Fact, Input, Message, Output};
 use holdfast_types::{
-    AttestationBody, Block, Evidence, GovernanceMessage, HaltProof, Height, Readiness,
-    SignedHaltStatus, Vertex,
+    AttestationBody, Block, EndStatement, Evidence, GovernanceMessage, HaltProof, Height,
+    Readiness, SignedHaltStatus, Vertex,
 };
 
 impl Entry {
@@ -32,6 +32,9 @@ impl Entry {
                     .iter()
                     .map(|one| attested(received("attestation"), &one.body).author(one.author)),
             ),
+            Input::EndVote(vote) => {
+                entries.push(attested(received("end_vote"), &vote.body).author(vote.author));
+            }
             Input::Certificate(certificate) => entries.push(
                 attested(received("certificate"), &certificate.body)
                     .count(certificate.signatures.len()),
@@ -98,9 +101,13 @@ impl Entry {
                 .author(vertex.author())
                 .digest(vertex.reference().digest.as_bytes())
                 .count(vertex.transaction_ids().len()),
-            Message::Attestation(gossiped) => {
-                let attestation = &gossiped.attestation;
-                attested(sent("attestation"), &attestation.body).author(attestation.author)
+            Message::Statement(gossiped) => {
+                let statement = &gossiped.statement;
+                let kind = match statement {
+                    EndStatement::Attestation(_) => "attestation",
+                    EndStatement::Vote(_) => "end_vote",
+                };
+                attested(sent(kind), statement.body()).author(statement.author())
             }
             Message::Evidence(evidence) => accused(sent("evidence"), evidence),
             Message::HaltProof { proof, .. } => proven(sent("halt_proof"), proof),

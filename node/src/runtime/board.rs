@@ -22,6 +22,8 @@ pub struct Standing {
     pub certified_id: BlockId,
     /// The head stands on emergency blocks that nobody has certified.
     pub is_provisional: bool,
+    /// Era of the block that follows the head.
+    pub next_era: Era,
     /// An emergency block came that stands on none that is here.
     pub is_forked: bool,
     /// Reversible blocks of all branches.
@@ -79,6 +81,7 @@ impl Standing {
             is_provisional: chain.is_provisional(storage).map_err(|error| StateError {
                 reason: error.to_string(),
             })?,
+            next_era: chain.era().era,
             is_forked: false,
             fork_blocks: chain.forks().len(),
             context: Arc::clone(chain.era()),

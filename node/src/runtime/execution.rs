@@ -274,6 +274,7 @@ impl ExecutionThread {
         let popped = batch.pop.len();
         self.write(batch)?;
         let fork_blocks = self.chain.forks().len();
+        let next_era = self.chain.era().era;
         let is_provisional = self
             .chain
             .is_provisional(self.storage.as_ref())
@@ -281,6 +282,7 @@ impl ExecutionThread {
         self.board.update(|standing| {
             standing.fork_blocks = fork_blocks;
             standing.is_provisional = is_provisional;
+            standing.next_era = next_era;
         });
         for summary in &summaries {
             self.board.update(|standing| {

@@ -283,6 +283,7 @@ mod tests {
             governance_sequence: None,
             evidence: Vec::new(),
             next_era: None,
+            open_ends: Vec::new(),
             emergency: Default::default(),
             contradictions: Vec::new(),
         }])

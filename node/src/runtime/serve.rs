@@ -146,7 +146,7 @@ impl Server {
             certified: standing.certified,
             is_provisional: standing.is_provisional,
             lowest_block,
-            era: standing.context.era,
+            era: standing.next_era,
             round: standing.round,
             timestamp_ms: clock::wall().0,
         })

@@ -350,6 +350,7 @@ fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
         head: standing.head,
         head_id: standing.head_id,
         certified: standing.certified,
+        era: standing.next_era,
         is_provisional: standing.is_provisional,
         is_forked: standing.is_forked,
         takes_emergency: permission_in(Activity::EmergencyBlocks, standing.halts.modes.ordered())

@@ -164,8 +164,8 @@ impl Traffic {
             Message::Vertex(vertex) => {
                 return self.publish(Topic::Vertices, codec::encode(vertex.vertex()));
             }
-            Message::Attestation(attestation) => {
-                return self.publish(Topic::Attestations, codec::encode(&attestation));
+            Message::Statement(statement) => {
+                return self.publish(Topic::Attestations, codec::encode(&statement));
             }
             Message::Evidence(evidence) => {
                 return self.publish(Topic::Evidence, codec::encode(&evidence));

@@ -9,6 +9,7 @@
 //!       "vertex": { "era": "3", "round": "1042" },
 //!       "attestation": { "era": "3", "height": "981", "block": "…", "commit": "…", "state_root": "…" },
 //!       "emergency_end": { "era": "2", "height": "640", "block": "…", "commit": "…", "state_root": "…" },
+//!       "end_vote": { "era": "2", "height": "640", "block": "…", "commit": "…", "state_root": "…" },
 //!       "past_unknown": false
 //!     }
 //!   ]
@@ -16,7 +17,7 @@
 //! ```
 //!
 //! Numbers are decimal strings, so that no JSON library rounds them. `vertex` and `attestation` may be null,
-//! `emergency_end` may be missing: none; `past_unknown` may be missing: false.
+//! `emergency_end` and `end_vote` may be missing: none; `past_unknown` may be missing: false.
 
 use super::error::GuardError;
 use holdfast_replica::SignGuardRecord;
@@ -50,6 +51,8 @@ struct Entry {
     attestation: Option<Attested>,
     #[serde(default)]
     emergency_end: Option<Attested>,
+    #[serde(default)]
+    end_vote: Option<Attested>,
     /// More may have been signed.
     #[serde(default)]
     past_unknown: bool,
@@ -129,6 +132,7 @@ pub(super) fn export(record: &SignGuardRecord) -> String {
             }),
             attestation: record.attestation.map(Attested::from),
             emergency_end: record.emergency_end.map(Attested::from),
+            end_vote: record.end_vote.map(Attested::from),
             past_unknown: record.past_unknown,
         }],
     };
@@ -169,6 +173,7 @@ pub(super) fn parse(document: &str, key: PublicKey) -> Result<SignGuardRecord, G
             .map(|slot| (Era(slot.era.0), Round(slot.round.0))),
         attestation: entry.attestation.map(AttestationBody::from),
         emergency_end: entry.emergency_end.map(AttestationBody::from),
+        end_vote: entry.end_vote.map(AttestationBody::from),
         past_unknown: entry.past_unknown,
     })
 }

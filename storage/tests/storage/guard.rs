@@ -33,6 +33,7 @@ fn record(round: u64, height: u64) -> SignGuardRecord {
         vertex: Some((Era(1), Round(round))),
         attestation: Some(attestation(1, height, 1)),
         emergency_end: None,
+        end_vote: None,
         past_unknown: false,
     }
 }
@@ -131,6 +132,7 @@ fn it_never_lowers() {
         vertex: Some((Era(3), Round(10))),
         attestation: Some(attestation(3, 50, 1)),
         emergency_end: None,
+        end_vote: None,
         past_unknown: false,
     };
     guard.raise(&current).unwrap();
@@ -165,6 +167,7 @@ fn it_never_lowers() {
             attestation: Some(attestation(4, 40, 9)),
             key: key(),
             emergency_end: None,
+            end_vote: None,
             past_unknown: false,
         },
     ] {

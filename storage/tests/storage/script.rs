@@ -74,6 +74,7 @@ pub fn records(height: Height) -> Vec<Record> {
             vertex: Some((Era(1), round)),
             attestation: None,
             emergency_end: None,
+            end_vote: None,
             past_unknown: false,
         }),
         Record::OwnVertex(Arc::new(own)),

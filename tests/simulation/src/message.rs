@@ -2,8 +2,8 @@
 
 use holdfast_types::limits::RESPONSE_BYTES_MAX;
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    GossipedGovernance, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedGovernance,
+    GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
     VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
@@ -21,7 +21,7 @@ pub type NodeId = usize;
 #[derive(Clone, Debug)]
 pub enum Gossip {
     Vertex(Arc<VerifiedVertex>),
-    Attestation(Box<GossipedAttestation>),
+    Statement(Box<GossipedStatement>),
     Evidence(Box<Evidence>),
     Halt(Box<HaltGossip>),
     Governance(Box<GossipedGovernance>),
@@ -35,7 +35,7 @@ impl Gossip {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Vertex(vertex) => codec::encode(vertex.vertex()),
-            Self::Attestation(attestation) => codec::encode(attestation.as_ref()),
+            Self::Statement(statement) => codec::encode(statement.as_ref()),
             Self::Evidence(evidence) => codec::encode(evidence.as_ref()),
             Self::Halt(gossip) => codec::encode(gossip.as_ref()),
             Self::Governance(message) => codec::encode(message.as_ref()),
@@ -97,7 +97,7 @@ impl Envelope {
     pub const fn remembered_ms(&self) -> u64 {
         match self.gossip {
             Gossip::Vertex(_)
-            | Gossip::Attestation(_)
+            | Gossip::Statement(_)
             | Gossip::Evidence(_)
             | Gossip::Halt(_)
             | Gossip::EmergencyBlock(_)

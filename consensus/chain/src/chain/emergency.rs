@@ -249,6 +249,10 @@ impl Chain {
         if !self.forks.contains(&parent) {
             return Ok(Err(OfferRefusal::Unlinked { parent }));
         }
+        if block.next_era() < self.position.era.era && header.height >= self.position.head.0 {
+            // The own branch has ended its emergency (U6), and this one goes on.
+            return Ok(Err(OfferRefusal::NotBetter));
+        }
         let (above, begins) = (header.height.previous(), std::iter::once(header));
         // A branch beside the applied one has passed here with its first block.
         if store.block_id_at(above)? == Some(parent) && self.leaves_out(store, above, begins)? {

@@ -5,11 +5,12 @@ use super::error::ChainError;
 use super::step::{
     ExecutedBlock, emergency_after, executed_transactions, governance_after, live_time_after,
 };
+use crate::serve::uncertified_ends;
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_ledger::{EmergencyClock, emergency_clock};
 use holdfast_types::{
     AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, ChainId, CommitDigest, Era,
-    EraContext, Evidence, Height, Parameters, TimestampMs,
+    EraContext, EraKind, Evidence, Height, Parameters, TimestampMs,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub(super) struct Position {
     pub(super) certified: Height,
     /// When emergency blocks can come.
     pub(super) emergency: EmergencyClock,
+    /// Blocks that end an emergency, as far as they are above what is certified.
+    ends: Vec<(Height, BlockId)>,
     /// Height and time of every 64th block: finds what is older than an epoch.
     milestones: VecDeque<(Height, TimestampMs)>,
 }
@@ -65,6 +68,8 @@ impl Position {
         let judged_above = before.filter(|before| before.era < era.era);
         let judged_above = judged_above.map_or(Height::ZERO, |before| before.anchor_height);
         let last_commit = last_commit_of(&block, era.era, chain);
+        let certified = store.certified_height()?;
+        let ends = uncertified_ends(store, era.clone(), certified)?;
         Ok(Self {
             head,
             head_timestamp: block.header.timestamp,
@@ -73,8 +78,9 @@ impl Position {
             judged_above,
             last_commit,
             irreversible: store.irreversible_height()?,
-            certified: store.certified_height()?,
+            certified,
             emergency: emergency_clock(store, parameters)?,
+            ends,
             milestones: VecDeque::new(),
         })
     }
@@ -112,6 +118,11 @@ impl Position {
             .map(|commit| (commit.index, attestation.commit))
             .unwrap_or_default();
         if let Some(next) = &next_era {
+            if self.era.kind == EraKind::Emergency && next.kind == EraKind::Dag {
+                let certified = self.certified;
+                self.ends.retain(|(height, _)| *height > certified);
+                self.ends.push(self.head);
+            }
             self.judged_above = self.era.anchor_height;
             self.era = Arc::clone(next);
             self.last_commit = (0, CommitDigest::default());
@@ -133,11 +144,19 @@ impl Position {
                 .iter()
                 .map(Evidence::slot_key)
                 .collect(),
+            open_ends: self.open_ends(),
             next_era,
             emergency: self.emergency,
             contradictions: Vec::new(),
         };
         (executed, self.undo_horizon(parameters))
+    }
+
+    /// The blocks of this branch that end an emergency and that no certificate covers.
+    pub(super) fn open_ends(&self) -> Vec<BlockId> {
+        let open = self.ends.iter();
+        let open = open.filter(|(height, _)| *height > self.certified);
+        open.map(|(_, id)| *id).collect()
     }
 
     /// Undo records are kept for an epoch and back to the last certified and irreversible block (DESIGN §13). As long as one

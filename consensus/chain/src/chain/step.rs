@@ -41,6 +41,8 @@ pub struct ExecutedBlock {
     pub evidence: Vec<Hash32>,
     /// Set if this block ended its era.
     pub next_era: Option<Arc<EraContext>>,
+    /// The blocks up to this one that end an emergency and that no certificate covers.
+    pub open_ends: Vec<BlockId>,
     /// When emergency blocks can follow.
     pub emergency: EmergencyClock,
     /// Committed attestations that name another block at a height of this chain.

@@ -14,7 +14,8 @@
 //!   branch whose emergency begins on them: whoever holds the emergency key has signed for all that is below. Of such blocks
 //!   alone nothing is taken: no quorum stands for them.
 //! * U6. The last block of an emergency is certified by the committee that it names. With this certificate a branch is better
-//!   than one without, whatever its length.
+//!   than one without, whatever its length. Without it a branch that has ended its emergency is still better than one that goes
+//!   on in the same: those who have given their keys back have made its last blocks, and may have attested the end.
 //! * U7. While a certified block is missing (U2), a branch that holds it, or that has ended with a certificate, is taken, whatever its
 //!   length, and no other.
 //! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
@@ -246,7 +247,8 @@ impl Chain {
             return Ok(Err(refusal));
         }
         let headers = blocks.iter().map(|block| &block.header);
-        let is_no_better = extension.position.head.0 <= self.position.head.0
+        let reached = |position: &Position| (position.era.era, position.head.0);
+        let is_no_better = reached(&extension.position) <= reached(&self.position)
             || self.forks.awaits_certified()
             || self.leaves_out(store, ancestor, headers)?;
         let is_open = is_no_better && !self.holds_awaited(&blocks);
@@ -335,7 +337,6 @@ impl Chain {
         if producers == 0 {
             return Ok(Err(OfferRefusal::NotEmergency));
         }
-        let is_lower = self.position.is_emergency_head && tip.1 < head.1;
         if tip == head {
             return Ok(Err(OfferRefusal::Known));
         }
@@ -347,8 +348,8 @@ impl Chain {
         if is_outranked && !is_certified && !is_awaited {
             return Ok(Err(OfferRefusal::Outranked));
         }
-        let is_longer = tip.0 > head.0 || tip.0 == head.0 && is_lower;
-        if !is_longer && !is_certified && !is_awaited {
+        let is_better = self.is_better(blocks, tip);
+        if !is_better && !is_certified && !is_awaited {
             return Ok(Err(OfferRefusal::NotBetter));
         }
         // Before anything costs much: all that the committee account has produced, and the first block in any case.
@@ -363,6 +364,15 @@ impl Chain {
             }
         }
         Ok(Ok(ancestor))
+    }
+
+    /// Whether a branch that ends with the block `tip` has ended more emergencies than the own one, or is longer, or has the
+    /// lower id (U4, U6).
+    fn is_better(&self, branch: &[Block], tip: (Height, BlockId)) -> bool {
+        let (head, era) = (self.position.head, self.position.era.era);
+        let theirs = branch.last().map_or(era, Block::next_era);
+        let is_lower = self.position.is_emergency_head && tip.1 < head.1;
+        (theirs, tip.0) > (era, head.0) || (theirs, tip.0) == (era, head.0) && is_lower
     }
 
     /// The last block of a branch, and how many of its blocks are of an emergency, if each stands on the one before it.

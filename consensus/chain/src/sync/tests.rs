@@ -32,6 +32,7 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
             is_forked: false,
             takes_emergency: true,
             certified: Height(100),
+            era: Era(1),
             unmoved_ms,
             far_blocks,
         };
@@ -64,6 +65,7 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         is_forked: false,
         takes_emergency: true,
         certified: Height(6),
+        era: Era(2),
         unmoved_ms: STUCK_MS,
         far_blocks: 20,
     };
@@ -100,6 +102,7 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
         head: Height(20),
         head_id: BlockId::new([5; 32]),
         certified: Height(10),
+        era: Era(2),
         is_provisional: true,
         is_forked: false,
         takes_emergency: true,
@@ -117,6 +120,12 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
         status(23, 8, 10, true),
     ];
     assert_eq!(source(&peers, need), None, "it is under way");
+    let later_era = |head| PeerStatus {
+        era: Era(3),
+        ..status(head, 9, 10, true)
+    };
+    assert_eq!(source(&[later_era(21)], need), None, "so is the end");
+    assert_eq!(source(&[later_era(20)], need), branch(0, 20));
     let forked = SyncNeed {
         is_forked: true,
         ..need
@@ -135,6 +144,14 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
             ..need
         };
         assert_eq!(source(&peers, halted), None);
+        // Whoever has ended the emergency has the better head, and who is still in it never.
+        let of_era = |head, era| PeerStatus {
+            era: Era(era),
+            ..status(head, 9, 10, true)
+        };
+        assert_eq!(source(&[of_era(15, 3)], need), branch(0, 15));
+        assert_eq!(source(&[of_era(50, 2), of_era(15, 3)], need), branch(1, 15));
+        assert_eq!(source(&[of_era(50, 1)], need), None);
         // Blocks of a DAG that are not certified come by the DAG.
         assert_eq!(source(&[status(23, 1, 10, false)], need), None);
     }

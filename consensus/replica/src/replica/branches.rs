@@ -96,6 +96,7 @@ mod tests {
             own_last: None,
             recent: Vec::new(),
             anchor_certificate: None,
+            open_ends: Vec::new(),
             certified: Height::ZERO,
             signer: Some((Arc::new(key), guard)),
             mempool: Vec::new(),
@@ -158,6 +159,7 @@ mod tests {
             governance_sequence: None,
             evidence: Vec::new(),
             next_era,
+            open_ends: Vec::new(),
             emergency: Default::default(),
             contradictions: Vec::new(),
         }

@@ -1,5 +1,6 @@
 //! From one era to the next (rules R4, R5).
 
+use super::ballot::Ballot;
 use super::halts::ExecutedHead;
 use super::{COLLECTOR_HEIGHTS_MAX, Replica, SigningState};
 use crate::guard::{GuardRefusal, SignGuard};
@@ -9,10 +10,10 @@ use holdfast_chain::{CertificateCollector, ExecutedBlock};
 use holdfast_dag::DagCore;
 use holdfast_halt::HaltInput;
 use holdfast_halt::matrix::Activity;
-use holdfast_types::wire::GossipedAttestation;
+use holdfast_types::wire::GossipedStatement;
 use holdfast_types::{
-    Attestation, AttestationBody, AuthorityIndex, Certificate, CommitRecord, Era, EraContext,
-    EraKind, Height, Readiness, Round, VerifiedVertex, Vertex,
+    Attestation, AttestationBody, AuthorityIndex, Certificate, CommitRecord, EndStatement, Era,
+    EraContext, EraKind, Height, Readiness, Round, Signer, VerifiedVertex, Vertex,
 };
 use std::sync::Arc;
 
@@ -29,8 +30,12 @@ pub(super) struct PendingEra {
     pub(super) asked: usize,
     /// Whether a resume message ended the era before.
     pub(super) is_resume: bool,
-    /// Before, this node does not attest the anchor, in ms.
+    /// Before, this node does not speak of the anchor, in ms.
     pub(super) attest_from_ms: u64,
+    /// Votes for the anchor, if it ends an emergency.
+    pub(super) ballot: Ballot,
+    /// The guard does not allow to attest it, and this node has said so.
+    pub(super) is_refused: bool,
 }
 
 impl Replica {
@@ -67,7 +72,10 @@ impl Replica {
             self.uncertified.push_back((height, commit.leader.round));
         }
         match block.next_era {
-            Some(next) => self.end_era(now, next, block.attestation, out),
+            Some(next) => {
+                self.open_ends = block.open_ends;
+                self.end_era(now, next, block.attestation, out);
+            }
             // In an emergency nobody attests: its blocks are not certified.
             None if self.context.kind == EraKind::Emergency => {}
             None if block.attestation.era == self.context.era => {
@@ -133,6 +141,8 @@ impl Replica {
             asked: 0,
             is_resume: resumes,
             attest_from_ms,
+            ballot: Ballot::default(),
+            is_refused: false,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(now, &attestation, out);
@@ -184,19 +194,7 @@ impl Replica {
         anchor: &AttestationBody,
         out: &mut Output,
     ) -> Option<Attestation> {
-        let me = self.authority_in(&self.context)?;
-        let signer = self.signer.clone()?;
-        let resumes = self.is_resume(anchor);
-        let may_attest = if resumes {
-            self.may_be_ready()
-        } else {
-            self.allows(Activity::VertexProduction) || self.is_named(anchor)
-        };
-        let mut guard = self.guard.clone()?;
-        if guard.record().past_unknown || !may_attest {
-            // The others are enough; nothing is signed in a halt, or that may contradict what was signed before.
-            return None;
-        }
+        let (me, signer, mut guard) = self.signs_anchor(anchor)?;
         if let Err(refusal) = self.raise(&mut guard, anchor) {
             out.facts.push(Fact::SignRefused {
                 reason: refusal.to_string(),
@@ -208,7 +206,24 @@ impl Replica {
         Some(anchor.sign(me, &self.config.chain, signer.as_ref()))
     }
 
-    /// From when on the last block of the running era is attested, in ms: that of an emergency a slot later, as another master may
+    /// As whom and with what this node signs a statement on the last block of an era, if it may.
+    pub(super) fn signs_anchor(
+        &self,
+        anchor: &AttestationBody,
+    ) -> Option<(AuthorityIndex, Arc<dyn Signer>, SignGuard)> {
+        let me = self.authority_in(&self.context)?;
+        let signer = self.signer.clone()?;
+        let may_sign = if self.is_resume(anchor) {
+            self.may_be_ready()
+        } else {
+            self.allows(Activity::VertexProduction) || self.is_named(anchor)
+        };
+        let guard = self.guard.clone()?;
+        // The others are enough; nothing is signed in a halt, or that may contradict what was signed before.
+        (may_sign && !guard.record().past_unknown).then_some((me, signer, guard))
+    }
+
+    /// From when on this node speaks of the last block of the running era, in ms: of that of an emergency a slot later, as another master may
     /// have made one in the same slot, and of the two the one with the lower id stays (rule K4 of the chain).
     pub(super) fn attest_from_ms(&self, now: Now) -> u64 {
         if self.ends_emergency {
@@ -246,9 +261,12 @@ impl Replica {
                 let turn = pending.asked;
                 pending.asked = turn.wrapping_add(1);
                 let repetition = u32::try_from(turn).unwrap_or(u32::MAX);
-                out.send.extend(pending.attestation.map(|attestation| {
-                    Message::Attestation(GossipedAttestation {
-                        attestation,
+                let vote = pending.ballot.own().map(EndStatement::Vote);
+                let attestation = pending.attestation.map(EndStatement::Attestation);
+                let statements = vote.into_iter().chain(attestation);
+                out.send.extend(statements.map(|statement| {
+                    Message::Statement(GossipedStatement {
+                        statement,
                         repetition,
                     })
                 }));

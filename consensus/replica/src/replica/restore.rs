@@ -20,8 +20,8 @@ use holdfast_ledger::EmergencyClock;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
-    AttestationBody, Certificate, CommitRecord, EraContext, EraKind, Evidence, Height, Round,
-    Signer, TimestampMs, VerifiedTransaction, VerifiedVertex,
+    AttestationBody, BlockId, Certificate, CommitRecord, EraContext, EraKind, Evidence, Height,
+    Round, Signer, TimestampMs, VerifiedTransaction, VerifiedVertex,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub struct Restored {
     /// The last executed blocks of the era, lowest first, as this validator would attest them; at an era's end only
     /// its last block.
     pub recent: Vec<AttestationBody>,
+    /// Blocks that end an emergency and that no certificate covers.
+    pub open_ends: Vec<BlockId>,
     /// Certificate of the anchor of `context`, if stored.
     pub anchor_certificate: Option<Certificate>,
     pub certified: Height,
@@ -132,6 +134,7 @@ impl Replica {
             collector: collector(running, restored.certified.minus(1)),
             context: Arc::clone(running),
             ends_emergency: *ends_emergency,
+            open_ends: restored.open_ends,
             dag: None,
             tail: None,
             pending_era: None,
@@ -235,6 +238,8 @@ impl Replica {
             asked: 0,
             is_resume: resumed.is_some(),
             attest_from_ms,
+            ballot: Default::default(),
+            is_refused: false,
         });
         if let Some(attestation) = attestation {
             self.on_attestation(now, &attestation, out);

@@ -122,8 +122,13 @@ impl Replica {
     }
 
     /// Whether this validator has attested the end of an emergency on this DAG: from then on only a certificate takes it back here,
-    /// as this one may be certified, too.
+    /// as this one may be certified, too. It holds to a vote as long as the end may be certified before the chain stalls again, so that all who
+    /// have voted come to attest it once a quorum has.
     fn holds_to_end(&self) -> bool {
+        let pending = self.pending_era.as_ref();
+        if pending.is_some_and(|pending| pending.ballot.own().is_some()) {
+            return true;
+        }
         let (Some(guard), Some(tail)) = (&self.guard, self.tail()) else {
             return false;
         };

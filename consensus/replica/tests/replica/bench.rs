@@ -150,6 +150,7 @@ impl Bench {
             own_last,
             recent: Vec::new(),
             anchor_certificate: None,
+            open_ends: Vec::new(),
             certified: Height::ZERO,
             signer,
             mempool: Vec::new(),
@@ -313,6 +314,7 @@ pub(crate) fn executed_block(
         governance_sequence: None,
         evidence: Vec::new(),
         next_era: next,
+        open_ends: Vec::new(),
         emergency: Default::default(),
         contradictions: Vec::new(),
     }

@@ -46,7 +46,7 @@ fn r4_an_era_ends_with_its_block_and_the_next_begins_with_the_certificate() {
     let ended = bench.executed(1, Vec::new(), Some(next_era(1)));
     assert!(bench.replica.is_between_eras());
     assert_eq!(bench.replica.mempool().in_flight_len(), 0);
-    let attests = |message: &&Message| matches!(message, Message::Attestation(_));
+    let attests = |message: &&Message| matches!(message, Message::Statement(_));
     let asks = |message: &&Message| matches!(message, Message::FetchCertificate { .. });
     assert_eq!(ended.send.iter().filter(attests).count(), 1);
     assert_eq!(ended.send.iter().filter(asks).count(), 1);

@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// What of the matrix an output shows to be done.
 fn effects(output: &Output) -> BTreeSet<Activity> {
     let mut effects = BTreeSet::new();
-    let signs = |message: &Message| matches!(message, Message::Vertex(_) | Message::Attestation(_));
+    let signs = |message: &Message| matches!(message, Message::Vertex(_) | Message::Statement(_));
     if own_vertex(output).is_some()
         || output.send.iter().any(signs)
         || output
@@ -71,6 +71,7 @@ enum Come {
     Round,
     Early,
     Attestations,
+    EndVote,
     Certificate,
     Evidence(u8),
     SecondProof,
@@ -96,6 +97,7 @@ const fn is_known(input: &Input) -> bool {
         | Input::Vertices(_)
         | Input::EarlyVertex(_)
         | Input::Attestations(_)
+        | Input::EndVote(_)
         | Input::Certificate(_)
         | Input::Evidence(_)
         | Input::HaltProof(_)
@@ -122,6 +124,7 @@ fn come() -> impl Strategy<Value = Come> {
         4 => Just(Come::Round),
         1 => Just(Come::Early),
         1 => Just(Come::Attestations),
+        1 => Just(Come::EndVote),
         1 => Just(Come::Certificate),
         1 => (0u8..8).prop_map(Come::Evidence),
         1 => Just(Come::SecondProof),
@@ -252,6 +255,10 @@ impl World {
                     body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author))
                 };
                 Input::Attestations((1..4).map(sign).collect())
+            }
+            Come::EndVote => {
+                let end = attestation(self.height, 7);
+                Input::EndVote(end.vote(AuthorityIndex(1), &CHAIN, &key_pair(1)))
             }
             Come::Certificate => Input::Certificate(self.certificate()),
             Come::Evidence(height) => Input::Evidence(vec![offence(u64::from(height))]),

@@ -169,7 +169,7 @@ fn r13_the_end_of_an_era_that_came_in_a_halt_is_attested_after_it() {
     bench.rounds(3);
     drop(bench.step(halt(1, bench.now_ms + 1_000)));
     let attests = |output: &Output| {
-        let attests = |message: &&Message| matches!(message, Message::Attestation(_));
+        let attests = |message: &&Message| matches!(message, Message::Statement(_));
         output.send.iter().filter(attests).count()
     };
     assert_eq!(
@@ -307,7 +307,7 @@ fn r15_the_block_that_resumes_is_asked_for_and_attested_and_starts_the_next_era(
     assert!(persists_and_tells(
         &output,
         |record| matches!(record, Record::SignGuard(_)),
-        |message| matches!(message, Message::Attestation(gossiped) if gossiped.attestation.body.height == Height(5)),
+        |message| matches!(message, Message::Statement(gossiped) if gossiped.statement.body().height == Height(5)),
     ));
     assert_eq!(bench.replica.halts().readiness(), Readiness::Ready);
     let output = bench.step(Input::Certificate(certificate(5)));
@@ -401,7 +401,7 @@ fn r15_older_software_stays_out_and_signs_nothing_in_the_next_era() {
     assert_eq!(bench.replica.halts().readiness(), Readiness::OldVersion);
     // A quorum of others resumes; the block comes by sync.
     let output = resumed(&mut bench, 5);
-    let attests = |message: &Message| matches!(message, Message::Attestation(_));
+    let attests = |message: &Message| matches!(message, Message::Statement(_));
     assert!(!output.send.iter().any(attests));
     drop(bench.step(Input::Certificate(certificate(5))));
     assert_eq!(bench.replica.era(), Era(2));
@@ -425,6 +425,7 @@ fn r15_nothing_but_the_way_to_the_named_block_is_committed() {
         governance_sequence: None,
         evidence: Vec::new(),
         next_era: None,
+        open_ends: Vec::new(),
         emergency: Default::default(),
         contradictions: Vec::new(),
     }])));

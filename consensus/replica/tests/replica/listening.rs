@@ -17,6 +17,7 @@ fn guard() -> SignGuardRecord {
 fn without_past() -> SignGuardRecord {
     SignGuardRecord {
         emergency_end: None,
+        end_vote: None,
         past_unknown: true,
         ..guard()
     }

@@ -22,6 +22,7 @@ fn guard_at(round: u64) -> SignGuardRecord {
         vertex: Some(slot(round)),
         attestation: None,
         emergency_end: None,
+        end_vote: None,
         past_unknown: false,
     }
 }
@@ -99,6 +100,7 @@ fn r2_no_attestation_below_what_the_guard_has_seen() {
         vertex: None,
         attestation: Some(attestation(5, 7)),
         emergency_end: None,
+        end_vote: None,
         past_unknown: false,
     });
     let is_refusal = |fact: &&Fact| matches!(fact, Fact::SignRefused { .. });
@@ -130,7 +132,7 @@ fn r6_a_foreign_vertex_under_our_key_ends_signing() {
     assert!(matches!(bench.replica.signing(), SigningState::Stopped(_)));
     let later = bench.rounds(5);
     assert!(later.iter().filter_map(own_vertex).next().is_none());
-    let is_attestation = |message: &Message| matches!(message, Message::Attestation(_));
+    let is_attestation = |message: &Message| matches!(message, Message::Statement(_));
     let ended = bench.executed(1, Vec::new(), Some(next_era(1)));
     assert!(!ended.send.iter().any(is_attestation));
 }

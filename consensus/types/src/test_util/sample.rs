@@ -5,7 +5,7 @@
 
 use super::Sampler;
 use crate::account::AccountName;
-use crate::attestation::{Attestation, AttestationBody, Certificate};
+use crate::attestation::{Attestation, AttestationBody, Certificate, EndStatement, EndVote};
 use crate::block::{
     Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, CommittedVertex, EraEnd, Support,
 };
@@ -29,8 +29,8 @@ use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
 use crate::transaction::{Action, ChainProperties, SignedTransaction, TransactionBody};
 use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
 use crate::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedAttestation,
-    GossipedGovernance, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedGovernance,
+    GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
     TransactionBatch, VerticesRequest, VerticesResponse,
 };
 
@@ -122,6 +122,7 @@ sample_bytes!(
 sample_structs! {
     Attestation { body, author, signature }
     AttestationBody { era, height, block, commit, state_root }
+    EndVote { body, author, signature }
     DkgConfirmation { body, author, signature }
     DkgConfirmationBody { era, attempt, group_key }
     Block { header, body }
@@ -140,7 +141,7 @@ sample_structs! {
     CommittedVertex { reference, timestamp }
     EraContext { era, kind, anchor, anchor_height, anchor_timestamp, committee }
     EraEnd { next_kind, committee }
-    GossipedAttestation { attestation, repetition }
+    GossipedStatement { statement, repetition }
     GossipedGovernance { message, repetition }
     LastVertexRequest { era, author }
     HaltNotice { proofs, messages }
@@ -231,6 +232,16 @@ sample_enums! {
         DkgMismatch { confirmations }
     }
     Readiness { NotAsked, Ready, Behind, Differs, AttestedAbove, OldVersion, OwnFault }
+}
+
+impl Sample for EndStatement {
+    fn sample(sampler: &mut Sampler) -> Self {
+        if sampler.below(2) == 0 {
+            Self::Attestation(Sample::sample(sampler))
+        } else {
+            Self::Vote(Sample::sample(sampler))
+        }
+    }
 }
 
 impl Sample for HaltGossip {

@@ -16,7 +16,7 @@ use holdfast_replica::admission::{
 use holdfast_storage::Storage;
 use holdfast_types::limits::{CERTIFICATE_BYTES_MAX, VERTEX_BYTES_MAX};
 use holdfast_types::wire::{
-    GossipedAttestation, LastVertexRequest, LastVertexResponse, MissingVerticesRequest,
+    GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest,
     TransactionBatch, VerticesResponse,
 };
 use holdfast_types::{
@@ -179,7 +179,7 @@ impl Verifier {
     fn gossip(&self, topic: Topic, data: &[u8]) -> Verdict {
         match topic {
             Topic::Vertices => self.gossiped_vertex(data),
-            Topic::Attestations => self.gossiped_attestation(data),
+            Topic::Attestations => self.gossiped_statement(data),
             Topic::Evidence => self.gossiped_evidence(data),
             Topic::Transactions => self.gossiped_transactions(data),
             Topic::Halt => self.gossiped_halt(data),
@@ -227,26 +227,26 @@ impl Verifier {
         VerifiedVertex::verify(vertex, &self.chain, era, self.scheme.as_ref()).map(Arc::new)
     }
 
-    fn gossiped_attestation(&self, data: &[u8]) -> Verdict {
-        let Ok(GossipedAttestation { attestation, .. }) =
-            codec::decode("an attestation", data, CERTIFICATE_BYTES_MAX)
+    fn gossiped_statement(&self, data: &[u8]) -> Verdict {
+        let Ok(GossipedStatement { statement, .. }) =
+            codec::decode("a statement", data, CERTIFICATE_BYTES_MAX)
         else {
             return Verdict::Reject;
         };
         let era = self.era();
-        if attestation.body.era != era.era {
+        if statement.body().era != era.era {
             return Verdict::Ignore;
         }
         let Some(committee) = era.certifiers() else {
             return Verdict::Ignore;
         };
-        let valid = attestation
+        let valid = statement
             .signature_check(&self.chain, committee)
             .is_some_and(|check| self.scheme.verify(&check));
         if !valid {
             return Verdict::Reject;
         }
-        self.core.input(Input::Attestations(vec![attestation]));
+        self.core.input(statement.into());
         Verdict::Accept
     }
 

@@ -10,7 +10,9 @@ use holdfast_halt::StallChange;
 use holdfast_replica::durable::make_durable;
 use holdfast_replica::{Fact, Input, Message, Output, Replica, SubmissionResult};
 use holdfast_types::wire::LastVertexRequest;
-use holdfast_types::{Attestation, Certificate, HaltGossip, HaltId, VerifiedVertex, Vertex};
+use holdfast_types::{
+    Attestation, Certificate, EndStatement, HaltGossip, HaltId, VerifiedVertex, Vertex,
+};
 use std::sync::Arc;
 
 /// Wake-ups in a row that may leave something to be done at once.
@@ -302,12 +304,14 @@ impl World {
             .add_if_told(self.now_ms, node, 0, || told::message(&message));
         match message {
             Message::Vertex(vertex) => self.send_vertex(node, &vertex),
-            Message::Attestation(gossiped) => {
+            Message::Statement(gossiped) => {
                 // To say again what was signed before is to sign nothing.
-                if gossiped.repetition == 0 {
-                    self.check_attestation(node, &gossiped.attestation);
+                if gossiped.repetition == 0
+                    && let EndStatement::Attestation(attestation) = &gossiped.statement
+                {
+                    self.check_attestation(node, attestation);
                 }
-                let gossip = Gossip::Attestation(Box::new(gossiped));
+                let gossip = Gossip::Statement(Box::new(gossiped));
                 self.publish(node, Envelope::new(gossip));
             }
             Message::Evidence(evidence) => {

@@ -12,8 +12,8 @@ use holdfast_types::limits::{
     VERTEX_BYTES_MAX,
 };
 use holdfast_types::wire::{
-    BlocksResponse, CertificateResponse, GossipedAttestation, GossipedGovernance,
-    LastVertexResponse, TransactionBatch, VerticesResponse,
+    BlocksResponse, CertificateResponse, GossipedGovernance, GossipedStatement, LastVertexResponse,
+    TransactionBatch, VerticesResponse,
 };
 use holdfast_types::{
     Block, Evidence, HaltGossip, SignatureScheme, SignedTransaction, SignedVertexHeader,
@@ -57,13 +57,13 @@ impl World {
     fn take_corrupted_gossip(&mut self, node: NodeId, bytes: &[u8], sent: &Gossip) -> Outcome {
         match sent {
             Gossip::Vertex(_) => self.take_corrupted_vertex(node, bytes),
-            Gossip::Attestation(sent) => {
-                let decoded = codec::decode("an attestation", bytes, CERTIFICATE_BYTES_MAX);
-                let Ok(GossipedAttestation { attestation, .. }) = decoded else {
+            Gossip::Statement(sent) => {
+                let decoded = codec::decode("a statement", bytes, CERTIFICATE_BYTES_MAX);
+                let Ok(GossipedStatement { statement, .. }) = decoded else {
                     return Outcome::Refused;
                 };
-                let taken = self.take_attestation(node, &attestation);
-                harmless_if(taken, attestation == sent.attestation)
+                let taken = self.take_statement(node, &statement);
+                harmless_if(taken, statement == sent.statement)
             }
             Gossip::Evidence(_) => {
                 let decoded = codec::decode::<Evidence>("evidence", bytes, CERTIFICATE_BYTES_MAX);

@@ -128,6 +128,7 @@ impl World {
             head,
             head_id,
             certified,
+            era: running.chain.era().era,
             is_provisional: self.is_provisional(node),
             is_forked,
             takes_emergency,

@@ -9,7 +9,8 @@ use holdfast_dag::SubDag;
 use holdfast_halt::{StallChange, StallReason};
 use holdfast_replica::{Fact, Message, SignGuardRecord, Submission};
 use holdfast_types::{
-    Action, AuthorityIndex, Certificate, Event, Evidence, ReceiptStatus, VerifiedVertex, VertexRef,
+    Action, AuthorityIndex, Certificate, EndStatement, Event, Evidence, ReceiptStatus,
+    VerifiedVertex, VertexRef,
 };
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -243,9 +244,12 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
 pub(super) fn message(message: &Message) -> Option<String> {
     Some(match message {
         Message::Vertex(_) | Message::HaltStatus(_) => return None,
-        Message::Attestation(gossiped) => {
-            let height = gossiped.attestation.body.height;
-            format!("attests block {height} outside the DAG")
+        Message::Statement(gossiped) => {
+            let height = gossiped.statement.body().height;
+            match gossiped.statement {
+                EndStatement::Attestation(_) => format!("attests block {height} outside the DAG"),
+                EndStatement::Vote(_) => format!("votes for the end of the emergency: {height}"),
+            }
         }
         Message::Evidence(evidence) => {
             format!("spreads proof against member {}", evidence.offender())

@@ -17,7 +17,7 @@ use holdfast_types::wire::{
     VerticesRequest,
 };
 use holdfast_types::{
-    Attestation, AuthorityIndex, Certificate, Era, EraContext, Height, SignatureScheme,
+    AuthorityIndex, Certificate, EndStatement, Era, EraContext, Height, SignatureScheme,
     SignedTransaction, VerifiedTransaction, VerifiedVertex, Vertex,
 };
 use std::rc::Rc;
@@ -135,7 +135,7 @@ impl World {
     fn take_gossip(&mut self, node: NodeId, gossip: &Gossip) -> bool {
         match gossip {
             Gossip::Vertex(vertex) => self.take_vertex(node, vertex),
-            Gossip::Attestation(gossiped) => self.take_attestation(node, &gossiped.attestation),
+            Gossip::Statement(gossiped) => self.take_statement(node, &gossiped.statement),
             Gossip::Evidence(evidence) => self.take_evidence(node, evidence),
             Gossip::Halt(gossip) => self.take_halt(node, gossip),
             Gossip::Governance(gossiped) => self.take_governance(node, &gossiped.message),
@@ -228,20 +228,20 @@ impl World {
             .map(Arc::new)
     }
 
-    pub(super) fn take_attestation(&mut self, node: NodeId, attestation: &Attestation) -> bool {
+    pub(super) fn take_statement(&mut self, node: NodeId, statement: &EndStatement) -> bool {
         let Some(era) = self
             .era_of(node)
-            .filter(|era| era.era == attestation.body.era)
+            .filter(|era| era.era == statement.body().era)
         else {
             return false;
         };
         let committee = era.certifiers();
         let check =
-            committee.and_then(|committee| attestation.signature_check(&self.chain.id, committee));
+            committee.and_then(|committee| statement.signature_check(&self.chain.id, committee));
         if !check.is_some_and(|check| self.chain.scheme.verify(&check)) {
             return false;
         }
-        self.step(node, Input::Attestations(vec![*attestation]));
+        self.step(node, (*statement).into());
         true
     }
 
@@ -439,7 +439,7 @@ impl World {
             certified: running.chain.certified(),
             is_provisional: self.is_provisional(node),
             lowest_block: Height::ZERO,
-            era: running.era.era,
+            era: running.chain.era().era,
             round: dag.map(holdfast_dag::DagCore::round).unwrap_or_default(),
             timestamp_ms: self.nodes[node].now(self.now_ms).wall.0,
         })

@@ -1,6 +1,7 @@
 //! Going on after a halt: what a resume message asks of this replica, and whether it can do it (rule R15).
 
 use super::Halts;
+use crate::guard::GuardRefusal;
 use crate::io::{Fact, Now, Output, ResumeRequest};
 use crate::replica::{Replica, SigningState};
 use holdfast_halt::journal::JournalEvent;
@@ -90,16 +91,31 @@ impl Replica {
         let Some(head) = head.filter(|head| Some(head.block) == anchor) else {
             return;
         };
+        if self.ends_emergency && !self.is_voted_for(&head, out) {
+            return;
+        }
         let mut guard = self.guard.clone();
-        let is_allowed = guard.as_mut().map(|guard| self.raise(guard, &head).is_ok());
-        if is_allowed == Some(false) {
+        if let Some(Err(refusal)) = guard.as_mut().map(|guard| self.raise(guard, &head)) {
+            self.tell_refused(&refusal, out);
             return;
         }
         let attestation = self.attest_anchor(&head, out);
         if let (Some(pending), Some(attestation)) = (&mut self.pending_era, attestation) {
             pending.attestation = Some(attestation);
             pending.repeat_at_ms = now.monotonic_ms;
+            pending.asked = 0;
             self.on_attestation(now, &attestation, out);
+        }
+    }
+
+    /// The guard does not allow to attest the anchor of the pending era: said once.
+    pub(in crate::replica) fn tell_refused(&mut self, refusal: &GuardRefusal, out: &mut Output) {
+        if let Some(pending) = &mut self.pending_era
+            && !std::mem::replace(&mut pending.is_refused, true)
+        {
+            out.facts.push(Fact::SignRefused {
+                reason: refusal.to_string(),
+            });
         }
     }
 
