@@ -16,14 +16,10 @@ impl Entry {
         let received = |name| Self::new(at, Kind::Received, name);
         match input {
             Input::Tick => {}
-            Input::Vertices(vertices) => entries.extend(vertices.iter().map(|vertex| {
-                received("vertex")
-                    .era(vertex.header().era)
-                    .round(vertex.round())
-                    .author(vertex.author())
-                    .digest(vertex.reference().digest.as_bytes())
-                    .count(vertex.transaction_ids().len())
-            })),
+            Input::Vertices(vertices) => {
+                let vertices = vertices.iter();
+                entries.extend(vertices.map(|vertex| accepted(received("vertex"), vertex)));
+            }
             Input::EarlyVertex(vertex) => {
                 entries.push(early_vertex(received("early_vertex"), vertex))
             }
@@ -287,6 +283,15 @@ fn refused(at: Moment, readiness: Readiness) -> Entry {
 fn excluded(at: Moment, sequence: u64) -> Entry {
     let said = format!("message {sequence}");
     Entry::new(at, Kind::Received, "resume_excluded").detail(said)
+}
+
+fn accepted(entry: Entry, vertex: &VerifiedVertex) -> Entry {
+    entry
+        .era(vertex.header().era)
+        .round(vertex.round())
+        .author(vertex.author())
+        .digest(vertex.reference().digest.as_bytes())
+        .count(vertex.transaction_ids().len())
 }
 
 fn early_vertex(entry: Entry, vertex: &Vertex) -> Entry {

@@ -179,6 +179,65 @@ fn it_never_lowers() {
 }
 
 #[test]
+fn the_end_of_an_emergency_and_the_vote_for_it_are_not_exchanged_for_others() {
+    let with = |end: Option<AttestationBody>, vote: Option<AttestationBody>| SignGuardRecord {
+        emergency_end: end,
+        end_vote: vote,
+        ..record(1, 1)
+    };
+    let ended = with(Some(attestation(2, 40, 1)), Some(attestation(2, 40, 1)));
+    let (_directory, path, mut guard) = new_guard();
+    guard.raise(&ended).unwrap();
+    let (end, vote) = (ended.emergency_end, ended.end_vote);
+    for other in [
+        None,
+        Some(attestation(2, 40, 2)),
+        Some(attestation(2, 41, 1)),
+        Some(attestation(1, 99, 1)),
+    ] {
+        for lower in [with(other, vote), with(end, other)] {
+            let refused = guard.raise(&lower);
+            assert!(
+                matches!(refused, Err(GuardError::Lowers { .. })),
+                "{lower:?}: {refused:?}"
+            );
+        }
+    }
+    guard
+        .raise(&with(Some(attestation(4, 50, 1)), vote))
+        .unwrap();
+    // The DAG went on below the emergency, which a certificate has excluded.
+    let taken_back = SignGuardRecord {
+        attestation: Some(attestation(1, 2, 1)),
+        ..with(None, None)
+    };
+    guard.raise(&taken_back).unwrap();
+    assert_eq!(reopened_after(guard, &path), taken_back);
+}
+
+#[test]
+fn the_end_of_an_emergency_and_the_vote_for_it_move_to_another_machine() {
+    let ended = SignGuardRecord {
+        emergency_end: Some(attestation(2, 40, 1)),
+        end_vote: Some(attestation(4, 60, 1)),
+        ..record(1, 1)
+    };
+    let (_directory, _path, mut guard) = new_guard();
+    guard.raise(&ended).unwrap();
+    let document = guard.export();
+    let (_elsewhere, path, mut other) = new_guard();
+    other.import(&document).unwrap();
+    assert_eq!(reopened_after(other, &path), ended);
+    // Of two that exclude each other neither is believed.
+    let (_third, _path, mut contradicts) = new_guard();
+    let end_vote = Some(attestation(4, 60, 2));
+    contradicts
+        .raise(&SignGuardRecord { end_vote, ..ended })
+        .unwrap();
+    assert!(contradicts.import(&document).is_err());
+}
+
+#[test]
 fn several_records_at_once_are_each_checked() {
     let (_directory, path, mut guard) = new_guard();
     let (first, second) = (record(1, 1), record(2, 2));

@@ -3,6 +3,7 @@
 mod certificates;
 mod database;
 mod emergency;
+mod ends;
 mod governance;
 mod resume;
 mod resume_random;

@@ -85,6 +85,53 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
     assert_eq!(sync_source([('a', status)], moving), None);
 }
 
+/// A head in an emergency of era 2 that nobody has certified.
+fn provisional(head: u64, era: u64) -> PeerStatus {
+    PeerStatus {
+        head: Height(head),
+        head_id: BlockId::new([9; 32]),
+        certified: Height(10),
+        is_provisional: true,
+        lowest_block: Height::ZERO,
+        era: Era(era),
+        round: Round(0),
+        timestamp_ms: 0,
+    }
+}
+
+/// Whoever has ended the emergency has the better head, and who is still in it never.
+#[test]
+fn the_head_of_who_has_ended_the_emergency_is_fetched_though_it_is_lower() {
+    let need = SyncNeed {
+        head: Height(20),
+        head_id: BlockId::new([5; 32]),
+        certified: Height(10),
+        era: Era(2),
+        is_provisional: true,
+        is_forked: false,
+        takes_emergency: true,
+        unmoved_ms: 0,
+        far_blocks: 60,
+    };
+    let source = |peers: &[PeerStatus], need: SyncNeed| {
+        let peers = peers.iter().enumerate();
+        sync_source(peers.map(|(peer, status)| (peer, *status)), need)
+    };
+    let branch = |peer, height| Some((peer, Height(height)));
+    assert_eq!(source(&[provisional(21, 3)], need), None, "it is under way");
+    assert_eq!(source(&[provisional(20, 3)], need), branch(0, 20));
+    assert_eq!(source(&[provisional(15, 3)], need), branch(0, 15));
+    let longer = [provisional(90, 2), provisional(15, 3)];
+    assert_eq!(source(&longer, need), branch(1, 15));
+    let stuck = SyncNeed {
+        is_forked: true,
+        unmoved_ms: STUCK_MS,
+        ..need
+    };
+    assert_eq!(source(&[provisional(21, 3)], stuck), branch(0, 21));
+    assert_eq!(source(&[provisional(90, 1)], stuck), None);
+}
+
 /// In an emergency, heads count that nobody has certified.
 #[test]
 fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
@@ -120,12 +167,6 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
         status(23, 8, 10, true),
     ];
     assert_eq!(source(&peers, need), None, "it is under way");
-    let later_era = |head| PeerStatus {
-        era: Era(3),
-        ..status(head, 9, 10, true)
-    };
-    assert_eq!(source(&[later_era(21)], need), None, "so is the end");
-    assert_eq!(source(&[later_era(20)], need), branch(0, 20));
     let forked = SyncNeed {
         is_forked: true,
         ..need
@@ -144,14 +185,6 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
             ..need
         };
         assert_eq!(source(&peers, halted), None);
-        // Whoever has ended the emergency has the better head, and who is still in it never.
-        let of_era = |head, era| PeerStatus {
-            era: Era(era),
-            ..status(head, 9, 10, true)
-        };
-        assert_eq!(source(&[of_era(15, 3)], need), branch(0, 15));
-        assert_eq!(source(&[of_era(50, 2), of_era(15, 3)], need), branch(1, 15));
-        assert_eq!(source(&[of_era(50, 1)], need), None);
         // Blocks of a DAG that are not certified come by the DAG.
         assert_eq!(source(&[status(23, 1, 10, false)], need), None);
     }

@@ -3,6 +3,7 @@
 mod admitting;
 mod bench;
 mod emergency;
+mod ends;
 mod eras;
 mod gates;
 mod halts;

@@ -1,0 +1,124 @@
+//! The end of an emergency in the choice among branches (rule U6).
+
+use super::unwinding::{blocks_above, offer_branch, split};
+use super::*;
+use crate::chain::OfferRefusal;
+use crate::chain::fixture::emergencies::{master, next_slot, restores_key_with};
+use holdfast_types::EraKind;
+
+/// Slots pass until the validators have ended the emergency, their `nonce`-th.
+fn end(node: &mut Node, first_slot: u64, nonce: u64) {
+    let keys: Vec<_> = (0..4)
+        .map(|number| restores_key_with(number, nonce))
+        .collect();
+    master(node, first_slot, &keys);
+    for number in first_slot + 1..first_slot + 64 {
+        if node.chain.era().kind == EraKind::Dag {
+            return;
+        }
+        next_slot(node, number);
+    }
+    panic!("it does not end");
+}
+
+#[test]
+fn u6_a_branch_that_has_ended_its_emergency_is_better_than_a_longer_one_that_goes_on_in_it() {
+    let (mut ended, mut longer) = split(1, 60);
+    end(&mut ended, 1, 0);
+    assert!(ended.head().0 < longer.head().0);
+    let goes_on = blocks_above(&longer, 3);
+    let refused = offer_branch(&mut ended.clone(), goes_on.clone());
+    assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+    // Neither block by block, if the branch is short enough to be known so far.
+    let (mut as_long, mut beside) = (ended.clone(), split(1, 0).0);
+    let mut number = 1;
+    while beside.head().0 < ended.head().0.next() {
+        master(&mut beside, number, &[]);
+        number += 1;
+    }
+    let blocks = blocks_above(&beside, 4);
+    let (last, below) = blocks.split_last().expect("there are more");
+    for block in below {
+        drop(as_long.take(block));
+    }
+    drop(as_long.take(last));
+    assert_eq!(as_long.head(), ended.head());
+    let branch = blocks_above(&ended, 3);
+    let part = branch[..branch.len() - 1].to_vec();
+    let refused = offer_branch(&mut longer, part);
+    assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+    offer_branch(&mut longer, branch).expect("it has ended");
+    assert_same_branch(&longer.store, &ended.store);
+    // Of two that have ended the longer one is better.
+    let mut later = split(0, 4).1;
+    end(&mut later, 4, 0);
+    assert!(later.head().0 > ended.head().0);
+    offer_branch(&mut ended, blocks_above(&later, 3)).expect("it is longer");
+    assert_same_branch(&later.store, &ended.store);
+    let refused = offer_branch(&mut later, blocks_above(&longer, 3));
+    assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+}
+
+#[test]
+fn ends_that_no_certificate_covers_are_known_also_after_a_restart() {
+    let (mut node, _) = split(1, 0);
+    assert_eq!(node.chain.open_ends(), []);
+    end(&mut node, 1, 0);
+    let first = node.head();
+    assert_eq!(node.chain.open_ends(), [first.1]);
+    // Nobody certifies it, and the chain stands still again.
+    master(&mut node, 0, &[]);
+    end(&mut node, 1, 1);
+    let second = node.head();
+    let both = [first.1, second.1];
+    let sorted = |node: &Node| {
+        let mut ends = node.chain.open_ends();
+        ends.sort_unstable();
+        ends
+    };
+    let mut expected = both;
+    expected.sort_unstable();
+    assert_eq!(sorted(&node), expected);
+    node.reopen();
+    assert_eq!(sorted(&node), expected);
+    let context = EraContext::clone(node.chain.era());
+    let last = node.block_at(context.anchor_height);
+    node.certify(certificate_in(&context, &last))
+        .expect("it is ours");
+    assert_eq!(node.chain.open_ends(), []);
+}
+
+#[test]
+fn u6_an_emergency_that_ended_with_a_quorum_is_better_than_a_later_end() {
+    let (mut ended, mut longer) = split(1, 60);
+    end(&mut ended, 1, 0);
+    end(&mut longer, 60, 0);
+    let context = EraContext::clone(ended.chain.era());
+    let last = ended.block_at(context.anchor_height);
+    let certificate = certificate_in(&context, &last);
+    let branch = blocks_above(&ended, 3);
+    let mut offer = |blocks: Vec<Block>, certificate: Option<&Certificate>| {
+        let step = longer
+            .chain
+            .offer_branch(&longer.store, blocks, certificate)
+            .expect("it is no fault of ours")?;
+        longer.write(&step.expect("it is a switch"));
+        Ok::<_, OfferRefusal>(longer.head())
+    };
+    assert_eq!(offer(branch.clone(), None), Err(OfferRefusal::NotBetter));
+    let mut weak = certificate.clone();
+    weak.signatures.pop();
+    assert_eq!(
+        offer(branch.clone(), Some(&weak)),
+        Err(OfferRefusal::NotBetter)
+    );
+    let part = branch[..branch.len() - 1].to_vec();
+    assert_eq!(
+        offer(part, Some(&certificate)),
+        Err(OfferRefusal::NotBetter)
+    );
+    assert_eq!(offer(branch, Some(&certificate)), Ok(ended.head()));
+    assert_eq!(longer.chain.certified(), ended.head().0);
+    ended.certify(certificate).expect("it is ours");
+    assert_same_branch(&longer.store, &ended.store);
+}

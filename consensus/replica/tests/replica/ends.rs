@@ -1,0 +1,172 @@
+//! Rules R18, R21 and R22: the end of an emergency is voted for, attested and certified.
+
+use crate::bench::{Bench, executed_block, own_vertex};
+use crate::emergency::{
+    SLOT_MS, attested, body, dag_after, emergency, executed, in_emergency, rounds_below,
+    statements, voted,
+};
+use holdfast_chain::ExecutedBlock;
+use holdfast_replica::{Fact, Input, Output};
+use holdfast_types::test_util::{CHAIN, key_pair};
+use holdfast_types::{AttestationBody, AuthorityIndex, BlockId, Era, EraContext, EraKind, Height};
+use std::sync::Arc;
+
+/// Another member votes for the end of the emergency.
+fn vote_of(bench: &mut Bench, author: u16, end: AttestationBody) -> Output {
+    let vote = end.vote(AuthorityIndex(author), &CHAIN, &key_pair(author));
+    bench.step(Input::EndVote(vote))
+}
+
+/// A slot has passed since the end: this node and two others vote for it.
+fn vote_passes(bench: &mut Bench, end: AttestationBody) -> Output {
+    let own = bench.tick(SLOT_MS);
+    assert_eq!(voted(&own), [(end.era, end.height, AuthorityIndex(0))]);
+    assert_eq!(attested(&own), []);
+    assert_eq!(attested(&vote_of(bench, 1, end)), []);
+    vote_of(bench, 2, end)
+}
+
+#[test]
+fn r18_those_who_take_over_certify_the_last_block_and_then_the_dag_runs() {
+    let mut bench = in_emergency();
+    let ended = executed(&mut bench, 2, 9, Some(dag_after(9)));
+    // Another master may have made a block in the same slot.
+    assert_eq!(attested(&ended), []);
+    assert_eq!(statements(&bench.tick(SLOT_MS - 1)).count(), 0);
+    // Each votes first, and attests it when a quorum has.
+    let own = bench.tick(1);
+    assert_eq!(voted(&own), [(Era(2), Height(9), AuthorityIndex(0))]);
+    let other = AttestationBody {
+        block: BlockId::new([8; 32]),
+        ..body(2, 9)
+    };
+    for (author, end) in [(1, body(2, 9)), (1, body(2, 9)), (2, other), (3, other)] {
+        assert_eq!(attested(&vote_of(&mut bench, author, end)), []);
+    }
+    let attests = attested(&vote_of(&mut bench, 3, body(2, 9)));
+    assert_eq!(attests, [(Era(2), Height(9), AuthorityIndex(0))]);
+    // Verified by the committee that takes over, under the number of the emergency.
+    let certifying = ended.era_started.expect("others are verified by it");
+    assert_eq!((certifying.era, certifying.committee.size()), (Era(2), 4));
+    assert!(bench.replica.is_between_eras() && bench.replica.dag().is_none());
+    let sign = |author: u16| body(2, 9).sign(AuthorityIndex(author), &CHAIN, &key_pair(author));
+    drop(bench.step(Input::Attestations(vec![sign(1)])));
+    assert!(bench.replica.is_between_eras(), "two of four are no quorum");
+    let started = bench.step(Input::Attestations(vec![sign(2)]));
+    assert!(!bench.replica.is_between_eras());
+    assert_eq!(bench.replica.era(), Era(3));
+    assert!(
+        started
+            .era_started
+            .as_ref()
+            .is_some_and(|era| era.kind == EraKind::Dag)
+    );
+    let proposed = bench.tick(200);
+    let vertex = own_vertex(&started).or_else(|| own_vertex(&proposed));
+    let payload = vertex.expect("the first vertex of the era").payload();
+    let certificate = payload
+        .anchor_certificate
+        .as_ref()
+        .expect("it proves the anchor");
+    assert_eq!(certificate.body, body(2, 9));
+    assert_eq!(
+        payload.transactions.len(),
+        1,
+        "what no emergency block took comes again"
+    );
+}
+
+#[test]
+fn r21_who_has_attested_the_end_of_the_emergency_leaves_the_dag_below_to_certificates() {
+    let mut bench = in_emergency();
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    drop(vote_passes(&mut bench, body(2, 9)));
+    assert_eq!(rounds_below(&mut bench, 5), 0);
+    // Another end of the same emergency is not attested, whichever branch the chain takes.
+    let other = AttestationBody {
+        block: BlockId::new([8; 32]),
+        ..body(2, 11)
+    };
+    drop(bench.step(Input::TakenBack {
+        common_ancestor: Height(8),
+        transactions: Vec::new(),
+    }));
+    let context = EraContext {
+        anchor: other.block,
+        ..EraContext::clone(&dag_after(11))
+    };
+    let block = executed_block(other, bench.now_ms, Some(Arc::new(context)));
+    drop(bench.step(Input::Executed(vec![block])));
+    refuses_to_attest(&mut bench);
+}
+
+/// The end is not attested, which is said once.
+fn refuses_to_attest(bench: &mut Bench) {
+    let mut told = 0;
+    for _ in 0..4 {
+        let output = bench.tick(SLOT_MS);
+        assert_eq!(statements(&output).count(), 0);
+        let is_refusal = |fact: &&Fact| matches!(fact, Fact::SignRefused { .. });
+        told += output.facts.iter().filter(is_refusal).count();
+    }
+    assert_eq!(told, 1);
+}
+
+/// The emergency after one whose end this validator has attested, which nobody has certified; `open_ends` are on the branch.
+fn ends_once_more(bench: &mut Bench, open_ends: Vec<BlockId>) {
+    let began = Arc::new(EraContext {
+        era: Era(4),
+        ..EraContext::clone(&emergency(12))
+    });
+    drop(executed(bench, 3, 12, Some(began)));
+    let next = Arc::new(EraContext {
+        era: Era(5),
+        ..EraContext::clone(&dag_after(20))
+    });
+    let block = ExecutedBlock {
+        open_ends,
+        ..executed_block(body(4, 20), bench.now_ms, Some(next))
+    };
+    drop(bench.step(Input::Executed(vec![block])));
+}
+
+#[test]
+fn r18_a_later_end_is_attested_only_above_the_one_that_was_attested_before() {
+    let attested_end = || {
+        let mut bench = in_emergency();
+        drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+        assert_eq!(attested(&vote_passes(&mut bench, body(2, 9))).len(), 1);
+        bench
+    };
+    let again = [(Era(4), Height(20), AuthorityIndex(0))];
+    let mut bench = attested_end();
+    ends_once_more(&mut bench, vec![body(2, 9).block]);
+    assert_eq!(attested(&vote_passes(&mut bench, body(4, 20))), again);
+    // A quorum may have certified the end that this branch leaves out.
+    let mut bench = attested_end();
+    ends_once_more(&mut bench, vec![BlockId::new([9; 32])]);
+    refuses_to_attest(&mut bench);
+    // It has not, if a quorum votes for this one: most of them would have attested the other, too.
+    for author in 1..3 {
+        assert_eq!(attested(&vote_of(&mut bench, author, body(4, 20))), []);
+    }
+    assert_eq!(attested(&vote_of(&mut bench, 3, body(4, 20))), again);
+}
+
+#[test]
+fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
+    let mut bench = in_emergency();
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
+    assert_eq!(rounds_below(&mut bench, 5), 0, "a quorum may have voted");
+    // Said again until there is a certificate.
+    let repeated: usize = (0..10).map(|_| voted(&bench.tick(1_000)).len()).sum();
+    assert!(repeated > 1);
+    let began = Arc::new(EraContext {
+        era: Era(4),
+        ..EraContext::clone(&emergency(12))
+    });
+    let commits = bench.commits.len();
+    drop(executed(&mut bench, 3, 12, Some(began)));
+    assert!(bench.commits.len() > commits, "what the chain lacks");
+}
