@@ -31,7 +31,7 @@ pub fn make_durable<D: Durable>(records: &[Record], to: &mut D) -> Result<(), D:
     let mut others = Vec::with_capacity(records.len());
     for record in records {
         match record {
-            Record::SignGuard(guard) => guards.push(guard),
+            Record::SignGuard(guard) => guards.push(guard.as_ref()),
             other => others.push(other.clone()),
         }
     }

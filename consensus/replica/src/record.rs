@@ -49,7 +49,7 @@ impl SignGuardRecord {
 #[derive(Clone, Debug)]
 pub enum Record {
     /// Raise the sign guard: synced in its own file, after everything else.
-    SignGuard(SignGuardRecord),
+    SignGuard(Box<SignGuardRecord>),
     /// A vertex that this validator signed: synced before it is sent.
     OwnVertex(Arc<VerifiedVertex>),
     /// A vertex of a peer that the DAG accepted: written, synced with the next own vertex.

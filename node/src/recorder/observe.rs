@@ -7,7 +7,7 @@ use holdfast_halt::{HaltRefusal, StallChange, StallReason};
 use holdfast_replica::{Fact, Input, Message, Output};
 use holdfast_types::{
     AttestationBody, Block, EndStatement, Evidence, GovernanceMessage, HaltProof, Height,
-    Readiness, SignedHaltStatus, Vertex,
+    Readiness, SignedHaltStatus, VerifiedVertex, Vertex,
 };
 
 impl Entry {

@@ -69,14 +69,14 @@ pub fn records(height: Height) -> Vec<Record> {
     let round = Round(height.0 + 1);
     let own = vertex(&context, author, round, genesis_refs(&context), payload);
     vec![
-        Record::SignGuard(SignGuardRecord {
+        Record::SignGuard(Box::new(SignGuardRecord {
             key: own_key(),
             vertex: Some((Era(1), round)),
             attestation: None,
             emergency_end: None,
             end_vote: None,
             past_unknown: false,
-        }),
+        })),
         Record::OwnVertex(Arc::new(own)),
         Record::MempoolInsert(Arc::new(transaction(height.0))),
         Record::MempoolRemove(

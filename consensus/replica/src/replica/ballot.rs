@@ -58,7 +58,8 @@ impl Replica {
             self.tell_refused(&refusal, out);
             return;
         }
-        out.persist.push(Record::SignGuard(guard.record().clone()));
+        out.persist
+            .push(Record::SignGuard(Box::new(guard.record().clone())));
         self.guard = Some(guard);
         if let Some(pending) = &mut self.pending_era {
             pending.ballot.own = Some(end.vote(me, &self.config.chain, signer.as_ref()));

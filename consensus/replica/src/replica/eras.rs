@@ -201,7 +201,8 @@ impl Replica {
             });
             return None;
         }
-        out.persist.push(Record::SignGuard(guard.record().clone()));
+        out.persist
+            .push(Record::SignGuard(Box::new(guard.record().clone())));
         self.guard = Some(guard);
         Some(anchor.sign(me, &self.config.chain, signer.as_ref()))
     }

@@ -277,7 +277,8 @@ impl Replica {
                     if let Some(listening) = &mut self.listening {
                         listening.floor = None;
                     }
-                    out.persist.push(Record::SignGuard(guard.record().clone()));
+                    out.persist
+                        .push(Record::SignGuard(Box::new(guard.record().clone())));
                     out.facts.push(Fact::PastUnknown { era, round });
                 }
             }

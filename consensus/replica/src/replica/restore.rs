@@ -212,7 +212,8 @@ impl Replica {
         if let Some(guard) = &mut self.guard
             && guard.raise_to((own.header().era, own.round()), attested)
         {
-            out.persist.push(Record::SignGuard(guard.record().clone()));
+            out.persist
+                .push(Record::SignGuard(Box::new(guard.record().clone())));
         }
     }
 

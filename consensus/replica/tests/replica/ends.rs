@@ -160,8 +160,8 @@ fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
     assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
     assert_eq!(rounds_below(&mut bench, 5), 0, "a quorum may have voted");
     // Said again until there is a certificate.
-    let repeated: usize = (0..10).map(|_| voted(&bench.tick(1_000)).len()).sum();
-    assert!(repeated > 1);
+    let repeated = (0..10).filter(|_| !voted(&bench.tick(1_000)).is_empty());
+    assert!(repeated.count() > 1);
     let began = Arc::new(EraContext {
         era: Era(4),
         ..EraContext::clone(&emergency(12))

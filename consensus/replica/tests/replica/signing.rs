@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 fn guard_of(output: &Output) -> Option<&SignGuardRecord> {
     output.persist.iter().find_map(|record| match record {
-        Record::SignGuard(guard) => Some(guard),
+        Record::SignGuard(guard) => Some(guard.as_ref()),
         _ => None,
     })
 }

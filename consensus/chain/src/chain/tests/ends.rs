@@ -27,7 +27,7 @@ fn u6_a_branch_that_has_ended_its_emergency_is_better_than_a_longer_one_that_goe
     end(&mut ended, 1, 0);
     assert!(ended.head().0 < longer.head().0);
     let goes_on = blocks_above(&longer, 3);
-    let refused = offer_branch(&mut ended.clone(), goes_on.clone());
+    let refused = offer_branch(&mut ended.clone(), goes_on);
     assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
     // Neither block by block, if the branch is short enough to be known so far.
     let (mut as_long, mut beside) = (ended.clone(), split(1, 0).0);
