@@ -6,6 +6,8 @@
 //!   the own head has not; then the chain is asked whether they are better. At most as many are kept as the fork database holds.
 //! * BF3. Of an emergency, blocks dated ahead of the local clock are left out: they are not taken before their time.
 //! * BF4. What a certificate proves, and is of no emergency, goes the usual way.
+//! * BF5. Blocks of an emergency that are not above the last certified block are left out: a peer may be asked from the last
+//!   irreversible block on, which is lower where an emergency has just ended.
 
 use crate::chain::OfferRefusal;
 use crate::sync::{SyncNeed, next_range};
@@ -90,10 +92,17 @@ impl BranchFetch {
         if response.blocks.first().map(|block| block.header.height) != Some(self.from) {
             return BranchStep::Blame;
         }
+        self.from = last.next();
+        // BF5.
+        let certified = self.certified;
+        let is_open = |block: &Block| block.header.height > certified;
+        response.blocks.retain(is_open);
+        if response.blocks.is_empty() {
+            return BranchStep::Ask;
+        }
         let bytes = response.blocks.iter().map(codec::encoded_len);
         self.bytes = bytes.fold(self.bytes, usize::saturating_add);
         self.collected.append(&mut response.blocks);
-        self.from = last.next();
         if last < self.head && response.certificate.is_none() && !has_ended {
             return self.ask_on();
         }
@@ -230,6 +239,26 @@ mod tests {
         let step = fetch.came(response(11..25, false), LATEST);
         assert_eq!(offered(step).0, (11..25).collect::<Vec<_>>());
         assert_eq!(fetch.refused(&unlinked), BranchStep::Over);
+    }
+
+    #[test]
+    fn bf5_what_is_certified_here_is_left_out() {
+        let mut fetch = fetch(9);
+        assert_eq!(fetch.came(response(9..11, true), LATEST), BranchStep::Ask);
+        assert_eq!(fetch.request().from, Height(11));
+        let step = fetch.came(response(11..25, false), LATEST);
+        assert_eq!(offered(step).0, (11..25).collect::<Vec<_>>());
+        let mut longer = self::fetch(9);
+        let step = longer.came(response(9..14, true), LATEST);
+        assert_eq!(offered(step), (vec![11, 12, 13], true));
+        let mut of_dag = self::fetch(9);
+        assert_eq!(of_dag.came(response(9..11, true), LATEST), BranchStep::Ask);
+        let proved = BlocksResponse {
+            blocks: vec![block(11, 11, false)],
+            ..response(0..0, true)
+        };
+        let step = of_dag.came(proved.clone(), LATEST);
+        assert_eq!(step, BranchStep::Prove(Box::new(proved)));
     }
 
     #[test]

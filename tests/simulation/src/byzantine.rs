@@ -10,6 +10,8 @@ mod inventor;
 mod mute_answerer;
 mod silent;
 mod timestamp_pusher;
+mod two_blocks;
+mod two_ends;
 mod withholder;
 mod wrong_root;
 
@@ -23,6 +25,8 @@ pub use inventor::Inventor;
 pub use mute_answerer::MuteAnswerer;
 pub use silent::Silent;
 pub use timestamp_pusher::TimestampPusher;
+pub use two_blocks::TwoBlocks;
+pub use two_ends::TwoEnds;
 pub use withholder::Withholder;
 pub use wrong_root::WrongRoot;
 
@@ -30,7 +34,7 @@ use crate::keys::SimulatedKey;
 use crate::message::{Gossip, NodeId, Request, Response};
 use crate::random::Random;
 use holdfast_replica::Replica;
-use holdfast_types::{ChainId, VerifiedVertex, VertexDraft};
+use holdfast_types::{Block, ChainId, VerifiedVertex, VertexDraft};
 use std::fmt;
 use std::sync::Arc;
 
@@ -69,6 +73,16 @@ pub trait Behaviour: fmt::Debug {
     /// What it tells all its peers beside its vertices, about once a second.
     fn gossip(&mut self, _: Situation<'_>) -> Vec<Gossip> {
         Vec::new()
+    }
+
+    /// Whether it makes a second block in its slots of an emergency.
+    fn makes_two_blocks(&self) -> bool {
+        false
+    }
+
+    /// It sees a block, on whatever branch. True if it signs what contradicts what it has signed.
+    fn sees_block(&mut self, _: Situation<'_>, _: &Block) -> bool {
+        false
     }
 }
 
@@ -115,6 +129,8 @@ pub enum Fault {
     MuteAnswerer,
     FetchAbuser,
     Forger,
+    TwoBlocks,
+    TwoEnds,
 }
 
 impl Fault {
@@ -131,10 +147,16 @@ impl Fault {
         Self::MuteAnswerer,
         Self::FetchAbuser,
         Self::Forger,
+        Self::TwoBlocks,
+        Self::TwoEnds,
     ];
 
-    /// Those against consensus: all but the last. Who forges orders is in the profile that has orders.
-    pub const AGAINST_CONSENSUS: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
+    /// Those against the DAG: all but the last three. Who forges orders is in the profiles that have orders, and what only an
+    /// emergency offers in that of emergencies.
+    pub const AGAINST_CONSENSUS: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 3).0;
+
+    /// Those that an emergency offers.
+    pub const AGAINST_EMERGENCIES: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 2).1;
 
     #[must_use]
     pub fn behaviour(self) -> Box<dyn Behaviour> {
@@ -151,6 +173,8 @@ impl Fault {
             Self::MuteAnswerer => Box::new(MuteAnswerer),
             Self::FetchAbuser => Box::new(FetchAbuser::default()),
             Self::Forger => Box::new(Forger::default()),
+            Self::TwoBlocks => Box::new(TwoBlocks),
+            Self::TwoEnds => Box::new(TwoEnds::default()),
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn summary(profile: &Profile, runs: &[Timed]) -> String {
         u128::from(virtual_ms) / wall.as_millis().max(1),
         blocks.get(blocks.len() / 2).copied().unwrap_or_default(),
     );
-    for (position, what) in profile.reaches.iter().enumerate() {
+    for (position, what) in profile.reaches.iter().chain(profile.rare).enumerate() {
         let counts = runs
             .iter()
             .filter_map(|(report, _)| report.reached.get(what));

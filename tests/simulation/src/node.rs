@@ -182,6 +182,8 @@ pub struct Node {
     pub peers: Vec<NodeId>,
     /// None: it obeys the rules.
     pub behaviour: Option<Box<dyn Behaviour>>,
+    /// Of a Byzantine node: the other block that it makes in a slot.
+    pub second_block: Option<Box<Block>>,
     /// Its key runs in another process too.
     pub has_twin: bool,
     /// Counts the starts: what was meant for an earlier process does not reach a later one.
@@ -206,6 +208,7 @@ impl Node {
             clock: Clock::default(),
             peers: Vec::new(),
             behaviour: None,
+            second_block: None,
             has_twin: false,
             incarnation: 0,
             calls: 0,

@@ -13,6 +13,8 @@ use crate::world::{
 };
 use halting::{EMERGENCY, HALTS};
 
+pub use halting::Sometimes;
+
 /// What a run has to show on its way from the faults to the end, where all must settle whatever the profile is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expects {
@@ -43,8 +45,12 @@ pub struct Profile {
     pub expects: Expects,
     /// What many seeds together reach: a fault that never happens tests nothing.
     pub reaches: &'static [&'static str],
+    /// What it takes some hundreds of seeds to reach.
+    pub rare: &'static [&'static str],
     /// How long faults last, in ms.
     pub faults_ms: u64,
+    /// What only some seeds have.
+    pub sometimes: Option<Sometimes>,
 }
 
 const LAN: Links = Links {
@@ -125,7 +131,9 @@ const CALM: Profile = Profile {
         "halts without a quorum",
         "quorums healed first",
     ],
+    rare: &[],
     faults_ms: 10_000,
+    sometimes: None,
 };
 
 /// All profiles.
@@ -460,14 +468,24 @@ impl Profile {
         PROFILES.iter().find(|profile| profile.name == name)
     }
 
-    /// What these runs together have not reached.
+    /// What these runs together have not reached of what many seeds reach.
     #[must_use]
     pub fn unreached(&self, reports: &[Report]) -> Vec<&'static str> {
+        Self::missed(self.reaches, reports)
+    }
+
+    /// What these runs together have not reached of what is rare.
+    #[must_use]
+    pub fn unreached_rare(&self, reports: &[Report]) -> Vec<&'static str> {
+        Self::missed(self.rare, reports)
+    }
+
+    fn missed(these: &[&'static str], reports: &[Report]) -> Vec<&'static str> {
         let reached = |what: &str| {
             let mut counts = reports.iter().map(|report| report.reached.get(what));
             counts.any(|count| count.is_some_and(|count| *count > 0))
         };
-        let missed = self.reaches.iter().filter(|what| !reached(what));
+        let missed = these.iter().filter(|what| !reached(what));
         missed.copied().collect()
     }
 
@@ -475,12 +493,7 @@ impl Profile {
     #[must_use]
     pub fn faults(&self, random: &mut Random) -> Faults {
         if self.emergency.is_some() {
-            // With good clocks what an emergency does is judged to the slot.
-            let clocks = self.faults.clocks.filter(|_| random.chance(300));
-            return Faults {
-                clocks,
-                ..self.faults
-            };
+            return self.faults_of_emergency(random);
         }
         if self.name != CHAOS.name {
             return self.faults;
@@ -552,10 +565,10 @@ impl Profile {
         let count = |number: u64| usize::try_from(number).expect("a simulation is small");
         Plan {
             chain: ChainPlan {
-                validators: count(random.between(self.validators)),
+                validators: self.size(random),
                 standby: self.standby,
                 clients: 6,
-                epoch_ms: self.epoch_ms,
+                epoch_ms: self.epoch_ms_of(random),
                 // Small, so that what is garbage-collected matters, and so that gossip soon does not reach a node that is
                 // behind.
                 gc_depth: *random.pick(&[3, 6, 10, 20, 60]),

@@ -18,8 +18,14 @@ pub const SETTLE_MS: u64 = 120_000;
 const SETTLE_BLOCKS: u64 = 20;
 /// So soon after that the same halts hold everywhere, in virtual ms.
 const ALIKE_MS: u64 = 10_000;
+/// No halt that governors order in an emergency is longer, in virtual ms.
+pub(crate) const HALT_ORDERED_MS_MAX: u64 = 40_000;
 /// How long a halt without a quorum lasts, in virtual ms: twice as long as a node waits until it says that it stalls.
 const HALT_MS: u64 = 10_000;
+/// The committee that document 002 has.
+const LARGE: usize = 21;
+/// An emergency of a large committee has long rounds: it takes so many of them from the end of faults to its own.
+const ROUNDS_TO_EXIT: u64 = 5;
 
 /// How a simulation ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -128,6 +134,9 @@ pub fn run_with(profile: &Profile, seed: u64, options: Options) -> Report {
     let mut world = World::traced(&plan, random.number(), options.keep_lines);
     let faults = profile.faults(&mut random);
     world.unleash(&faults);
+    if plan.chain.validators == LARGE {
+        world.count("committees of 21");
+    }
     // A broken assertion of the product is a broken rule, with the trace up to it.
     let ended = catch_unwind(AssertUnwindSafe(|| drive(&mut world, profile, &mut random)));
     let (verdict, settled_after_ms) = ended.unwrap_or_else(|panic| {
@@ -177,7 +186,7 @@ fn drive(world: &mut World, profile: &Profile, random: &mut Random) -> (Verdict,
         return (broken(world).unwrap_or(failed), 0);
     }
     let target = world.certified_by_any().plus(SETTLE_BLOCKS);
-    let settle_ms = SETTLE_MS + world.ahead_max_ms();
+    let settle_ms = SETTLE_MS + world.ahead_max_ms() + long_rounds_ms(world);
     let settled = world.run_until_done(settle_ms, |world| world.is_settled_at(target));
     let settled_after_ms = world.now_ms() - healed_at_ms;
     let verdict = if settled {
@@ -191,9 +200,23 @@ fn drive(world: &mut World, profile: &Profile, random: &mut Random) -> (Verdict,
     (verdict, settled_after_ms)
 }
 
+fn long_rounds_ms(world: &World) -> u64 {
+    let emergency = world.plan.chain.emergency;
+    let slot_ms = emergency.map_or(0, |emergency| emergency.interval_ms);
+    let is_long = world.plan.chain.validators >= LARGE;
+    let slots = if is_long { LARGE as u64 } else { 0 };
+    ROUNDS_TO_EXIT * slots * slot_ms
+}
+
 /// What holds at one honest node comes to hold at all (rule O11).
 fn alike(world: &mut World) -> Option<Verdict> {
-    world.run_until_done(ALIKE_MS, |world| world.unlike().is_none());
+    // Who missed a halt takes the next one though it comes too soon for the others (H5), until it ends by itself.
+    let halt_ms = if world.plan.chain.emergency.is_some() {
+        HALT_ORDERED_MS_MAX
+    } else {
+        0
+    };
+    world.run_until_done(ALIKE_MS + halt_ms, |world| world.unlike().is_none());
     world.unlike().map(|what| Verdict::Diverged {
         rule: Rule::Modes,
         what,

@@ -155,6 +155,8 @@ fn main() -> ExitCode {
 
 /// So many seeds of a profile are enough to reach everything that it is for.
 const SEEDS_THAT_REACH_ALL: usize = 20;
+/// So many to reach what is rare.
+const SEEDS_THAT_REACH_RARE: usize = 400;
 
 fn run_many(
     only: Option<&'static Profile>,
@@ -201,7 +203,10 @@ fn run_many(
 
 fn reaches_all(profile: &Profile, runs: &[Timed]) -> bool {
     let reports: Vec<Report> = runs.iter().map(|(report, _)| report.clone()).collect();
-    let unreached = profile.unreached(&reports);
+    let mut unreached = profile.unreached(&reports);
+    if reports.len() >= SEEDS_THAT_REACH_RARE {
+        unreached.extend(profile.unreached_rare(&reports));
+    }
     let is_enough = reports.len() >= SEEDS_THAT_REACH_ALL;
     if is_enough && !unreached.is_empty() {
         eprintln!("{}: never reached {}", profile.name, unreached.join(", "));

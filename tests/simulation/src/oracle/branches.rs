@@ -5,7 +5,7 @@
 
 use super::{Agreed, Oracle, Rule};
 use crate::disk::Tables;
-use holdfast_chain::AppliedBlock;
+use holdfast_chain::{AppliedBlock, ChainStore as _};
 use holdfast_ledger::dynamic_properties;
 use holdfast_types::{BlockId, Certificate, Height, TimestampMs, TransactionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,6 +110,12 @@ impl Oracle {
                 return;
             }
         };
+        // Of several blocks in one step only the last has left these tables.
+        let is_head = tables.head().ok().flatten() == Some((height, id));
+        let supply = match before {
+            Some((_, money)) if !is_head => money,
+            Some(_) | None => supply,
+        };
         let agreed = Agreed {
             id,
             era: header.era,
@@ -137,7 +143,7 @@ impl Oracle {
         let lib = dynamic_properties(tables)
             .expect("the state reads")
             .map(|properties| properties.lib);
-        if lib >= Some(height) {
+        if is_head && lib >= Some(height) {
             let what = format!("node {node}: LIB is {lib:?} at height {height}");
             self.violated(Rule::Finality, what);
         }

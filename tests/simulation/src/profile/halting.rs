@@ -3,7 +3,21 @@
 use super::{CALM, Expects, Profile};
 use crate::byzantine::Fault;
 use crate::chain::EmergencyPlan;
+use crate::random::Random;
+use crate::run::HALT_ORDERED_MS_MAX;
 use crate::world::{Clocks, Crashes, Faults, Governors, Partitions, Stalls};
+
+/// What only some seeds of a profile have: it is slow, or it hides what others show. Each with how many of a thousand.
+#[derive(Clone, Copy, Debug)]
+pub struct Sometimes {
+    /// So many validators.
+    pub large: (usize, u64),
+    /// Epochs of so many ms.
+    pub short_epoch_ms: (u64, u64),
+    pub wrong_clocks: u64,
+    pub governors: u64,
+    pub byzantine: u64,
+}
 
 pub(super) const HALTS: Profile = Profile {
     name: "halts",
@@ -87,8 +101,23 @@ pub(super) const EMERGENCY: Profile = Profile {
             any_way_per_mille: 500,
             too_many_per_mille: 0,
         }),
+        governors: Some(Governors {
+            pause_ms: (5_000, 40_000),
+            halt_ms: (2_000, HALT_ORDERED_MS_MAX),
+            look_ms: (500, 3_000),
+        }),
+        byzantine: Fault::ALL,
         ..CALM.faults
     },
+    sometimes: Some(Sometimes {
+        large: (21, 50),
+        // A second halt of governance needs an epoch of progress.
+        short_epoch_ms: (6_000, 300),
+        // With good clocks what an emergency does is judged to the slot.
+        wrong_clocks: 300,
+        governors: 300,
+        byzantine: 300,
+    }),
     expects: Expects {
         halt_per_mille: 0,
         core_per_mille: 0,
@@ -101,7 +130,56 @@ pub(super) const EMERGENCY: Profile = Profile {
         "branches of an emergency taken",
         "branch switches",
         "keys given back",
+        "halts ordered in an emergency",
+        "turns not taken in a halt",
+        "vertices of Byzantine nodes",
+    ],
+    rare: &[
+        "committees of 21",
+        "second blocks of a slot made",
+        "two ends of an emergency attested",
+        "halts ended",
+        "blocks that resume",
+        "offences punished",
     ],
     faults_ms: 150_000,
     ..CALM
 };
+
+impl Profile {
+    /// How many validators a seed has.
+    pub(super) fn size(&self, random: &mut Random) -> usize {
+        let large = self.sometimes.map(|sometimes| sometimes.large);
+        if let Some((size, _)) = large.filter(|(_, per_mille)| random.chance(*per_mille)) {
+            return size;
+        }
+        usize::try_from(random.between(self.validators)).expect("a simulation is small")
+    }
+
+    pub(super) fn epoch_ms_of(&self, random: &mut Random) -> u64 {
+        let short = self.sometimes.map(|sometimes| sometimes.short_epoch_ms);
+        let short = short.filter(|(_, per_mille)| random.chance(*per_mille));
+        short.map_or(self.epoch_ms, |(epoch_ms, _)| epoch_ms)
+    }
+
+    /// The faults of a seed of a chain with emergencies.
+    pub(super) fn faults_of_emergency(&self, random: &mut Random) -> Faults {
+        let Some(sometimes) = self.sometimes else {
+            return self.faults;
+        };
+        let clocks = random.chance(sometimes.wrong_clocks);
+        let byzantine = random.chance(sometimes.byzantine);
+        // Of the small committee that ends an emergency, f may be none: the offences of one halt the chain.
+        let governors = byzantine || random.chance(sometimes.governors);
+        Faults {
+            clocks: self.faults.clocks.filter(|_| clocks),
+            governors: self.faults.governors.filter(|_| governors),
+            byzantine: match random.below(2) {
+                _ if !byzantine => &[],
+                0 => Fault::AGAINST_EMERGENCIES,
+                _ => self.faults.byzantine,
+            },
+            ..self.faults
+        }
+    }
+}

@@ -76,7 +76,7 @@ const POINTS: [(&str, CrashPoint); 5] = [
     ("after-block", CrashPoint::AfterBlock),
 ];
 
-const FAULTS: [(&str, Fault); 12] = [
+const FAULTS: [(&str, Fault); 14] = [
     ("equivocator", Fault::Equivocator),
     ("silent", Fault::Silent),
     ("withholder", Fault::Withholder),
@@ -89,6 +89,8 @@ const FAULTS: [(&str, Fault); 12] = [
     ("mute-answerer", Fault::MuteAnswerer),
     ("fetch-abuser", Fault::FetchAbuser),
     ("forger", Fault::Forger),
+    ("two-blocks", Fault::TwoBlocks),
+    ("two-ends", Fault::TwoEnds),
 ];
 
 const DISK_FAULTS: [(&str, DiskFault); 2] = [

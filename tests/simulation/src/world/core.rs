@@ -6,6 +6,7 @@ use crate::disk::Loss;
 use crate::message::{Envelope, Gossip, NodeId};
 use crate::node::{CrashPoint, Execution};
 use crate::oracle::Rule;
+use holdfast_chain::ProductionRefusal;
 use holdfast_halt::StallChange;
 use holdfast_replica::durable::make_durable;
 use holdfast_replica::{Fact, Input, Message, Output, Replica, SubmissionResult};
@@ -117,6 +118,7 @@ impl World {
         let after = orders(&running.replica);
         running.halted_throughout =
             before.1 && after.1 || before.0.iter().any(|halt| after.0.contains(halt));
+        self.check_no_emergency(node, &output);
         let answers = self.carry_out(node, output);
         self.set_alarm(node);
         answers
@@ -276,6 +278,7 @@ impl World {
             Fact::Listened => "processes that begin to sign",
             Fact::VertexParked { .. } => "vertices parked",
             Fact::VertexDropped { .. } => "vertices dropped",
+            Fact::HaltBegan { .. } if self.is_in_emergency(node) => "halts in an emergency",
             Fact::HaltBegan { .. } => "halts",
             Fact::HaltEnded { .. } => "halts ended",
             Fact::Stall(StallChange::Began { .. }) => "stalls",
@@ -329,7 +332,7 @@ impl World {
                 self.publish(node, Envelope::new(Gossip::Governance(Box::new(message))));
             }
             Message::EmergencyBlock(block) => {
-                self.publish(node, Envelope::new(Gossip::EmergencyBlock(block)));
+                self.send_block(node, block);
             }
             Message::AskHalts { to } => self.ask_halts(node, to),
             Message::Transactions(transactions) => {
@@ -373,6 +376,23 @@ impl World {
         let digest = crate::message::hash(vertex.reference().digest.as_bytes());
         self.trace
             .add(self.now_ms, node, digest, || told::sends(vertex, to));
+    }
+
+    /// Whom one order stops from the beginning of a step to its end takes no part in an emergency (rule O10).
+    fn check_no_emergency(&mut self, node: NodeId, output: &Output) {
+        let Some(running) = &self.nodes[node].running else {
+            return;
+        };
+        if !running.halted_throughout || !self.nodes[node].is_honest() {
+            return;
+        }
+        let refusal = running.replica.production().refusal();
+        if output.produce.is_some() || !output.offer.is_empty() {
+            let what = format!("the halted node {node} makes or takes an emergency block");
+            self.oracle.violated(Rule::Halts, what);
+        } else if refusal == Some(ProductionRefusal::Halted) {
+            self.count("turns not taken in a halt");
+        }
     }
 
     /// What leaves is durable, and no contradiction to what left before.

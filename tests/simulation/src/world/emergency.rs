@@ -26,6 +26,7 @@ impl World {
 
     /// True if the block is to be passed on.
     pub(super) fn take_emergency_block(&mut self, node: NodeId, block: &Block) -> bool {
+        self.show_block(node, block);
         match self.judge_emergency_block(node, block) {
             Judgement::Accept => {
                 self.step(node, Input::EmergencyBlock(Box::new(block.clone())));
@@ -59,11 +60,12 @@ impl World {
     pub(super) fn produce(&mut self, node: NodeId, turn: ProductionTurn) -> Result<(), ChainError> {
         let validator = self.nodes[node].key.clone();
         let master = self.nodes[node].master.clone();
+        let producers = Producers {
+            validator: validator.as_deref().map(|key| key as &dyn Signer),
+            master: master.as_deref().map(|key| key as &dyn Signer),
+        };
+        self.make_second_block(node, producers, &turn);
         let made = self.with_chain(node, |chain, tables| {
-            let producers = Producers {
-                validator: validator.as_deref().map(|key| key as &dyn Signer),
-                master: master.as_deref().map(|key| key as &dyn Signer),
-            };
             chain.produce_in_turn(tables, producers, turn)
         })?;
         let result = match made {

@@ -75,6 +75,8 @@ pub enum FaultEvent {
 
 /// How long a node is down that ended by a fault of its disk.
 const DOWN_MS: (u64, u64) = (10, 4_000);
+/// Where validators are Byzantine, so is a master in so many of a thousand seeds.
+const MASTER_PER_MILLE: u64 = 500;
 /// Below this, committees do not shrink.
 pub(super) const MEMBERS_MIN: usize = 4;
 
@@ -88,6 +90,11 @@ impl World {
                 let node = (first + number) % self.plan.chain.validators;
                 let fault = *self.random.pick(faults.byzantine);
                 self.make_byzantine(node, fault);
+            }
+            // The last node has the emergency key and is no validator: it is none of the f.
+            if faults.stalls.is_some() && self.random.chance(MASTER_PER_MILLE) {
+                let master = self.nodes.len() - 1;
+                self.make_byzantine(master, byzantine::Fault::TwoBlocks);
             }
         }
         if let Some(crashes) = faults.crashes {

@@ -5,7 +5,8 @@ use super::traffic::ANSWER_BYTES_MAX;
 use crate::byzantine::{Behaviour, Situation};
 use crate::message::{Envelope, Gossip, NodeId, Packet, Request, Response};
 use crate::oracle::Rule;
-use holdfast_types::{VerifiedVertex, codec};
+use holdfast_chain::{Producers, ProductionTurn};
+use holdfast_types::{Block, VerifiedVertex, codec};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -93,11 +94,67 @@ impl World {
         let told = self.with_behaviour(node, |behaviour, situation| behaviour.gossip(situation));
         let peers = self.nodes[node].peers.clone();
         for gossip in told.unwrap_or_default() {
-            self.count("forged orders and proofs");
+            if !matches!(gossip, Gossip::Attestation(_)) {
+                self.count("forged orders and proofs");
+            }
             let envelope = Rc::new(Envelope::new(gossip));
             for to in &peers {
                 self.put(node, *to, &Packet::Gossip(Rc::clone(&envelope)));
             }
+        }
+    }
+
+    /// A Byzantine node sees a block, and may sign more than it may.
+    pub(super) fn show_block(&mut self, node: NodeId, block: &Block) {
+        let contradicts = self.with_behaviour(node, |behaviour, situation| {
+            behaviour.sees_block(situation, block)
+        });
+        if contradicts == Some(true) {
+            self.count("two ends of an emergency attested");
+        }
+    }
+
+    /// A Byzantine node makes another block beside the one that it is about to make: one without transactions.
+    pub(super) fn make_second_block(
+        &mut self,
+        node: NodeId,
+        producers: Producers<'_>,
+        turn: &ProductionTurn,
+    ) {
+        let one = &self.nodes[node];
+        let makes_two = one.behaviour.as_ref().is_some_and(|b| b.makes_two_blocks());
+        let Some(running) = one.running.as_ref().filter(|_| makes_two) else {
+            return;
+        };
+        let turn = ProductionTurn {
+            transactions: Vec::new(),
+            ..turn.clone()
+        };
+        let mut chain = running.chain.clone();
+        let made = chain.produce_in_turn(one.disk.now(), producers, turn);
+        if let Ok(Ok(step)) = made {
+            let second = step.batch.apply.last().map(|made| made.block.clone());
+            self.nodes[node].second_block = second.map(Box::new);
+        }
+    }
+
+    /// Sends an own block of an emergency; if there are two, each to one half of the peers.
+    pub(super) fn send_block(&mut self, node: NodeId, block: Box<Block>) {
+        let second = self.nodes[node].second_block.take();
+        let Some(second) = second.filter(|second| *second != block) else {
+            self.publish(node, Envelope::new(Gossip::EmergencyBlock(block)));
+            return;
+        };
+        self.count("second blocks of a slot made");
+        let number = second.header.height.0;
+        self.trace.add(self.now_ms, node, number, || {
+            format!("sends two blocks {number}, each to one half")
+        });
+        let both = [block, second];
+        let both = both.map(|block| Rc::new(Envelope::new(Gossip::EmergencyBlock(block))));
+        for to in self.nodes[node].peers.clone() {
+            let shown = self.random.position(both.len());
+            self.put(node, to, &Packet::Gossip(Rc::clone(&both[shown])));
         }
     }
 
