@@ -1,19 +1,19 @@
-//! Attests every end of an emergency that it sees, of whatever branch, again and again.
+//! Votes for every end of an emergency that it sees, and attests it, of whatever branch, again and again.
 
 use super::{Behaviour, Shown, Situation};
 use crate::message::Gossip;
-use holdfast_types::wire::GossipedAttestation;
-use holdfast_types::{Attestation, AttestationBody, Block, EraKind, Signer, VerifiedVertex};
+use holdfast_types::wire::GossipedStatement;
+use holdfast_types::{AttestationBody, Block, EndStatement, EraKind, Signer, VerifiedVertex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// So many ends are remembered.
-const ENDS_MAX: usize = 8;
+/// So many statements are remembered, two for each end.
+const STATEMENTS_MAX: usize = 16;
 
 /// It remembers what it signed.
 #[derive(Clone, Debug, Default)]
 pub struct TwoEnds {
-    ends: VecDeque<Attestation>,
+    statements: VecDeque<EndStatement>,
     said: u32,
 }
 
@@ -31,27 +31,30 @@ impl Behaviour for TwoEnds {
         };
         let id = block.header.id(situation.chain);
         let body = AttestationBody::of_block(id, &block.header);
-        if self.ends.iter().any(|known| known.body == body) {
+        if self.statements.iter().any(|known| *known.body() == body) {
             return false;
         }
-        let other = |known: &Attestation| known.body.era == body.era;
-        let contradicts = self.ends.iter().any(other);
-        self.ends
-            .push_back(body.sign(me, situation.chain, situation.key));
-        if self.ends.len() > ENDS_MAX {
-            self.ends.pop_front();
+        let other = |known: &EndStatement| known.body().era == body.era;
+        let contradicts = self.statements.iter().any(other);
+        let (chain, key) = (situation.chain, situation.key);
+        self.statements.extend([
+            EndStatement::Vote(body.vote(me, chain, key)),
+            EndStatement::Attestation(body.sign(me, chain, key)),
+        ]);
+        while self.statements.len() > STATEMENTS_MAX {
+            self.statements.pop_front();
         }
         contradicts
     }
 
     fn gossip(&mut self, _: Situation<'_>) -> Vec<Gossip> {
         self.said = self.said.wrapping_add(1);
-        let ends = self.ends.iter().map(|attestation| {
-            Gossip::Attestation(Box::new(GossipedAttestation {
-                attestation: *attestation,
+        let statements = self.statements.iter().map(|statement| {
+            Gossip::Statement(Box::new(GossipedStatement {
+                statement: *statement,
                 repetition: self.said,
             }))
         });
-        ends.collect()
+        statements.collect()
     }
 }

@@ -94,7 +94,7 @@ impl World {
         let told = self.with_behaviour(node, |behaviour, situation| behaviour.gossip(situation));
         let peers = self.nodes[node].peers.clone();
         for gossip in told.unwrap_or_default() {
-            if !matches!(gossip, Gossip::Attestation(_)) {
+            if !matches!(gossip, Gossip::Statement(_)) {
                 self.count("forged orders and proofs");
             }
             let envelope = Rc::new(Envelope::new(gossip));
