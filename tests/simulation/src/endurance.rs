@@ -8,7 +8,7 @@ use crate::disk::Loss;
 use crate::keys::Scheme;
 use crate::network::{Distance, Latency, Links};
 use crate::random::Random;
-use crate::world::{Crashes, Faults, Plan, World};
+use crate::world::{Plan, World};
 use std::ops::AddAssign;
 
 const MINUTE_MS: u64 = 60_000;
@@ -115,21 +115,34 @@ pub fn without_emergency(hours: Hours, count: u64, seed: u64) -> Result<Endured,
     let mut world = World::new(&plan_of_hours(hours), random.number());
     match hours {
         Hours::Healthy | Hours::Slow => world.run(count * HOUR_MS),
-        Hours::Restarting => {
-            world.unleash(&Faults {
-                crashes: Some(Crashes {
-                    // One ends before the next begins: no quorum is away for an hour.
-                    pause_ms: (10 * MINUTE_MS, HOUR_MS),
-                    down_ms: (1_000, 10 * MINUTE_MS),
-                    all_per_mille: 200,
-                }),
-                ..Faults::default()
-            });
-            world.run(count * HOUR_MS);
-        }
+        Hours::Restarting => restart(&mut world, count, &mut random),
         Hours::Syncing => sleep_in_turn(&mut world, count, &mut random),
     }
     judge(&world, hours, count, seed)
+}
+
+/// Nodes die, one of them or all at once. The follower is the last to come back from that: it writes without a sync, so it may have
+/// lost hours, and a master that is alone for a round on the old head that is left begins an emergency.
+fn restart(world: &mut World, count: u64, random: &mut Random) {
+    let end_ms = count * HOUR_MS;
+    while world.now_ms() < end_ms && world.oracle().violation().is_none() {
+        let one = random.position(world.size());
+        let dies = if random.chance(200) {
+            0..world.size()
+        } else {
+            one..one + 1
+        };
+        for node in dies.clone() {
+            world.crash(node, *random.pick(&Loss::ALL));
+        }
+        world.run(random.between((1_000, 10 * MINUTE_MS)));
+        for node in dies {
+            world.start(node);
+            world.run(random.between((0, 1_000)));
+        }
+        let up_ms = random.between((MINUTE_MS, HOUR_MS));
+        world.run(up_ms.min(end_ms.saturating_sub(world.now_ms())));
+    }
 }
 
 /// One node at a time sleeps for hours.
