@@ -69,7 +69,12 @@ pub fn vertex_place<S: ChainStore + ?Sized>(
 ) -> Result<VertexPlace, StateError> {
     let era = vertex.signed.header.era;
     if era == running.era {
-        return Ok(VertexPlace::Verifiable(Arc::clone(running)));
+        let stored = store.era(era)?;
+        // On another branch the number may be that of a DAG: an emergency has none, whoever certifies its end.
+        return Ok(match stored.map(|stored| stored.kind) {
+            Some(EraKind::Emergency) => VertexPlace::OtherEra,
+            Some(EraKind::Dag) | None => VertexPlace::Verifiable(Arc::clone(running)),
+        });
     }
     if era == running.era.next() {
         return Ok(VertexPlace::NextEra);

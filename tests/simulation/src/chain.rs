@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Wall clock at the start of every simulation.
 pub const START: TimestampMs = TimestampMs(1_800_000_000_000);
+const HOUR_MS: u64 = 3_600_000;
+const IDLE_ROUNDS_OF_STALL: u64 = 5;
 const CHAIN: ChainId = ChainId::new([0x51; 32]);
 const CLIENT_BALANCE: Amount = 1_000_000_000_000;
 const FIRST_CLIENT_KEY: u64 = 10_000;
@@ -37,6 +39,8 @@ pub struct ChainPlan {
     pub one_dissenter_halts: bool,
     /// Times of emergency consensus; none: those of the template, which no simulation is long enough for.
     pub emergency: Option<EmergencyPlan>,
+    /// Rounds of a DAG that has nothing to do; none: as in the template.
+    pub idle_ms: Option<u64>,
     pub signatures: Scheme,
 }
 
@@ -149,9 +153,16 @@ fn parameters(plan: &ChainPlan) -> Parameters {
     if let Some(emergency) = plan.emergency {
         parameters.emergency.timeout_ms = emergency.timeout_ms;
         parameters.emergency.block_interval_ms = emergency.interval_ms;
+        // No chain that waits for as long as those that matter has it.
+        parameters.fault_injection_allowed &= emergency.timeout_ms < HOUR_MS;
         // As the document has it: no two parts of the network can end an emergency without each other.
         parameters.emergency.exit_threshold_percent = 75;
         parameters.emergency.exit_normal_blocks = u32::from(parameters.max_validators).max(7);
+    }
+    if let Some(idle_ms) = plan.idle_ms {
+        parameters.dag.idle_round_interval_ms = idle_ms;
+        // A stall is what is longer than a few of these.
+        parameters.stall.timeout_ms = IDLE_ROUNDS_OF_STALL * idle_ms;
     }
     parameters.dag.leader_timeout_ms = plan.leader_timeout_ms;
     let faulty = u16::try_from((plan.validators - 1) / 3).expect("a simulation is small");

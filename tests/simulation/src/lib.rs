@@ -6,7 +6,7 @@
 //!
 //! * [`world`]: nodes and what is to happen; [`disk`]: what fails, and what a crash leaves; [`network`]: what a link does.
 //! * [`clock`]: what time it is; [`latency`]: how long things take. [`oracle`]: what must hold after every event.
-//! * [`mod@run`]: what must hold in the end; [`campaign`]: many runs.
+//! * [`mod@run`]: what must hold in the end; [`campaign`]: many runs; [`endurance`]: long ones.
 //! * [`profile`]: kinds of networks and faults, as data. [`byzantine`]: ways to misbehave. [`keys`]: how all of them sign.
 //! * [`script`]: one network, step by step, in words.
 
@@ -16,6 +16,7 @@ pub mod chain;
 pub mod client;
 pub mod clock;
 pub mod disk;
+pub mod endurance;
 pub mod keys;
 pub mod latency;
 pub mod message;
@@ -31,4 +32,4 @@ pub mod world;
 
 pub use profile::{PROFILES, Profile};
 pub use run::{Options, Report, Verdict, run, run_with};
-pub use world::{Plan, World};
+pub use world::{LOOK_MS, Plan, World};

@@ -9,7 +9,7 @@ use crate::network::{Bandwidth, Distance, Latency, Links};
 use crate::random::Random;
 use crate::run::Report;
 use crate::world::{
-    Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, Membership, Partitions, Plan,
+    Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, LOOK_MS, Membership, Partitions, Plan,
 };
 use halting::{EMERGENCY, HALTS};
 
@@ -575,6 +575,7 @@ impl Profile {
                 leader_timeout_ms: self.leader_timeout_ms,
                 one_dissenter_halts: self.one_dissenter_halts,
                 emergency: self.emergency,
+                idle_ms: None,
                 signatures: Scheme::Fast,
             },
             followers: count(random.between(self.followers)),
@@ -584,6 +585,7 @@ impl Profile {
             verification_ms: *random.pick(&[(0, 1), (0, 30), (5, 300)]),
             execution_ms: self.execution_ms(random),
             client_pause_ms: Some(*random.pick(&[(20, 200), (200, 3_000)])),
+            look_ms: LOOK_MS,
         }
     }
 }

@@ -47,8 +47,8 @@ pub use disks::{DiskFailures, DiskFault, Disks};
 pub use faults::{Crashes, FaultEvent, Faults, Membership, Stalls};
 pub use governing::Governors;
 
-/// How often it is looked at what nodes hold, in ms.
-const LOOK_MS: u64 = 1_000;
+/// How often nodes ask where others stand, guards look at the chain, and the oracle at nodes, in ms.
+pub const LOOK_MS: u64 = 1_000;
 
 /// What a world is built from.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,8 @@ pub struct Plan {
     pub execution_ms: (u64, u64),
     /// How long a client waits between two transactions, in ms; none: no load.
     pub client_pause_ms: Option<(u64, u64)>,
+    /// [`LOOK_MS`], or less often where hours pass.
+    pub look_ms: u64,
 }
 
 /// Something that is to happen.
@@ -267,7 +269,7 @@ impl World {
         for client in 0..plan.chain.clients {
             world.schedule_client(client);
         }
-        world.schedule(LOOK_MS, Event::Look);
+        world.schedule(plan.look_ms, Event::Look);
         world.look_after_keys();
         world
     }
@@ -439,7 +441,7 @@ impl World {
                 }
             }
         }
-        self.schedule(LOOK_MS, Event::Look);
+        self.schedule(self.plan.look_ms, Event::Look);
     }
 
     fn is_up(&self, node: NodeId, incarnation: u32) -> bool {

@@ -3,6 +3,9 @@
 use clap::{Parser, Subcommand};
 use holdfast_simulation::campaign::{Task, Timed, run_all, summary, summary_head};
 use holdfast_simulation::disk::Loss;
+use holdfast_simulation::endurance::{
+    Endured, Hours, NETWORK_HOURS_MAX, cycles, without_emergency,
+};
 use holdfast_simulation::keys::Scheme;
 use holdfast_simulation::network::Latency;
 use holdfast_simulation::network::regions::{REGIONS, reaches_ms};
@@ -80,6 +83,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Long runs: hours in which no emergency may begin, or emergencies one after the other.
+    Endure {
+        /// Hours of networks that are healthy, slow, restarting and catching up, in equal parts.
+        #[arg(long, default_value_t = 0)]
+        hours: u64,
+        /// Stalls and returns of one network.
+        #[arg(long, default_value_t = 0)]
+        cycles: u64,
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
     /// Show the profiles.
     List,
 }
@@ -144,6 +158,11 @@ fn main() -> ExitCode {
             seconds,
             json,
         } => latency(validators, crashed, seconds, json),
+        Command::Endure {
+            hours,
+            cycles,
+            seed,
+        } => code(endure(hours, seed) & endure_cycles(cycles, seed)),
         Command::List => {
             for profile in &PROFILES {
                 println!("{:<12} {}", profile.name, profile.about);
@@ -301,6 +320,43 @@ fn latency(validators: usize, crashed: usize, seconds: u64, json: bool) -> ExitC
         println!("  sent by the busiest validator, every vertex to every peer: {sent_kb} kB/s");
     }
     code(world.oracle().violation().is_none())
+}
+
+/// Each kind of network for a part of the hours; false if an emergency began.
+fn endure(hours: u64, seed: u64) -> bool {
+    let mut good = true;
+    for kind in Hours::ALL {
+        let started = Instant::now();
+        let mut all = Endured::default();
+        let mut left = hours / Hours::ALL.len() as u64;
+        let mut number = seed;
+        while left > 0 {
+            let count = left.min(NETWORK_HOURS_MAX);
+            match without_emergency(kind, count, number) {
+                Ok(endured) => all += endured,
+                Err(wrong) => {
+                    println!("{wrong}");
+                    good = false;
+                }
+            }
+            left -= count;
+            number += 1;
+        }
+        let seconds = started.elapsed().as_secs();
+        println!("{kind:?}: {all:?} in {seconds} s");
+    }
+    good
+}
+
+fn endure_cycles(count: u64, seed: u64) -> bool {
+    if count == 0 {
+        return true;
+    }
+    let started = Instant::now();
+    let ended = cycles(count, seed);
+    let seconds = started.elapsed().as_secs();
+    println!("{count} stalls and returns, eras: {ended:?}, in {seconds} s");
+    ended.is_ok()
 }
 
 fn print(report: &Report, json: bool) {

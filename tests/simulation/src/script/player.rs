@@ -9,7 +9,7 @@ use crate::message::NodeId;
 use crate::network::{Distance, Latency, Links, Topology};
 use crate::trace::Line;
 use crate::world::told::list;
-use crate::{Plan, World};
+use crate::{LOOK_MS, Plan, World};
 
 /// Every message takes this long.
 const LATENCY_MS: u64 = 10;
@@ -57,6 +57,7 @@ fn plan(setup: &Setup) -> Plan {
             leader_timeout_ms: setup.timeout_ms,
             one_dissenter_halts: false,
             emergency: None,
+            idle_ms: None,
             signatures: Scheme::Fast,
         },
         followers: setup.followers,
@@ -73,6 +74,7 @@ fn plan(setup: &Setup) -> Plan {
         verification_ms: (0, 0),
         execution_ms: (EXECUTION_MS, EXECUTION_MS),
         client_pause_ms: None,
+        look_ms: LOOK_MS,
     }
 }
 

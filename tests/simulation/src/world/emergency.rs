@@ -14,9 +14,6 @@ use holdfast_replica::admission::{self, Judgement};
 use holdfast_replica::validator_guard::{GuardRest, GuardView};
 use holdfast_types::{Block, Certificate, EraKind, Signer, TimestampMs};
 
-/// How often a validator guard looks at the chain, in ms.
-const GUARD_MS: u64 = 1_000;
-
 impl World {
     /// The latest time that an emergency block may have at a node.
     pub(super) fn latest_at(&self, node: NodeId) -> TimestampMs {
@@ -191,14 +188,14 @@ impl World {
     pub(super) fn look_after_keys(&mut self) {
         for node in 0..self.nodes.len() {
             if self.nodes[node].guard.is_some() {
-                self.schedule(GUARD_MS, Event::Guard(node));
+                self.schedule(self.plan.look_ms, Event::Guard(node));
             }
         }
     }
 
     /// A validator guard looks at the chain.
     pub(super) fn guard_looks(&mut self, node: NodeId) {
-        self.schedule(GUARD_MS, Event::Guard(node));
+        self.schedule(self.plan.look_ms, Event::Guard(node));
         let Some(view) = self.guard_view(node) else {
             return;
         };

@@ -10,8 +10,6 @@ use holdfast_replica::Input;
 use holdfast_types::Height;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
 
-/// How often peers are asked where they stand, in ms.
-const POLL_MS: u64 = 1_000;
 const POLLED_PEERS_MAX: usize = 8;
 /// A peer that was no help is not asked again for this long, in ms.
 const AVOID_MS: u64 = 10_000;
@@ -62,7 +60,7 @@ impl World {
         if let Some(running) = &mut self.nodes[node].running {
             running.sync = SyncState::Idle;
         }
-        self.schedule(POLL_MS, Event::Poll { node, incarnation });
+        self.schedule(self.plan.look_ms, Event::Poll { node, incarnation });
     }
 
     /// A polled peer has answered, or never will.

@@ -3,6 +3,7 @@
 mod clocks;
 mod disk_faults;
 mod emergencies;
+mod endurance;
 mod every_call;
 mod halts;
 mod profiles;

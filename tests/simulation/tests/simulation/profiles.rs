@@ -100,6 +100,7 @@ fn seeds_that_once_broke_a_rule() {
         ("halts", 5664),
         ("chaos", 5002),
         ("chaos", 20383),
+        ("emergency", 104),
     ] {
         pass(profile, seed);
     }

@@ -9,7 +9,7 @@ use holdfast_simulation::keys::Scheme;
 use holdfast_simulation::network::{Distance, Latency, Links};
 use holdfast_simulation::node::CrashPoint;
 use holdfast_simulation::random::Random;
-use holdfast_simulation::{Plan, Profile, World};
+use holdfast_simulation::{LOOK_MS, Plan, Profile, World};
 use holdfast_types::wire::VerticesRequest;
 use holdfast_types::{Height, Round, TransactionId};
 
@@ -24,6 +24,7 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
             leader_timeout_ms: 250,
             one_dissenter_halts: false,
             emergency: None,
+            idle_ms: None,
             signatures: Scheme::Fast,
         },
         followers,
@@ -40,6 +41,7 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
         verification_ms: (0, 3),
         execution_ms: (1, 5),
         client_pause_ms: None,
+        look_ms: LOOK_MS,
     }
 }
 
