@@ -58,6 +58,8 @@ pub struct Chain {
     outranking: Option<Outranking>,
     /// How far the own DAG has committed since this process began (rule C16).
     committed: Option<CommittedUpTo>,
+    /// The end of an emergency for which this validator has voted.
+    held: Option<BlockId>,
     /// Blocks that the store keeps for a fork database that has no place for them.
     leftovers: Vec<(Height, BlockId)>,
 }
@@ -117,6 +119,7 @@ impl Chain {
             awaiting: Awaiting::new(UNLINKED_MAX),
             outranking: None,
             committed: None,
+            held: None,
             leftovers: Vec::new(),
         };
         chain.plant(store)?;

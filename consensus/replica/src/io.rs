@@ -14,8 +14,8 @@ use holdfast_halt::stall::StallChange;
 use holdfast_ledger::{EmergencyClock, StateError};
 use holdfast_types::wire::{GossipedGovernance, GossipedStatement};
 use holdfast_types::{
-    Attestation, AuthorityIndex, Block, Certificate, CommitRecord, EndStatement, EndVote, Era,
-    EraContext, Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness,
+    Attestation, AuthorityIndex, Block, BlockId, Certificate, CommitRecord, EndStatement, EndVote,
+    Era, EraContext, Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness,
     Round, SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex,
     Vertex, VertexRef,
 };
@@ -388,6 +388,8 @@ pub struct Output {
     /// To the execution half: make an emergency block, if the slot is ours, and answer with [`Input::Produced`]. Who signs is
     /// for whoever holds the keys.
     pub produce: Option<Box<ProductionTurn>>,
+    /// To the execution half: this validator has voted for the block that ends an emergency.
+    pub hold: Option<BlockId>,
     /// To the execution half: emergency blocks of peers.
     pub offer: Vec<Block>,
     /// An era started here: vertices are verified against it now.

@@ -254,6 +254,9 @@ impl CoreThread {
                 .execution
                 .send(ExecutionCommand::Resume(request));
         }
+        if let Some(end) = output.hold {
+            let _stopping = self.outlets.execution.send(ExecutionCommand::Hold(end));
+        }
         if !output.offer.is_empty() {
             let offer = ExecutionCommand::Offer(output.offer);
             let _stopping = self.outlets.execution.send(offer);

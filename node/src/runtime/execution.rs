@@ -44,6 +44,8 @@ pub enum ExecutionCommand {
     Resume(Box<ResumeRequest>),
     /// Make the emergency block of a slot, if it is for this node to make it.
     Produce(Box<ProductionTurn>),
+    /// This validator has voted for the block that ends an emergency.
+    Hold(BlockId),
     /// Emergency blocks of peers.
     Offer(Vec<Block>),
     /// A branch of a peer that no certificate proves: better than ours or not.
@@ -162,6 +164,10 @@ impl ExecutionThread {
             ExecutionCommand::Resume(request) if request.is_ready => self.resume(&request.message),
             ExecutionCommand::Resume(request) => self.check_resume(&request.message),
             ExecutionCommand::Produce(turn) => self.produce(*turn),
+            ExecutionCommand::Hold(end) => {
+                self.chain.hold(end);
+                Ok(())
+            }
             ExecutionCommand::Offer(blocks) => self.offer(blocks),
             ExecutionCommand::Branch {
                 blocks,

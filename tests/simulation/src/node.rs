@@ -13,7 +13,9 @@ use holdfast_replica::{
     MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, ResumeRequest, SignGuard,
 };
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
-use holdfast_types::{AuthorityIndex, Block, Certificate, EraContext, Height, PublicKey, Signer};
+use holdfast_types::{
+    AuthorityIndex, Block, BlockId, Certificate, EraContext, Height, PublicKey, Signer,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -63,6 +65,7 @@ pub enum Execution {
         response: BlocksResponse,
     },
     Produce(ProductionTurn),
+    Hold(BlockId),
     Offer(Box<Block>),
     Branch {
         from: NodeId,

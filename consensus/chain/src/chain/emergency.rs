@@ -249,8 +249,7 @@ impl Chain {
         if !self.forks.contains(&parent) {
             return Ok(Err(OfferRefusal::Unlinked { parent }));
         }
-        if block.next_era() < self.position.era.era && header.height >= self.position.head.0 {
-            // The own branch has ended its emergency (U6), and this one goes on.
+        if header.height >= self.position.head.0 && self.has_ended(block.next_era()) {
             return Ok(Err(OfferRefusal::NotBetter));
         }
         let (above, begins) = (header.height.previous(), std::iter::once(header));

@@ -16,6 +16,7 @@
 //! * U6. The last block of an emergency is certified by the committee that it names. With this certificate a branch is better
 //!   than one without, whatever its length. Without it a branch that has ended its emergency is still better than one that goes
 //!   on in the same: those who have given their keys back have made its last blocks, and may have attested the end.
+//!   A validator that has voted for an end leaves it for a certificate or a later era only, not for a longer branch or a lower id.
 //! * U7. While a certified block is missing (U2), a branch that holds it, or that has ended with a certificate, is taken, whatever its
 //!   length, and no other.
 //! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
@@ -371,8 +372,24 @@ impl Chain {
     fn is_better(&self, branch: &[Block], tip: (Height, BlockId)) -> bool {
         let (head, era) = (self.position.head, self.position.era.era);
         let theirs = branch.last().map_or(era, Block::next_era);
+        if self.has_ended(theirs) {
+            return false;
+        }
         let is_lower = self.position.is_emergency_head && tip.1 < head.1;
         (theirs, tip.0) > (era, head.0) || (theirs, tip.0) == (era, head.0) && is_lower
+    }
+
+    /// Whether the own branch has ended an emergency in which another branch, on which the era `theirs` would follow, still is; or has
+    /// this validator's vote for the end, and the other branch is as far (U6).
+    pub(super) fn has_ended(&self, theirs: Era) -> bool {
+        let ours = self.position.era.era;
+        let is_held = self.held == Some(self.position.head.1);
+        theirs < ours || is_held && theirs == ours
+    }
+
+    /// This validator has voted for the block that ends an emergency (U6).
+    pub const fn hold(&mut self, end: BlockId) {
+        self.held = Some(end);
     }
 
     /// The last block of a branch, and how many of its blocks are of an emergency, if each stands on the one before it.

@@ -61,6 +61,7 @@ impl Replica {
         out.persist
             .push(Record::SignGuard(Box::new(guard.record().clone())));
         self.guard = Some(guard);
+        out.hold = Some(end.block);
         if let Some(pending) = &mut self.pending_era {
             pending.ballot.own = Some(end.vote(me, &self.config.chain, signer.as_ref()));
             pending.ballot.voters.insert(me);

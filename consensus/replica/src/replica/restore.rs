@@ -228,6 +228,13 @@ impl Replica {
         if let Some(anchor) = resumed {
             self.halt_note(now, HaltInput::ResumeBuilt(anchor.era), out);
         }
+        let vote = self
+            .guard
+            .as_ref()
+            .and_then(|guard| guard.record().end_vote);
+        if let Some(vote) = vote.filter(|vote| Some(vote) == anchor) {
+            out.hold = Some(vote.block);
+        }
         let attest_from_ms = self.attest_from_ms(now);
         let due = anchor.filter(|_| now.monotonic_ms >= attest_from_ms);
         let attestation = due.and_then(|anchor| self.attest_anchor(anchor, out));

@@ -157,7 +157,13 @@ fn r18_a_later_end_is_attested_only_above_the_one_that_was_attested_before() {
 fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
     let mut bench = in_emergency();
     drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
-    assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
+    let own = bench.tick(SLOT_MS);
+    assert_eq!(voted(&own).len(), 1);
+    assert_eq!(
+        own.hold,
+        Some(body(2, 9).block),
+        "the chain does not leave it"
+    );
     assert_eq!(rounds_below(&mut bench, 5), 0, "a quorum may have voted");
     // Said again until there is a certificate.
     let repeated = (0..10).filter(|_| !voted(&bench.tick(1_000)).is_empty());

@@ -233,6 +233,9 @@ impl World {
         if let Some(request) = output.resume {
             self.queue_execution(node, Execution::Resume(request));
         }
+        if let Some(end) = output.hold {
+            self.queue_execution(node, Execution::Hold(end));
+        }
         for block in output.offer {
             self.queue_execution(node, Execution::Offer(Box::new(block)));
         }

@@ -46,6 +46,12 @@ impl World {
             Execution::Resume(request) => self.resume(node, &request),
             Execution::Range { from, response } => self.apply_range(node, from, response),
             Execution::Produce(turn) => self.produce(node, turn),
+            Execution::Hold(end) => self
+                .with_chain(node, |chain, _| {
+                    chain.hold(end);
+                    Ok(())
+                })
+                .map(drop),
             Execution::Offer(block) => self.offer(node, *block),
             Execution::Branch {
                 from,

@@ -3,8 +3,11 @@
 use super::unwinding::{blocks_above, offer_branch, split};
 use super::*;
 use crate::chain::OfferRefusal;
-use crate::chain::fixture::emergencies::{master, next_slot, restores_key_with};
+use crate::chain::fixture::emergencies::{
+    MASTER_KEY, committee, master, next_slot, restores_key_with, slot,
+};
 use holdfast_types::EraKind;
+use holdfast_types::test_util::validator_account;
 
 /// Slots pass until the validators have ended the emergency, their `nonce`-th.
 fn end(node: &mut Node, first_slot: u64, nonce: u64) {
@@ -57,6 +60,72 @@ fn u6_a_branch_that_has_ended_its_emergency_is_better_than_a_longer_one_that_goe
     assert_same_branch(&later.store, &ended.store);
     let refused = offer_branch(&mut later, blocks_above(&longer, 3));
     assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+}
+
+#[test]
+fn u6_an_end_with_this_validators_vote_is_left_for_a_later_era_or_a_certificate_only() {
+    let (mut held, mut longer) = split(1, 4);
+    end(&mut held, 1, 0);
+    end(&mut longer, 4, 0);
+    let end_of_ours = held.head();
+    held.chain.hold(end_of_ours.1);
+    let branch = blocks_above(&longer, 3);
+    let refused = offer_branch(&mut held, branch.clone());
+    assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+    let context = EraContext::clone(longer.chain.era());
+    let certified = certificate_in(&context, &longer.block_at(context.anchor_height));
+    let mut by_certificate = held.clone();
+    let step = by_certificate
+        .chain
+        .offer_branch(&by_certificate.store, branch, Some(&certified));
+    assert!(step.expect("it is no fault of ours").is_ok());
+    // The other branch stalls again.
+    master(&mut longer, 0, &[]);
+    offer_branch(&mut held, blocks_above(&longer, 3)).expect("it is in a later era");
+    assert_same_branch(&held.store, &longer.store);
+}
+
+#[test]
+fn u6_a_block_beside_an_end_with_this_validators_vote_is_not_taken_for_its_lower_id() {
+    let (mut one, _) = split(1, 0);
+    let keys: Vec<_> = (0..4).map(|number| restores_key_with(number, 0)).collect();
+    master(&mut one, 1, &keys);
+    let mut number = 2;
+    let below = loop {
+        let below = one.clone();
+        next_slot(&mut one, number);
+        if one.chain.era().kind == EraKind::Dag {
+            break below;
+        }
+        number += 1;
+    };
+    // Others make the last block, too, with other transactions.
+    let beside = (0..32).map(|amount| {
+        let mut other = below.clone();
+        let at = slot(&other, number);
+        let place = other.chain.emergency_place(&other.store, committee(), at);
+        let scheduled = place
+            .expect("it reads")
+            .expect("the committee may")
+            .scheduled;
+        let key = (0..4).find(|number| validator_account(*number) == scheduled);
+        let transactions = [transfer(5, "bob", 1 + amount)];
+        other
+            .produce(scheduled, key.unwrap_or(MASTER_KEY), at, &transactions)
+            .expect("it is its turn")
+    });
+    let lower: Vec<_> = beside.filter(|(id, _)| *id < one.head().1).collect();
+    assert!(!lower.is_empty(), "one of 32 has a lower id");
+    let mut free = one.clone();
+    one.chain.hold(one.head().1);
+    for (id, block) in lower {
+        let refused = one.take(&block);
+        assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
+        if id < free.head().1 {
+            free.take(&block).expect("its id is lower");
+            assert_eq!(free.head().1, id);
+        }
+    }
 }
 
 #[test]
