@@ -197,7 +197,9 @@ impl World {
         let context = [&running.era, running.chain.era()]
             .into_iter()
             .find(|context| context.era == era)?;
-        if context.kind == EraKind::Emergency {
+        let is_provisional = matches!(block.header.origin, BlockOrigin::Emergency { .. })
+            && height > self.certified_by_any();
+        if context.kind == EraKind::Emergency || is_provisional {
             // Nobody attests there: the block is on the branch of all that are up.
             let all = up.iter();
             let mut all = all.filter(|node| !holders.contains(node) || !self.is_halted(**node));
@@ -214,10 +216,16 @@ impl World {
             let standing = self.standing(**node);
             holders.contains(node) || standing.is_some_and(|standing| standing.head < height)
         };
+        // For whom the era is over, it refuses the message.
+        let is_in_time = |node: &&NodeId| {
+            let running = self.nodes[**node].running.as_ref();
+            running.is_some_and(|running| running.replica.halts().manager().state().era <= era)
+        };
         // Who is not halted may attest another block before the message comes.
         let ready = up
             .iter()
             .filter(|node| is_member(node))
+            .filter(is_in_time)
             .filter(can_get)
             .filter(|node| self.is_halted(**node))
             .filter(|node| !self.has_attested_above(**node, era, height));
