@@ -3,7 +3,7 @@
 use holdfast::devnet::homes::{self, DevnetNode, DevnetSpec};
 use holdfast::devnet::process::NodeProcess;
 use holdfast::devnet::session::command;
-use holdfast::load::{LoadPlan, Pace, Tracker};
+use holdfast::load::{LoadPlan, Pace, Tracker, WhenDown};
 use holdfast_genesis::{GenesisTime, Template};
 use holdfast_rpc::dto::{BlockSelector, Receipt, SigningState, SigningStatus, Status};
 use holdfast_rpc::methods::{
@@ -219,6 +219,7 @@ impl Cluster {
             lanes_per_node: 2,
             pace: Pace::PerSecond(per_second),
             batch_max: 20,
+            when_down: WhenDown::End,
         };
         let stopping = CancellationToken::new();
         let lanes = plan
@@ -237,7 +238,7 @@ impl Cluster {
             let tracker = tracker.clone();
             let url = format!("http://{}", self.nodes[to[0]].rpc);
             let stopping = stopping.clone();
-            async move { drop(tracker.follow(url, stopping).await) }
+            async move { drop(tracker.follow(url, WhenDown::End, stopping).await) }
         });
         Load {
             tracker,
