@@ -275,9 +275,7 @@ impl ExecutionThread {
         let lib_moved = batch.irreversible;
         let popped = batch.pop.len();
         self.write(batch)?;
-        for line in milestones {
-            tracing::warn!("{line}");
-        }
+        milestones::log(&milestones);
         let fork_blocks = self.chain.forks().len();
         let is_provisional = self
             .chain

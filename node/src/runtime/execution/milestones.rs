@@ -14,6 +14,13 @@ pub(super) fn lines_of(batch: &ChainBatch, lib: Height) -> Vec<String> {
     lines.collect()
 }
 
+/// Once the store has the blocks.
+pub(super) fn log(lines: &[String]) {
+    for line in lines {
+        tracing::warn!("{line}");
+    }
+}
+
 fn line_of(event: &Event, height: Height, lib: Height) -> Option<String> {
     match event {
         Event::EmergencyActivated { stalled_ms, .. } => {
