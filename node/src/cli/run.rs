@@ -100,8 +100,14 @@ fn run_node(parts: NodeParts, exit_with_stdin: bool) -> Result<(), Failure> {
     let key = parts.signer.is_some();
     let node = runtime.block_on(async {
         let signals = StopSignals::listen().map_err(|error| no_threads(&error))?;
-        let node = Box::pin(start(parts, &supervisor)).await?;
-        tokio::spawn(signals.stop_on_first_exit_on_second(supervisor.clone()));
+        let mut node = Box::pin(start(parts, &supervisor)).await?;
+        let farewell = node.take_farewell();
+        let said = async move {
+            if let Some(farewell) = farewell {
+                farewell.say().await;
+            }
+        };
+        tokio::spawn(signals.stop_on_first_exit_on_second(supervisor.clone(), said));
         Ok::<_, Failure>(node)
     });
     let node = match node {
