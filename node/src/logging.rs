@@ -95,6 +95,12 @@ where
     Ok((subscriber, LogHandle { filter: handle }))
 }
 
+/// What is logged meanwhile on this thread.
+#[cfg(test)]
+pub(crate) fn captured(run: impl FnOnce()) -> String {
+    tests::captured(run)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +135,12 @@ mod tests {
         };
         let (subscriber, handle) = subscriber(&settings, move || writer.clone(), false).unwrap();
         (lines, subscriber, handle)
+    }
+
+    pub(super) fn captured(run: impl FnOnce()) -> String {
+        let (lines, subscriber, _handle) = logging(LogFormat::Text, "info");
+        tracing::subscriber::with_default(subscriber, run);
+        lines.text()
     }
 
     #[test]

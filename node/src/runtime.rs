@@ -35,4 +35,5 @@ pub mod sync;
 pub mod traffic;
 pub mod verification;
 
+pub use key_keeper::Farewell;
 pub use start::{KeyPast, NodeParts, RunningNode, start};

@@ -36,12 +36,23 @@ impl StopSignals {
         }
     }
 
-    /// The first signal stops the node gracefully, the second ends the process at once: everything that must last is
-    /// on disk before it is acted upon, so that is as safe as `kill -9`.
-    pub async fn stop_on_first_exit_on_second(mut self, supervisor: Supervisor) {
+    /// The first signal stops the node gracefully, once `farewell` is done; the second ends the process at once: everything
+    /// that must last is on disk before it is acted upon, so that is as safe as `kill -9`.
+    pub async fn stop_on_first_exit_on_second(
+        mut self,
+        supervisor: Supervisor,
+        farewell: impl Future<Output = ()>,
+    ) {
         let by = self.next().await.to_owned();
-        supervisor.stop(StopReason::Asked { by });
-        let by = self.next().await;
+        let stop = async {
+            farewell.await;
+            supervisor.stop(StopReason::Asked { by });
+            std::future::pending().await
+        };
+        let by = tokio::select! {
+            by = self.next() => by,
+            never = stop => never,
+        };
         tracing::warn!(by, "a second signal: ending at once");
         std::process::exit(i32::from(ExitCode::Usage.number()));
     }

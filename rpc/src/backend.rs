@@ -139,9 +139,6 @@ pub enum BackendError {
         /// Distance to the highest certified block known.
         commits_behind: u64,
     },
-    /// Emergency consensus cannot give this finality.
-    #[error("emergency consensus gives provisional results only")]
-    EmergencyProvisional,
     /// Locked by the validators.
     #[error("the validators have locked the chain")]
     Lockdown,
@@ -203,9 +200,6 @@ impl From<BackendError> for Fault {
             }
             BackendError::NodeBehind { commits_behind } => {
                 Self::new(ErrorCode::NodeBehind, message).detail("commits_behind", commits_behind)
-            }
-            BackendError::EmergencyProvisional => {
-                Self::new(ErrorCode::EmergencyProvisional, message)
             }
             BackendError::Lockdown => Self::new(ErrorCode::Lockdown, message),
             BackendError::Pruned { earliest } => {

@@ -72,8 +72,8 @@ error_codes! {
         "This node has not caught up; `data.commits_behind` says how far it is.",
         "Ask another node, or retry when `/readyz` says ready.";
     EmergencyProvisional = -32052, "EMERGENCY_PROVISIONAL",
-        "The finality asked for is not to be had while emergency consensus runs.",
-        "Accept the provisional result, or wait until the chain is back in normal operation.";
+        "The transaction is executed, and the finality asked for is not to be had while emergency consensus runs. `data.transaction_id`, `data.height`, `data.block_id` and `data.status` say what became of it; `data.finality` is `emergency`.",
+        "Credit nothing on it: a certificate of a quorum can take it back. When the emergency is over, `chain_getReceipt` says `irreversible`; if the block was taken back, the transaction is in the queue again.";
     Lockdown = -32053, "LOCKDOWN",
         "The validators have locked the chain; transactions are rejected, not queued.",
         "Keep the transaction and send it again after the recovery vote.";

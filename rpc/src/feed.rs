@@ -9,7 +9,6 @@ use crate::dto::{
     BlockSummary, Cursor, FinalityNotification, HaltNotification, Hash, SubscriptionKind,
 };
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::watch;
 pub(crate) use waiters::CommitWaiter;
@@ -70,7 +69,7 @@ struct Inner {
     /// Height of the newest certified block.
     certified_height: watch::Sender<u64>,
     /// Height up to which blocks are irreversible, if need be provisionally.
-    provisional_height: AtomicU64,
+    provisional_height: watch::Sender<u64>,
     waiters: Waiters,
 }
 
@@ -115,7 +114,7 @@ impl Feed {
                 ring: Mutex::default(),
                 newest: watch::Sender::new(0),
                 certified_height: watch::Sender::new(0),
-                provisional_height: AtomicU64::new(0),
+                provisional_height: watch::Sender::new(0),
                 waiters: Waiters::default(),
             }),
         }
@@ -130,9 +129,7 @@ impl Feed {
                 let provisional = finality.is_provisional.then(|| finality.lib.height.get());
                 // It falls when a certificate takes an emergency back.
                 let provisional_height = provisional.unwrap_or_default().max(height);
-                inner
-                    .provisional_height
-                    .store(provisional_height, Ordering::Relaxed);
+                inner.provisional_height.send_replace(provisional_height);
                 inner.certified_height.send_if_modified(|current| {
                     let advances = height > *current;
                     *current = height.max(*current);
@@ -156,8 +153,7 @@ impl Feed {
 
     /// Tells the feed which block is certified when the node starts, before anything is published.
     pub fn set_certified_height(&self, height: u64) {
-        let provisional_height = &self.inner.provisional_height;
-        provisional_height.store(height, Ordering::Relaxed);
+        self.inner.provisional_height.send_replace(height);
         self.inner.certified_height.send_replace(height);
     }
 
@@ -183,13 +179,13 @@ impl Feed {
 
     /// Height up to which blocks are irreversible, if need be provisionally.
     pub(crate) fn provisional_height(&self) -> u64 {
-        self.inner.provisional_height.load(Ordering::Relaxed)
+        *self.inner.provisional_height.borrow()
     }
 
-    /// Ready when the block at `height` is certified.
-    pub(crate) async fn certified(&self, height: u64) {
-        let mut receiver = self.inner.certified_height.subscribe();
-        let result = receiver.wait_for(|certified| *certified >= height).await;
+    /// Ready when the block at `height` is irreversible, if need be provisionally.
+    pub(crate) async fn irreversible(&self, height: u64) {
+        let mut receiver = self.inner.provisional_height.subscribe();
+        let result = receiver.wait_for(|reached| *reached >= height).await;
         result.expect("the feed outlives its callers, so the sender is alive");
     }
 
@@ -411,14 +407,21 @@ mod tests {
         assert_eq!((waiter.committed().await, twin.committed().await), (5, 5));
         drop((waiter, twin));
         assert!(feed.inner.waiters.is_empty());
-        let certified = feed.certified(5);
-        tokio::pin!(certified);
-        assert!(futures::poll!(&mut certified).is_pending());
+        let irreversible = feed.irreversible(5);
+        tokio::pin!(irreversible);
+        assert!(futures::poll!(&mut irreversible).is_pending());
         feed.publish(finality(4));
-        assert!(futures::poll!(&mut certified).is_pending());
+        assert!(futures::poll!(&mut irreversible).is_pending());
         feed.publish(finality(9));
-        certified.await;
+        irreversible.await;
         feed.publish(finality(8));
         assert_eq!(feed.certified_height(), 9);
+        let ChainEvent::Finality(mut provisional) = finality(9) else {
+            unreachable!("that is what it makes");
+        };
+        provisional.lib.height = Number(12);
+        provisional.is_provisional = true;
+        feed.publish(ChainEvent::Finality(provisional));
+        feed.irreversible(12).await;
     }
 }

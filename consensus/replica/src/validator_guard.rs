@@ -13,6 +13,8 @@
 //! * VG5. *Own blocks only.* Whoever has made the last [`GuardConfig::own_blocks_max`] blocks alone stands on a branch of
 //!   its own: the key stays away until another produces.
 //! * VG6. Each reason not to act is one of a closed list, for metrics and RPC.
+//! * VG7. *Farewell.* A node that is asked to stop may take its key off the chain first, so that nobody waits for it: only its own
+//!   key, and not from a state that is behind. It looks no more after that; the next start gives the key back.
 
 use holdfast_ledger::keys::EmergencyKey;
 use holdfast_ledger::query::object;
@@ -40,6 +42,8 @@ pub struct GuardConfig {
     pub fee_max: u64,
 }
 
+/// How long the transaction of a farewell may be under way, in ms: a node that stops does not wait for longer.
+pub const FAREWELL_MS: u64 = 10_000;
 /// How long a transaction of the guard may be under way, in ms.
 const IN_FLIGHT_MS: u64 = 20_000;
 
@@ -211,18 +215,49 @@ impl ValidatorGuard {
             return Err(GuardRest::OwnBlocksOnly);
         }
         self.in_flight_until_ms = Some(now_ms.saturating_add(self.config.in_flight_ms));
+        let action = Action::UpdateValidator {
+            signing_key: Some(self.config.signing_key),
+            url: validator.url.clone(),
+        };
+        let expires_at = wall.plus(self.config.in_flight_ms);
+        Ok(self.signed(action, view.nonce, expires_at, owner))
+    }
+
+    /// The transaction that takes the key off the chain before the node stops, if there is something to take (VG7).
+    #[must_use]
+    pub fn farewell(
+        &self,
+        wall: TimestampMs,
+        view: &GuardView,
+        owner: &dyn Signer,
+    ) -> Option<SignedTransaction> {
+        let validator = view.validator.as_ref()?;
+        if view.is_behind || validator.signing_key != Some(self.config.signing_key) {
+            return None;
+        }
+        let action = Action::UpdateValidator {
+            signing_key: None,
+            url: validator.url.clone(),
+        };
+        Some(self.signed(action, view.nonce, wall.plus(FAREWELL_MS), owner))
+    }
+
+    fn signed(
+        &self,
+        action: Action,
+        nonce: u64,
+        expires_at: TimestampMs,
+        owner: &dyn Signer,
+    ) -> SignedTransaction {
         let body = TransactionBody {
             sender: self.config.account,
             public_key: owner.public_key(),
-            nonce: view.nonce,
+            nonce,
             fee_max: self.config.fee_max,
-            expires_at: Some(wall.plus(self.config.in_flight_ms)),
-            action: Action::UpdateValidator {
-                signing_key: Some(self.config.signing_key),
-                url: validator.url.clone(),
-            },
+            expires_at: Some(expires_at),
+            action,
         };
-        Ok(body.sign(&self.config.chain, owner))
+        body.sign(&self.config.chain, owner)
     }
 }
 
@@ -339,5 +374,41 @@ mod tests {
         assert_eq!(look(&mut guard(), 0, &view), None);
         view.lib_age_ms = 60_001;
         assert_eq!(look(&mut guard(), 0, &view), Some(GuardRest::LongFork));
+    }
+
+    #[test]
+    fn vg7_a_node_that_stops_takes_its_own_key_and_no_other() {
+        let there = |key| {
+            let mut view = disabled();
+            if let Some(validator) = &mut view.validator {
+                validator.signing_key = key;
+            }
+            view
+        };
+        let wall = TimestampMs(1_000_000);
+        let farewell = |view: &GuardView| guard().farewell(wall, view, &key_pair(2));
+        let own = there(Some(key_pair(1).public_key()));
+        let taken = farewell(&own).expect("the key is there");
+        assert_eq!(taken.body.nonce, 7);
+        assert_eq!(taken.body.expires_at, Some(TimestampMs(1_010_000)));
+        assert_eq!(
+            taken.body.action,
+            Action::UpdateValidator {
+                signing_key: None,
+                url: b"https://one.example".to_vec(),
+            }
+        );
+        assert_eq!(farewell(&there(None)), None);
+        assert_eq!(farewell(&there(Some(key_pair(9).public_key()))), None);
+        let behind = GuardView {
+            is_behind: true,
+            ..own.clone()
+        };
+        assert_eq!(farewell(&behind), None);
+        let stranger = GuardView {
+            validator: None,
+            ..own
+        };
+        assert_eq!(farewell(&stranger), None);
     }
 }

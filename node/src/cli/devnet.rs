@@ -6,7 +6,7 @@ use crate::devnet::session::Session;
 use crate::devnet::table::{Table, Target};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
-use crate::load::{Lane, LoadPlan, Pace, Tracker};
+use crate::load::{Lane, LoadPlan, Pace, Tracker, WhenDown};
 use crate::signals::StopSignals;
 use clap::Args;
 use holdfast_genesis::{GenesisTime, Template};
@@ -244,11 +244,16 @@ impl Run<'_> {
             lanes_per_node: LANES_PER_NODE,
             pace: Pace::PerSecond(tps),
             batch_max: BATCH_MAX,
+            when_down: WhenDown::End,
         };
         let lanes: Vec<Lane> = plan
             .lanes(&self.tracker)
             .map_err(|error| load_failed(&error))?;
-        tasks.spawn(self.tracker.clone().follow(observer, following.clone()));
+        tasks.spawn(
+            self.tracker
+                .clone()
+                .follow(observer, WhenDown::End, following.clone()),
+        );
         for lane in lanes {
             tasks.spawn(lane.run(sending.clone()));
         }

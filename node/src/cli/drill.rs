@@ -3,6 +3,7 @@
 mod checks;
 mod emergency;
 mod governors;
+mod kills;
 mod kind;
 mod outcome;
 mod script;
@@ -14,6 +15,7 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::signals::unless_interrupted;
 use clap::{Args, Subcommand};
+use kills::Kills;
 use kind::{Kind, Masters};
 use outcome::{Outcome, Run};
 use stage::Stage;
@@ -50,6 +52,12 @@ pub(super) struct EmergencyArguments {
     /// Cut the masters from each other before the quorum goes, and heal the cut in the emergency (needs root and ip).
     #[arg(long)]
     partition: bool,
+    /// Kill -9 nodes at random moments of each phase, masters too, and start them again at once.
+    #[arg(long)]
+    kill_nodes: bool,
+    /// What --kill-nodes does, of the first run; the next runs have the numbers after it [default: a random one].
+    #[arg(long, value_name = "SEED", requires = "kill_nodes")]
+    seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +92,17 @@ impl Command {
                 (Kind::EmergencyConsensus(masters), &arguments.common)
             }
         }
+    }
+}
+
+/// The seed of the first run, if nodes are to be killed.
+fn seed_of(command: &Command) -> Option<u64> {
+    match command {
+        Command::EmergencyConsensus(arguments) if arguments.kill_nodes => {
+            let random = || u64::from(rand::random::<u32>());
+            Some(arguments.seed.unwrap_or_else(random))
+        }
+        _ => None,
     }
 }
 
@@ -125,7 +144,12 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Fa
             "run it again",
         )
     };
-    let outcome = unless_interrupted(interrupted, repeat(kind, arguments, context))?;
+    let drill = Drill {
+        kind,
+        arguments,
+        seed: seed_of(command),
+    };
+    let outcome = unless_interrupted(interrupted, drill.repeat(context))?;
     let text = if arguments.json {
         format!("{:#}\n", outcome.as_json())
     } else {
@@ -135,59 +159,86 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Fa
     outcome.verdict()
 }
 
-async fn repeat(
+/// What is played.
+struct Drill<'a> {
     kind: Kind,
-    arguments: &Arguments,
-    context: &mut Context<'_>,
-) -> Result<Outcome, Failure> {
-    let mut outcome = Outcome {
-        kind,
-        validators: arguments.validators,
-        runs: Vec::new(),
-    };
-    if !arguments.json {
-        let (name, validators) = (kind.name(), arguments.validators);
-        context.print(&format!("playing {name} on {validators} validators\n"))?;
-    }
-    for number in 1..=arguments.repeat {
-        let run = one(kind, arguments).await?;
-        if arguments.repeat > 1 && !arguments.json {
-            context.print(&run.as_line(kind, number))?;
+    arguments: &'a Arguments,
+    /// Of the kills of the first run, if nodes are to be killed.
+    seed: Option<u64>,
+}
+
+impl Drill<'_> {
+    async fn repeat(&self, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+        let Self {
+            kind,
+            arguments,
+            seed,
+        } = *self;
+        let mut outcome = Outcome {
+            kind,
+            validators: arguments.validators,
+            runs: Vec::new(),
+        };
+        if !arguments.json {
+            let (name, validators) = (kind.name(), arguments.validators);
+            let kills = seed.map_or_else(String::new, |seed| format!(", kills of seed {seed}"));
+            context.print(&format!(
+                "playing {name} on {validators} validators{kills}\n"
+            ))?;
         }
-        outcome.runs.push(run);
+        for number in 1..=arguments.repeat {
+            let run = self.once(number).await?;
+            if arguments.repeat > 1 && !arguments.json {
+                context.print(&run.as_line(kind, number))?;
+            }
+            outcome.runs.push(run);
+        }
+        Ok(outcome)
     }
-    Ok(outcome)
-}
 
-/// One drill on a new chain. What goes wrong in it is a result too.
-async fn one(kind: Kind, arguments: &Arguments) -> Result<Run, Failure> {
-    let folder = tempfile::Builder::new()
-        .prefix("holdfast-drill-")
-        .tempdir()
-        .map_err(|error| Failure::disk("cannot make a temporary folder", &error))?;
-    let mut run = Run::default();
-    if let Err(failure) = play(kind, arguments.validators, &folder, &mut run).await {
-        run.failed
-            .push(format!("{}: {}", failure.what, failure.why));
+    /// Plays it on a new chain. What goes wrong in it is a result too.
+    async fn once(&self, number: u16) -> Result<Run, Failure> {
+        let folder = tempfile::Builder::new()
+            .prefix("holdfast-drill-")
+            .tempdir()
+            .map_err(|error| Failure::disk("cannot make a temporary folder", &error))?;
+        let mut run = Run {
+            seed: self
+                .seed
+                .map(|first| first.wrapping_add(u64::from(number) - 1)),
+            ..Run::default()
+        };
+        if let Err(failure) = self.play(&folder, &mut run).await {
+            run.failed
+                .push(format!("{}: {}", failure.what, failure.why));
+        }
+        if self.arguments.keep || !run.passed() {
+            run.kept_in = Some(folder.keep());
+        }
+        Ok(run)
     }
-    if arguments.keep || !run.passed() {
-        run.kept_in = Some(folder.keep());
-    }
-    Ok(run)
-}
 
-async fn play(kind: Kind, validators: u16, folder: &TempDir, run: &mut Run) -> Result<(), Failure> {
-    let directory = folder.path().join("devnet");
-    let mut stage = Stage::start(kind, validators, &directory).await?;
-    run.disturbed = stage.names(stage.disturbed.clone());
-    let played = script::play(&mut stage, run).await;
-    let Stage { cluster, load, .. } = stage;
-    let counts = load.tracker().counts();
-    (run.accepted, run.irreversible) = (counts.submitted, counts.irreversible);
-    run.lost = counts.pending;
-    load.stop().await;
-    let stopped = cluster.stop().await;
-    played.and(stopped)
+    async fn play(&self, folder: &TempDir, run: &mut Run) -> Result<(), Failure> {
+        let directory = folder.path().join("devnet");
+        let kills = run.seed.map(Kills::new);
+        let validators = self.arguments.validators;
+        let mut stage = Stage::start(self.kind, validators, &directory, kills).await?;
+        run.disturbed = stage.names(stage.disturbed.clone());
+        let played = script::play(&mut stage, run).await;
+        let Stage {
+            cluster,
+            load,
+            kills,
+            ..
+        } = stage;
+        run.kills = kills.map(Kills::into_done).unwrap_or_default();
+        let counts = load.tracker().counts();
+        (run.accepted, run.irreversible) = (counts.submitted, counts.irreversible);
+        run.lost = counts.pending;
+        load.stop().await;
+        let stopped = cluster.stop().await;
+        played.and(stopped)
+    }
 }
 
 #[cfg(test)]

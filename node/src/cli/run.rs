@@ -100,8 +100,14 @@ fn run_node(parts: NodeParts, exit_with_stdin: bool) -> Result<(), Failure> {
     let key = parts.signer.is_some();
     let node = runtime.block_on(async {
         let signals = StopSignals::listen().map_err(|error| no_threads(&error))?;
-        let node = Box::pin(start(parts, &supervisor)).await?;
-        tokio::spawn(signals.stop_on_first_exit_on_second(supervisor.clone()));
+        let mut node = Box::pin(start(parts, &supervisor)).await?;
+        let farewell = node.take_farewell();
+        let said = async move {
+            if let Some(farewell) = farewell {
+                farewell.say().await;
+            }
+        };
+        tokio::spawn(signals.stop_on_first_exit_on_second(supervisor.clone(), said));
         Ok::<_, Failure>(node)
     });
     let node = match node {
@@ -204,4 +210,60 @@ fn owner_key(config: &Config, password: &Password) -> Result<Option<Arc<KeyPair>
     };
     let secret = secret(path, KeyKind::Account, password)?;
     Ok(Some(Arc::new(KeyPair::from_secret(&secret))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Override, Sources, load};
+    use crate::environment::Environment;
+    use crate::incident::fixture::{genesis, key};
+    use crate::keystore::{KdfParameters, UnlockedKey};
+
+    /// The settings of a node with this emergency key file.
+    fn config(home: &Path, file: &str) -> Config {
+        let overrides = [Override {
+            key: "emergency.key_file".to_owned(),
+            text: file.to_owned(),
+            flag: "--set".to_owned(),
+        }];
+        let sources = Sources {
+            home,
+            file: &home.join("holdfast.toml"),
+            file_required: false,
+            environment: &Environment::default(),
+            overrides: &overrides,
+        };
+        load(&sources).unwrap().config
+    }
+
+    #[test]
+    fn a_master_starts_with_the_emergency_key_of_its_chain_and_no_other() {
+        let (home, genesis) = (tempfile::tempdir().unwrap(), genesis());
+        let password = Password::from("devnet");
+        let save = |file: &str, kind, number| {
+            let key = UnlockedKey::from_secret(kind, &key(number).secret());
+            let sealed = key.seal(&password, KdfParameters::INSECURE).unwrap();
+            keystore::save_new(&home.path().join(file), &sealed).unwrap();
+        };
+        // The genesis document of the fixture names number 99.
+        save("right.json", KeyKind::Emergency, 99);
+        save("other.json", KeyKind::Emergency, 98);
+        save("account.json", KeyKind::Account, 99);
+        let start = |file| emergency_key(&config(home.path(), file), &genesis, &password);
+        assert!(start("").unwrap().is_none());
+        let master = start("right.json").unwrap().unwrap();
+        assert_eq!(master.public_key(), key(99).public_key());
+        let other = start("other.json").unwrap_err();
+        assert_eq!(other.code, ExitCode::Usage);
+        let path = home.path().join("other.json");
+        let what = format!("{} is not the emergency key of this chain", path.display());
+        assert_eq!(other.what, what);
+        assert!(other.why.contains(&key(98).public_key().to_string()));
+        assert!(other.why.contains(&key(99).public_key().to_string()));
+        let account = start("account.json").unwrap_err();
+        assert_eq!(account.code, ExitCode::Keystore);
+        let why = "holds an account key, wanted is an emergency key";
+        assert!(account.why.ends_with(why), "{account}");
+    }
 }

@@ -202,7 +202,12 @@ impl Checker<'_> {
             key_file,
             sign_guard_file,
             owner_key_file,
+            disable_key_on_shutdown,
         } = raw;
+        if *disable_key_on_shutdown && owner_key_file.is_empty() {
+            let rule = "needs validator.owner_key_file: the account signs that";
+            self.refuse("validator.disable_key_on_shutdown", rule, true);
+        }
         match (account.is_empty(), key_file.is_empty()) {
             (true, true) => {
                 if !sign_guard_file.is_empty() {
@@ -249,6 +254,7 @@ impl Checker<'_> {
             key_file,
             sign_guard_file,
             owner_key_file: self.file_if_set(owner_key_file),
+            disable_key_on_shutdown: *disable_key_on_shutdown,
         })
     }
 

@@ -166,6 +166,22 @@ fn a_validator_needs_account_and_key_and_gets_a_guard_beside_the_key() {
 }
 
 #[test]
+fn who_takes_its_key_off_the_chain_needs_the_key_of_its_account() {
+    let validator = [
+        ("validator.account", "alice"),
+        ("validator.key_file", "keys/validator.json"),
+        ("validator.disable_key_on_shutdown", "true"),
+    ];
+    assert_eq!(refused(&validator), ["validator.disable_key_on_shutdown"]);
+    let owner = ("validator.owner_key_file", "keys/account.json");
+    let with_owner: Vec<_> = validator.into_iter().chain([owner]).collect();
+    let config = with(&with_owner).unwrap();
+    assert!(config.validator().unwrap().disable_key_on_shutdown);
+    let default = with(&[validator[0], validator[1], owner]).unwrap();
+    assert!(!default.validator().unwrap().disable_key_on_shutdown);
+}
+
+#[test]
 fn the_sign_guard_stays_out_of_the_chain_data() {
     let guard = |path| {
         refused(&[

@@ -63,6 +63,7 @@ pub(super) const FIELDS: &[Field] = fields! {
     "validator.key_file" => "The validator signing key. Never run two nodes with the same key.",
     "validator.sign_guard_file" => "Record of what was signed; keep it with the key, never restore an old copy.\nEmpty: beside the key file, with the extension .guard.",
     "validator.owner_key_file" => "The key of the account. With it the node gives the signing key back by itself when an emergency has\ntaken it. Empty: the operator does it.",
+    "validator.disable_key_on_shutdown" => "On SIGTERM take the signing key off the chain before stopping, so that nobody waits for this validator\nwhile it is away; the next start gives it back. Takes up to 10 s. Needs validator.owner_key_file.",
     "emergency.key_file" => "The emergency key of the chain. Empty: this node is no master.",
     "storage.data_dir" => "Folder of the database.",
     "storage.cache_mib" => "Memory for cached blocks of the database in MiB, 8 to 65536.",

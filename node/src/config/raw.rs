@@ -97,6 +97,7 @@ pub(super) struct RawValidator {
     pub(super) key_file: String,
     pub(super) sign_guard_file: String,
     pub(super) owner_key_file: String,
+    pub(super) disable_key_on_shutdown: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -119,6 +119,8 @@ pub struct ValidatorSettings {
     pub sign_guard_file: PathBuf,
     /// The key of the account, if the node is to give a lost signing key back by itself.
     pub owner_key_file: Option<PathBuf>,
+    /// Take the signing key off the chain before the node stops.
+    pub disable_key_on_shutdown: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

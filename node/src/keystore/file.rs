@@ -24,7 +24,7 @@ pub enum KeystoreError {
     Exposed { path: PathBuf, mode: u32 },
     #[error("{path}: {source}")]
     Refused { path: PathBuf, source: FormatError },
-    #[error("{path} holds a {found}, wanted is a {wanted}")]
+    #[error("{path} holds {article} {found}, wanted is {wanted_article} {wanted}", article = found.article(), wanted_article = wanted.article())]
     WrongKind {
         path: PathBuf,
         found: KeyKind,

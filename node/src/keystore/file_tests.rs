@@ -97,6 +97,15 @@ fn each_way_to_fail_has_its_own_words() {
             place.path().display()
         )
     );
+    for (wanted, named) in [
+        (KeyKind::Account, "an account key"),
+        (KeyKind::Emergency, "an emergency key"),
+        (KeyKind::Governor, "a governor key"),
+    ] {
+        let kind = unlock(&place.path(), wanted, &place.password).unwrap_err();
+        let text = kind.to_string();
+        assert!(text.ends_with(&format!("wanted is {named}")), "{text}");
+    }
     let wrong = unlock(
         &place.path(),
         KeyKind::Validator,

@@ -62,6 +62,15 @@ impl KeyKind {
             Self::Emergency => "emergency key",
         }
     }
+
+    /// What stands before the name: "an emergency key".
+    #[must_use]
+    pub const fn article(self) -> &'static str {
+        match self {
+            Self::Account | Self::Emergency => "an",
+            Self::Validator | Self::Network | Self::Governor => "a",
+        }
+    }
 }
 
 impl fmt::Display for KeyKind {

@@ -141,6 +141,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// True if the node is meant to run now.
+    #[must_use]
+    pub fn runs(&self, number: usize) -> bool {
+        self.members[number].process.is_some()
+    }
+
     /// Waits until a node that runs says that it is ready.
     pub async fn ready(&mut self, number: usize) -> Result<(), Failure> {
         let Member { node, process, .. } = &mut self.members[number];

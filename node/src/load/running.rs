@@ -43,7 +43,11 @@ impl RunningLoad {
         }
         let (sending, following) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(tracker.clone().follow(observer, following.clone()));
+        tasks.spawn(
+            tracker
+                .clone()
+                .follow(observer, plan.when_down, following.clone()),
+        );
         for lane in lanes {
             tasks.spawn(lane.run(sending.clone()));
         }
@@ -72,7 +76,7 @@ impl RunningLoad {
     /// Stops sending and waits until everything that was accepted is irreversible, or the limit is over: whether it is.
     pub async fn settle(&self, limit: Duration) -> bool {
         self.sending.cancel();
-        tokio::time::timeout(limit, self.tracker.fewer_pending_than(1))
+        tokio::time::timeout(limit, self.tracker.settled())
             .await
             .is_ok()
     }

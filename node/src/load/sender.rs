@@ -1,9 +1,10 @@
 //! Lanes that send transfers.
 
+use super::patience::WhenDown;
 use super::tracker::Tracker;
 use crate::devnet::homes::{account_key, account_name};
-use holdfast_rpc::dto::AccountOptions;
-use holdfast_rpc::methods::{AccountParams, GetAccount};
+use holdfast_rpc::dto::{AccountOptions, Hash};
+use holdfast_rpc::methods::{AccountParams, GetAccount, GetReceipt, TransactionIdParams};
 use holdfast_rpc::{Client, ClientConfig, ClientError, ErrorCode};
 use holdfast_types::{Action, ChainId, KeyPair, Signer, TransactionBody, codec};
 use std::collections::VecDeque;
@@ -33,6 +34,7 @@ pub struct LoadPlan {
     pub lanes_per_node: u32,
     pub pace: Pace,
     pub batch_max: usize,
+    pub when_down: WhenDown,
 }
 
 /// One lane: some of the accounts, one node, one batch at a time. An account belongs to one lane, so its nonces go out
@@ -201,19 +203,18 @@ impl Lane {
     }
 
     async fn read_nonce(&mut self, position: usize) -> Result<(), ClientError> {
-        let account = &mut self.accounts[position];
-        let name = account_name(account.number);
-        let found = self
-            .client
-            .call::<GetAccount>(AccountParams {
-                name: name
-                    .as_str()
-                    .parse()
-                    .expect("a name of the chain is a name for RPC"),
-                options: Some(AccountOptions::default()),
-            })
-            .await?;
-        account.skip_to(found.map_or(0, |account| account.nonce.get()));
+        let name = account_name(self.accounts[position].number);
+        let params = AccountParams {
+            name: name
+                .as_str()
+                .parse()
+                .expect("a name of the chain is a name for RPC"),
+            options: Some(AccountOptions::default()),
+        };
+        let ask = || self.client.call::<GetAccount>(params.clone());
+        let found = self.plan.when_down.ask(ask).await?;
+        let state_nonce = found.map_or(0, |account| account.nonce.get());
+        self.accounts[position].skip_to(state_nonce);
         Ok(())
     }
 
@@ -233,15 +234,13 @@ impl Lane {
         for id in &ids {
             self.tracker.sending(*id, at);
         }
-        let replies = self.client.send_transactions(encoded).await?;
+        let send = || self.client.send_transactions(encoded.clone());
+        let replies = self.plan.when_down.ask(send).await?;
         let mut full = false;
         for ((reply, position), id) in replies.into_iter().zip(positions).zip(&ids) {
             match reply {
-                Ok(_) => {
-                    self.tracker.accepted();
-                    self.accounts[position].nonce += 1;
-                    self.accounts[position].signed.pop_front();
-                }
+                Ok(_) => self.note_accepted(position),
+                Err(_) if self.was_accepted(*id).await? => self.note_accepted(position),
                 Err(error) => {
                     self.tracker.refused(id, &error);
                     match error.error_code() {
@@ -255,6 +254,23 @@ impl Lane {
             tokio::time::sleep(FULL_PAUSE).await;
         }
         Ok(())
+    }
+
+    fn note_accepted(&mut self, position: usize) {
+        self.tracker.accepted();
+        self.accounts[position].nonce += 1;
+        self.accounts[position].signed.pop_front();
+    }
+
+    /// True if a transfer that was refused is in a block: it was sent before, and the node was killed before its answer.
+    async fn was_accepted(&self, id: [u8; 32]) -> Result<bool, ClientError> {
+        if self.plan.when_down == WhenDown::End {
+            return Ok(false);
+        }
+        let params = TransactionIdParams { id: Hash::new(id) };
+        let ask = || self.client.call::<GetReceipt>(params.clone());
+        let receipt = self.plan.when_down.ask(ask).await?;
+        Ok(receipt.is_some())
     }
 
     fn next_transfer(&self, position: usize) -> Transfer {
@@ -305,6 +321,7 @@ mod tests {
             lanes_per_node: 2,
             pace,
             batch_max: 250,
+            when_down: WhenDown::End,
         }
     }
 

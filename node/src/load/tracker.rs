@@ -1,8 +1,9 @@
 //! From submission to finality.
 
 use super::latency_counts::LatencyCounts;
+use super::patience::WhenDown;
 use holdfast_rpc::dto::{BlockDetail, BlockSelector, Hash, NotificationBody, SubscriptionKind};
-use holdfast_rpc::methods::{BlockParams, GetBlock, SubscribeParams};
+use holdfast_rpc::methods::{BlockParams, GetBlock, GetStatus, NoParams, SubscribeParams};
 use holdfast_rpc::{Client, ClientConfig, ClientError, EventStream};
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -23,6 +24,8 @@ pub struct Tracker {
 #[derive(Debug, Default)]
 struct Inner {
     pending: HashMap<[u8; 32], Instant>,
+    /// Sent, and the node has not said yet whether it takes them.
+    unanswered: u64,
     submitted: u64,
     rejected: u64,
     last_refusal: Option<String>,
@@ -57,18 +60,28 @@ impl Tracker {
 
     /// A transaction is about to be sent.
     pub fn sending(&self, id: [u8; 32], at: Instant) {
-        self.lock().pending.insert(id, at);
+        let mut inner = self.lock();
+        inner.pending.insert(id, at);
+        inner.unanswered += 1;
     }
 
     /// The node has queued it.
     pub fn accepted(&self) {
-        self.lock().submitted += 1;
+        let mut inner = self.lock();
+        inner.submitted += 1;
+        inner.unanswered = inner.unanswered.saturating_sub(1);
+        let is_last = inner.unanswered == 0;
+        drop(inner);
+        if is_last {
+            self.fewer_pending.notify_waiters();
+        }
     }
 
     /// The node has refused it.
     pub fn refused(&self, id: &[u8; 32], why: &impl Display) {
         let mut inner = self.lock();
         inner.pending.remove(id);
+        inner.unanswered = inner.unanswered.saturating_sub(1);
         inner.rejected += 1;
         inner.last_refusal = Some(why.to_string());
         drop(inner);
@@ -92,11 +105,21 @@ impl Tracker {
 
     /// Waits until fewer than `limit` transactions are on their way.
     pub async fn fewer_pending_than(&self, limit: usize) {
+        self.holds(|inner| inner.pending.len() < limit).await;
+    }
+
+    /// Waits until everything that was sent has its answer, and everything that was accepted is irreversible.
+    pub async fn settled(&self) {
+        self.holds(|inner| inner.pending.is_empty() && inner.unanswered == 0)
+            .await;
+    }
+
+    async fn holds(&self, condition: impl Fn(&Inner) -> bool) {
         loop {
             let mut fewer = pin!(self.fewer_pending.notified());
-            // From here on a notice is not missed, so the count may be looked at.
+            // From here on a notice is not missed, so the counts may be looked at.
             fewer.as_mut().enable();
-            if self.lock().pending.len() < limit {
+            if condition(&self.lock()) {
                 return;
             }
             fewer.await;
@@ -163,9 +186,28 @@ impl Tracker {
 
     /// Follows the certified blocks of the node at `url` until cancelled: a block's transactions are irreversible when
     /// the node says that it is certified.
-    pub async fn follow(self, url: String, stopping: CancellationToken) -> Result<(), ClientError> {
+    pub async fn follow(
+        self,
+        url: String,
+        when_down: WhenDown,
+        stopping: CancellationToken,
+    ) -> Result<(), ClientError> {
+        let mut next_height = 1;
+        loop {
+            let ended = tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                ended = self.follow_stream(&url, &mut next_height) => ended,
+            };
+            if !when_down.reopens().await {
+                return ended;
+            }
+        }
+    }
+
+    /// Follows from `next_height` on, until the stream ends.
+    async fn follow_stream(&self, url: &str, next_height: &mut u64) -> Result<(), ClientError> {
         let config = ClientConfig::default();
-        let client = Client::new(&url, config)?;
+        let client = Client::new(url, config)?;
         let subscription = SubscribeParams {
             kind: SubscriptionKind::Finality,
             from: None,
@@ -173,31 +215,29 @@ impl Tracker {
             account: None,
             transaction_id: None,
         };
-        let mut stream = EventStream::open(&url, subscription, config).await?;
-        let mut next_height = 1;
+        let mut stream = EventStream::open(url, subscription, config).await?;
+        // What was certified before the stream began is not told by it.
+        let status = client.call::<GetStatus>(NoParams {}).await?;
+        let mut certified = status.certified.height.get();
         loop {
-            let notification = tokio::select! {
-                () = stopping.cancelled() => return Ok(()),
-                notification = stream.next() => notification,
-            };
-            let Some(notification) = notification else {
-                return Ok(());
-            };
             let at = Instant::now();
-            let NotificationBody::Finality(finality) = notification?.body else {
-                continue;
-            };
-            while next_height <= finality.certified.height.get() {
+            while *next_height <= certified {
                 let block = client
                     .call::<GetBlock>(BlockParams {
-                        block: BlockSelector::Height(next_height),
+                        block: BlockSelector::Height(*next_height),
                         detail: Some(BlockDetail::Ids),
                     })
                     .await?;
                 if let Some(block) = block {
                     self.irreversible(&block.transaction_ids, at);
                 }
-                next_height += 1;
+                *next_height += 1;
+            }
+            let Some(notification) = stream.next().await else {
+                return Ok(());
+            };
+            if let NotificationBody::Finality(finality) = notification?.body {
+                certified = finality.certified.height.get();
             }
         }
     }
@@ -257,6 +297,19 @@ mod tests {
         assert!(!waiting.is_finished());
         tracker.irreversible(&[Hash::new([2; 32])], Instant::now());
         waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_irreversible_before_its_answer_comes_is_not_settled() {
+        let tracker = Tracker::default();
+        tracker.sending([1; 32], Instant::now());
+        tracker.irreversible(&[Hash::new([1; 32])], Instant::now());
+        assert_eq!(tracker.counts().pending, 0);
+        let settled = tracker.settled();
+        tokio::pin!(settled);
+        assert!(futures::poll!(&mut settled).is_pending());
+        tracker.accepted();
+        settled.await;
     }
 
     #[test]

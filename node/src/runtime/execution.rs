@@ -5,6 +5,7 @@
 //! leaves with an own vertex, whose sync covers the batch that was written before it in the same log.
 
 mod emergency;
+mod milestones;
 
 use super::board::Board;
 use super::core_thread::CoreHandle;
@@ -275,10 +276,12 @@ impl ExecutionThread {
             );
         }
         let summaries = summaries(&batch);
+        let milestones = milestones::lines_of(&batch, self.chain.irreversible());
         let certified = !batch.certificates.is_empty();
         let lib_moved = batch.irreversible;
         let popped = batch.pop.len();
         self.write(batch)?;
+        milestones::log(&milestones);
         let fork_blocks = self.chain.forks().len();
         let next_era = self.chain.era().era;
         let is_provisional = self

@@ -7,7 +7,7 @@ use super::board::Board;
 use super::core_thread::{COMMANDS_MAX, CoreCommand, CoreHandle, CoreThread, Outlets, Reverify};
 use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
-use super::key_keeper::KeyKeeper;
+use super::key_keeper::{Farewell, KeyKeeper};
 use super::listeners::{start_network, start_rpc};
 use super::peers::Peers;
 use super::sabotage::{InjectedFault, Saboteur};
@@ -82,6 +82,7 @@ pub enum KeyPast {
 pub struct RunningNode {
     network: NetworkHandle,
     rpc: RpcHandle,
+    farewell: Option<Farewell>,
 }
 
 impl RunningNode {
@@ -94,6 +95,11 @@ impl RunningNode {
     #[must_use]
     pub const fn network(&self) -> &NetworkHandle {
         &self.network
+    }
+
+    /// What is to be said before the node stops, if anything is.
+    pub const fn take_farewell(&mut self) -> Option<Farewell> {
+        self.farewell.take()
     }
 
     /// Ends the parts that talk to the outside; the others watch the supervisor.
@@ -179,10 +185,10 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
     shared.start_facts(facts_received, backend, halts)?;
     shared.start_reverify(reverify_received)?;
     shared.start_network_tasks(events, messages_received, &parameters);
-    shared.start_guard(&parts, &parameters);
     let watching = watchdog.start(supervisor);
     watching.map_err(|error| no_thread(&error))?;
     Ok(RunningNode {
+        farewell: shared.start_guard(&parts, &parameters),
         network: shared.network,
         rpc,
     })
@@ -435,29 +441,28 @@ impl Shared<'_> {
         watch_network(self.supervisor, &self.network);
     }
 
-    /// The validator guard, where the node has the key of the account.
-    fn start_guard(&self, parts: &NodeParts, parameters: &Parameters) {
-        let validator = parts.config.validator();
-        let account = validator.and_then(|one| AccountName::new(&one.account).ok());
-        if let (Some(account), Some(signing_key), Some(owner)) =
-            (account, self.key, parts.owner.clone())
-        {
-            let guard = KeyKeeper {
-                guard: ValidatorGuard::new(GuardConfig::new(
-                    self.chain_id,
-                    account,
-                    signing_key,
-                    &parameters.emergency,
-                )),
-                owner,
-                storage: Arc::clone(&self.storage),
-                board: self.board.clone(),
-                jobs: Arc::clone(&self.jobs),
-                stopping: self.supervisor.stopping(),
-                started: self.started,
-            };
-            self.supervisor.spawn_task("validator-guard", guard.run());
-        }
+    /// The validator guard, where the node has the key of the account; its farewell, if one is wanted.
+    fn start_guard(&self, parts: &NodeParts, parameters: &Parameters) -> Option<Farewell> {
+        let validator = parts.config.validator()?;
+        let account = AccountName::new(&validator.account).ok()?;
+        let (farewell, farewells) = Farewell::new();
+        let guard = KeyKeeper {
+            guard: ValidatorGuard::new(GuardConfig::new(
+                self.chain_id,
+                account,
+                self.key?,
+                &parameters.emergency,
+            )),
+            owner: parts.owner.clone()?,
+            storage: Arc::clone(&self.storage),
+            board: self.board.clone(),
+            jobs: Arc::clone(&self.jobs),
+            stopping: self.supervisor.stopping(),
+            started: self.started,
+            farewells,
+        };
+        self.supervisor.spawn_task("validator-guard", guard.run());
+        validator.disable_key_on_shutdown.then_some(farewell)
     }
 
     fn start_thread(

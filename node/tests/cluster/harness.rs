@@ -1,9 +1,9 @@
 //! A devnet under load whose nodes can be killed and started again.
 
 use holdfast::devnet::homes::{self, DevnetNode, DevnetSpec};
-use holdfast::devnet::process::NodeProcess;
+use holdfast::devnet::process::{NodeProcess, Stopped};
 use holdfast::devnet::session::command;
-use holdfast::load::{LoadPlan, Pace, Tracker};
+use holdfast::load::{LoadPlan, Pace, Tracker, WhenDown};
 use holdfast_genesis::{GenesisTime, Template};
 use holdfast_rpc::dto::{BlockSelector, Receipt, SigningState, SigningStatus, Status};
 use holdfast_rpc::methods::{
@@ -33,6 +33,15 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start(validators: u16, epoch_seconds: u64) -> Self {
+        Self::start_with(validators, epoch_seconds, BTreeMap::new()).await
+    }
+
+    /// The same with more settings for each node.
+    pub(crate) async fn start_with(
+        validators: u16,
+        epoch_seconds: u64,
+        settings: BTreeMap<String, String>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let devnet = homes::create(DevnetSpec {
@@ -44,7 +53,7 @@ impl Cluster {
             epoch_duration_ms: Some(epoch_seconds * 1000),
             masters: 1,
             islands: Vec::new(),
-            settings: BTreeMap::new(),
+            settings,
         })
         .unwrap();
         let chain = devnet.genesis.chain_id();
@@ -126,6 +135,17 @@ impl Cluster {
     pub(crate) async fn kill(&mut self, number: usize) {
         let mut process = self.processes[number].take().unwrap();
         process.kill().await.unwrap();
+    }
+
+    /// SIGTERM, and waits until the node has ended as it should.
+    pub(crate) async fn stop(&mut self, number: usize) {
+        let mut process = self.processes[number].take().unwrap();
+        let stopped = process.stop(PATIENCE).await.unwrap();
+        assert!(
+            matches!(stopped, Stopped::Ended(status) if status.success()),
+            "{stopped:?}\n{}",
+            self.log_tail(number)
+        );
     }
 
     pub(crate) async fn status(&self, number: usize) -> Status {
@@ -219,6 +239,7 @@ impl Cluster {
             lanes_per_node: 2,
             pace: Pace::PerSecond(per_second),
             batch_max: 20,
+            when_down: WhenDown::End,
         };
         let stopping = CancellationToken::new();
         let lanes = plan
@@ -237,7 +258,7 @@ impl Cluster {
             let tracker = tracker.clone();
             let url = format!("http://{}", self.nodes[to[0]].rpc);
             let stopping = stopping.clone();
-            async move { drop(tracker.follow(url, stopping).await) }
+            async move { drop(tracker.follow(url, WhenDown::End, stopping).await) }
         });
         Load {
             tracker,

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod drills;
+mod farewell;
 mod harness;
 mod kill_all;
 mod kill_one;

@@ -44,11 +44,6 @@ async fn each_refusal_has_its_code_and_facts() {
             json!({ "commits_behind": 9 }),
         ),
         (
-            BackendError::EmergencyProvisional,
-            -32052,
-            json!({ "code_name": "EMERGENCY_PROVISIONAL" }),
-        ),
-        (
             BackendError::Lockdown,
             -32053,
             json!({ "runbook": "docs/rpc.md#lockdown" }),
@@ -129,6 +124,62 @@ async fn waiting_for_commit_and_for_the_certificate() {
     // What is irreversible already is not waited for.
     let again = send(&node, json!({ "wait": "irreversible" })).await;
     assert_eq!(again["finality"], "irreversible");
+}
+
+#[tokio::test]
+async fn in_an_emergency_who_waits_for_the_certificate_learns_at_once_that_none_comes() {
+    let node = start(config()).await;
+    let waiting = node.call(
+        "chain_sendTransaction",
+        json!(["05616c696365", { "wait": "irreversible", "timeout_ms": 60_000 }]),
+    );
+    let act = when_queued(&node, || {
+        node.backend.set_emergency(0);
+        node.backend.produce_block();
+        node.backend.produce_block();
+        node.backend.set_emergency(1);
+    });
+    let both = async { tokio::join!(waiting, act) };
+    let (reply, ()) = tokio::time::timeout(PATIENCE, both).await.unwrap();
+    assert_eq!(reply["error"]["code"], -32052, "{reply}");
+    let data = &reply["error"]["data"];
+    let block = node.call("chain_getBlock", json!([1])).await;
+    for (name, value) in [
+        ("code_name", json!("EMERGENCY_PROVISIONAL")),
+        ("finality", json!("emergency")),
+        ("status", json!("success")),
+        ("height", json!(1)),
+        ("block_id", block["result"]["header"]["id"].clone()),
+        ("runbook", json!("docs/rpc.md#emergency_provisional")),
+    ] {
+        assert_eq!(data[name], value, "{reply}");
+    }
+    assert!(data["transaction_id"].is_string(), "{reply}");
+
+    // Who asks for less has it, and so has everybody once the certificate is there.
+    let committed = send(&node, json!({ "wait": "committed" })).await;
+    assert_eq!(committed["finality"], "emergency");
+    node.backend.certify(2);
+    let certified = send(&node, json!({ "wait": "irreversible" })).await;
+    assert_eq!(
+        (&certified["finality"], &certified["timed_out"]),
+        (&json!("irreversible"), &json!(false))
+    );
+}
+
+#[tokio::test]
+async fn a_block_of_an_emergency_that_is_not_irreversible_even_for_it_is_waited_for() {
+    let node = start(config()).await;
+    node.backend.set_emergency(0);
+    let act = when_queued(&node, || {
+        node.backend.produce_block();
+    });
+    let waiting = send(&node, json!({ "wait": "irreversible", "timeout_ms": 50 }));
+    let (sent, ()) = tokio::join!(waiting, act);
+    assert_eq!(
+        (&sent["finality"], &sent["timed_out"]),
+        (&json!("committed"), &json!(true))
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::load::cluster::Usage;
 use crate::load::usage::processor_time;
-use crate::load::{Cluster, LoadPlan, Pace, RunningLoad};
+use crate::load::{Cluster, LoadPlan, Pace, RunningLoad, WhenDown};
 use holdfast_genesis::{Genesis, GenesisTime, Template};
 use holdfast_rpc::dto::Hash;
 use holdfast_rpc::methods::{GetReceipt, GetTransaction, TransactionIdParams};
@@ -133,6 +133,7 @@ impl<'a, 'b> Stage<'a, 'b> {
             lanes_per_node: LANES_PER_NODE,
             pace,
             batch_max: BATCH_MAX,
+            when_down: WhenDown::End,
         };
         if ahead > 0 {
             let count = ahead * self.common.accounts as usize;

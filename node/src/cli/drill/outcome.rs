@@ -1,5 +1,6 @@
 //! What came of a drill, for people and for programs.
 
+use super::kills::Kill;
 use super::kind::Kind;
 use crate::cli::layout::Sheet;
 use crate::exit_codes::ExitCode;
@@ -21,6 +22,9 @@ pub(super) struct Run {
     /// Transfers that were acknowledged in an emergency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) accepted_in_emergency: Option<u64>,
+    /// A commit that no master had took the emergency back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) was_taken_back: bool,
     /// Emergency blocks, of all of which a certificate came in the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) emergency_blocks: Option<u64>,
@@ -30,6 +34,12 @@ pub(super) struct Run {
     /// To whom something was done.
     pub(super) disturbed: Vec<String>,
     pub(super) halts: Vec<String>,
+    /// Gives the plan of the kills, if nodes are to be killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seed: Option<u64>,
+    /// Nodes that were killed besides, and started again at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) kills: Vec<Kill>,
     /// What did not go as it should.
     pub(super) failed: Vec<String>,
     /// The homes of the validators, if they were kept.
@@ -52,6 +62,12 @@ impl Run {
             .extend(milliseconds.map(|milliseconds| (name, milliseconds)));
     }
 
+    /// The emergency was taken back: these times are not those of its end.
+    pub(super) fn taken_back(&mut self, times: &[&str]) {
+        self.was_taken_back = true;
+        self.times.retain(|name, _| !times.contains(name));
+    }
+
     pub(super) fn passed(&self) -> bool {
         self.failed.is_empty()
     }
@@ -64,7 +80,13 @@ impl Run {
         }
     }
 
-    /// One line, for a drill that is repeated.
+    /// Whom the seed has hit, and when.
+    fn killed(&self) -> String {
+        let kills: Vec<String> = self.kills.iter().map(ToString::to_string).collect();
+        format!("{} kills: {}", kills.len(), kills.join(", "))
+    }
+
+    /// One line, for a drill that is repeated; one more if nodes were killed.
     pub(super) fn as_line(&self, kind: Kind, number: u16) -> String {
         let figures = kind.figures();
         let times: Vec<String> = figures
@@ -78,6 +100,12 @@ impl Run {
             self.accepted,
             self.lost
         );
+        if self.was_taken_back {
+            line.push_str(&format!("\n    {TAKEN_BACK}"));
+        }
+        if let Some(seed) = self.seed {
+            line.push_str(&format!("\n    seed {seed}: {}", self.killed()));
+        }
         for why in &self.failed {
             line.push_str(&format!("\n    {}", first_line(why)));
         }
@@ -85,6 +113,9 @@ impl Run {
         line
     }
 }
+
+const TAKEN_BACK: &str =
+    "a validator came back with a commit that no master had, and the DAG went on above it";
 
 /// All runs of a drill.
 #[derive(Debug)]
@@ -171,6 +202,12 @@ impl Outcome {
                 format_args!("{blocks} blocks, {accepted} transfers accepted meanwhile"),
             );
         }
+        if run.was_taken_back {
+            sheet.line("taken back", TAKEN_BACK);
+        }
+        if let Some(seed) = run.seed {
+            sheet.line("seed", format_args!("{seed}: {}", run.killed()));
+        }
         let slashed = if run.slashed.is_empty() {
             "nobody".to_owned()
         } else {
@@ -205,6 +242,17 @@ impl Outcome {
                 sum(|run| run.lost)
             ),
         );
+        let taken_back = self.runs.iter().filter(|run| run.was_taken_back).count();
+        if taken_back > 0 {
+            sheet.line(
+                "taken back",
+                format_args!("{taken_back} times: {TAKEN_BACK}"),
+            );
+        }
+        let kills = self.runs.iter().map(|run| run.kills.len()).sum::<usize>();
+        if kills > 0 {
+            sheet.line("kills", format_args!("{kills} at random moments"));
+        }
         self.end(sheet)
     }
 
@@ -262,6 +310,7 @@ fn shown(milliseconds: Option<&f64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kills::Phase;
     use super::*;
 
     fn run(detect_ms: f64) -> Run {
@@ -328,6 +377,51 @@ mod tests {
         let failure = outcome.verdict().unwrap_err();
         assert_eq!(failure.what, "1 of 1 drills failed");
         assert_eq!(failure.why, "1 accepted transfers are lost");
+    }
+
+    #[test]
+    fn what_was_killed_is_told_with_the_seed() {
+        let killed = || {
+            let mut run = run(1.0);
+            run.seed = Some(42);
+            run.kills = vec![Kill {
+                phase: Phase::Stall,
+                after_ms: 17,
+                nodes: vec!["v0".to_owned()],
+            }];
+            run
+        };
+        let line = killed().as_line(Kind::HardHalt, 1);
+        assert!(
+            line.ends_with("\n    seed 42: 1 kills: v0 stall+17ms\n"),
+            "{line}"
+        );
+        let one = outcome(vec![killed()]);
+        let expected = "  seed          42: 1 kills: v0 stall+17ms\n";
+        assert!(one.as_text().contains(expected));
+        assert_eq!(one.as_json()["runs"][0]["kills"][0]["phase"], "stall");
+        let text = outcome(vec![killed(), killed(), run(1.0)]).as_text();
+        assert!(
+            text.contains("  kills         2 at random moments\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_emergency_that_was_taken_back_has_no_end_to_be_measured() {
+        let mut back = run(1.0);
+        back.taken_back(&["halted_everywhere_ms"]);
+        assert_eq!(back.times.len(), 2);
+        let line = back.as_line(Kind::HardHalt, 1);
+        assert!(line.contains("all halted never"), "{line}");
+        assert!(line.ends_with(&format!("\n    {TAKEN_BACK}\n")), "{line}");
+        assert!(outcome(vec![back.clone()]).as_text().contains(TAKEN_BACK));
+        let text = outcome(vec![back, run(1.0)]).as_text();
+        assert!(
+            text.contains("  taken back    1 times: a validator"),
+            "{text}"
+        );
+        assert!(text.contains("passed 2 times"), "{text}");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What a drill plays on: a devnet of processes under load, with the keys of its governors.
 
 use super::governors::Governors;
+use super::kills::{Kills, Phase};
 use super::kind::Kind;
 use super::watch::{failed, until};
 use crate::devnet::homes::{self, DevnetSpec, account_name};
 use crate::devnet::islands::Islands;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
-use crate::load::{Cluster, LoadPlan, Pace, RunningLoad};
+use crate::load::{Cluster, LoadPlan, Pace, RunningLoad, WhenDown};
 use holdfast_genesis::{GenesisTime, Template};
 use holdfast_rpc::dto::{Number, Validator};
 use holdfast_rpc::methods::{AccountParams, GetAccount, GetValidators, NoParams};
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The node that says what is irreversible: nothing is done to it.
 pub(super) const OBSERVER: usize = 0;
@@ -40,6 +41,8 @@ pub(super) struct Stage {
     pub(super) steady: Range<usize>,
     /// Validators to which something is done.
     pub(super) disturbed: Range<usize>,
+    /// Nodes are killed at random moments, if the drill does that.
+    pub(super) kills: Option<Kills>,
     /// The network that can be cut, in a drill that does.
     net: Option<Islands>,
 }
@@ -50,6 +53,7 @@ impl Stage {
         kind: Kind,
         validators: u16,
         directory: &Path,
+        kills: Option<Kills>,
     ) -> Result<Self, Failure> {
         let executable = std::env::current_exe()
             .map_err(|error| Failure::disk("cannot find my own program file", &error))?;
@@ -88,7 +92,11 @@ impl Stage {
             Kind::EmergencyConsensus(_) => TRANSFERS_PER_S_LONG,
             _ => TRANSFERS_PER_S,
         };
-        let load = load(&cluster, first_disturbed, pace).await?;
+        let when_down = match kills {
+            Some(_) => WhenDown::AskAgain,
+            None => WhenDown::End,
+        };
+        let load = load(&cluster, first_disturbed, pace, when_down).await?;
         let stage = Self {
             kind,
             cluster,
@@ -96,6 +104,7 @@ impl Stage {
             governors,
             steady: 0..first_disturbed,
             disturbed: first_disturbed..all,
+            kills,
             net,
         };
         stage.more_irreversible(WARM_TRANSFERS).await?;
@@ -123,11 +132,55 @@ impl Stage {
         self.kind == Kind::EquivocationCluster
     }
 
-    /// What a validator answered; nothing if it did not and is one that ends, and is started again, in this drill.
+    /// A phase of the drill begins, if it kills nodes.
+    pub(super) fn begin(&mut self, phase: Phase) {
+        if let Some(kills) = &mut self.kills {
+            kills.begin(phase);
+        }
+    }
+
+    /// Kills whom it is the moment for, and starts them again.
+    pub(super) async fn strike(&mut self) -> Result<(), Failure> {
+        let Some(kills) = &mut self.kills else {
+            return Ok(());
+        };
+        // Who has ended otherwise could not start again.
+        self.cluster.check()?;
+        let running: Vec<usize> = (0..self.cluster.len())
+            .filter(|number| self.cluster.runs(*number))
+            .collect();
+        let due = kills.due(Instant::now(), &running);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let names = due
+            .iter()
+            .map(|number| self.cluster.name(*number).to_owned());
+        kills.note(names.collect());
+        for number in &due {
+            self.cluster.kill(*number).await?;
+        }
+        for number in due {
+            self.cluster.spawn(number)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all kills of the phase are done.
+    pub(super) async fn spend_kills(&mut self) -> Result<(), Failure> {
+        until(PATIENCE, "all kills are done", async || {
+            self.strike().await?;
+            let spent = self.kills.as_ref().is_none_or(Kills::is_spent);
+            Ok(spent.then_some(()))
+        })
+        .await
+    }
+
+    /// What a validator answered; nothing if it did not and is one that is started again in this drill.
     pub(super) fn unless_down<T>(&self, answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(_) if self.offenders_end() => Ok(None),
+            Err(_) if self.offenders_end() || self.kills.is_some() => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -164,6 +217,7 @@ impl Stage {
     pub(super) async fn more_accepted(&mut self, count: u64) -> Result<(), Failure> {
         let wanted = self.load.tracker().counts().submitted + count;
         until(PATIENCE, "transfers are accepted", async || {
+            self.strike().await?;
             self.load.check()?;
             let submitted = self.load.tracker().counts().submitted;
             Ok((submitted >= wanted).then_some(()))
@@ -228,7 +282,12 @@ fn arguments(kind: Kind) -> Vec<OsString> {
 }
 
 /// A stream of transfers through the first `nodes` validators.
-async fn load(cluster: &Cluster, nodes: usize, per_second: f64) -> Result<RunningLoad, Failure> {
+async fn load(
+    cluster: &Cluster,
+    nodes: usize,
+    per_second: f64,
+    when_down: WhenDown,
+) -> Result<RunningLoad, Failure> {
     let plan = LoadPlan {
         chain: cluster.chain(),
         urls: (0..nodes).map(|number| cluster.url(number)).collect(),
@@ -236,6 +295,7 @@ async fn load(cluster: &Cluster, nodes: usize, per_second: f64) -> Result<Runnin
         lanes_per_node: 1,
         pace: Pace::PerSecond(per_second),
         batch_max: BATCH_MAX,
+        when_down,
     };
     RunningLoad::start(&plan, cluster.url(OBSERVER), 0).await
 }

@@ -13,7 +13,8 @@ use holdfast_rpc::dto::{
     ChainState, Finality, Receipt, ReceiptStatus, SendOptions, Sent, TransactionBytes, WaitFor,
 };
 use holdfast_rpc::methods::{SendParams, SendTransaction};
-use holdfast_rpc::{ClientError, RpcCallError};
+use holdfast_rpc::{ClientError, ErrorCode, RpcCallError};
+use serde_json::Value;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -77,6 +78,14 @@ pub(super) fn deliver(
     };
     let sent = match node.try_call::<SendTransaction>(params) {
         Ok(sent) => sent,
+        Err(ClientError::Call(error))
+            if error.error_code() == Some(ErrorCode::EmergencyProvisional) =>
+        {
+            if delivery.json {
+                context.print(&format!("{:#}\n", Value::from(error.data.clone())))?;
+            }
+            return Err(provisional(&error));
+        }
         Err(ClientError::Call(error)) => return Err(refused(&error)),
         Err(error) => return Err(node_client::failure(&error)),
     };
@@ -100,6 +109,20 @@ fn refused(error: &RpcCallError) -> Failure {
         next_step.clone_into(&mut failure.next_step);
     }
     failure
+}
+
+/// It was executed, and nothing more can be had while the emergency lasts.
+fn provisional(error: &RpcCallError) -> Failure {
+    let id = error.data.get("transaction_id").and_then(Value::as_str);
+    let id = id.unwrap_or("ID");
+    Failure::new(
+        ExitCode::Pending,
+        "the transaction is executed, and provisional",
+        &error.message,
+        format!(
+            "credit nothing on it; look again when the emergency is over: holdfast tx show {id}; holdfast emergency status says how it is doing"
+        ),
+    )
 }
 
 fn failed(receipt: &Receipt) -> Failure {
@@ -211,6 +234,23 @@ mod tests {
                  \x20 fee paid      1187 (0.001187 coin)\n\
                  \x20 events        transferred: amount 250, from alice, to bob\n"
             )
+        );
+    }
+
+    #[test]
+    fn what_an_emergency_keeps_provisional_is_no_refusal() {
+        let id = "42".repeat(32);
+        let failure = provisional(&RpcCallError {
+            code: ErrorCode::EmergencyProvisional.number(),
+            message: "block 12 has executed it".to_owned(),
+            data: Map::from_iter([("transaction_id".to_owned(), json!(id))]),
+        });
+        assert_eq!(failure.code, ExitCode::Pending);
+        assert_eq!(failure.why, "block 12 has executed it");
+        assert!(
+            failure
+                .next_step
+                .contains(&format!("holdfast tx show {id};"))
         );
     }
 

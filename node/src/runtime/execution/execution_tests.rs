@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::incident::fixture::{extend, genesis, store, transfer};
+use crate::logging::captured;
 use crate::runtime::board::Board;
 use crate::runtime::core_thread::CoreCommand;
 use crate::runtime::halted::fixture::{context, picture, standing};
@@ -9,8 +10,8 @@ use crate::runtime::start::BUILD;
 use holdfast_dag::DagConfig;
 use holdfast_halt::ModeSet;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, CachingEd25519, CommitDigest, CommitRecord, HaltCause, Round,
-    TimestampMs, VertexDigest, VertexRef,
+    AttestationBody, AuthorityIndex, CachingEd25519, CommitDigest, CommitRecord, Event, HaltCause,
+    Round, TimestampMs, VertexDigest, VertexRef,
 };
 use std::sync::mpsc;
 use tempfile::TempDir;
@@ -139,6 +140,34 @@ fn the_commits_after_a_fault_are_not_executed() {
     assert_eq!(carried_out, Ok(()));
     assert_eq!(faulty.faults(), [HaltCause::DagFork]);
     assert_eq!(faulty.thread.chain.head().0, Height(3));
+}
+
+#[test]
+fn the_beginning_and_the_end_of_an_emergency_are_in_the_log() {
+    let mut fixture = Fixture::new();
+    let commit = fixture.commit(CommitDigest::default());
+    let step = fixture
+        .thread
+        .chain
+        .order(fixture.thread.storage.as_ref(), &commit);
+    let mut step = step.unwrap().unwrap();
+    step.batch.apply[0].events.extend([
+        Event::EmergencyActivated {
+            slot: 0,
+            stalled_ms: 60_001,
+        },
+        Event::EmergencyDeactivated { validators: 3 },
+    ]);
+    let text = captured(|| fixture.thread.apply(step).unwrap());
+    let lib = fixture.thread.chain.irreversible();
+    for line in [
+        format!(
+            "EMERGENCY CONSENSUS MODE activated at block #4. No blocks for 60 seconds since LIB {lib}."
+        ),
+        "EMERGENCY CONSENSUS MODE deactivated at block #4. 3 real validators active.".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{text}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::runtime::board::Standing;
 use crate::runtime::{core_thread, failures};
 use holdfast_chain::{Chain, ChainStore};
 use holdfast_dag::DagConfig;
+use holdfast_ledger::{StateError, StateStore};
 use holdfast_replica::{MempoolConfig, Output, Replica, ReplicaConfig, Restored};
 use holdfast_storage::{CreateMode, SignGuardFile, Storage, StorageOptions};
 use holdfast_types::{Parameters, SignatureScheme, Signer};
@@ -44,11 +45,7 @@ impl Resumed {
             Arc::clone(scheme),
         )
         .map_err(|error| failures::of_chain(&error))?;
-        let repaired = holdfast_ledger::repaired_slots(storage.as_ref(), parameters)
-            .map_err(|error| failures::of_state(&error))?;
-        if let Some(slots) = repaired {
-            tracing::warn!("schedule repaired, all {slots} slots set to committee");
-        }
+        tell_repair(storage.as_ref(), parameters).map_err(|error| failures::of_state(&error))?;
         let mut replica_config = ReplicaConfig::new(
             chain_id,
             parameters,
@@ -76,6 +73,17 @@ impl Resumed {
             dag,
         })
     }
+}
+
+/// Says in the log that the schedule of an emergency lacked slots (E12 of the ledger).
+fn tell_repair<S: StateStore + ?Sized>(
+    store: &S,
+    parameters: &Parameters,
+) -> Result<(), StateError> {
+    if let Some(slots) = holdfast_ledger::repaired_slots(store, parameters)? {
+        tracing::warn!("schedule repaired, all {slots} slots set to committee");
+    }
+    Ok(())
 }
 
 fn open_storage(parts: &NodeParts) -> Result<Storage, Failure> {
@@ -164,4 +172,53 @@ fn restore_replica(
         restored,
         core_thread::now(started),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::fixture::{genesis, name};
+    use crate::logging::captured;
+    use holdfast_ledger::keys::{EmergencyKey, StateKey as _};
+    use holdfast_ledger::objects::{EmergencyRecord, StateObject as _};
+    use holdfast_types::TimestampMs;
+
+    /// A state that has an emergency and nothing else.
+    struct Emergency(EmergencyRecord);
+
+    impl StateStore for Emergency {
+        fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+            Ok((key == EmergencyKey().bytes()).then(|| self.0.encode()))
+        }
+
+        fn tree_node(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_repaired_schedule_is_in_the_log_and_a_whole_one_is_not() {
+        let genesis = genesis();
+        let parameters = genesis.parameters();
+        let slots = usize::from(parameters.max_validators);
+        let said = |schedule| {
+            let store = Emergency(EmergencyRecord {
+                slot_zero: TimestampMs(1),
+                last_slot: 0,
+                round: 0,
+                schedule,
+                producers: Vec::new(),
+                recent: Vec::new(),
+                filled: 0,
+            });
+            captured(|| tell_repair(&store, parameters).unwrap())
+        };
+        let whole = vec![parameters.emergency.validator_account; slots];
+        assert_eq!(said(whole), "");
+        let line = format!("schedule repaired, all {slots} slots set to committee");
+        for torn in [Vec::new(), vec![name("val-a"); 2]] {
+            let text = said(torn);
+            assert!(text.contains("WARN") && text.contains(&line), "{text}");
+        }
+    }
 }
