@@ -256,6 +256,21 @@ impl ExecutionThread {
         }
     }
 
+    /// On what the head stands now, for whoever asks.
+    fn show_branch(&self) -> Result<(), Failure> {
+        let is_provisional = self
+            .chain
+            .is_provisional(self.storage.as_ref())
+            .map_err(|error| failures::of_chain(&error))?;
+        let (fork_blocks, next_era) = (self.chain.forks().len(), self.chain.era().era);
+        self.board.update(|standing| {
+            standing.fork_blocks = fork_blocks;
+            standing.is_provisional = is_provisional;
+            standing.next_era = next_era;
+        });
+        Ok(())
+    }
+
     fn apply(&self, step: Step) -> Result<(), Failure> {
         let common_ancestor = step.common_ancestor();
         let Step {
@@ -282,17 +297,7 @@ impl ExecutionThread {
         let popped = batch.pop.len();
         self.write(batch)?;
         milestones::log(&milestones);
-        let fork_blocks = self.chain.forks().len();
-        let next_era = self.chain.era().era;
-        let is_provisional = self
-            .chain
-            .is_provisional(self.storage.as_ref())
-            .map_err(|error| failures::of_chain(&error))?;
-        self.board.update(|standing| {
-            standing.fork_blocks = fork_blocks;
-            standing.is_provisional = is_provisional;
-            standing.next_era = next_era;
-        });
+        self.show_branch()?;
         for summary in &summaries {
             self.board.update(|standing| {
                 standing.head = summary.header.height;

@@ -24,8 +24,8 @@ pub struct Production {
     head: TimestampMs,
     /// The last moment at which a halt forbade emergency blocks. The chain could not move then, so it was no stall.
     halted_at: Option<TimestampMs>,
-    /// When a block of the DAG was executed last, in ms of the monotonic clock.
-    dag_moved_ms: Option<u64>,
+    /// When a block of the DAG was executed last, in ms of the monotonic clock; before the first, when the process began.
+    dag_moved_ms: u64,
     /// The beginning of the slot that was tried last, and whether half of it had passed. Another emergency counts its slots
     /// anew, so this is no number.
     tried: Option<(TimestampMs, bool)>,
@@ -57,6 +57,7 @@ impl Production {
         config: &ReplicaConfig,
         clock: EmergencyClock,
         head: TimestampMs,
+        now: Now,
     ) -> Self {
         Self {
             interval_ms: config.slot_ms,
@@ -66,7 +67,7 @@ impl Production {
             clock,
             head,
             halted_at: None,
-            dag_moved_ms: None,
+            dag_moved_ms: now.monotonic_ms,
             tried: None,
             asked: false,
             waits_since: None,
@@ -87,7 +88,7 @@ impl Production {
             clock: EmergencyClock::default(),
             head: TimestampMs::ZERO,
             halted_at: None,
-            dag_moved_ms: None,
+            dag_moved_ms: 0,
             tried: None,
             asked: false,
             waits_since: None,
@@ -158,18 +159,18 @@ impl Production {
     }
 
     pub(super) const fn dag_moved(&mut self, now: Now) {
-        self.dag_moved_ms = Some(now.monotonic_ms);
+        self.dag_moved_ms = now.monotonic_ms;
     }
 
-    /// A round of slots, or the length of a stall if that is shorter, has passed since the DAG has moved here. On a chain that moves
-    /// a wall clock that is far ahead sees a stall; the monotonic one knows better.
+    /// A round of slots, or the length of a stall if that is shorter, has passed since the DAG has moved here, or the process began. On
+    /// a chain that moves a wall clock that is far ahead sees a stall, and so does a node that has just started; the monotonic clock
+    /// knows better.
     fn dag_is_silent(&self, now: Now) -> bool {
         let silence_ms = self
             .slots
             .saturating_mul(self.interval_ms)
             .min(self.stall_ms);
-        let moved_ms = self.dag_moved_ms;
-        moved_ms.is_none_or(|at_ms| now.monotonic_ms.saturating_sub(at_ms) >= silence_ms)
+        now.monotonic_ms.saturating_sub(self.dag_moved_ms) >= silence_ms
     }
 
     /// From when on this node begins an emergency, or goes on with one: a halt that ends by itself leaves no mark in the

@@ -85,8 +85,8 @@ fn queued(config: &ReplicaConfig, stored: Vec<(Arc<VerifiedTransaction>, u64)>) 
     mempool
 }
 
-fn production(config: &ReplicaConfig, restored: &Restored) -> Production {
-    Production::new(config, restored.emergency, restored.head_timestamp)
+fn production(config: &ReplicaConfig, restored: &Restored, now: Now) -> Production {
+    Production::new(config, restored.emergency, restored.head_timestamp, now)
 }
 
 /// Evidence as it was stored.
@@ -116,7 +116,7 @@ impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
         let (running, is_between, ends_emergency) = &running_era(&restored);
-        let production = production(&config, &restored);
+        let production = production(&config, &restored, now);
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let listens = signer.is_some() && config.listen_limit_ms > 0;
         let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);

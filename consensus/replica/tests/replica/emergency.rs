@@ -275,15 +275,25 @@ fn r19_a_master_begins_an_emergency_in_slot_zero_and_nobody_else_does() {
             Bench::new()
         };
         drop(bench.submit(0, Origin::Local));
-        in_slot(&mut bench, 1, WALL, (false, None));
-        let early = turns(&mut bench, 9_999, refused);
+        // The process is older than a round by then.
+        let block = ExecutedBlock {
+            timestamp: TimestampMs(WALL),
+            emergency: EmergencyClock {
+                slot_zero: Some(TimestampMs(SLOT_ZERO + 6_000)),
+                is_active: false,
+            },
+            ..executed_block(body(1, 1), 0, None)
+        };
+        drop(bench.step(Input::Executed(vec![block])));
+        drop(bench.step(Input::PeersAt(None)));
+        let early = turns(&mut bench, 15_999, refused);
         assert_eq!(early, [], "not before its time");
-        let taken = turns(&mut bench, 14_600, refused);
+        let taken = turns(&mut bench, 20_600, refused);
         let expected = [
-            (0, false, 0),
-            (0, true, 0),
-            (3_000, false, 0),
-            (3_000, true, 0),
+            (6_000, false, 0),
+            (6_000, true, 0),
+            (9_000, false, 0),
+            (9_000, true, 0),
         ];
         assert_eq!(taken, &expected[..if is_master { 4 } else { 0 }]);
     }
@@ -389,6 +399,25 @@ fn r19_a_wall_clock_that_is_far_ahead_begins_no_emergency_on_a_chain_that_moves(
     }
     let until_ms = bench.now_ms + 2 * SLOT_MS;
     assert!(!turns(&mut bench, until_ms, refused).is_empty());
+}
+
+#[test]
+fn r19_a_master_that_has_just_started_hears_the_dag_before_it_begins_an_emergency() {
+    let mut bench = Bench::master();
+    in_slot(&mut bench, 1, WALL, (false, None));
+    let round_ms = SLOT_MS * config().slots;
+    // By its store the chain has stood still for long.
+    let stalled = ExecutedBlock {
+        timestamp: TimestampMs::ZERO,
+        emergency: EmergencyClock {
+            slot_zero: Some(TimestampMs(WALL - 1_800_000)),
+            is_active: false,
+        },
+        ..executed_block(body(1, 2), 0, None)
+    };
+    drop(bench.step(Input::Executed(vec![stalled])));
+    assert_eq!(turns(&mut bench, round_ms - 1, refused), []);
+    assert!(!turns(&mut bench, round_ms + SLOT_MS, refused).is_empty());
 }
 
 #[test]
