@@ -167,8 +167,11 @@ impl Chain {
         let Some(below) = store.block_at(ancestor)? else {
             return Ok(false);
         };
-        if matches!(below.header.origin, BlockOrigin::Emergency { .. }) {
-            // It stands where ours stands.
+        let is_emergency = matches!(below.header.origin, BlockOrigin::Emergency { .. });
+        let end = below.body.era_end.as_ref();
+        let begins_dag = end.is_some_and(|end| end.next_kind == EraKind::Dag);
+        if is_emergency && !begins_dag {
+            // It goes on in the emergency of the own branch, which stands where ours stands.
             return Ok(false);
         }
         let mut stands_on = CommittedUpTo::of_block(&below.header);

@@ -129,6 +129,37 @@ fn u6_a_block_beside_an_end_with_this_validators_vote_is_not_taken_for_its_lower
 }
 
 #[test]
+fn u8_a_commit_on_the_end_of_an_emergency_outranks_the_next_one() {
+    let (mut trunk, _) = split(1, 0);
+    end(&mut trunk, 1, 0);
+    let certify_end = |node: &Node| {
+        let context = EraContext::clone(node.chain.era());
+        certificate_in(&context, &node.block_at(context.anchor_height))
+    };
+    let certified = certify_end(&trunk);
+    trunk.certify(certified).expect("it is ours");
+    let ended = trunk.head().0.0;
+    let mut other = trunk.clone();
+    let mut dag = trunk;
+    dag.order(Commit::new(1));
+    let own = dag.head();
+    let (_, begins) = master(&mut other, 0, &[]);
+    assert_eq!(dag.take(&begins).err(), Some(OfferRefusal::Outranked));
+    let refused = offer_branch(&mut dag, vec![begins]);
+    assert_eq!(refused.err(), Some(OfferRefusal::Outranked));
+    assert_eq!(dag.head(), own);
+    // With the certificate of its end it is taken.
+    end(&mut other, 1, 1);
+    let branch = blocks_above(&other, ended);
+    let step = dag
+        .chain
+        .offer_branch(&dag.store, branch, Some(&certify_end(&other)));
+    let step = step.expect("it is no fault of ours").expect("it has ended");
+    dag.write(&step.expect("it is a switch"));
+    assert_same_branch(&dag.store, &other.store);
+}
+
+#[test]
 fn ends_that_no_certificate_covers_are_known_also_after_a_restart() {
     let (mut node, _) = split(1, 0);
     assert_eq!(node.chain.open_ends(), []);
