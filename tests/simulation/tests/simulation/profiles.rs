@@ -101,6 +101,8 @@ fn seeds_that_once_broke_a_rule() {
         ("chaos", 5002),
         ("chaos", 20383),
         ("emergency", 104),
+        ("emergency", 30035),
+        ("emergency", 50019),
     ] {
         pass(profile, seed);
     }
