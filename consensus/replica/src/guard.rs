@@ -1,6 +1,6 @@
 //! What this key may sign (rule R2).
 
-use crate::record::SignGuardRecord;
+use crate::record::{Record, SignGuardRecord};
 use holdfast_types::{AttestationBody, Era, Height, PublicKey, Round};
 
 /// Why the guard refuses.
@@ -78,6 +78,12 @@ impl SignGuard {
     #[must_use]
     pub fn covers(&self, era: Era, round: Round) -> bool {
         self.record.vertex.is_some_and(|last| (era, round) <= last)
+    }
+
+    /// What makes it durable.
+    #[must_use]
+    pub fn to_record(&self) -> Record {
+        Record::SignGuard(Box::new(self.record.clone()))
     }
 
     /// Raises the guard to a vertex slot. Whoever asks knows that nothing at or above it was signed before (rule R12).

@@ -61,6 +61,21 @@ impl AttestationBody {
             signature: signer.sign(&self.signing_hash(chain)),
         }
     }
+
+    fn vote_hash(&self, chain: &ChainId) -> SigningHash {
+        SigningHash::new(Purpose::END_VOTE.hash_on_chain(chain, self))
+    }
+
+    /// Signs as `author` of the committee that takes over that this is the end of the emergency. The sign guard has allowed it
+    /// before.
+    #[must_use]
+    pub fn vote(self, author: AuthorityIndex, chain: &ChainId, signer: &dyn Signer) -> EndVote {
+        EndVote {
+            body: self,
+            author,
+            signature: signer.sign(&self.vote_hash(chain)),
+        }
+    }
 }
 
 /// A signed statement of one validator on one block.
@@ -80,23 +95,6 @@ impl Attestation {
         committee: &Committee,
     ) -> Option<SignatureCheck> {
         committee.signature_check(self.author, self.body.signing_hash(chain), self.signature)
-    }
-}
-
-impl AttestationBody {
-    fn vote_hash(&self, chain: &ChainId) -> SigningHash {
-        SigningHash::new(Purpose::END_VOTE.hash_on_chain(chain, self))
-    }
-
-    /// Signs as `author` of the committee that takes over that this is the end of the emergency. The sign guard has allowed it
-    /// before.
-    #[must_use]
-    pub fn vote(self, author: AuthorityIndex, chain: &ChainId, signer: &dyn Signer) -> EndVote {
-        EndVote {
-            body: self,
-            author,
-            signature: signer.sign(&self.vote_hash(chain)),
-        }
     }
 }
 

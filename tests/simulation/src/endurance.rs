@@ -121,18 +121,19 @@ pub fn without_emergency(hours: Hours, count: u64, seed: u64) -> Result<Endured,
     judge(&world, hours, count, seed)
 }
 
-/// Nodes die, one of them or all at once. The follower is the last to come back from that: it writes without a sync, so it may have
-/// lost hours, and a master that is alone for a round on the old head that is left begins an emergency.
+/// Nodes die, one of them or all at once, and come back one after the other, any of them first.
 fn restart(world: &mut World, count: u64, random: &mut Random) {
     let end_ms = count * HOUR_MS;
     while world.now_ms() < end_ms && world.oracle().violation().is_none() {
         let one = random.position(world.size());
-        let dies = if random.chance(200) {
-            0..world.size()
+        let mut dies: Vec<_> = if random.chance(200) {
+            (0..world.size()).collect()
         } else {
-            one..one + 1
+            vec![one]
         };
-        for node in dies.clone() {
+        let last = random.position(dies.len());
+        dies.rotate_left(last);
+        for &node in &dies {
             world.crash(node, *random.pick(&Loss::ALL));
         }
         world.run(random.between((1_000, 10 * MINUTE_MS)));

@@ -85,7 +85,30 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
     assert_eq!(sync_source([('a', status)], moving), None);
 }
 
-/// A head in an emergency of era 2 that nobody has certified.
+/// A node in an emergency of era 2.
+const IN_EMERGENCY: SyncNeed = SyncNeed {
+    head: Height(20),
+    head_id: BlockId::new([5; 32]),
+    certified: Height(10),
+    era: Era(2),
+    is_provisional: true,
+    is_forked: false,
+    takes_emergency: true,
+    unmoved_ms: 0,
+    far_blocks: 60,
+};
+
+/// Whom of these it asks.
+fn source(peers: &[PeerStatus], need: SyncNeed) -> Option<(usize, Height)> {
+    let peers = peers.iter().enumerate();
+    sync_source(peers.map(|(peer, status)| (peer, *status)), need)
+}
+
+const fn branch(peer: usize, height: u64) -> Option<(usize, Height)> {
+    Some((peer, Height(height)))
+}
+
+/// A head in an emergency that nobody has certified.
 fn provisional(head: u64, era: u64) -> PeerStatus {
     PeerStatus {
         head: Height(head),
@@ -102,22 +125,7 @@ fn provisional(head: u64, era: u64) -> PeerStatus {
 /// Whoever has ended the emergency has the better head, and who is still in it never.
 #[test]
 fn the_head_of_who_has_ended_the_emergency_is_fetched_though_it_is_lower() {
-    let need = SyncNeed {
-        head: Height(20),
-        head_id: BlockId::new([5; 32]),
-        certified: Height(10),
-        era: Era(2),
-        is_provisional: true,
-        is_forked: false,
-        takes_emergency: true,
-        unmoved_ms: 0,
-        far_blocks: 60,
-    };
-    let source = |peers: &[PeerStatus], need: SyncNeed| {
-        let peers = peers.iter().enumerate();
-        sync_source(peers.map(|(peer, status)| (peer, *status)), need)
-    };
-    let branch = |peer, height| Some((peer, Height(height)));
+    let need = IN_EMERGENCY;
     assert_eq!(source(&[provisional(21, 3)], need), None, "it is under way");
     assert_eq!(source(&[provisional(20, 3)], need), branch(0, 20));
     assert_eq!(source(&[provisional(15, 3)], need), branch(0, 15));
@@ -135,32 +143,13 @@ fn the_head_of_who_has_ended_the_emergency_is_fetched_though_it_is_lower() {
 /// In an emergency, heads count that nobody has certified.
 #[test]
 fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
-    let status = |head: u64, id: u8, certified: u64, is_provisional: bool| PeerStatus {
-        head: Height(head),
+    let status = |head, id, certified, is_provisional| PeerStatus {
         head_id: BlockId::new([id; 32]),
         certified: Height(certified),
         is_provisional,
-        lowest_block: Height::ZERO,
-        era: Era(2),
-        round: Round(0),
-        timestamp_ms: 0,
+        ..provisional(head, 2)
     };
-    let need = SyncNeed {
-        head: Height(20),
-        head_id: BlockId::new([5; 32]),
-        certified: Height(10),
-        era: Era(2),
-        is_provisional: true,
-        is_forked: false,
-        takes_emergency: true,
-        unmoved_ms: 0,
-        far_blocks: 60,
-    };
-    let source = |peers: &[PeerStatus], need: SyncNeed| {
-        let peers = peers.iter().enumerate();
-        sync_source(peers.map(|(peer, status)| (peer, *status)), need)
-    };
-    let branch = |peer, height| Some((peer, Height(height)));
+    let need = IN_EMERGENCY;
     let peers = [
         status(21, 9, 10, true),
         status(23, 9, 10, true),

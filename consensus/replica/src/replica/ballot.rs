@@ -2,7 +2,6 @@
 
 use super::Replica;
 use crate::io::Output;
-use crate::record::Record;
 use holdfast_types::{AttestationBody, AuthorityIndex, EndVote};
 use std::collections::BTreeSet;
 
@@ -33,21 +32,19 @@ impl Replica {
         }
     }
 
-    /// Votes for the end of the emergency if that has not happened; true once a quorum has.
-    pub(super) fn is_voted_for(&mut self, end: &AttestationBody, out: &mut Output) -> bool {
-        let has_voted = self
-            .pending_era
-            .as_ref()
-            .is_some_and(|pending| pending.ballot.own.is_some());
-        if !has_voted {
-            self.vote(end, out);
-        }
+    /// Whether a quorum has voted for the end of the emergency.
+    pub(super) fn has_quorum_of_votes(&self) -> bool {
         let quorum = self.context.committee.quorum();
         let pending = self.pending_era.as_ref();
         pending.is_some_and(|pending| pending.ballot.voters.len() >= quorum)
     }
 
-    fn vote(&mut self, end: &AttestationBody, out: &mut Output) {
+    /// Votes for the end of the emergency, once.
+    pub(super) fn vote(&mut self, end: &AttestationBody, out: &mut Output) {
+        let pending = self.pending_era.as_ref();
+        if pending.is_some_and(|pending| pending.ballot.own.is_some()) {
+            return;
+        }
         let Some((me, signer, mut guard)) = self.signs_anchor(end) else {
             return;
         };
@@ -58,8 +55,7 @@ impl Replica {
             self.tell_refused(&refusal, out);
             return;
         }
-        out.persist
-            .push(Record::SignGuard(Box::new(guard.record().clone())));
+        out.persist.push(guard.to_record());
         self.guard = Some(guard);
         out.hold = Some(end.block);
         if let Some(pending) = &mut self.pending_era {

@@ -201,8 +201,7 @@ impl Replica {
             });
             return None;
         }
-        out.persist
-            .push(Record::SignGuard(Box::new(guard.record().clone())));
+        out.persist.push(guard.to_record());
         self.guard = Some(guard);
         Some(anchor.sign(me, &self.config.chain, signer.as_ref()))
     }

@@ -30,7 +30,6 @@
 
 use super::{Replica, SigningState};
 use crate::io::{Fact, LastVertices, Message, Now, Output};
-use crate::record::Record;
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{AuthorityIndex, Era, Round, VertexRef};
 use std::collections::BTreeMap;
@@ -277,8 +276,7 @@ impl Replica {
                     if let Some(listening) = &mut self.listening {
                         listening.floor = None;
                     }
-                    out.persist
-                        .push(Record::SignGuard(Box::new(guard.record().clone())));
+                    out.persist.push(guard.to_record());
                     out.facts.push(Fact::PastUnknown { era, round });
                 }
             }

@@ -75,8 +75,7 @@ impl Replica {
         );
         self.signed_here.note(self.context.era, &vertex.reference());
         if let Some(guard) = &self.guard {
-            out.persist
-                .push(Record::SignGuard(Box::new(guard.record().clone())));
+            out.persist.push(guard.to_record());
         }
         out.persist.push(Record::OwnVertex(Arc::clone(&vertex)));
         out.send.push(Message::Vertex(Arc::clone(&vertex)));

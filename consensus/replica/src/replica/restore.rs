@@ -10,7 +10,7 @@ use crate::io::{DagStanding, Now, Output};
 use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
-use crate::record::{Record, SignGuardRecord};
+use crate::record::SignGuardRecord;
 use crate::replica::eras::{certifying, collector};
 use crate::replica::halts::{ExecutedHead, Halts};
 use crate::replica::listening::Listening;
@@ -212,8 +212,7 @@ impl Replica {
         if let Some(guard) = &mut self.guard
             && guard.raise_to((own.header().era, own.round()), attested)
         {
-            out.persist
-                .push(Record::SignGuard(Box::new(guard.record().clone())));
+            out.persist.push(guard.to_record());
         }
     }
 

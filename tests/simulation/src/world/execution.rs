@@ -11,7 +11,7 @@ use holdfast_dag::{DagConfig, SubDag};
 use holdfast_ledger::{StateError, account};
 use holdfast_replica::{ChainStanding, Input, ReturnedTransaction};
 use holdfast_types::wire::BlocksResponse;
-use holdfast_types::{BlockOrigin, Certificate, EraKind, Height, VerifiedTransaction};
+use holdfast_types::{BlockOrigin, Certificate, Height, VerifiedTransaction};
 use std::sync::Arc;
 
 impl World {
@@ -155,10 +155,6 @@ impl World {
         }
         if matches!(applied.block.header.origin, BlockOrigin::Resumed { .. }) {
             self.count("blocks that resume");
-            let next = applied.block.body.era_end.as_ref();
-            if next.is_some_and(|end| end.next_kind == EraKind::Emergency) {
-                self.count("emergencies resumed");
-            }
         }
         self.show_block(node, &applied.block);
         let id = crate::message::hash(applied.id.as_bytes());

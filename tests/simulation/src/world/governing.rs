@@ -9,14 +9,10 @@ use holdfast_chain::ChainStore as _;
 use holdfast_halt::ModeSet;
 use holdfast_replica::RecordStore;
 use holdfast_types::{
-    Block, BlockId, BlockOrigin, Era, EraKind, Evidence, GovernanceAction, GovernanceMessage,
-    HaltId, Height, Readiness, SoftwareVersion, TimestampMs,
+    BlockId, BlockOrigin, Era, EraKind, Evidence, GovernanceAction, GovernanceMessage, HaltId,
+    Height, Readiness, SoftwareVersion, TimestampMs,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Whether governors resume a chain that stands in an emergency, too. They wait for the end of their halt: a node that comes
-/// later gets no branch in which an emergency was resumed, and one that is behind, and has heard the resume, none at all.
-const RESUMES_EMERGENCIES: bool = false;
 
 /// What governors do: they order halts, and they resume a chain that is halted.
 #[derive(Clone, Copy, Debug)]
@@ -200,12 +196,9 @@ impl World {
         let is_provisional = matches!(block.header.origin, BlockOrigin::Emergency { .. })
             && height > self.certified_by_any();
         if context.kind == EraKind::Emergency || is_provisional {
-            // Nobody attests there: the block is on the branch of all that are up.
-            let all = up.iter();
-            let mut all = all.filter(|node| !holders.contains(node) || !self.is_halted(**node));
-            let is_shared = all.next().is_none();
-            return (RESUMES_EMERGENCIES && is_shared)
-                .then(|| self.resume_on(holder, era, &block, id));
+            // A node that comes later gets no branch in which an emergency was resumed, and one that is behind, and has heard the
+            // resume, none at all: they wait for the end of their halt.
+            return None;
         }
         let committee = &context.committee;
         let is_member = |node: &NodeId| {
@@ -231,20 +224,16 @@ impl World {
             .filter(|node| !self.has_attested_above(**node, era, height));
         // The holder is honest, so everybody can get the block.
         let can_agree = ready.count() >= committee.quorum();
-        can_agree.then(|| self.resume_on(holder, era, &block, id))
-    }
-
-    fn resume_on(&self, holder: NodeId, era: Era, block: &Block, id: BlockId) -> GovernanceAction {
-        GovernanceAction::Resume {
+        can_agree.then(|| GovernanceAction::Resume {
             reason: b"the cause is known".to_vec(),
             era,
-            height: block.header.height,
+            height,
             block: id,
             state_root: block.header.state_root,
             minimum_version: SoftwareVersion::default(),
             halts: self.halts_of(holder),
             evidence: self.evidence_of(holder),
-        }
+        })
     }
 
     /// Whether governance has named this block to go on from, as a node knows.

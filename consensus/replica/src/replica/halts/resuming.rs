@@ -91,8 +91,11 @@ impl Replica {
         let Some(head) = head.filter(|head| Some(head.block) == anchor) else {
             return;
         };
-        if self.ends_emergency && !self.is_voted_for(&head, out) {
-            return;
+        if self.ends_emergency {
+            self.vote(&head, out);
+            if !self.has_quorum_of_votes() {
+                return;
+            }
         }
         let mut guard = self.guard.clone();
         if let Some(Err(refusal)) = guard.as_mut().map(|guard| self.raise(guard, &head)) {
@@ -103,6 +106,7 @@ impl Replica {
         if let (Some(pending), Some(attestation)) = (&mut self.pending_era, attestation) {
             pending.attestation = Some(attestation);
             pending.repeat_at_ms = now.monotonic_ms;
+            // It is said for the first time: its repetitions count anew.
             pending.asked = 0;
             self.on_attestation(now, &attestation, out);
         }
