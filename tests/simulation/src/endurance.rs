@@ -94,7 +94,8 @@ fn plan(emergency: EmergencyPlan) -> Plan {
 fn plan_of_hours(hours: Hours) -> Plan {
     let mut plan = plan(EmergencyPlan {
         timeout_ms: HOUR_MS,
-        interval_ms: 3_000,
+        // As many idle rounds, and looks at others, as a slot has on real chains.
+        interval_ms: 3 * MINUTE_MS,
     });
     plan.chain.idle_ms = Some(MINUTE_MS);
     plan.client_pause_ms = Some((10 * MINUTE_MS, 30 * MINUTE_MS));
