@@ -64,8 +64,15 @@ impl CommittedUpTo {
         }
     }
 
-    /// What the last block of a DAG stands for; none for a block that comes of no commit.
+    /// What a block stands for on which an emergency begins: all commits up to it, of the era that follows it. What an older
+    /// era has committed beyond its end is void. None for a block that comes of no commit and ends no era.
     const fn of_block(header: &BlockHeader) -> Option<Self> {
+        if header.next_committee.is_some() {
+            return Some(Self {
+                era: header.era.next(),
+                index: 0,
+            });
+        }
         match header.origin {
             BlockOrigin::Dag { commit_index, .. } => Some(Self {
                 era: header.era,
@@ -177,13 +184,11 @@ impl Chain {
         let mut stands_on = CommittedUpTo::of_block(&below.header);
         let mut begins = false;
         for header in branch.by_ref() {
-            match CommittedUpTo::of_block(header) {
-                Some(commit) => stands_on = Some(commit),
-                None => {
-                    begins = true;
-                    break;
-                }
+            if header.origin.producer().is_some() {
+                begins = true;
+                break;
             }
+            stands_on = CommittedUpTo::of_block(header);
         }
         let none = CommittedUpTo {
             era: below.header.era,

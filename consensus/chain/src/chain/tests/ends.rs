@@ -1,5 +1,6 @@
 //! The end of an emergency in the choice among branches (rule U6).
 
+use super::emergency::stalled;
 use super::unwinding::{blocks_above, offer_branch, split};
 use super::*;
 use crate::chain::OfferRefusal;
@@ -221,4 +222,21 @@ fn u6_an_emergency_that_ended_with_a_quorum_is_better_than_a_later_end() {
     assert_eq!(longer.chain.certified(), ended.head().0);
     ended.certify(certificate).expect("it is ours");
     assert_same_branch(&longer.store, &ended.store);
+}
+
+#[test]
+fn u8_commits_that_a_resume_has_made_void_keep_no_emergency_out() {
+    let trunk = stalled();
+    let message = trunk.resume_of(trunk.head().0, Vec::new());
+    let message = governed(GOVERNOR_KEY, 1, message);
+    let mut dag = trunk.clone();
+    dag.order(Commit::new(20));
+    let mut other = trunk;
+    for node in [&mut dag, &mut other] {
+        node.resume(&message).expect("nothing refuses it");
+    }
+    assert_eq!(dag.head(), other.head());
+    let (_, begins) = master(&mut other, 0, &[]);
+    dag.take(&begins).expect("it leaves nothing out");
+    assert_eq!(dag.head(), other.head());
 }
