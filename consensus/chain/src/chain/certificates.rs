@@ -141,16 +141,25 @@ impl Chain {
                 second: Box::new(certificate.clone()),
             });
         }
-        let header = store.block_at(body.height)?.map(|block| block.header);
-        let same_dag = header.is_some_and(|header| {
-            header.era == body.era
-                && matches!(header.origin, BlockOrigin::Dag { .. })
-                && !certificate.body.has_no_commit()
-        });
-        if same_dag {
+        if self.is_of_our_dag(store, certificate)? {
             return Err(diverged(certificate, &ours));
         }
         Ok(())
+    }
+
+    /// Whether our block at the height of a certificate came of a commit of the same DAG.
+    pub(super) fn is_of_our_dag<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        certificate: &Certificate,
+    ) -> Result<bool, ChainError> {
+        let body = &certificate.body;
+        let header = store.block_at(body.height)?.map(|block| block.header);
+        Ok(header.is_some_and(|header| {
+            header.era == body.era
+                && matches!(header.origin, BlockOrigin::Dag { .. })
+                && !body.has_no_commit()
+        }))
     }
 
     /// A block that this node made of a commit is not the one that a quorum made of it: our state is wrong.

@@ -3,8 +3,9 @@
 //! * U1. Emergency blocks, and what stands on them, are irreversible only provisionally: until something above them is
 //!   certified, a certificate that excludes them outranks them, however many they are and wherever LIB is (DESIGN §5).
 //! * U2. Then everything from the first block of the emergency on is taken back, in steps of at most [`UNWOUND_MAX`] blocks
-//!   until it is done, also over a restart. What is below came of the DAG that the certificate came of, too. Undo records are
-//!   kept as far back. The blocks of the certified branch come by block sync.
+//!   until it is done, also over a restart. What is below came of the DAG that the certificate came of, too, unless governance
+//!   has resumed the chain below it: then the fork choice takes the rest back. Undo records are kept as far back. The blocks of
+//!   the certified branch come by block sync.
 //!   While the certified block is missing here, no emergency block is made or taken: it would only be taken back.
 //! * U3. What of the unwound transactions can still execute is given back.
 //! * U4. Two parts of a network that were in an emergency without each other have two branches, each irreversible there. The
@@ -105,7 +106,8 @@ impl Chain {
         self.outranking.is_some()
     }
 
-    /// Whether a verified certificate excludes emergency blocks that the fork database cannot take back any more (U1).
+    /// Whether a verified certificate excludes blocks that the fork database cannot take back any more, because an emergency has
+    /// made them irreversible (U1).
     pub(super) fn is_outranked<S: ChainStore + ?Sized>(
         &self,
         store: &S,
@@ -122,7 +124,10 @@ impl Chain {
         let body = &certificate.body;
         // On our branch the era of the certificate ended with the block that began the emergency.
         let is_of_other_branch = body.height <= position.head.0 || body.era < position.era.era;
-        Ok(body.height >= start && ours != Some(body.block) && is_of_other_branch)
+        if body.height <= position.certified || ours == Some(body.block) || !is_of_other_branch {
+            return Ok(false);
+        }
+        Ok(body.height >= start || !self.is_of_our_dag(store, certificate)?)
     }
 
     /// Goes on with what a restart has interrupted (U2): the certificate is stored with the first step.
@@ -206,7 +211,13 @@ impl Chain {
     ) -> Result<(), ChainError> {
         let (head, _) = self.position.head;
         let start = self.provisional_from(store)?;
-        let base = start.map_or(self.position.certified, Height::previous);
+        let base = match &outranking {
+            Outranking::Commit => start,
+            Outranking::Certificate(certificate) => {
+                start.map(|start| start.min(certificate.body.height))
+            }
+        };
+        let base = base.map_or(self.position.certified, Height::previous);
         let target = base.max(head.minus(UNWOUND_MAX));
         let pop = self.above(store, target)?;
         let staged = Staged::unwound(store, &pop)?;

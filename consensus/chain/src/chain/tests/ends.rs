@@ -240,3 +240,39 @@ fn u8_commits_that_a_resume_has_made_void_keep_no_emergency_out() {
     dag.take(&begins).expect("it leaves nothing out");
     assert_eq!(dag.head(), other.head());
 }
+
+#[test]
+fn u1_a_certified_resume_below_an_emergency_outranks_it() {
+    for length in [1, 5, 200] {
+        let mut trunk = stalled();
+        let second = trunk.block_at(Height(2));
+        trunk.certify(certificate(&second)).expect("it is ours");
+        let message = governed(
+            GOVERNOR_KEY,
+            1,
+            trunk.resume_of(trunk.head().0, Vec::new()),
+        );
+        let mut resumed = trunk.clone();
+        let running = EraContext::clone(resumed.chain.era());
+        resumed.resume(&message).expect("nothing refuses it");
+        let block = resumed.block_at(resumed.head().0);
+        let certified = certificate_in(&running, &block);
+        resumed.certify(certified.clone()).expect("it is ours");
+        // Nobody has told of the order where a block of the DAG more was made, and then an emergency began.
+        let mut cut_off = trunk;
+        cut_off.order(Commit::new(20).with(&[transfer(3, "bob", 1)]));
+        for number in 0..length {
+            master(&mut cut_off, number, &[]);
+        }
+        let (mut asks, mut told) = (cut_off.clone(), cut_off);
+        told.certify(certified.clone()).expect("it is no fault");
+        let named = resumed.block_at(block.1.header.height.previous());
+        for node in [&mut told, &mut asks] {
+            node.import(&[named.clone(), block.clone()], certified.clone())
+                .expect("it executes");
+            assert_same_branch(&node.store, &resumed.store);
+            node.reopen();
+            assert_eq!(node.head(), resumed.head());
+        }
+    }
+}
