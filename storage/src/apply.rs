@@ -53,6 +53,10 @@ pub(crate) fn apply(
     for certificate in &batch.certificates {
         step.add_certificate(certificate)?;
     }
+    if let Some(votes) = &batch.end_votes {
+        step.batch
+            .put_row(ColumnFamily::Meta, keys::END_VOTES_KEY, votes);
+    }
     for context in &batch.start_eras {
         step.start_era(context)?;
     }

@@ -2,7 +2,7 @@
 //!
 //! | family | key | value |
 //! |---|---|---|
-//! | `meta` | name | format version, chain id, [`crate::rows::Position`] |
+//! | `meta` | name | format version, chain id, [`crate::rows::Position`], votes for the end of an emergency |
 //! | `blocks` | height, id | block, of the log and of the fork database |
 //! | `fork_blocks` | height, id | nothing: the block is one of the fork database, reversible or of another branch |
 //! | `block_index` | id | height, for every stored block |

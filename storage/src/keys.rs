@@ -5,6 +5,7 @@ use holdfast_types::{AuthorityIndex, BlockId, Era, Height, Round, VertexDigest, 
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
 pub(crate) const CHAIN_KEY: &[u8] = b"chain";
 pub(crate) const POSITION_KEY: &[u8] = b"position";
+pub(crate) const END_VOTES_KEY: &[u8] = b"end_votes";
 pub(crate) const HALT_STATE_KEY: &[u8] = b"state";
 
 pub(crate) const HEIGHT_BYTES: usize = 8;

@@ -10,7 +10,7 @@ use crate::view::ReadView;
 use holdfast_chain::{ChainBatch, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, Certificate, ChainId, CommitDigest, Era, EraContext, Height, Receipt,
+    Block, BlockId, Certificate, ChainId, CommitDigest, EndVotes, Era, EraContext, Height, Receipt,
     TransactionId,
 };
 use std::path::PathBuf;
@@ -140,6 +140,10 @@ impl ChainStore for Storage {
 
     fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
         self.view().certificates_above(height)
+    }
+
+    fn end_votes(&self) -> Result<Option<EndVotes>, StateError> {
+        self.view().end_votes()
     }
 
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {

@@ -10,7 +10,7 @@ use crate::state::State;
 use holdfast_chain::ChainStore;
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, Height, Receipt,
+    Block, BlockId, Certificate, CommitDigest, EndVotes, Era, EraContext, Event, Height, Receipt,
     TransactionId,
 };
 use rocksdb::Direction;
@@ -270,6 +270,11 @@ impl ChainStore for ReadView<'_> {
             certificates.push(decode(ColumnFamily::Certificates, &bytes)?);
         }
         Ok(certificates)
+    }
+
+    fn end_votes(&self) -> Result<Option<EndVotes>, StateError> {
+        self.chain.check_readable()?;
+        Ok(self.database.row(ColumnFamily::Meta, keys::END_VOTES_KEY)?)
     }
 
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {

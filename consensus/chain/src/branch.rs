@@ -2,8 +2,9 @@
 //!
 //! * BF1. First the peer is asked for what follows the own head. If that does not stand on it, the peer is on another branch
 //!   and is asked from the last certified block on, which nobody takes back.
-//! * BF2. Blocks are collected until they reach as high as the own head, end with a certificate or have ended an emergency that
-//!   the own head has not; then the chain is asked whether they are better. At most as many are kept as the fork database holds.
+//! * BF2. Blocks are collected until they reach as high as the own head, end with a certificate, have ended an emergency that
+//!   the own head has not, or hold the end of a later emergency for which a quorum has voted; then the chain is asked whether they
+//!   are better. At most as many are kept as the fork database holds.
 //! * BF3. Of an emergency, blocks dated ahead of the local clock are left out: they are not taken before their time.
 //! * BF4. What a certificate proves, and is of no emergency, goes the usual way.
 //! * BF5. Blocks of an emergency that are not above the last certified block are left out: a peer may be asked from the last
@@ -12,20 +13,33 @@
 use crate::chain::OfferRefusal;
 use crate::sync::{SyncNeed, next_range};
 use holdfast_types::wire::{BlocksRequest, BlocksResponse};
-use holdfast_types::{Block, BlockOrigin, Certificate, Era, Height, TimestampMs, codec};
+use holdfast_types::{Block, BlockOrigin, Certificate, EndVotes, Era, Height, TimestampMs, codec};
 
 /// Most bytes that are collected: what one step of the chain may have to execute at once.
 const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Blocks that no certificate proves, and what speaks for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Branch {
+    /// In order, each on the one before.
+    pub blocks: Vec<Block>,
+    /// Of the last block, if an emergency ends with it.
+    pub certificate: Option<Certificate>,
+    /// Votes of a quorum for one of the blocks.
+    pub end_votes: Option<EndVotes>,
+}
 
 /// One branch that is being fetched from one peer.
 #[derive(Clone, Debug)]
 pub struct BranchFetch {
     head: Height,
     era: Era,
+    voted: Option<Era>,
     certified: Height,
     blocks_max: usize,
     from: Height,
     collected: Vec<Block>,
+    end_votes: Option<EndVotes>,
     bytes: usize,
 }
 
@@ -37,10 +51,7 @@ pub enum BranchStep {
     /// Verify this range and apply it.
     Prove(Box<BlocksResponse>),
     /// Offer these blocks to the chain, and tell [`BranchFetch::refused`] if it does not take them.
-    Offer {
-        blocks: Vec<Block>,
-        certificate: Option<Certificate>,
-    },
+    Offer(Branch),
     /// The peer has nothing that helps.
     Over,
     /// The peer has sent what breaks a rule.
@@ -54,10 +65,12 @@ impl BranchFetch {
         Self {
             head: need.head,
             era: need.era,
+            voted: need.voted,
             certified: need.certified,
             blocks_max,
             from,
             collected: Vec::new(),
+            end_votes: None,
             bytes: 0,
         }
     }
@@ -88,7 +101,14 @@ impl BranchFetch {
         let Some(last) = response.blocks.last() else {
             return BranchStep::Over;
         };
-        let (last, has_ended) = (last.header.height, last.next_era() > self.era);
+        let (last, mut has_ended) = (last.header.height, last.next_era() > self.era);
+        if response.end_votes.is_some() {
+            self.end_votes = response.end_votes.take();
+        }
+        has_ended |= self
+            .end_votes
+            .as_ref()
+            .is_some_and(|votes| Some(votes.body.era) > self.voted && votes.body.height <= last);
         if response.blocks.first().map(|block| block.header.height) != Some(self.from) {
             return BranchStep::Blame;
         }
@@ -106,10 +126,11 @@ impl BranchFetch {
         if last < self.head && response.certificate.is_none() && !has_ended {
             return self.ask_on();
         }
-        BranchStep::Offer {
+        BranchStep::Offer(Branch {
             blocks: self.collected.clone(),
             certificate: response.certificate,
-        }
+            end_votes: self.end_votes.clone(),
+        })
     }
 
     /// The chain does not take the blocks.
@@ -173,6 +194,7 @@ mod tests {
             certified: Height(10),
             era: Era(2),
             is_provisional: true,
+            voted: None,
             is_forked: false,
             takes_emergency: true,
             unmoved_ms: 0,
@@ -208,17 +230,15 @@ mod tests {
         BlocksResponse {
             blocks: heights.map(|height| block(height, height, true)).collect(),
             certificate: certified.then(|| samples("certificate", 1).next().expect("one of one")),
+            end_votes: None,
         }
     }
 
     fn offered(step: BranchStep) -> (Vec<u64>, bool) {
         match step {
-            BranchStep::Offer {
-                blocks,
-                certificate,
-            } => {
-                let heights = blocks.iter().map(|block| block.header.height.0);
-                (heights.collect(), certificate.is_some())
+            BranchStep::Offer(branch) => {
+                let heights = branch.blocks.iter().map(|block| block.header.height.0);
+                (heights.collect(), branch.certificate.is_some())
             }
             step => panic!("{step:?} offers nothing"),
         }
@@ -239,6 +259,32 @@ mod tests {
         let step = fetch.came(response(11..25, false), LATEST);
         assert_eq!(offered(step).0, (11..25).collect::<Vec<_>>());
         assert_eq!(fetch.refused(&unlinked), BranchStep::Over);
+    }
+
+    #[test]
+    fn bf2_a_branch_with_a_quorum_of_votes_is_offered_from_the_end_on_that_they_are_for() {
+        let mut fetch = fetch(11);
+        let mut votes: EndVotes = samples("votes", 1).next().expect("one of one");
+        votes.body.height = Height(14);
+        let first = BlocksResponse {
+            end_votes: Some(votes.clone()),
+            ..response(11..13, false)
+        };
+        assert_eq!(fetch.came(first, LATEST), BranchStep::Ask);
+        let step = fetch.came(response(13..15, false), LATEST);
+        let BranchStep::Offer(branch) = step else {
+            panic!("{step:?} offers nothing");
+        };
+        assert_eq!(branch.blocks.len(), 4);
+        assert_eq!(branch.end_votes, Some(votes.clone()));
+        // What is no news here waits for the height of the head.
+        let mut known = self::fetch(11);
+        known.voted = Some(votes.body.era);
+        let all = BlocksResponse {
+            end_votes: Some(votes),
+            ..response(11..15, false)
+        };
+        assert_eq!(known.came(all, LATEST), BranchStep::Ask);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod certificates;
 mod emergency;
 mod error;
 mod judging;
+mod offered;
 mod ordering;
 mod position;
 mod ranges;

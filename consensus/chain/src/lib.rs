@@ -63,7 +63,7 @@ pub mod staged;
 pub mod store;
 pub mod sync;
 
-pub use branch::{BranchFetch, BranchStep};
+pub use branch::{Branch, BranchFetch, BranchStep};
 pub use certificates::{CertificateCollector, Collected};
 #[cfg(any(test, feature = "test-utils"))]
 pub use chain::fixture;

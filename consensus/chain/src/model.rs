@@ -4,7 +4,8 @@
 use crate::store::{AppliedBlock, ChainBatch, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, TransactionId,
+    Block, BlockId, Certificate, CommitDigest, EndVotes, Era, EraContext, Height, Receipt,
+    TransactionId,
 };
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub struct ModelStore {
     forks: BTreeMap<(Height, BlockId), Block>,
     irreversible: Height,
     certificates: BTreeMap<(Height, BlockId), Certificate>,
+    end_votes: Option<EndVotes>,
     eras: BTreeMap<Era, EraContext>,
     prune_blocks: Option<u64>,
     undo_from: Height,
@@ -93,6 +95,7 @@ impl ModelStore {
             self.certificates
                 .insert((body.height, body.block), certificate);
         }
+        self.end_votes = batch.end_votes.or(self.end_votes.take());
         for era in batch.start_eras {
             assert!(
                 self.is_applied(era.anchor_height, &era.anchor),
@@ -251,6 +254,10 @@ impl ChainStore for ModelStore {
             .range(from..)
             .map(|(_, it)| it.clone())
             .collect())
+    }
+
+    fn end_votes(&self) -> Result<Option<EndVotes>, StateError> {
+        Ok(self.end_votes.clone())
     }
 
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {

@@ -3,7 +3,7 @@
 use crate::store::ChainStore;
 use holdfast_ledger::StateError;
 use holdfast_types::wire::{BlocksRequest, BlocksResponse};
-use holdfast_types::{Block, BlockId, EraContext, EraKind, Height};
+use holdfast_types::{Block, BlockId, EndVotes, EraContext, EraKind, Height};
 
 /// Most blocks in one response.
 const BLOCKS_MAX: usize = 512;
@@ -39,6 +39,7 @@ pub fn servable_prefix<S: ChainStore + ?Sized>(
             return Ok(BlocksResponse {
                 blocks,
                 certificate,
+                end_votes: None,
             });
         }
     }
@@ -55,7 +56,19 @@ pub fn servable_prefix<S: ChainStore + ?Sized>(
     Ok(BlocksResponse {
         blocks,
         certificate: None,
+        end_votes: open_end_votes(store)?,
     })
+}
+
+/// The votes of a quorum for an end of an emergency on the applied branch that no certificate covers.
+pub fn open_end_votes<S: ChainStore + ?Sized>(store: &S) -> Result<Option<EndVotes>, StateError> {
+    let Some(votes) = store.end_votes()? else {
+        return Ok(None);
+    };
+    let body = &votes.body;
+    let is_open = body.height > store.certified_height()?
+        && store.block_id_at(body.height)? == Some(body.block);
+    Ok(is_open.then_some(votes))
 }
 
 /// The era whose DAG stopped before the lowest emergency on the applied branch that no certificate covers; none if there is no

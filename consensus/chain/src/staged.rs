@@ -13,7 +13,8 @@ mod tests;
 use crate::store::{AppliedBlock, ChainStore};
 use holdfast_ledger::{StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Height, Receipt, TransactionId,
+    Block, BlockId, Certificate, CommitDigest, EndVotes, Era, EraContext, Height, Receipt,
+    TransactionId,
 };
 use std::collections::BTreeMap;
 
@@ -270,6 +271,10 @@ impl<S: ChainStore + ?Sized> ChainStore for Staged<'_, S> {
 
     fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError> {
         self.store.certificates_above(height)
+    }
+
+    fn end_votes(&self) -> Result<Option<EndVotes>, StateError> {
+        self.store.end_votes()
     }
 
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {

@@ -5,7 +5,7 @@
 
 use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Event, Height, Receipt,
+    Block, BlockId, Certificate, CommitDigest, EndVotes, Era, EraContext, Event, Height, Receipt,
     TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub struct ChainBatch {
     pub prune_undo_below: Option<Height>,
     /// Certificates that became known.
     pub certificates: Vec<Certificate>,
+    /// Votes of a quorum for the end of an emergency that became known. They replace those that were known before.
+    pub end_votes: Option<EndVotes>,
     /// Eras that begin on applied blocks: their contexts, kept for as long as blocks of them are. One of the same number
     /// that began on another branch is replaced.
     pub start_eras: Vec<EraContext>,
@@ -71,6 +73,7 @@ impl ChainBatch {
             && self.irreversible.is_none()
             && self.prune_undo_below.is_none()
             && self.certificates.is_empty()
+            && self.end_votes.is_none()
             && self.start_eras.is_empty()
             && self.requeue.is_empty()
     }
@@ -110,6 +113,9 @@ pub trait ChainStore: StateStore {
 
     /// All stored certificates above `height`, of every branch, by height and block id.
     fn certificates_above(&self, height: Height) -> Result<Vec<Certificate>, StateError>;
+
+    /// The votes of a quorum for the end of an emergency that became known last, whatever branch the block is of.
+    fn end_votes(&self) -> Result<Option<EndVotes>, StateError>;
 
     /// Context of an era, as the branch began it that was applied last: whether it is of the applied branch now is for
     /// the caller to know.

@@ -34,6 +34,8 @@ pub struct SyncNeed {
     pub era: Era,
     /// The head stands on emergency blocks that nobody has certified.
     pub is_provisional: bool,
+    /// Era of the newest emergency for whose end a quorum has voted on the own branch, if no certificate covers that end.
+    pub voted: Option<Era>,
     /// An emergency block came that stands on none that is here: others are on another branch.
     pub is_forked: bool,
     /// Whether emergency blocks may be taken: no halt forbids it.
@@ -51,7 +53,8 @@ pub struct SyncNeed {
 ///
 /// In an emergency: it has certified more than this node, or its head is better and does not come by gossip. A head that is
 /// better by a block that is under way is left to gossip: two masters would otherwise make everybody ask everybody (V9). A
-/// head in a later era is better than any other; if it is not above the own one, it is of another branch.
+/// head in a later era is better than any other; if it is not above the own one, it is of another branch. So is a head on the end
+/// of a later emergency for which a quorum has voted, and that counts first.
 pub fn sync_source<P: Copy>(
     answers: impl IntoIterator<Item = (P, PeerStatus)>,
     need: SyncNeed,
@@ -79,16 +82,24 @@ pub fn sync_source<P: Copy>(
             need.is_provisional && status.head == need.head && status.head_id < need.head_id;
         let is_due = is_stuck || need.is_forked;
         let is_far = ahead > 0 && ahead >= need.far_blocks;
-        match status.era.cmp(&need.era) {
+        match (status.voted, status.era).cmp(&(need.voted, need.era)) {
             Ordering::Less => false,
             Ordering::Equal => is_far || is_due && (ahead > 0 || is_lower),
-            Ordering::Greater => is_far || is_due || need.is_provisional && ahead == 0,
+            Ordering::Greater => {
+                // One that has the same head has only heard the votes earlier.
+                let is_other = status.head_id != need.head_id;
+                let is_elsewhere = ahead == 0 || status.voted > need.voted && is_other;
+                is_far || is_due || need.is_provisional && is_elsewhere
+            }
         }
     };
     let provisional = answers
         .iter()
         .filter(|(_, status)| status.is_provisional && is_better(status))
-        .max_by_key(|(_, status)| (status.era, status.head, Reverse(status.head_id)));
+        .max_by_key(|(_, status)| {
+            let lower = Reverse(status.head_id);
+            (status.voted, status.era, status.head, lower)
+        });
     let (peer, status) = provisional.filter(|_| need.takes_emergency)?;
     Some((*peer, status.head))
 }

@@ -3,7 +3,7 @@
 use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
 use crate::stored::RecordStore;
-use holdfast_chain::serve::era_below_emergency;
+use holdfast_chain::serve::{era_below_emergency, open_end_votes};
 use holdfast_chain::{
     Chain, ChainStore, ExecutedBlock, ProductionRefusal, ProductionTurn, last_commits,
 };
@@ -15,9 +15,9 @@ use holdfast_ledger::{EmergencyClock, StateError};
 use holdfast_types::wire::{GossipedGovernance, GossipedStatement};
 use holdfast_types::{
     Attestation, AuthorityIndex, Block, BlockId, Certificate, CommitRecord, EndStatement, EndVote,
-    Era, EraContext, Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height, Readiness,
-    Round, SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex,
-    Vertex, VertexRef,
+    EndVotes, Era, EraContext, Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height,
+    Readiness, Round, SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction,
+    VerifiedVertex, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -139,6 +139,8 @@ pub struct ChainStanding {
     pub emergency: EmergencyClock,
     /// The DAG on which an emergency stands that runs or has just ended (rule R21).
     pub tail: Option<DagStanding>,
+    /// Votes of a quorum for the newest end of an emergency that no certificate covers.
+    pub end_votes: Option<EndVotes>,
 }
 
 /// What the store has of a DAG.
@@ -210,6 +212,7 @@ impl ChainStanding {
         };
         Ok(Self {
             tail: DagStanding::below_emergency(store, chain, dag)?,
+            end_votes: open_end_votes(store)?,
             commits,
             vertices,
             context,
@@ -390,6 +393,8 @@ pub struct Output {
     pub produce: Option<Box<ProductionTurn>>,
     /// To the execution half: this validator has voted for the block that ends an emergency.
     pub hold: Option<BlockId>,
+    /// To the execution half: a quorum has voted for the block that ends an emergency.
+    pub end_votes: Option<EndVotes>,
     /// To the execution half: emergency blocks of peers.
     pub offer: Vec<Block>,
     /// An era started here: vertices are verified against it now.

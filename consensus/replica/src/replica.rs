@@ -208,7 +208,7 @@ impl Replica {
             }
             Input::EndVote(vote) => {
                 if vote.body.era == self.context.era {
-                    self.on_end_vote(&vote);
+                    self.on_end_vote(&vote, &mut out);
                 }
             }
             Input::Certificate(certificate) => self.on_certificate(certificate, &mut out),

@@ -4,6 +4,7 @@ use crate::io::DagStanding;
 use crate::record::SignGuardRecord;
 use crate::replica::Restored;
 use crate::replica::halts::ExecutedHead;
+use holdfast_chain::serve::open_end_votes;
 use holdfast_chain::{Chain, ChainStore};
 use holdfast_dag::DagConfig;
 use holdfast_halt::HaltState;
@@ -90,6 +91,7 @@ impl Restored {
             ended,
             commits,
             open_ends: chain.open_ends(),
+            end_votes: open_end_votes(store)?,
             anchor_certificate,
             certified: chain.certified(),
             signer,

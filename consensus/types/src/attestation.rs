@@ -119,6 +119,40 @@ impl EndVote {
     }
 }
 
+/// Votes of a quorum of those who take over for the last block of an emergency: without it nobody attests that block, so of two
+/// branches that end an emergency only one with such votes may be certified.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EndVotes {
+    pub body: AttestationBody,
+    /// Sorted by authority.
+    pub signatures: Vec<(AuthorityIndex, Signature)>,
+}
+
+impl EndVotes {
+    /// Verifies against the committee that takes over.
+    pub fn verify(
+        &self,
+        chain: &ChainId,
+        committee: &Committee,
+        scheme: &dyn SignatureScheme,
+    ) -> Result<(), CertificateError> {
+        let message = self.body.vote_hash(chain);
+        verify_quorum(&self.signatures, message, committee, scheme)
+    }
+
+    /// The votes one by one.
+    pub fn votes(&self) -> impl Iterator<Item = EndVote> {
+        let body = self.body;
+        self.signatures
+            .iter()
+            .map(move |(author, signature)| EndVote {
+                body,
+                author: *author,
+                signature: *signature,
+            })
+    }
+}
+
 /// What a member says of the last block of an era outside of vertices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum EndStatement {
@@ -184,30 +218,40 @@ impl Certificate {
         committee: &Committee,
         scheme: &dyn SignatureScheme,
     ) -> Result<(), CertificateError> {
-        let actual = self.signatures.len();
-        let quorum = committee.quorum();
-        if actual < quorum {
-            return Err(CertificateError::NoQuorum { actual, quorum });
-        }
         let message = self.body.signing_hash(chain);
-        let mut before: Option<AuthorityIndex> = None;
-        let mut checks = Vec::with_capacity(actual.min(committee.size()));
-        for &(authority, signature) in &self.signatures {
-            let member = committee
-                .member(authority)
-                .filter(|_| before.is_none_or(|before| before < authority))
-                .ok_or(CertificateError::BadSigner { authority })?;
-            before = Some(authority);
-            checks.push(SignatureCheck {
-                key: member.signing_key,
-                message,
-                signature,
-            });
-        }
-        if scheme.verify_batch(&checks) {
-            Ok(())
-        } else {
-            Err(CertificateError::BadSignature)
-        }
+        verify_quorum(&self.signatures, message, committee, scheme)
+    }
+}
+
+/// Whether a quorum of a committee has signed a message.
+fn verify_quorum(
+    signatures: &[(AuthorityIndex, Signature)],
+    message: SigningHash,
+    committee: &Committee,
+    scheme: &dyn SignatureScheme,
+) -> Result<(), CertificateError> {
+    let actual = signatures.len();
+    let quorum = committee.quorum();
+    if actual < quorum {
+        return Err(CertificateError::NoQuorum { actual, quorum });
+    }
+    let mut before: Option<AuthorityIndex> = None;
+    let mut checks = Vec::with_capacity(actual.min(committee.size()));
+    for &(authority, signature) in signatures {
+        let member = committee
+            .member(authority)
+            .filter(|_| before.is_none_or(|before| before < authority))
+            .ok_or(CertificateError::BadSigner { authority })?;
+        before = Some(authority);
+        checks.push(SignatureCheck {
+            key: member.signing_key,
+            message,
+            signature,
+        });
+    }
+    if scheme.verify_batch(&checks) {
+        Ok(())
+    } else {
+        Err(CertificateError::BadSignature)
     }
 }

@@ -48,7 +48,7 @@ pub mod test_util;
 
 pub use account::{AccountName, AccountNameError, Amount};
 pub use attestation::{
-    Attestation, AttestationBody, Certificate, CertificateError, EndStatement, EndVote,
+    Attestation, AttestationBody, Certificate, CertificateError, EndStatement, EndVote, EndVotes,
 };
 pub use block::{
     Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, CommittedVertex, EraEnd, Support,

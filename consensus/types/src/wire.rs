@@ -1,7 +1,7 @@
 //! What nodes ask each other. Gossip topics carry bare types ([`crate::Vertex`], [`crate::Evidence`]) and two that stand
 //! here with the requests and responses ([`GossipedStatement`], [`GossipedGovernance`], [`TransactionBatch`]).
 
-use crate::attestation::{Certificate, EndStatement};
+use crate::attestation::{Certificate, EndStatement, EndVotes};
 use crate::block::Block;
 use crate::governance::GovernanceMessage;
 use crate::halt::HaltNotice;
@@ -79,6 +79,8 @@ pub struct BlocksRequest {
 pub struct BlocksResponse {
     pub blocks: Vec<Block>,
     pub certificate: Option<Certificate>,
+    /// The newest votes of a quorum for an end of an emergency on the peer's branch, if no certificate covers it.
+    pub end_votes: Option<EndVotes>,
 }
 
 /// Asks for the certificate of a height, or of the lowest certified height above it in the same era.
@@ -101,6 +103,8 @@ pub struct PeerStatus {
     pub certified: Height,
     /// The head stands on emergency blocks that nobody has certified.
     pub is_provisional: bool,
+    /// Era of the newest emergency for whose end a quorum has voted on the peer's branch, if no certificate covers that end.
+    pub voted: Option<Era>,
     pub lowest_block: Height,
     /// Of the block that follows the head.
     pub era: Era,

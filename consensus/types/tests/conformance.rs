@@ -16,13 +16,13 @@ use holdfast_types::wire::{
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
     BlockHeader, BlockId, BlockOrigin, Certificate, ChainId, ChainProperties, CommitDigest,
-    CommitRecord, Committee, DkgConfirmation, DkgConfirmationBody, EndStatement, EndVote, Era,
-    EraContext, EraEnd, EraKind, Event, Evidence, FailureCode, GovernanceAction, GovernanceBody,
-    GovernanceMessage, Governors, HaltCause, HaltGossip, HaltId, HaltNotice, HaltProof, HaltStatus,
-    Height, Member, Parameters, PeerClaim, PublicKey, Readiness, Receipt, ReceiptStatus, Round,
-    Signature, SignedHaltStatus, SignedTransaction, SignedVertexHeader, SoftwareVersion, StateRoot,
-    Support, TimestampMs, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,
-    VertexPayload, VertexRef,
+    CommitRecord, Committee, DkgConfirmation, DkgConfirmationBody, EndStatement, EndVote, EndVotes,
+    Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode, GovernanceAction,
+    GovernanceBody, GovernanceMessage, Governors, HaltCause, HaltGossip, HaltId, HaltNotice,
+    HaltProof, HaltStatus, Height, Member, Parameters, PeerClaim, PublicKey, Readiness, Receipt,
+    ReceiptStatus, Round, Signature, SignedHaltStatus, SignedTransaction, SignedVertexHeader,
+    SoftwareVersion, StateRoot, Support, TimestampMs, TransactionBody, TransactionId, Vertex,
+    VertexDigest, VertexHeader, VertexPayload, VertexRef,
 };
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -46,7 +46,7 @@ define_formats! {
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody, BlockHeader, BlockId,
     BlockOrigin, BlocksRequest, BlocksResponse, CeremonyParameters, Certificate, CertificateRequest,
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
-    DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, EndStatement, EndVote, Era, EraContext, EraEnd, EraKind, Event,
+    DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, EndStatement, EndVote, EndVotes, Era, EraContext, EraEnd, EraKind, Event,
     Evidence, FailureCode,
     GossipedGovernance, GossipedStatement, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
     HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,

@@ -257,6 +257,10 @@ impl CoreThread {
         if let Some(end) = output.hold {
             let _stopping = self.outlets.execution.send(ExecutionCommand::Hold(end));
         }
+        if let Some(votes) = output.end_votes {
+            let votes = ExecutionCommand::EndVotes(votes);
+            let _stopping = self.outlets.execution.send(votes);
+        }
         if !output.offer.is_empty() {
             let offer = ExecutionCommand::Offer(output.offer);
             let _stopping = self.outlets.execution.send(offer);

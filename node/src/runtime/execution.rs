@@ -15,9 +15,10 @@ use crate::recorder::{Entry, Moment, Recorder};
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
 use crate::watchdog::Heartbeat;
+use holdfast_chain::serve::open_end_votes;
 use holdfast_chain::sync::RangeError;
 use holdfast_chain::{
-    Chain, ChainBatch, ChainError, ChainStore, OfferRefusal, ProductionTurn, Step,
+    Branch, Chain, ChainBatch, ChainError, ChainStore, OfferRefusal, ProductionTurn, Step,
 };
 use holdfast_dag::{DagConfig, SubDag};
 use holdfast_ledger::account;
@@ -27,8 +28,8 @@ use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
-    Block, BlockHeader, BlockId, Certificate, ChainId, GovernanceMessage, Height, KeyPair,
-    SignatureScheme, TransactionId, VerifiedTransaction,
+    Block, BlockHeader, BlockId, Certificate, ChainId, EndVotes, GovernanceMessage, Height,
+    KeyPair, SignatureScheme, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -47,12 +48,13 @@ pub enum ExecutionCommand {
     Produce(Box<ProductionTurn>),
     /// This validator has voted for the block that ends an emergency.
     Hold(BlockId),
+    /// A quorum has voted for the block that ends an emergency.
+    EndVotes(EndVotes),
     /// Emergency blocks of peers.
     Offer(Vec<Block>),
     /// A branch of a peer that no certificate proves: better than ours or not.
     Branch {
-        blocks: Vec<Block>,
-        certificate: Option<Certificate>,
+        branch: Branch,
         reply: oneshot::Sender<Result<(), OfferRefusal>>,
     },
     /// Blocks from a peer, not verified. The answer is the height of the last one.
@@ -170,12 +172,13 @@ impl ExecutionThread {
                 Ok(())
             }
             ExecutionCommand::Offer(blocks) => self.offer(blocks),
-            ExecutionCommand::Branch {
-                blocks,
-                certificate,
-                reply,
-            } => {
-                let result = self.import_branch(blocks, certificate.as_ref())?;
+            ExecutionCommand::EndVotes(votes) => {
+                let step = self.chain.hear_votes(self.storage.as_ref(), votes);
+                self.take_step(step)?;
+                Ok(())
+            }
+            ExecutionCommand::Branch { branch, reply } => {
+                let result = self.import_branch(branch)?;
                 let _gone = reply.send(result);
                 Ok(())
             }
@@ -262,10 +265,14 @@ impl ExecutionThread {
             .chain
             .is_provisional(self.storage.as_ref())
             .map_err(|error| failures::of_chain(&error))?;
+        let votes =
+            open_end_votes(self.storage.as_ref()).map_err(|error| failures::of_state(&error))?;
+        let voted = votes.map(|votes| votes.body.era);
         let (fork_blocks, next_era) = (self.chain.forks().len(), self.chain.era().era);
         self.board.update(|standing| {
             standing.fork_blocks = fork_blocks;
             standing.is_provisional = is_provisional;
+            standing.voted = voted;
             standing.next_era = next_era;
         });
         Ok(())

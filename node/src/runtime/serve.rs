@@ -145,6 +145,7 @@ impl Server {
             head_id: standing.head_id,
             certified: standing.certified,
             is_provisional: standing.is_provisional,
+            voted: standing.voted,
             lowest_block,
             era: standing.next_era,
             round: standing.round,

@@ -16,12 +16,12 @@ use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
 use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, sync_source};
-use holdfast_chain::{BranchFetch, BranchStep, OfferRefusal, RangeError};
+use holdfast_chain::{Branch, BranchFetch, BranchStep, OfferRefusal, RangeError};
 use holdfast_halt::matrix::{Activity, permission_in};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
 use holdfast_replica::Input;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
-use holdfast_types::{Block, BlockId, Certificate, Height, TimestampMs, codec};
+use holdfast_types::{BlockId, Height, TimestampMs, codec};
 use libp2p::PeerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -216,12 +216,9 @@ impl Sync {
                 BranchStep::Prove(response) => {
                     return self.import(peer, *response, (from, target)).await;
                 }
-                BranchStep::Offer {
-                    blocks,
-                    certificate,
-                } => {
-                    let reached = blocks.last().map(|block| block.header.height);
-                    match self.offer(blocks, certificate).await {
+                BranchStep::Offer(branch) => {
+                    let reached = branch.blocks.last().map(|block| block.header.height);
+                    match self.offer(branch).await {
                         Some(Ok(())) => {
                             let reached = reached.unwrap_or(from);
                             tracing::info!(%peer, from = from.0, to = reached.0, target = target.0, "took the emergency blocks of a peer");
@@ -272,17 +269,9 @@ impl Sync {
     }
 
     /// None if the node stops.
-    async fn offer(
-        &self,
-        blocks: Vec<Block>,
-        certificate: Option<Certificate>,
-    ) -> Option<Result<(), OfferRefusal>> {
+    async fn offer(&self, branch: Branch) -> Option<Result<(), OfferRefusal>> {
         let (reply, result) = oneshot::channel();
-        let command = ExecutionCommand::Branch {
-            blocks,
-            certificate,
-            reply,
-        };
+        let command = ExecutionCommand::Branch { branch, reply };
         self.execution.send(command).ok()?;
         result.await.ok()
     }
@@ -352,6 +341,7 @@ fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
         certified: standing.certified,
         era: standing.next_era,
         is_provisional: standing.is_provisional,
+        voted: standing.voted,
         is_forked: standing.is_forked,
         takes_emergency: permission_in(Activity::EmergencyBlocks, standing.halts.modes.ordered())
             .allows(),

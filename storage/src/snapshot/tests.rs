@@ -7,7 +7,7 @@ use super::*;
 use crate::options::{CreateMode, StorageOptions};
 use crate::storage::Storage;
 use holdfast_chain::fixture::{Commit, Node, certificate_in, genesis, transfer};
-use holdfast_chain::{Chain, ChainBatch, ChainStore};
+use holdfast_chain::{Branch, Chain, ChainBatch, ChainStore};
 use holdfast_ledger::tree;
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::wire::BlocksResponse;
@@ -107,7 +107,14 @@ impl Follower {
         if blocks.iter().any(is_emergency) {
             let step = self
                 .chain
-                .offer_branch(&self.storage, blocks, certificate.as_ref())
+                .offer_branch(
+                    &self.storage,
+                    Branch {
+                        blocks,
+                        certificate: certificate.clone(),
+                        end_votes: None,
+                    },
+                )
                 .unwrap()
                 .unwrap();
             self.storage.apply(step.unwrap().batch).unwrap();
@@ -119,6 +126,7 @@ impl Follower {
         let response = BlocksResponse {
             blocks,
             certificate,
+            end_votes: None,
         };
         let range = self.chain.verify_range(&self.storage, response).unwrap();
         let mut range = range.unwrap();

@@ -11,6 +11,7 @@ contract_tests!(RocksHarness =>
     irreversible_blocks_move_to_the_log,
     rollback_below_the_last_irreversible_block,
     certificates_follow_the_branch,
+    end_votes_stay_until_there_are_others,
     eras_follow_their_anchor,
     the_first_inclusion_counts,
     undo_records_are_pruned,

@@ -8,8 +8,9 @@ use holdfast_storage::{CreateMode, Storage, StorageOptions};
 use holdfast_store_contract::{ContractStore, Harness};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Evidence, Height, Receipt, Round,
-    SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex, VertexRef,
+    Block, BlockId, Certificate, CommitDigest, EndVotes, Era, EraContext, Evidence, Height,
+    Receipt, Round, SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex,
+    VertexRef,
 };
 use std::ops::Range;
 use std::path::Path;
@@ -159,6 +160,7 @@ impl ChainStore for TestStore {
         certificate(height: Height) -> Option<Certificate>;
         certificate_at_or_above(height: Height) -> Option<Certificate>;
         certificates_above(height: Height) -> Vec<Certificate>;
+        end_votes() -> Option<EndVotes>;
         era(era: Era) -> Option<EraContext>;
         latest_era() -> Option<EraContext>;
         commit_digest_at(height: Height) -> Option<CommitDigest>;

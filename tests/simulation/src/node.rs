@@ -14,7 +14,7 @@ use holdfast_replica::{
 };
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
 use holdfast_types::{
-    AuthorityIndex, Block, BlockId, Certificate, EraContext, Height, PublicKey, Signer,
+    AuthorityIndex, Block, BlockId, Certificate, EndVotes, EraContext, Height, PublicKey, Signer,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -66,11 +66,11 @@ pub enum Execution {
     },
     Produce(ProductionTurn),
     Hold(BlockId),
+    EndVotes(EndVotes),
     Offer(Box<Block>),
     Branch {
         from: NodeId,
-        blocks: Vec<Block>,
-        certificate: Option<Certificate>,
+        branch: holdfast_chain::Branch,
     },
 }
 

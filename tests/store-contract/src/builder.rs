@@ -6,8 +6,8 @@ use holdfast_types::attestation::AttestationBody;
 use holdfast_types::test_util::{CHAIN, Sampler, committee, key_pair};
 use holdfast_types::{
     AccountName, Action, AuthorityIndex, Block, BlockBody, BlockHeader, BlockId, BlockOrigin,
-    Certificate, CommitDigest, Era, EraContext, EraKind, Event, FailureCode, Height, Receipt,
-    ReceiptStatus, Round, Signature, Signer, StateRoot, TimestampMs, TransactionBody,
+    Certificate, CommitDigest, EndVotes, Era, EraContext, EraKind, Event, FailureCode, Height,
+    Receipt, ReceiptStatus, Round, Signature, Signer, StateRoot, TimestampMs, TransactionBody,
     VerifiedTransaction,
 };
 use std::collections::BTreeMap;
@@ -229,6 +229,11 @@ pub(super) fn era(era: Era, anchor_height: Height, anchor: BlockId) -> EraContex
 
 /// A certificate of a block; its signatures are made up.
 #[must_use]
+pub(super) fn end_votes(height: Height, block: BlockId) -> EndVotes {
+    let Certificate { body, signatures } = certificate(height, block);
+    EndVotes { body, signatures }
+}
+
 pub(super) fn certificate(height: Height, block: BlockId) -> Certificate {
     Certificate {
         body: AttestationBody {

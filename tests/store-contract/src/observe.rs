@@ -32,6 +32,7 @@ pub fn assert_same<S: ContractStore>(store: &S, model: &ModelStore, context: &st
         head(),
         irreversible_height(),
         certified_height(),
+        end_votes(),
         latest_era()
     );
     let head = model.head().expect("the model reads from memory");

@@ -1,6 +1,6 @@
 //! One scenario per promise.
 
-use super::builder::{Builder, certificate, era, transaction};
+use super::builder::{Builder, certificate, end_votes, era, transaction};
 use super::observe::assert_same;
 use super::{ContractStore, Harness};
 use holdfast_chain::{AppliedBlock, ChainBatch, ChainStore, ModelStore};
@@ -282,6 +282,22 @@ pub fn certificates_follow_the_branch<H: Harness>(harness: &H) {
         certificates: vec![certificate(place.0, place.1)],
         ..apply(vec![block])
     });
+}
+
+/// Votes for the end of an emergency stay until others replace them, whatever becomes of their block.
+pub fn end_votes_stay_until_there_are_others<H: Harness>(harness: &H) {
+    let mut pair = Pair::new(harness, None);
+    let blocks = pair.grow_by(3);
+    let vote = |(height, id): (Height, BlockId)| ChainBatch {
+        end_votes: Some(end_votes(height, id)),
+        ..ChainBatch::default()
+    };
+    pair.apply(vote(blocks[1]));
+    pair.restart();
+    pair.apply(pop(&blocks[1..]));
+    pair.restart();
+    pair.apply(vote(blocks[0]));
+    pair.restart();
 }
 
 /// An era whose anchor is taken back is not the latest any more, and is again when the anchor comes back.

@@ -18,13 +18,14 @@ use super::position::Position;
 use super::step::{Step, Work};
 use super::{Chain, ChainError};
 use crate::forks::{ForkEntry, Inserted};
+use crate::serve::open_end_votes;
 use crate::store::ChainStore;
 use crate::sync::check_body;
 use holdfast_ledger::keys::EmergencyKey;
 use holdfast_ledger::{EmergencyPlace, EmergencyRefusal, judge_emergency_block};
 use holdfast_types::{
-    AccountName, Block, BlockHeader, BlockOrigin, Evidence, GovernanceMessage, PublicKey,
-    Signature, Signer, TimestampMs, VerifiedTransaction,
+    AccountName, AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, Evidence,
+    GovernanceMessage, PublicKey, Signature, Signer, TimestampMs, VerifiedTransaction,
 };
 
 /// What a producer puts into a block.
@@ -252,6 +253,11 @@ impl Chain {
         if header.height >= self.position.head.0 && self.has_ended(block.next_era()) {
             return Ok(Err(OfferRefusal::NotBetter));
         }
+        if let Some(votes) = open_end_votes(store)?
+            && !self.stands_on(&parent, &votes.body)
+        {
+            return Ok(Err(OfferRefusal::NotBetter));
+        }
         let (above, begins) = (header.height.previous(), std::iter::once(header));
         // A branch beside the applied one has passed here with its first block.
         if store.block_id_at(above)? == Some(parent) && self.leaves_out(store, above, begins)? {
@@ -269,6 +275,12 @@ impl Chain {
             }
         }
         Ok(self.maker.check_contents(block))
+    }
+
+    /// Whether a block of the fork database stands on an end for which a quorum has voted (U9). All blocks there stand on the root.
+    fn stands_on(&self, id: &BlockId, end: &AttestationBody) -> bool {
+        end.height <= self.forks.root().0
+            || self.forks.ancestor_at(id, end.height) == Some(end.block)
     }
 
     /// Whether the producer has signed, as far as its key is known here (EB3).

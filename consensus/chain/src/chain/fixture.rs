@@ -450,6 +450,7 @@ pub(crate) fn response(
     BlocksResponse {
         blocks: blocks.iter().map(|(_, block)| block.clone()).collect(),
         certificate,
+        end_votes: None,
     }
 }
 

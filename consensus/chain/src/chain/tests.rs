@@ -9,6 +9,7 @@ mod resume;
 mod resume_random;
 mod switching;
 mod unwinding;
+mod votes;
 
 use super::assembly::BlockMaker;
 use super::fixture::{

@@ -18,6 +18,10 @@
 //!   than one without, whatever its length. Without it a branch that has ended its emergency is still better than one that goes
 //!   on in the same: those who have given their keys back have made its last blocks, and may have attested the end.
 //!   A validator that has voted for an end leaves it for a certificate or a later era only, not for a longer branch or a lower id.
+//! * U9. A quorum of votes for the end of an emergency outranks all branches without it, however far they are and how many
+//!   emergencies they have ended, and a commit of the own DAG (U8): this end may have been attested by so many that no other can be
+//!   certified without them, and they do not let go of it. Votes for the end of a later emergency outrank those for an earlier one: they
+//!   show that it was not certified. A certificate outranks both.
 //! * U7. While a certified block is missing (U2), a branch that holds it, or that has ended with a certificate, is taken, whatever its
 //!   length, and no other.
 //! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
@@ -25,20 +29,17 @@
 //!   whose emergency begins on fewer commits than this DAG has made is neither taken nor kept, unless it has ended with a
 //!   certificate.
 
-use super::assembly::BlockMaker;
 use super::position::{Position, last_commit_of};
-use super::step::{Step, Work, nonce_after};
-use super::switching::{Extension, extend};
-use super::{Chain, ChainError, OfferRefusal, UNLINKED_MAX, tie_break_of};
+use super::step::Work;
+use super::{Chain, ChainError, UNLINKED_MAX, tie_break_of};
 use crate::chain::certificates::Awaiting;
 use crate::forks::{ForkDatabase, ForkEntry};
-use crate::serve::provisional_from;
+use crate::serve::{open_end_votes, provisional_from};
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_dag::SubDag;
 use holdfast_types::{
-    Block, BlockHeader, BlockId, BlockOrigin, Certificate, CommitRecord, Era, EraContext, EraKind,
-    Height,
+    BlockHeader, BlockId, BlockOrigin, Certificate, CommitRecord, Era, EraContext, EraKind, Height,
 };
 
 /// What a branch of an emergency leaves out, which is being taken back because of it.
@@ -153,6 +154,10 @@ impl Chain {
         let Some(start) = self.provisional_from(store)? else {
             return Ok(false);
         };
+        if open_end_votes(store)?.is_some_and(|votes| votes.body.height >= start) {
+            // U9.
+            return Ok(false);
+        }
         let (record, base) = (&sub_dag.record, start.previous());
         let (Some(era), Some(block)) = (store.era(record.era)?, store.block_at(base)?) else {
             return Ok(false);
@@ -238,217 +243,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Takes a branch of emergency blocks of a peer instead of the own one, if it is better (U4 to U6). The `certificate` is
-    /// that of the last block, if the emergency ends with it.
-    pub fn offer_branch<S: ChainStore + ?Sized>(
-        &mut self,
-        store: &S,
-        mut blocks: Vec<Block>,
-        certificate: Option<&Certificate>,
-    ) -> Result<Result<Option<Step>, OfferRefusal>, ChainError> {
-        // What the tree has room for; the rest comes block by block.
-        blocks.truncate(self.forks.config().blocks_max);
-        let ancestor = match self.judge_branch(store, &blocks, certificate)? {
-            Ok(ancestor) => ancestor,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let pop = self.above(store, ancestor)?;
-        let mut staged = Staged::unwound(store, &pop)?;
-        let position = self.back_at(&staged, ancestor)?;
-        let tree = self.replant(&staged, &position)?;
-        let mut returned = self.returned_to(&staged, store, &pop, &[])?;
-        let mut extension = Extension {
-            position: position.clone(),
-            applied: Vec::with_capacity(blocks.len()),
-            executed: Vec::with_capacity(blocks.len()),
-            horizon: None,
-        };
-        if let Err(refusal) = self.execute_branch(&mut staged, &mut extension, &blocks)? {
-            return Ok(Err(refusal));
-        }
-        let headers = blocks.iter().map(|block| &block.header);
-        let reached = |position: &Position| (position.era.era, position.head.0);
-        let is_no_better = reached(&extension.position) <= reached(&self.position)
-            || self.forks.awaits_certified()
-            || self.leaves_out(store, ancestor, headers)?;
-        let is_open = is_no_better && !self.holds_awaited(&blocks);
-        let certifies = |certificate: &&Certificate| {
-            self.maker.certifies_end(&position, &extension, certificate)
-        };
-        let end = certificate.filter(certifies).cloned();
-        if is_open && certificate.is_some() && end.is_none() {
-            return Ok(Err(OfferRefusal::NotBetter));
-        }
-        returned.retain(|transaction| {
-            let body = &transaction.body;
-            let mut applied = extension.applied.iter().rev();
-            let nonce = applied.find_map(|applied| nonce_after(&applied.changes, &body.sender));
-            nonce.is_none_or(|nonce| nonce <= body.nonce)
-        });
-        let mut work = Work::default();
-        work.step.returned = returned;
-        self.let_go(tree, position, pop, &mut work);
-        for applied in &extension.applied {
-            self.insert_own(applied, &mut work)?;
-        }
-        if let Some(end) = end {
-            self.forks.certify(end.body.height, end.body.block);
-            work.step.batch.certificates.push(end);
-        }
-        self.adopt(extension, &mut work)?;
-        Ok(Ok(work.finish(&self.forks)))
-    }
-
-    /// Executes a branch on a view of the store in which it is applied.
-    fn execute_branch<S: ChainStore + ?Sized>(
-        &self,
-        staged: &mut Staged<'_, S>,
-        extension: &mut Extension,
-        blocks: &[Block],
-    ) -> Result<Result<(), OfferRefusal>, ChainError> {
-        for block in blocks {
-            // The producer's signature comes with the execution: its key is in the state of the branch.
-            if let Err(refusal) = self.maker.check_contents(block) {
-                return Ok(Err(refusal));
-            }
-            match extend(&self.maker, staged, extension, block) {
-                Ok(()) => {}
-                Err(error) if error.is_of_block() => {
-                    let (height, reason) = (block.header.height, error.to_string());
-                    return Ok(Err(OfferRefusal::Invalid { height, reason }));
-                }
-                Err(error) => return Err(error),
-            }
-            if let (Some(last), Some(executed)) =
-                (extension.applied.last(), extension.executed.last())
-            {
-                staged.apply(last.clone(), executed.next_era.as_deref().cloned())?;
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// Where a better branch forks off.
-    fn judge_branch<S: ChainStore + ?Sized>(
-        &self,
-        store: &S,
-        blocks: &[Block],
-        certificate: Option<&Certificate>,
-    ) -> Result<Result<Height, OfferRefusal>, ChainError> {
-        let head = self.position.head;
-        let Some(first) = blocks.first() else {
-            return Ok(Err(OfferRefusal::NotBetter));
-        };
-        let (ancestor, parent) = (first.header.height.previous(), first.header.parent);
-        let is_deep = head.0.since(ancestor) > u64::from(self.maker.parameters.fork_db_max);
-        if ancestor < self.position.certified || is_deep {
-            return Ok(Err(OfferRefusal::TooDeep { ancestor }));
-        }
-        if ancestor > head.0 || store.block_id_at(ancestor)? != Some(parent) {
-            return Ok(Err(OfferRefusal::Unlinked { parent }));
-        }
-        let leaves_out =
-            self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))?;
-        let (tip, producers) = match self.linked(blocks, (ancestor, parent)) {
-            Ok(linked) => linked,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let is_awaited = self.holds_awaited(blocks);
-        if producers == 0 {
-            return Ok(Err(OfferRefusal::NotEmergency));
-        }
-        if tip == head {
-            return Ok(Err(OfferRefusal::Known));
-        }
-        let is_certified = certificate.is_some_and(|certificate| {
-            let body = &certificate.body;
-            (body.height, body.block) == tip
-        });
-        let is_outranked = leaves_out || self.forks.awaits_certified();
-        if is_outranked && !is_certified && !is_awaited {
-            return Ok(Err(OfferRefusal::Outranked));
-        }
-        let is_better = self.is_better(blocks, tip);
-        if !is_better && !is_certified && !is_awaited {
-            return Ok(Err(OfferRefusal::NotBetter));
-        }
-        // Before anything costs much: all that the committee account has produced, and the first block in any case.
-        let committee = self.maker.parameters.emergency.validator_account;
-        let produced = blocks.iter().skip(blocks.len().saturating_sub(producers));
-        for (place, block) in produced.enumerate() {
-            let is_committee = block.header.origin.producer() == Some(committee);
-            if (place == 0 || is_committee)
-                && let Err(refusal) = self.judge_producer(store, &block.header)?
-            {
-                return Ok(Err(refusal));
-            }
-        }
-        Ok(Ok(ancestor))
-    }
-
-    /// Whether a branch that ends with the block `tip` has ended more emergencies than the own one, or is longer, or has the
-    /// lower id (U4, U6).
-    fn is_better(&self, branch: &[Block], tip: (Height, BlockId)) -> bool {
-        let (head, era) = (self.position.head, self.position.era.era);
-        let theirs = branch.last().map_or(era, Block::next_era);
-        if self.has_ended(theirs) {
-            return false;
-        }
-        let is_lower = self.position.is_emergency_head && tip.1 < head.1;
-        (theirs, tip.0) > (era, head.0) || (theirs, tip.0) == (era, head.0) && is_lower
-    }
-
-    /// Whether the own branch has ended an emergency in which another branch, on which the era `theirs` would follow, still is; or has
-    /// this validator's vote for the end, and the other branch is as far (U6).
-    pub(super) fn has_ended(&self, theirs: Era) -> bool {
-        let ours = self.position.era.era;
-        let is_held = self.held == Some(self.position.head.1);
-        theirs < ours || is_held && theirs == ours
-    }
-
-    /// This validator has voted for the block that ends an emergency (U6).
-    pub const fn hold(&mut self, end: BlockId) {
-        self.held = Some(end);
-    }
-
-    /// The last block of a branch, and how many of its blocks are of an emergency, if each stands on the one before it.
-    fn linked(
-        &self,
-        blocks: &[Block],
-        ancestor: (Height, BlockId),
-    ) -> Result<((Height, BlockId), usize), OfferRefusal> {
-        let mut tip = ancestor;
-        let mut producers = 0_usize;
-        for block in blocks {
-            let header = &block.header;
-            match header.origin {
-                BlockOrigin::Emergency { .. } => producers = producers.saturating_add(1),
-                // Where the DAG stopped (U5).
-                BlockOrigin::Dag { .. } if producers == 0 => {}
-                BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } | BlockOrigin::Genesis => {
-                    return Err(OfferRefusal::NotEmergency);
-                }
-            }
-            if (header.height, header.parent) != (tip.0.next(), tip.1) {
-                let parent = header.parent;
-                return Err(OfferRefusal::Unlinked { parent });
-            }
-            tip = (header.height, header.id(&self.maker.chain));
-        }
-        Ok((tip, producers))
-    }
-
-    /// Whether a certified block that is missing here is among these.
-    fn holds_awaited(&self, blocks: &[Block]) -> bool {
-        let mut ids = blocks.iter().map(|block| {
-            let header = &block.header;
-            (header.height, header.id(&self.maker.chain))
-        });
-        self.forks.awaits_certified() && ids.any(|id| self.forks.awaits(id))
-    }
-
     /// The applied blocks above `height`, highest first.
-    fn above<S: ChainStore + ?Sized>(
+    pub(super) fn above<S: ChainStore + ?Sized>(
         &self,
         store: &S,
         height: Height,
@@ -466,7 +262,7 @@ impl Chain {
     }
 
     /// The position of a view in which everything above `height` is taken back.
-    fn back_at<S: ChainStore + ?Sized>(
+    pub(super) fn back_at<S: ChainStore + ?Sized>(
         &self,
         staged: &S,
         height: Height,
@@ -478,7 +274,7 @@ impl Chain {
 
     /// Stands at `position` with this tree, and lets go of all that is not on the way there: the old tree, and what is taken back, which
     /// comes into the fork database with this step.
-    fn let_go(
+    pub(super) fn let_go(
         &mut self,
         tree: ForkDatabase,
         position: Position,
@@ -496,7 +292,7 @@ impl Chain {
     }
 
     /// The tree of the applied branch above what is irreversible.
-    fn replant<S: ChainStore + ?Sized>(
+    pub(super) fn replant<S: ChainStore + ?Sized>(
         &self,
         store: &S,
         position: &Position,
@@ -522,38 +318,5 @@ impl Chain {
             }
         }
         Ok(forks)
-    }
-}
-
-impl BlockMaker {
-    /// Whether the certificate is one of the committee that takes over with the last block of a branch (U6). `start` is where
-    /// the branch begins.
-    fn certifies_end(
-        &self,
-        start: &Position,
-        branch: &Extension,
-        certificate: &Certificate,
-    ) -> bool {
-        let mut running = &start.era;
-        let mut eras = branch
-            .executed
-            .iter()
-            .filter_map(|block| block.next_era.as_ref());
-        let Some(next) = eras.next_back() else {
-            return false;
-        };
-        if let Some(before) = eras.next_back() {
-            running = before;
-        }
-        let body = &certificate.body;
-        let ends_here = (next.anchor_height, next.anchor) == branch.position.head;
-        ends_here
-            && running.kind == EraKind::Emergency
-            && next.kind == EraKind::Dag
-            && body.era == running.era
-            && (body.height, body.block) == branch.position.head
-            && certificate
-                .verify(&self.chain, &next.committee, self.scheme.as_ref())
-                .is_ok()
     }
 }

@@ -17,6 +17,7 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
             head_id: BlockId::default(),
             certified: Height(100 + blocks),
             is_provisional: false,
+            voted: None,
             lowest_block: Height::ZERO,
             era: Era(1),
             round: Round(200),
@@ -29,6 +30,7 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
             head: Height(100),
             head_id: BlockId::default(),
             is_provisional: false,
+            voted: None,
             is_forked: false,
             takes_emergency: true,
             certified: Height(100),
@@ -53,6 +55,7 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         head_id: BlockId::default(),
         certified: Height(7),
         is_provisional: false,
+        voted: None,
         lowest_block: Height::ZERO,
         era: Era(2),
         round: Round(1),
@@ -62,6 +65,7 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         head: Height(7),
         head_id: BlockId::default(),
         is_provisional: false,
+        voted: None,
         is_forked: false,
         takes_emergency: true,
         certified: Height(6),
@@ -92,6 +96,7 @@ const IN_EMERGENCY: SyncNeed = SyncNeed {
     certified: Height(10),
     era: Era(2),
     is_provisional: true,
+    voted: None,
     is_forked: false,
     takes_emergency: true,
     unmoved_ms: 0,
@@ -115,6 +120,7 @@ fn provisional(head: u64, era: u64) -> PeerStatus {
         head_id: BlockId::new([9; 32]),
         certified: Height(10),
         is_provisional: true,
+        voted: None,
         lowest_block: Height::ZERO,
         era: Era(era),
         round: Round(0),
@@ -140,6 +146,44 @@ fn the_head_of_who_has_ended_the_emergency_is_fetched_though_it_is_lower() {
     assert_eq!(source(&[provisional(90, 1)], stuck), None);
 }
 
+/// A quorum of votes counts before eras and heights.
+#[test]
+fn a_branch_with_votes_for_the_end_of_a_later_emergency_is_fetched_wherever_it_is() {
+    let voted = |head, era, voted| PeerStatus {
+        voted: Some(Era(voted)),
+        ..provisional(head, era)
+    };
+    let need = IN_EMERGENCY;
+    for (head, era) in [(15, 3), (20, 3), (90, 3), (15, 1)] {
+        assert_eq!(source(&[voted(head, era, 2)], need), branch(0, head));
+    }
+    let peers = [
+        provisional(90, 5),
+        voted(15, 3, 2),
+        voted(14, 5, 4),
+        voted(90, 3, 2),
+    ];
+    assert_eq!(source(&peers, need), branch(2, 14), "the latest");
+    let has_votes = SyncNeed {
+        voted: Some(Era(4)),
+        era: Era(5),
+        is_forked: true,
+        unmoved_ms: STUCK_MS,
+        ..need
+    };
+    assert_eq!(source(&peers[..2], has_votes), None);
+    assert_eq!(source(&peers, has_votes), None, "it is lower");
+    let same_head = PeerStatus {
+        head_id: need.head_id,
+        ..voted(20, 2, 2)
+    };
+    assert_eq!(
+        source(&[same_head], need),
+        None,
+        "it has heard them earlier"
+    );
+}
+
 /// In an emergency, heads count that nobody has certified.
 #[test]
 fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
@@ -147,6 +191,7 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
         head_id: BlockId::new([id; 32]),
         certified: Height(certified),
         is_provisional,
+        voted: None,
         ..provisional(head, 2)
     };
     let need = IN_EMERGENCY;

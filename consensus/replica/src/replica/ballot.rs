@@ -2,14 +2,16 @@
 
 use super::Replica;
 use crate::io::Output;
-use holdfast_types::{AttestationBody, AuthorityIndex, EndVote};
-use std::collections::BTreeSet;
+use holdfast_types::{AttestationBody, AuthorityIndex, EndVote, EndVotes, Signature};
+use std::collections::BTreeMap;
 
 /// Who has voted for the block that ends the emergency here.
 #[derive(Debug, Default)]
 pub(super) struct Ballot {
     own: Option<EndVote>,
-    voters: BTreeSet<AuthorityIndex>,
+    votes: BTreeMap<AuthorityIndex, Signature>,
+    /// The chain was told that they are a quorum.
+    is_told: bool,
 }
 
 impl Ballot {
@@ -21,14 +23,38 @@ impl Ballot {
 
 impl Replica {
     /// Takes a verified vote of a member of the committee that takes over.
-    pub(super) fn on_end_vote(&mut self, vote: &EndVote) {
+    pub(super) fn on_end_vote(&mut self, vote: &EndVote, out: &mut Output) {
         let head = self.halts.head.body;
         if let Some(pending) = &mut self.pending_era
             && self.ends_emergency
             && head == Some(vote.body)
             && vote.body.block == pending.context.anchor
         {
-            pending.ballot.voters.insert(vote.author);
+            pending.ballot.votes.insert(vote.author, vote.signature);
+            self.tell_votes(vote.body, out);
+        }
+    }
+
+    /// Votes of a quorum that came with the chain.
+    pub(super) fn on_end_votes(&mut self, votes: &EndVotes, out: &mut Output) {
+        for vote in votes.votes() {
+            self.on_end_vote(&vote, out);
+        }
+    }
+
+    /// The chain prefers a branch for whose end a quorum has voted (rule U9 of the chain).
+    fn tell_votes(&mut self, body: AttestationBody, out: &mut Output) {
+        let has_quorum = self.has_quorum_of_votes();
+        if let Some(pending) = &mut self.pending_era
+            && has_quorum
+            && !std::mem::replace(&mut pending.ballot.is_told, true)
+        {
+            let signatures = pending.ballot.votes.iter();
+            let signatures = signatures.map(|(author, signature)| (*author, *signature));
+            out.end_votes = Some(EndVotes {
+                body,
+                signatures: signatures.collect(),
+            });
         }
     }
 
@@ -36,7 +62,7 @@ impl Replica {
     pub(super) fn has_quorum_of_votes(&self) -> bool {
         let quorum = self.context.committee.quorum();
         let pending = self.pending_era.as_ref();
-        pending.is_some_and(|pending| pending.ballot.voters.len() >= quorum)
+        pending.is_some_and(|pending| pending.ballot.votes.len() >= quorum)
     }
 
     /// Votes for the end of the emergency, once.
@@ -59,10 +85,12 @@ impl Replica {
         self.guard = Some(guard);
         out.hold = Some(end.block);
         if let Some(pending) = &mut self.pending_era {
-            pending.ballot.own = Some(end.vote(me, &self.config.chain, signer.as_ref()));
-            pending.ballot.voters.insert(me);
+            let vote = end.vote(me, &self.config.chain, signer.as_ref());
+            pending.ballot.own = Some(vote);
+            pending.ballot.votes.insert(me, vote.signature);
             // It is sent with what is said again.
             pending.repeat_at_ms = 0;
         }
+        self.tell_votes(*end, out);
     }
 }

@@ -97,6 +97,7 @@ mod tests {
             recent: Vec::new(),
             anchor_certificate: None,
             open_ends: Vec::new(),
+            end_votes: None,
             certified: Height::ZERO,
             signer: Some((Arc::new(key), guard)),
             mempool: Vec::new(),
@@ -262,6 +263,7 @@ mod tests {
         // The chain stands in an era of the same number on another anchor: that one runs, though the number is known.
         let synced = |context| {
             Input::Synced(ChainStanding {
+                end_votes: None,
                 vertices: Vec::new(),
                 tail: None,
                 context,

@@ -20,8 +20,8 @@ use holdfast_ledger::EmergencyClock;
 use holdfast_types::limits::COMMITTEE_MEMBERS_MAX;
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
-    AttestationBody, BlockId, Certificate, CommitRecord, EraContext, EraKind, Evidence, Height,
-    Round, Signer, TimestampMs, VerifiedTransaction, VerifiedVertex,
+    AttestationBody, BlockId, Certificate, CommitRecord, EndVotes, EraContext, EraKind, Evidence,
+    Height, Round, Signer, TimestampMs, VerifiedTransaction, VerifiedVertex,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct Restored {
     pub recent: Vec<AttestationBody>,
     /// Blocks that end an emergency and that no certificate covers.
     pub open_ends: Vec<BlockId>,
+    /// Votes of a quorum for the newest of them.
+    pub end_votes: Option<EndVotes>,
     /// Certificate of the anchor of `context`, if stored.
     pub anchor_certificate: Option<Certificate>,
     pub certified: Height,
@@ -170,6 +172,9 @@ impl Replica {
         } else if *is_between {
             out.era_started = ends_emergency.then(|| Arc::clone(running));
             replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
+            if let Some(votes) = restored.end_votes {
+                replica.on_end_votes(&votes, &mut out);
+            }
         } else {
             let own = restored.own_last.as_ref();
             let own = own.filter(|own| own.header().era == era);

@@ -151,6 +151,7 @@ impl Bench {
             recent: Vec::new(),
             anchor_certificate: None,
             open_ends: Vec::new(),
+            end_votes: None,
             certified: Height::ZERO,
             signer,
             mempool: Vec::new(),

@@ -131,6 +131,7 @@ fn taken_back(bench: &mut Bench, vertices: Vec<Arc<VerifiedVertex>>) -> Output {
         transactions: Vec::new(),
     }));
     bench.step(Input::Synced(ChainStanding {
+        end_votes: None,
         vertices,
         tail: None,
         context: Arc::clone(&bench.context),
@@ -195,6 +196,7 @@ fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
 fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     let mut bench = Bench::new();
     let synced = bench.step(Input::Synced(ChainStanding {
+        end_votes: None,
         vertices: Vec::new(),
         tail: None,
         context: emergency(4),
@@ -210,6 +212,7 @@ fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     assert!(bench.replica.dag().is_none());
     // Once more changes nothing.
     let again = bench.step(Input::Synced(ChainStanding {
+        end_votes: None,
         vertices: Vec::new(),
         tail: None,
         context: emergency(4),

@@ -6,9 +6,12 @@ use crate::emergency::{
     statements, voted,
 };
 use holdfast_chain::ExecutedBlock;
-use holdfast_replica::{Fact, Input, Output};
+use holdfast_replica::{ChainStanding, Fact, Input, Output};
 use holdfast_types::test_util::{CHAIN, key_pair};
-use holdfast_types::{AttestationBody, AuthorityIndex, BlockId, Era, EraContext, EraKind, Height};
+use holdfast_types::{
+    AttestationBody, AuthorityIndex, BlockId, Ed25519, EndVotes, Era, EraContext, EraKind, Height,
+    TimestampMs,
+};
 use std::sync::Arc;
 
 /// Another member votes for the end of the emergency.
@@ -112,6 +115,14 @@ fn refuses_to_attest(bench: &mut Bench) {
     assert_eq!(told, 1);
 }
 
+/// What follows the second emergency.
+fn after_second() -> Arc<EraContext> {
+    Arc::new(EraContext {
+        era: Era(5),
+        ..EraContext::clone(&dag_after(20))
+    })
+}
+
 /// The emergency after one whose end this validator has attested, which nobody has certified; `open_ends` are on the branch.
 fn ends_once_more(bench: &mut Bench, open_ends: Vec<BlockId>) {
     let began = Arc::new(EraContext {
@@ -119,10 +130,7 @@ fn ends_once_more(bench: &mut Bench, open_ends: Vec<BlockId>) {
         ..EraContext::clone(&emergency(12))
     });
     drop(executed(bench, 3, 12, Some(began)));
-    let next = Arc::new(EraContext {
-        era: Era(5),
-        ..EraContext::clone(&dag_after(20))
-    });
+    let next = after_second();
     let block = ExecutedBlock {
         open_ends,
         ..executed_block(body(4, 20), bench.now_ms, Some(next))
@@ -175,4 +183,54 @@ fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
     let commits = bench.commits.len();
     drop(executed(&mut bench, 3, 12, Some(began)));
     assert!(bench.commits.len() > commits, "what the chain lacks");
+}
+
+/// The chain stands at the end of the emergency, with votes that came with its branch.
+fn synced_with(bench: &mut Bench, end_votes: EndVotes) -> Output {
+    bench.step(Input::Synced(ChainStanding {
+        end_votes: Some(end_votes),
+        vertices: Vec::new(),
+        tail: None,
+        context: after_second(),
+        commits: Vec::new(),
+        head_timestamp: TimestampMs::ZERO,
+        emergency: Default::default(),
+    }))
+}
+
+#[test]
+fn r22_the_chain_is_told_once_of_a_quorum_of_votes() {
+    let mut bench = in_emergency();
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    let passed = vote_passes(&mut bench, body(2, 9));
+    let votes = passed.end_votes.expect("three of four are a quorum");
+    assert_eq!(votes.body, body(2, 9));
+    let committee = &dag_after(9).committee;
+    assert_eq!(votes.verify(&CHAIN, committee, &Ed25519), Ok(()));
+    assert_eq!(vote_of(&mut bench, 3, body(2, 9)).end_votes, None);
+}
+
+#[test]
+fn r22_votes_that_come_with_a_branch_release_who_has_attested_another_end() {
+    let mut bench = in_emergency();
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    assert_eq!(attested(&vote_passes(&mut bench, body(2, 9))).len(), 1);
+    ends_once_more(&mut bench, Vec::new());
+    refuses_to_attest(&mut bench);
+    let vote = |author: u16| {
+        let signed = body(4, 20).vote(AuthorityIndex(author), &CHAIN, &key_pair(author));
+        (signed.author, signed.signature)
+    };
+    let votes = |body| EndVotes {
+        body,
+        signatures: (1..4).map(vote).collect(),
+    };
+    // Those for another block say nothing of this one.
+    let of_other = votes(body(4, 19));
+    drop(synced_with(&mut bench, of_other));
+    assert_eq!(attested(&bench.tick(SLOT_MS)), []);
+    let own = votes(body(4, 20));
+    let mut told = attested(&synced_with(&mut bench, own));
+    told.extend(attested(&bench.tick(SLOT_MS)));
+    assert_eq!(told[0], (Era(4), Height(20), AuthorityIndex(0)));
 }

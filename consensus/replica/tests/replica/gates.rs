@@ -290,6 +290,7 @@ impl World {
                 transactions: Vec::new(),
             },
             Come::Synced => Input::Synced(ChainStanding {
+                end_votes: None,
                 vertices: Vec::new(),
                 tail: None,
                 context: Arc::clone(self.bench.replica.context()),

@@ -82,6 +82,7 @@ fn r5_after_a_sync_the_dag_stands_where_it_stood() {
         .and_then(holdfast_dag::DagCore::own_last);
     let commits = bench.commits.clone();
     let output = bench.step(Input::Synced(ChainStanding {
+        end_votes: None,
         vertices: Vec::new(),
         tail: None,
         context: Arc::clone(&bench.context),

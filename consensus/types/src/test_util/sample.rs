@@ -5,7 +5,9 @@
 
 use super::Sampler;
 use crate::account::AccountName;
-use crate::attestation::{Attestation, AttestationBody, Certificate, EndStatement, EndVote};
+use crate::attestation::{
+    Attestation, AttestationBody, Certificate, EndStatement, EndVote, EndVotes,
+};
 use crate::block::{
     Block, BlockBody, BlockHeader, BlockOrigin, CommitRecord, CommittedVertex, EraEnd, Support,
 };
@@ -123,6 +125,7 @@ sample_structs! {
     Attestation { body, author, signature }
     AttestationBody { era, height, block, commit, state_root }
     EndVote { body, author, signature }
+    EndVotes { body, signatures }
     DkgConfirmation { body, author, signature }
     DkgConfirmationBody { era, attempt, group_key }
     Block { header, body }
@@ -132,7 +135,7 @@ sample_structs! {
         next_committee
     }
     BlocksRequest { from, to }
-    BlocksResponse { blocks, certificate }
+    BlocksResponse { blocks, certificate, end_votes }
     Certificate { body, signatures }
     CertificateRequest { height }
     CertificateResponse { certificate }
@@ -157,7 +160,7 @@ sample_structs! {
     Member { account, signing_key }
     MissingVerticesRequest { era, from, held }
     PeerClaim { key, signature }
-    PeerStatus { head, head_id, certified, is_provisional, lowest_block, era, round, timestamp_ms }
+    PeerStatus { head, head_id, certified, is_provisional, voted, lowest_block, era, round, timestamp_ms }
     Receipt { transaction, status, fee, events }
     SignedTransaction { body, signature }
     SignedVertexHeader { header, signature }

@@ -2,9 +2,9 @@
 
 use super::ExecutionThread;
 use crate::failure::Failure;
-use holdfast_chain::{OfferRefusal, Producers, ProductionRefusal, ProductionTurn};
+use holdfast_chain::{Branch, OfferRefusal, Producers, ProductionRefusal, ProductionTurn};
 use holdfast_replica::Input;
-use holdfast_types::{Block, Certificate, Signer};
+use holdfast_types::{Block, Signer};
 
 impl ExecutionThread {
     /// Makes the block of a slot, if it is for this node to make it, and tells the core thread what came of it.
@@ -55,12 +55,9 @@ impl ExecutionThread {
     /// Takes a branch that no certificate proves, if it is better than ours.
     pub(super) fn import_branch(
         &mut self,
-        blocks: Vec<Block>,
-        certificate: Option<&Certificate>,
+        branch: Branch,
     ) -> Result<Result<(), OfferRefusal>, Failure> {
-        let offered = self
-            .chain
-            .offer_branch(self.storage.as_ref(), blocks, certificate);
+        let offered = self.chain.offer_branch(self.storage.as_ref(), branch);
         match offered {
             Err(error) => {
                 self.halt(&error)?;

@@ -116,6 +116,7 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         certified: halts.own.certified,
         certified_id: BlockId::new([2; 32]),
         is_provisional: false,
+        voted: None,
         next_era: context.era,
         is_forked: false,
         fork_blocks: 0,

@@ -3,7 +3,7 @@
 use super::SnapshotChain;
 use crate::snapshot::error::SnapshotError;
 use crate::storage::Storage;
-use holdfast_chain::{Chain, Step};
+use holdfast_chain::{Branch, Chain, Step};
 use holdfast_types::{Block, BlockId, BlockOrigin, Height};
 use std::sync::Arc;
 
@@ -65,7 +65,11 @@ impl<'a> Following<'a> {
         let Some(from) = branch.first().map(|block| block.header.height) else {
             return Ok(());
         };
-        let step = self.chain.offer_branch(self.storage, branch, None)?;
+        let branch = Branch {
+            blocks: branch,
+            ..Branch::default()
+        };
+        let step = self.chain.offer_branch(self.storage, branch)?;
         let step = step.map_err(|refusal| SnapshotError::BlocksRefused { from, refusal })?;
         self.apply(step)
     }

@@ -8,9 +8,9 @@ use holdfast_halt::{HaltState, JournalEntry};
 use holdfast_ledger::{StateChanges, StateError, StateStore, UndoRecord};
 use holdfast_replica::{Record, RecordStore};
 use holdfast_types::{
-    AuthorityIndex, Block, BlockId, Certificate, CommitDigest, Era, EraContext, Evidence, Hash32,
-    Height, Receipt, Round, SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex,
-    VertexDigest, VertexRef,
+    AuthorityIndex, Block, BlockId, Certificate, CommitDigest, EndVotes, Era, EraContext, Evidence,
+    Hash32, Height, Receipt, Round, SignedVertexHeader, TransactionId, VerifiedTransaction,
+    VerifiedVertex, VertexDigest, VertexRef,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -36,6 +36,7 @@ pub struct Tables {
     forks: BTreeMap<(Height, BlockId), Arc<Block>>,
     irreversible: Height,
     certificates: BTreeMap<(Height, BlockId), Certificate>,
+    end_votes: Option<EndVotes>,
     certified: Height,
     eras: BTreeMap<Era, EraContext>,
     places: BTreeMap<TransactionId, (Height, u32)>,
@@ -134,6 +135,9 @@ impl Tables {
                 .insert((body.height, body.block), certificate.clone());
         }
         self.certified = self.highest_certified();
+        if batch.end_votes.is_some() {
+            self.end_votes.clone_from(&batch.end_votes);
+        }
         for era in &batch.start_eras {
             self.eras.insert(era.era, era.clone());
         }
@@ -410,6 +414,10 @@ impl ChainStore for Tables {
         above
             .map(|(_, certificate)| self.read_certificate(certificate))
             .collect()
+    }
+
+    fn end_votes(&self) -> Result<Option<EndVotes>, StateError> {
+        Ok(self.end_votes.clone())
     }
 
     fn era(&self, era: Era) -> Result<Option<EraContext>, StateError> {

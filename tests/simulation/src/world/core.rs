@@ -236,6 +236,10 @@ impl World {
         if let Some(end) = output.hold {
             self.queue_execution(node, Execution::Hold(end));
         }
+        if let Some(votes) = output.end_votes {
+            self.count("quorums of votes for an end");
+            self.queue_execution(node, Execution::EndVotes(votes));
+        }
         for block in output.offer {
             self.queue_execution(node, Execution::Offer(Box::new(block)));
         }

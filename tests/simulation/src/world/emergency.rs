@@ -7,12 +7,12 @@ use crate::message::NodeId;
 use crate::node::{Execution, SyncState};
 use crate::oracle::Rule;
 use holdfast_chain::{
-    BranchStep, ChainError, OfferRefusal, Producers, ProductionRefusal, ProductionTurn,
+    Branch, BranchStep, ChainError, OfferRefusal, Producers, ProductionRefusal, ProductionTurn,
 };
 use holdfast_replica::Input;
 use holdfast_replica::admission::{self, Judgement};
 use holdfast_replica::validator_guard::{GuardRest, GuardView};
-use holdfast_types::{Block, Certificate, EraKind, Signer, TimestampMs};
+use holdfast_types::{Block, EraKind, Signer, TimestampMs};
 
 impl World {
     /// The latest time that an emergency block may have at a node.
@@ -121,16 +121,8 @@ impl World {
                 let response = *response;
                 self.queue_execution(node, Execution::Range { from, response });
             }
-            BranchStep::Offer {
-                blocks,
-                certificate,
-            } => {
-                let branch = Execution::Branch {
-                    from,
-                    blocks,
-                    certificate,
-                };
-                self.queue_execution(node, branch);
+            BranchStep::Offer(branch) => {
+                self.queue_execution(node, Execution::Branch { from, branch });
             }
             BranchStep::Over => self.synced(node, from, false),
             BranchStep::Blame => {
@@ -148,12 +140,9 @@ impl World {
         &mut self,
         node: NodeId,
         from: NodeId,
-        blocks: Vec<Block>,
-        certificate: Option<Certificate>,
+        branch: Branch,
     ) -> Result<(), ChainError> {
-        let taken = self.with_chain(node, |chain, tables| {
-            chain.offer_branch(tables, blocks, certificate.as_ref())
-        })?;
+        let taken = self.with_chain(node, |chain, tables| chain.offer_branch(tables, branch))?;
         match taken {
             None => {}
             Some(Ok(step)) => {

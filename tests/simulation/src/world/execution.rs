@@ -11,7 +11,7 @@ use holdfast_dag::{DagConfig, SubDag};
 use holdfast_ledger::{StateError, account};
 use holdfast_replica::{ChainStanding, Input, ReturnedTransaction};
 use holdfast_types::wire::BlocksResponse;
-use holdfast_types::{BlockOrigin, Certificate, Height, VerifiedTransaction};
+use holdfast_types::{BlockOrigin, Certificate, EndVotes, Height, VerifiedTransaction};
 use std::sync::Arc;
 
 impl World {
@@ -53,16 +53,21 @@ impl World {
                 })
                 .map(drop),
             Execution::Offer(block) => self.offer(node, *block),
-            Execution::Branch {
-                from,
-                blocks,
-                certificate,
-            } => self.apply_branch(node, from, blocks, certificate),
+            Execution::EndVotes(votes) => self.hear_votes(node, votes),
+            Execution::Branch { from, branch } => self.apply_branch(node, from, branch),
         };
         if let Err(error) = result {
             self.chain_failed(node, &error);
         }
         self.watch_certified(node);
+    }
+
+    fn hear_votes(&mut self, node: NodeId, votes: EndVotes) -> Result<(), ChainError> {
+        let step = self.with_chain(node, |chain, tables| chain.hear_votes(tables, votes))?;
+        if let Some(step) = step.flatten() {
+            self.apply(node, step);
+        }
+        Ok(())
     }
 
     fn order(&mut self, node: NodeId, sub_dag: &SubDag) -> Result<(), ChainError> {

@@ -4,11 +4,12 @@ use super::{Event, World};
 use crate::message::{NodeId, Request};
 use crate::node::{Purpose, SyncState};
 use holdfast_chain::BranchFetch;
+use holdfast_chain::serve::open_end_votes;
 use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, sync_source};
 use holdfast_dag::DagConfig;
 use holdfast_replica::Input;
-use holdfast_types::Height;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
+use holdfast_types::{Era, Height};
 
 const POLLED_PEERS_MAX: usize = 8;
 /// A peer that was no help is not asked again for this long, in ms.
@@ -128,6 +129,7 @@ impl World {
             certified,
             era: running.chain.era().era,
             is_provisional: self.is_provisional(node),
+            voted: self.voted(node),
             is_forked,
             takes_emergency,
             unmoved_ms,
@@ -170,6 +172,12 @@ impl World {
             let tables = self.nodes[node].disk.now();
             running.chain.is_provisional(tables).unwrap_or(false)
         })
+    }
+
+    /// The newest emergency for whose end a quorum has voted on a node's branch.
+    pub(super) fn voted(&self, node: NodeId) -> Option<Era> {
+        let votes = open_end_votes(self.nodes[node].disk.now()).ok()??;
+        Some(votes.body.era)
     }
 
     pub(super) fn blocks_came(&mut self, node: NodeId, from: NodeId, response: BlocksResponse) {

@@ -438,6 +438,7 @@ impl World {
             head_id,
             certified: running.chain.certified(),
             is_provisional: self.is_provisional(node),
+            voted: self.voted(node),
             lowest_block: Height::ZERO,
             era: running.chain.era().era,
             round: dag.map(holdfast_dag::DagCore::round).unwrap_or_default(),

@@ -103,6 +103,9 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 104),
         ("emergency", 30035),
         ("emergency", 50019),
+        ("emergency", 100149),
+        ("emergency", 100282),
+        ("emergency", 105050),
     ] {
         pass(profile, seed);
     }

@@ -8,8 +8,9 @@ use holdfast_simulation::disk::{Disk, Loss, Write};
 use holdfast_simulation::random::Random;
 use holdfast_store_contract::{ContractStore, Harness, contract_tests};
 use holdfast_types::{
-    Block, BlockId, Certificate, CommitDigest, Era, EraContext, Evidence, Height, Receipt, Round,
-    SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex, VertexRef,
+    Block, BlockId, Certificate, CommitDigest, EndVotes, Era, EraContext, Evidence, Height,
+    Receipt, Round, SignedVertexHeader, TransactionId, VerifiedTransaction, VerifiedVertex,
+    VertexRef,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -111,6 +112,7 @@ impl ChainStore for SimulatedStore {
         certificate(height: Height) -> Option<Certificate>;
         certificate_at_or_above(height: Height) -> Option<Certificate>;
         certificates_above(height: Height) -> Vec<Certificate>;
+        end_votes() -> Option<EndVotes>;
         era(era: Era) -> Option<EraContext>;
         latest_era() -> Option<EraContext>;
         commit_digest_at(height: Height) -> Option<CommitDigest>;
@@ -128,6 +130,7 @@ contract_tests!(SimulatedHarness =>
     irreversible_blocks_move_to_the_log,
     rollback_below_the_last_irreversible_block,
     certificates_follow_the_branch,
+    end_votes_stay_until_there_are_others,
     eras_follow_their_anchor,
     the_first_inclusion_counts,
     vertices_come_back,

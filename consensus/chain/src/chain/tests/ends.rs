@@ -1,7 +1,7 @@
 //! The end of an emergency in the choice among branches (rule U6).
 
 use super::emergency::stalled;
-use super::unwinding::{blocks_above, offer_branch, split};
+use super::unwinding::{blocks_above, branch as to_offer, offer_branch, split};
 use super::*;
 use crate::chain::OfferRefusal;
 use crate::chain::fixture::emergencies::{
@@ -11,7 +11,7 @@ use holdfast_types::EraKind;
 use holdfast_types::test_util::validator_account;
 
 /// Slots pass until the validators have ended the emergency, their `nonce`-th.
-fn end(node: &mut Node, first_slot: u64, nonce: u64) {
+pub(super) fn end(node: &mut Node, first_slot: u64, nonce: u64) {
     let keys: Vec<_> = (0..4)
         .map(|number| restores_key_with(number, nonce))
         .collect();
@@ -78,7 +78,7 @@ fn u6_an_end_with_this_validators_vote_is_left_for_a_later_era_or_a_certificate_
     let mut by_certificate = held.clone();
     let step = by_certificate
         .chain
-        .offer_branch(&by_certificate.store, branch, Some(&certified));
+        .offer_branch(&by_certificate.store, to_offer(branch, Some(&certified)));
     assert!(step.expect("it is no fault of ours").is_ok());
     // The other branch stalls again.
     master(&mut longer, 0, &[]);
@@ -86,8 +86,8 @@ fn u6_an_end_with_this_validators_vote_is_left_for_a_later_era_or_a_certificate_
     assert_same_branch(&held.store, &longer.store);
 }
 
-#[test]
-fn u6_a_block_beside_an_end_with_this_validators_vote_is_not_taken_for_its_lower_id() {
+/// A chain that ends an emergency, and other last blocks with lower ids.
+pub(super) fn end_and_lower_ones() -> (Node, Vec<(BlockId, Block)>) {
     let (mut one, _) = split(1, 0);
     let keys: Vec<_> = (0..4).map(|number| restores_key_with(number, 0)).collect();
     master(&mut one, 1, &keys);
@@ -117,6 +117,12 @@ fn u6_a_block_beside_an_end_with_this_validators_vote_is_not_taken_for_its_lower
     });
     let lower: Vec<_> = beside.filter(|(id, _)| *id < one.head().1).collect();
     assert!(!lower.is_empty(), "one of 32 has a lower id");
+    (one, lower)
+}
+
+#[test]
+fn u6_a_block_beside_an_end_with_this_validators_vote_is_not_taken_for_its_lower_id() {
+    let (mut one, lower) = end_and_lower_ones();
     let mut free = one.clone();
     one.chain.hold(one.head().1);
     for (id, block) in lower {
@@ -154,7 +160,7 @@ fn u8_a_commit_on_the_end_of_an_emergency_outranks_the_next_one() {
     let branch = blocks_above(&other, ended);
     let step = dag
         .chain
-        .offer_branch(&dag.store, branch, Some(&certify_end(&other)));
+        .offer_branch(&dag.store, to_offer(branch, Some(&certify_end(&other))));
     let step = step.expect("it is no fault of ours").expect("it has ended");
     dag.write(&step.expect("it is a switch"));
     assert_same_branch(&dag.store, &other.store);
@@ -201,7 +207,7 @@ fn u6_an_emergency_that_ended_with_a_quorum_is_better_than_a_later_end() {
     let mut offer = |blocks: Vec<Block>, certificate: Option<&Certificate>| {
         let step = longer
             .chain
-            .offer_branch(&longer.store, blocks, certificate)
+            .offer_branch(&longer.store, to_offer(blocks, certificate))
             .expect("it is no fault of ours")?;
         longer.write(&step.expect("it is a switch"));
         Ok::<_, OfferRefusal>(longer.head())
@@ -247,11 +253,7 @@ fn u1_a_certified_resume_below_an_emergency_outranks_it() {
         let mut trunk = stalled();
         let second = trunk.block_at(Height(2));
         trunk.certify(certificate(&second)).expect("it is ours");
-        let message = governed(
-            GOVERNOR_KEY,
-            1,
-            trunk.resume_of(trunk.head().0, Vec::new()),
-        );
+        let message = governed(GOVERNOR_KEY, 1, trunk.resume_of(trunk.head().0, Vec::new()));
         let mut resumed = trunk.clone();
         let running = EraContext::clone(resumed.chain.era());
         resumed.resume(&message).expect("nothing refuses it");

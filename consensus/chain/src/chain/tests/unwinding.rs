@@ -2,6 +2,7 @@
 
 use super::emergency::stalled;
 use super::*;
+use crate::branch::Branch;
 use crate::chain::OfferRefusal;
 use crate::chain::fixture::emergencies::{
     MASTER_KEY, committee, master, next_slot, restores_key, slot,
@@ -293,8 +294,16 @@ pub(super) fn blocks_above(node: &Node, height: u64) -> Vec<Block> {
         .collect()
 }
 
+pub(super) fn branch(blocks: Vec<Block>, certificate: Option<&Certificate>) -> Branch {
+    Branch {
+        blocks,
+        certificate: certificate.cloned(),
+        end_votes: None,
+    }
+}
+
 pub(super) fn offer_branch(node: &mut Node, blocks: Vec<Block>) -> Result<Step, OfferRefusal> {
-    let step = node.chain.offer_branch(&node.store, blocks, None);
+    let step = node.chain.offer_branch(&node.store, branch(blocks, None));
     let step = step.expect("a branch of a peer is no fault of ours")?;
     let step = step.expect("it is a switch");
     node.write(&step);

@@ -1,0 +1,359 @@
+//! The branch of a peer that no certificate proves: whether it is better than the own one (rules U4 to U7 and U9 of
+//! [`super::unwinding`]).
+
+use super::assembly::BlockMaker;
+use super::position::Position;
+use super::step::{Step, Work, nonce_after};
+use super::switching::{Extension, extend};
+use super::{Chain, ChainError, OfferRefusal};
+use crate::branch::Branch;
+use crate::serve::open_end_votes;
+use crate::staged::Staged;
+use crate::store::ChainStore;
+use holdfast_types::{
+    AttestationBody, Block, BlockId, BlockOrigin, Certificate, EndVotes, Era, EraKind, Height,
+};
+use std::cmp::Ordering;
+
+/// What quorums say of the ends of emergencies on the own branch and on that of a peer.
+struct Ends {
+    /// Of the last block of the peer's branch.
+    certificate: Option<Certificate>,
+    /// For a block of the peer's branch.
+    end_votes: Option<EndVotes>,
+    /// For what a quorum has voted on the own branch.
+    voted_here: Option<AttestationBody>,
+}
+
+impl Ends {
+    /// The newest emergency for whose end a quorum has voted on the own branch.
+    fn voted_here(&self) -> Option<Era> {
+        self.voted_here.map(|end| end.era)
+    }
+
+    /// The same on the peer's branch, which forks off at a height.
+    fn voted_there(&self, ancestor: Height) -> Option<Era> {
+        let shared = self.voted_here.filter(|end| end.height <= ancestor);
+        let own = self.end_votes.as_ref().map(|votes| votes.body.era);
+        own.max(shared.map(|end| end.era))
+    }
+
+    /// Forgets what the executed branch does not bear out.
+    fn verify(&mut self, maker: &BlockMaker, start: &Position, branch: &Extension) {
+        let certificate = self.certificate.take();
+        self.certificate =
+            certificate.filter(|certificate| maker.certifies_end(start, branch, certificate));
+        let votes = self.end_votes.take();
+        self.end_votes = votes.filter(|votes| maker.votes_hold(start, branch, votes));
+    }
+}
+
+fn holds(blocks: &[Block], end: &AttestationBody) -> bool {
+    blocks.iter().any(|block| block.header.height == end.height)
+}
+
+impl Chain {
+    /// A quorum has voted for the end of an emergency, as this node has heard (U9). Nothing changes if the block is not of the
+    /// applied branch, or if a certificate or later votes have come meanwhile.
+    pub fn hear_votes<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        votes: EndVotes,
+    ) -> Result<Option<Step>, ChainError> {
+        let body = &votes.body;
+        let is_newest = open_end_votes(store)?.is_none_or(|known| known.body.era < body.era);
+        let is_open = body.height > self.position.certified
+            && store.block_id_at(body.height)? == Some(body.block);
+        let mut work = Work::default();
+        work.step.batch.end_votes = (is_newest && is_open).then_some(votes);
+        Ok(work.finish(&self.forks))
+    }
+
+    /// Takes a branch of emergency blocks of a peer instead of the own one, if it is better (U4 to U6, U9).
+    pub fn offer_branch<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        branch: Branch,
+    ) -> Result<Result<Option<Step>, OfferRefusal>, ChainError> {
+        let Branch {
+            mut blocks,
+            certificate,
+            end_votes,
+        } = branch;
+        // What the tree has room for; the rest comes block by block.
+        blocks.truncate(self.forks.config().blocks_max);
+        let mut ends = Ends {
+            certificate,
+            voted_here: open_end_votes(store)?.map(|votes| votes.body),
+            end_votes: end_votes.filter(|votes| holds(&blocks, &votes.body)),
+        };
+        let ancestor = match self.judge_branch(store, &blocks, &ends)? {
+            Ok(ancestor) => ancestor,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let pop = self.above(store, ancestor)?;
+        let mut staged = Staged::unwound(store, &pop)?;
+        let position = self.back_at(&staged, ancestor)?;
+        let tree = self.replant(&staged, &position)?;
+        let mut returned = self.returned_to(&staged, store, &pop, &[])?;
+        let mut extension = Extension {
+            position: position.clone(),
+            applied: Vec::with_capacity(blocks.len()),
+            executed: Vec::with_capacity(blocks.len()),
+            horizon: None,
+        };
+        if let Err(refusal) = self.execute_branch(&mut staged, &mut extension, &blocks)? {
+            return Ok(Err(refusal));
+        }
+        let claims = ends.certificate.is_some() || ends.end_votes.is_some();
+        ends.verify(&self.maker, &position, &extension);
+        let is_open = self.is_no_better(store, &blocks, &ends, &extension.position)?;
+        if claims && is_open && ends.certificate.is_none() {
+            return Ok(Err(OfferRefusal::NotBetter));
+        }
+        returned.retain(|transaction| {
+            let body = &transaction.body;
+            let mut applied = extension.applied.iter().rev();
+            let nonce = applied.find_map(|applied| nonce_after(&applied.changes, &body.sender));
+            nonce.is_none_or(|nonce| nonce <= body.nonce)
+        });
+        let mut work = Work::default();
+        work.step.returned = returned;
+        self.let_go(tree, position, pop, &mut work);
+        for applied in &extension.applied {
+            self.insert_own(applied, &mut work)?;
+        }
+        if let Some(end) = ends.certificate {
+            self.forks.certify(end.body.height, end.body.block);
+            work.step.batch.certificates.push(end);
+        }
+        work.step.batch.end_votes = ends.end_votes;
+        self.adopt(extension, &mut work)?;
+        Ok(Ok(work.finish(&self.forks)))
+    }
+
+    /// Whether a branch that leads to `reached` does not go further than the own one, and holds no certified block that is missing
+    /// here, as far as its ends were verified.
+    fn is_no_better<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        blocks: &[Block],
+        ends: &Ends,
+        reached: &Position,
+    ) -> Result<bool, ChainError> {
+        let Some(first) = blocks.first() else {
+            return Ok(true);
+        };
+        let ancestor = first.header.height.previous();
+        let headers = blocks.iter().map(|block| &block.header);
+        let (theirs, ours) = (ends.voted_there(ancestor), ends.voted_here());
+        let place = |position: &Position| (position.era.era, position.head.0);
+        let is_no_better = (theirs, place(reached)) <= (ours, place(&self.position))
+            || self.forks.awaits_certified()
+            || theirs <= ours && self.leaves_out(store, ancestor, headers)?;
+        Ok(is_no_better && !self.holds_awaited(blocks))
+    }
+
+    /// Executes a branch on a view of the store in which it is applied.
+    fn execute_branch<S: ChainStore + ?Sized>(
+        &self,
+        staged: &mut Staged<'_, S>,
+        extension: &mut Extension,
+        blocks: &[Block],
+    ) -> Result<Result<(), OfferRefusal>, ChainError> {
+        for block in blocks {
+            // The producer's signature comes with the execution: its key is in the state of the branch.
+            if let Err(refusal) = self.maker.check_contents(block) {
+                return Ok(Err(refusal));
+            }
+            match extend(&self.maker, staged, extension, block) {
+                Ok(()) => {}
+                Err(error) if error.is_of_block() => {
+                    let (height, reason) = (block.header.height, error.to_string());
+                    return Ok(Err(OfferRefusal::Invalid { height, reason }));
+                }
+                Err(error) => return Err(error),
+            }
+            if let (Some(last), Some(executed)) =
+                (extension.applied.last(), extension.executed.last())
+            {
+                staged.apply(last.clone(), executed.next_era.as_deref().cloned())?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Where a better branch forks off.
+    fn judge_branch<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        blocks: &[Block],
+        ends: &Ends,
+    ) -> Result<Result<Height, OfferRefusal>, ChainError> {
+        let head = self.position.head;
+        let Some(first) = blocks.first() else {
+            return Ok(Err(OfferRefusal::NotBetter));
+        };
+        let (ancestor, parent) = (first.header.height.previous(), first.header.parent);
+        let is_deep = head.0.since(ancestor) > u64::from(self.maker.parameters.fork_db_max);
+        if ancestor < self.position.certified || is_deep {
+            return Ok(Err(OfferRefusal::TooDeep { ancestor }));
+        }
+        if ancestor > head.0 || store.block_id_at(ancestor)? != Some(parent) {
+            return Ok(Err(OfferRefusal::Unlinked { parent }));
+        }
+        let leaves_out =
+            self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))?;
+        let (tip, producers) = match self.linked(blocks, (ancestor, parent)) {
+            Ok(linked) => linked,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let is_awaited = self.holds_awaited(blocks);
+        if producers == 0 {
+            return Ok(Err(OfferRefusal::NotEmergency));
+        }
+        if tip == head {
+            return Ok(Err(OfferRefusal::Known));
+        }
+        let is_certified = ends.certificate.as_ref().is_some_and(|certificate| {
+            let body = &certificate.body;
+            (body.height, body.block) == tip
+        });
+        let voted = ends.voted_there(ancestor).cmp(&ends.voted_here());
+        let is_outranked = leaves_out && voted.is_le() || self.forks.awaits_certified();
+        if is_outranked && !is_certified && !is_awaited {
+            return Ok(Err(OfferRefusal::Outranked));
+        }
+        let is_better = match voted {
+            Ordering::Less => false,
+            Ordering::Equal => self.is_better(blocks, tip),
+            Ordering::Greater => true,
+        };
+        if !is_better && !is_certified && !is_awaited {
+            return Ok(Err(OfferRefusal::NotBetter));
+        }
+        // Before anything costs much: all that the committee account has produced, and the first block in any case.
+        let committee = self.maker.parameters.emergency.validator_account;
+        let produced = blocks.iter().skip(blocks.len().saturating_sub(producers));
+        for (place, block) in produced.enumerate() {
+            let is_committee = block.header.origin.producer() == Some(committee);
+            if (place == 0 || is_committee)
+                && let Err(refusal) = self.judge_producer(store, &block.header)?
+            {
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(ancestor))
+    }
+
+    /// Whether a branch that ends with the block `tip` has ended more emergencies than the own one, or is longer, or has the
+    /// lower id (U4, U6).
+    fn is_better(&self, branch: &[Block], tip: (Height, BlockId)) -> bool {
+        let (head, era) = (self.position.head, self.position.era.era);
+        let theirs = branch.last().map_or(era, Block::next_era);
+        if self.has_ended(theirs) {
+            return false;
+        }
+        let is_lower = self.position.is_emergency_head && tip.1 < head.1;
+        (theirs, tip.0) > (era, head.0) || (theirs, tip.0) == (era, head.0) && is_lower
+    }
+
+    /// Whether the own branch has ended an emergency in which another branch, on which the era `theirs` would follow, still is; or has
+    /// this validator's vote for the end, and the other branch is as far (U6).
+    pub(super) fn has_ended(&self, theirs: Era) -> bool {
+        let ours = self.position.era.era;
+        let is_held = self.held == Some(self.position.head.1);
+        theirs < ours || is_held && theirs == ours
+    }
+
+    /// This validator has voted for the block that ends an emergency (U6).
+    pub const fn hold(&mut self, end: BlockId) {
+        self.held = Some(end);
+    }
+
+    /// The last block of a branch, and how many of its blocks are of an emergency, if each stands on the one before it.
+    fn linked(
+        &self,
+        blocks: &[Block],
+        ancestor: (Height, BlockId),
+    ) -> Result<((Height, BlockId), usize), OfferRefusal> {
+        let mut tip = ancestor;
+        let mut producers = 0_usize;
+        for block in blocks {
+            let header = &block.header;
+            match header.origin {
+                BlockOrigin::Emergency { .. } => producers = producers.saturating_add(1),
+                // Where the DAG stopped (U5).
+                BlockOrigin::Dag { .. } if producers == 0 => {}
+                BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } | BlockOrigin::Genesis => {
+                    return Err(OfferRefusal::NotEmergency);
+                }
+            }
+            if (header.height, header.parent) != (tip.0.next(), tip.1) {
+                let parent = header.parent;
+                return Err(OfferRefusal::Unlinked { parent });
+            }
+            tip = (header.height, header.id(&self.maker.chain));
+        }
+        Ok((tip, producers))
+    }
+
+    /// Whether a certified block that is missing here is among these.
+    fn holds_awaited(&self, blocks: &[Block]) -> bool {
+        let mut ids = blocks.iter().map(|block| {
+            let header = &block.header;
+            (header.height, header.id(&self.maker.chain))
+        });
+        self.forks.awaits_certified() && ids.any(|id| self.forks.awaits(id))
+    }
+}
+
+impl BlockMaker {
+    /// Whether a quorum of the committee that takes over with one of the blocks of a branch has voted for that block (U9).
+    fn votes_hold(&self, start: &Position, branch: &Extension, votes: &EndVotes) -> bool {
+        let mut running = &start.era;
+        for block in &branch.executed {
+            let Some(next) = &block.next_era else {
+                continue;
+            };
+            if block.attestation == votes.body {
+                let ends = running.kind == EraKind::Emergency && next.kind == EraKind::Dag;
+                let verified = votes.verify(&self.chain, &next.committee, self.scheme.as_ref());
+                return ends && verified.is_ok();
+            }
+            running = next;
+        }
+        false
+    }
+
+    /// Whether the certificate is one of the committee that takes over with the last block of a branch (U6). `start` is where
+    /// the branch begins.
+    fn certifies_end(
+        &self,
+        start: &Position,
+        branch: &Extension,
+        certificate: &Certificate,
+    ) -> bool {
+        let mut running = &start.era;
+        let mut eras = branch
+            .executed
+            .iter()
+            .filter_map(|block| block.next_era.as_ref());
+        let Some(next) = eras.next_back() else {
+            return false;
+        };
+        if let Some(before) = eras.next_back() {
+            running = before;
+        }
+        let body = &certificate.body;
+        let ends_here = (next.anchor_height, next.anchor) == branch.position.head;
+        ends_here
+            && running.kind == EraKind::Emergency
+            && next.kind == EraKind::Dag
+            && body.era == running.era
+            && (body.height, body.block) == branch.position.head
+            && certificate
+                .verify(&self.chain, &next.committee, self.scheme.as_ref())
+                .is_ok()
+    }
+}
