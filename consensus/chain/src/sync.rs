@@ -88,7 +88,7 @@ pub fn sync_source<P: Copy>(
             Ordering::Greater => {
                 // One that has the same head has only heard the votes earlier.
                 let is_other = status.head_id != need.head_id;
-                let is_elsewhere = ahead == 0 || status.voted > need.voted && is_other;
+                let is_elsewhere = is_other && (ahead == 0 || status.voted > need.voted);
                 is_far || is_due || need.is_provisional && is_elsewhere
             }
         }
