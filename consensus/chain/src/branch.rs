@@ -12,8 +12,8 @@
 
 use crate::chain::OfferRefusal;
 use crate::sync::{SyncNeed, next_range};
-use holdfast_types::wire::{BlocksRequest, BlocksResponse};
-use holdfast_types::{Block, BlockOrigin, Certificate, EndVotes, Era, Height, TimestampMs, codec};
+use holdfast_types::wire::{BlocksRequest, BlocksResponse, BranchRank};
+use holdfast_types::{Block, BlockOrigin, Certificate, EndVotes, Height, TimestampMs, codec};
 
 /// Most bytes that are collected: what one step of the chain may have to execute at once.
 const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -33,8 +33,7 @@ pub struct Branch {
 #[derive(Clone, Debug)]
 pub struct BranchFetch {
     head: Height,
-    era: Era,
-    voted: Option<Era>,
+    rank: BranchRank,
     certified: Height,
     blocks_max: usize,
     from: Height,
@@ -64,8 +63,7 @@ impl BranchFetch {
     pub const fn new(need: &SyncNeed, from: Height, blocks_max: usize) -> Self {
         Self {
             head: need.head,
-            era: need.era,
-            voted: need.voted,
+            rank: need.rank,
             certified: need.certified,
             blocks_max,
             from,
@@ -101,14 +99,13 @@ impl BranchFetch {
         let Some(last) = response.blocks.last() else {
             return BranchStep::Over;
         };
-        let (last, mut has_ended) = (last.header.height, last.next_era() > self.era);
+        let (last, mut has_ended) = (last.header.height, last.next_era() > self.rank.era);
         if response.end_votes.is_some() {
             self.end_votes = response.end_votes.take();
         }
-        has_ended |= self
-            .end_votes
-            .as_ref()
-            .is_some_and(|votes| Some(votes.body.era) > self.voted && votes.body.height <= last);
+        has_ended |= self.end_votes.as_ref().is_some_and(|votes| {
+            Some(votes.body.era) > self.rank.voted && votes.body.height <= last
+        });
         if response.blocks.first().map(|block| block.header.height) != Some(self.from) {
             return BranchStep::Blame;
         }
@@ -182,7 +179,9 @@ impl BranchFetch {
 mod tests {
     use super::*;
     use holdfast_types::test_util::{committee, samples};
-    use holdfast_types::{AccountName, BlockId, CommitDigest, EraEnd, EraKind, Round, Signature};
+    use holdfast_types::{
+        AccountName, BlockId, CommitDigest, Era, EraEnd, EraKind, Round, Signature,
+    };
 
     const LATEST: TimestampMs = TimestampMs(1_000);
 
@@ -192,11 +191,13 @@ mod tests {
             head: Height(20),
             head_id: BlockId::default(),
             certified: Height(10),
-            era: Era(2),
+            rank: BranchRank {
+                era: Era(2),
+                ..BranchRank::default()
+            },
             is_provisional: true,
-            voted: None,
             is_forked: false,
-            takes_emergency: true,
+            fetches_emergency: true,
             unmoved_ms: 0,
             far_blocks: 60,
         };
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(branch.end_votes, Some(votes.clone()));
         // What is no news here waits for the height of the head.
         let mut known = self::fetch(11);
-        known.voted = Some(votes.body.era);
+        known.rank.voted = Some(votes.body.era);
         let all = BlocksResponse {
             end_votes: Some(votes),
             ..response(11..15, false)

@@ -2,8 +2,8 @@
 
 use crate::store::ChainStore;
 use holdfast_ledger::StateError;
-use holdfast_types::wire::{BlocksRequest, BlocksResponse};
-use holdfast_types::{Block, BlockId, EndVotes, EraContext, EraKind, Height};
+use holdfast_types::wire::{BlocksRequest, BlocksResponse, BranchRank};
+use holdfast_types::{Block, BlockId, EndVotes, Era, EraContext, EraKind, Height};
 
 /// Most blocks in one response.
 const BLOCKS_MAX: usize = 512;
@@ -69,6 +69,47 @@ pub fn open_end_votes<S: ChainStore + ?Sized>(store: &S) -> Result<Option<EndVot
     let is_open = body.height > store.certified_height()?
         && store.block_id_at(body.height)? == Some(body.block);
     Ok(is_open.then_some(votes))
+}
+
+/// A block of an emergency with which governance has resumed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenResume {
+    pub height: Height,
+    pub block: BlockId,
+    /// Of the message.
+    pub sequence: u64,
+}
+
+/// The last resume within an emergency on the applied branch that no certificate covers.
+pub fn open_resume<S: ChainStore + ?Sized>(store: &S) -> Result<Option<OpenResume>, StateError> {
+    let Some(mut era) = store.latest_era()? else {
+        return Ok(None);
+    };
+    let certified = store.certified_height()?;
+    while era.anchor_height > certified {
+        let before = era_before(store, &era)?;
+        // Of one emergency another one follows by a resume only (rule E11 of the ledger).
+        if (before.kind, era.kind) == (EraKind::Emergency, EraKind::Emergency) {
+            let block = store.block_at(era.anchor_height)?;
+            let message = block.and_then(|block| block.body.governance);
+            return Ok(message.map(|message| OpenResume {
+                height: era.anchor_height,
+                block: era.anchor,
+                sequence: message.body.sequence,
+            }));
+        }
+        era = before;
+    }
+    Ok(None)
+}
+
+/// What counts of the applied branch before its length.
+pub fn branch_rank<S: ChainStore + ?Sized>(store: &S) -> Result<BranchRank, StateError> {
+    Ok(BranchRank {
+        resumed: open_resume(store)?.map_or(0, |resume| resume.sequence),
+        voted: open_end_votes(store)?.map(|votes| votes.body.era),
+        era: store.latest_era()?.map_or(Era::ZERO, |era| era.era),
+    })
 }
 
 /// The era whose DAG stopped before the lowest emergency on the applied branch that no certificate covers; none if there is no

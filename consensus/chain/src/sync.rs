@@ -8,10 +8,10 @@ mod tests;
 use crate::store::ChainStore;
 use holdfast_ledger::StateError;
 use holdfast_types::block::transactions_root;
-use holdfast_types::wire::{BlocksRequest, BlocksResponse, PeerStatus};
+use holdfast_types::wire::{BlocksRequest, BlocksResponse, BranchRank, PeerStatus};
 use holdfast_types::{
-    Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, CommitRecord, Era,
-    EraContext, GovernanceAction, Height, SignatureScheme,
+    Block, BlockId, BlockOrigin, Certificate, CertificateError, ChainId, CommitRecord, EraContext,
+    GovernanceAction, Height, SignatureScheme,
 };
 use std::cmp::{Ordering, Reverse};
 use std::collections::VecDeque;
@@ -30,16 +30,13 @@ pub struct SyncNeed {
     pub head: Height,
     pub head_id: BlockId,
     pub certified: Height,
-    /// Era of the block that follows the head.
-    pub era: Era,
+    pub rank: BranchRank,
     /// The head stands on emergency blocks that nobody has certified.
     pub is_provisional: bool,
-    /// Era of the newest emergency for whose end a quorum has voted on the own branch, if no certificate covers that end.
-    pub voted: Option<Era>,
     /// An emergency block came that stands on none that is here: others are on another branch.
     pub is_forked: bool,
-    /// Whether emergency blocks may be taken: no halt forbids it.
-    pub takes_emergency: bool,
+    /// Whether emergency blocks may be fetched: see [`holdfast_halt`].
+    pub fetches_emergency: bool,
     /// How long the head has not moved, in ms.
     pub unmoved_ms: u64,
     /// See [`holdfast_dag::DagConfig::far`].
@@ -54,7 +51,7 @@ pub struct SyncNeed {
 /// In an emergency: it has certified more than this node, or its head is better and does not come by gossip. A head that is
 /// better by a block that is under way is left to gossip: two masters would otherwise make everybody ask everybody (V9). A
 /// head in a later era is better than any other; if it is not above the own one, it is of another branch. So is a head on the end
-/// of a later emergency for which a quorum has voted, and that counts first.
+/// of a later emergency for which a quorum has voted, or on which governance has resumed; they count first ([`BranchRank`]).
 pub fn sync_source<P: Copy>(
     answers: impl IntoIterator<Item = (P, PeerStatus)>,
     need: SyncNeed,
@@ -82,13 +79,15 @@ pub fn sync_source<P: Copy>(
             need.is_provisional && status.head == need.head && status.head_id < need.head_id;
         let is_due = is_stuck || need.is_forked;
         let is_far = ahead > 0 && ahead >= need.far_blocks;
-        match (status.voted, status.era).cmp(&(need.voted, need.era)) {
+        match status.rank.cmp(&need.rank) {
             Ordering::Less => false,
             Ordering::Equal => is_far || is_due && (ahead > 0 || is_lower),
             Ordering::Greater => {
                 // One that has the same head has only heard the votes earlier.
                 let is_other = status.head_id != need.head_id;
-                let is_elsewhere = is_other && (ahead == 0 || status.voted > need.voted);
+                let is_obeyed =
+                    (status.rank.resumed, status.rank.voted) > (need.rank.resumed, need.rank.voted);
+                let is_elsewhere = is_other && (ahead == 0 || is_obeyed);
                 is_far || is_due || need.is_provisional && is_elsewhere
             }
         }
@@ -98,9 +97,9 @@ pub fn sync_source<P: Copy>(
         .filter(|(_, status)| status.is_provisional && is_better(status))
         .max_by_key(|(_, status)| {
             let lower = Reverse(status.head_id);
-            (status.voted, status.era, status.head, lower)
+            (status.rank, status.head, lower)
         });
-    let (peer, status) = provisional.filter(|_| need.takes_emergency)?;
+    let (peer, status) = provisional.filter(|_| need.fetches_emergency)?;
     Some((*peer, status.head))
 }
 

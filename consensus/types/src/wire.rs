@@ -95,6 +95,20 @@ pub struct CertificateResponse {
     pub certificate: Option<Certificate>,
 }
 
+/// What counts of a branch in an emergency before its length, the first first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
+pub struct BranchRank {
+    /// Sequence number of the last message of governance that has resumed an emergency, if no certificate covers that block; 0 if there
+    /// is none.
+    pub resumed: u64,
+    /// Era of the newest emergency for whose end a quorum has voted, if no certificate covers that end.
+    pub voted: Option<Era>,
+    /// Of the block that follows the head: who has ended more emergencies is in a later one.
+    pub era: Era,
+}
+
 /// Where a peer stands. A claim, not a proof: it decides whom to ask, never what to believe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct PeerStatus {
@@ -103,11 +117,8 @@ pub struct PeerStatus {
     pub certified: Height,
     /// The head stands on emergency blocks that nobody has certified.
     pub is_provisional: bool,
-    /// Era of the newest emergency for whose end a quorum has voted on the peer's branch, if no certificate covers that end.
-    pub voted: Option<Era>,
     pub lowest_block: Height,
-    /// Of the block that follows the head.
-    pub era: Era,
+    pub rank: BranchRank,
     pub round: Round,
     /// Hash of the genesis file's identity is compared by the handshake; this is the wall clock, for skew.
     pub timestamp_ms: u64,

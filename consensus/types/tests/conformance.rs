@@ -9,9 +9,9 @@ use holdfast_types::parameters::{
 };
 use holdfast_types::test_util::{Sample, samples};
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedGovernance,
-    GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
-    TransactionBatch, VerticesRequest, VerticesResponse,
+    BlocksRequest, BlocksResponse, BranchRank, CertificateRequest, CertificateResponse,
+    GossipedGovernance, GossipedStatement, LastVertexRequest, LastVertexResponse,
+    MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
@@ -44,7 +44,7 @@ macro_rules! define_formats {
 
 define_formats! {
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody, BlockHeader, BlockId,
-    BlockOrigin, BlocksRequest, BlocksResponse, CeremonyParameters, Certificate, CertificateRequest,
+    BlockOrigin, BlocksRequest, BlocksResponse, BranchRank, CeremonyParameters, Certificate, CertificateRequest,
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
     DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, EndStatement, EndVote, EndVotes, Era, EraContext, EraEnd, EraKind, Event,
     Evidence, FailureCode,

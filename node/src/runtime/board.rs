@@ -1,12 +1,13 @@
 //! Where the node stands, for everybody who asks: written by the threads that know, read without waiting for them.
 
 use super::halted::HaltPicture;
-use holdfast_chain::serve::open_end_votes;
+use holdfast_chain::serve::branch_rank;
 use holdfast_chain::{Chain, ChainStore};
 use holdfast_ledger::StateError;
 use holdfast_replica::admission::context_of_era;
 use holdfast_replica::{Now, Production, Replica};
 use holdfast_storage::Storage;
+use holdfast_types::wire::BranchRank;
 use holdfast_types::{BlockId, Era, EraContext, Height, Round, TimestampMs};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -23,10 +24,8 @@ pub struct Standing {
     pub certified_id: BlockId,
     /// The head stands on emergency blocks that nobody has certified.
     pub is_provisional: bool,
-    /// Era of the newest emergency for whose end a quorum has voted, if no certificate covers that end.
-    pub voted: Option<Era>,
-    /// Era of the block that follows the head.
-    pub next_era: Era,
+    /// What counts of the own branch before its length.
+    pub rank: BranchRank,
     /// An emergency block came that stands on none that is here.
     pub is_forked: bool,
     /// Reversible blocks of all branches.
@@ -84,8 +83,7 @@ impl Standing {
             is_provisional: chain.is_provisional(storage).map_err(|error| StateError {
                 reason: error.to_string(),
             })?,
-            voted: open_end_votes(storage)?.map(|votes| votes.body.era),
-            next_era: chain.era().era,
+            rank: branch_rank(storage)?,
             is_forked: false,
             fork_blocks: chain.forks().len(),
             context: Arc::clone(chain.era()),

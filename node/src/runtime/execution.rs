@@ -15,7 +15,7 @@ use crate::recorder::{Entry, Moment, Recorder};
 use crate::runtime::failures;
 use crate::supervisor::{StopReason, Supervisor};
 use crate::watchdog::Heartbeat;
-use holdfast_chain::serve::open_end_votes;
+use holdfast_chain::serve::branch_rank;
 use holdfast_chain::sync::RangeError;
 use holdfast_chain::{
     Branch, Chain, ChainBatch, ChainError, ChainStore, OfferRefusal, ProductionTurn, Step,
@@ -265,15 +265,13 @@ impl ExecutionThread {
             .chain
             .is_provisional(self.storage.as_ref())
             .map_err(|error| failures::of_chain(&error))?;
-        let votes =
-            open_end_votes(self.storage.as_ref()).map_err(|error| failures::of_state(&error))?;
-        let voted = votes.map(|votes| votes.body.era);
-        let (fork_blocks, next_era) = (self.chain.forks().len(), self.chain.era().era);
+        let rank =
+            branch_rank(self.storage.as_ref()).map_err(|error| failures::of_state(&error))?;
+        let fork_blocks = self.chain.forks().len();
         self.board.update(|standing| {
             standing.fork_blocks = fork_blocks;
             standing.is_provisional = is_provisional;
-            standing.voted = voted;
-            standing.next_era = next_era;
+            standing.rank = rank;
         });
         Ok(())
     }

@@ -145,9 +145,8 @@ impl Server {
             head_id: standing.head_id,
             certified: standing.certified,
             is_provisional: standing.is_provisional,
-            voted: standing.voted,
             lowest_block,
-            era: standing.next_era,
+            rank: standing.rank,
             round: standing.round,
             timestamp_ms: clock::wall().0,
         })

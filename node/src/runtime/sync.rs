@@ -17,7 +17,6 @@ use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
 use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, sync_source};
 use holdfast_chain::{Branch, BranchFetch, BranchStep, OfferRefusal, RangeError};
-use holdfast_halt::matrix::{Activity, permission_in};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
 use holdfast_replica::Input;
 use holdfast_types::wire::{BlocksResponse, PeerStatus};
@@ -331,7 +330,8 @@ async fn answers_until<T>(
 
 /// What this node may need of others. None while its own chain is wrong: what it put on that would be wrong too.
 fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
-    if standing.halts.state.own_fault.is_some() {
+    let halts = &standing.halts;
+    if halts.state.own_fault.is_some() {
         return None;
     }
     let unmoved = standing.head_changed_at.elapsed().as_millis();
@@ -339,12 +339,12 @@ fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
         head: standing.head,
         head_id: standing.head_id,
         certified: standing.certified,
-        era: standing.next_era,
+        rank: standing.rank,
         is_provisional: standing.is_provisional,
-        voted: standing.voted,
         is_forked: standing.is_forked,
-        takes_emergency: permission_in(Activity::EmergencyBlocks, standing.halts.modes.ordered())
-            .allows(),
+        fetches_emergency: halts
+            .state
+            .fetches_emergency_blocks(halts.modes, standing.head),
         unmoved_ms: u64::try_from(unmoved).unwrap_or(u64::MAX),
         far_blocks,
     })
@@ -398,6 +398,7 @@ mod tests {
         let running = standing(&context, halts.clone());
         let needed = need(&running, 60).unwrap();
         assert_eq!((needed.head, needed.far_blocks), (running.head, 60));
+        assert!(needed.fetches_emergency);
         change(&mut halts, |state| state.own_fault = Some(own_fault()));
         assert_eq!(need(&standing(&context, halts), 60), None);
     }

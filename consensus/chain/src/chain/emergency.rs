@@ -18,14 +18,14 @@ use super::position::Position;
 use super::step::{Step, Work};
 use super::{Chain, ChainError};
 use crate::forks::{ForkEntry, Inserted};
-use crate::serve::open_end_votes;
+use crate::serve::{open_end_votes, open_resume};
 use crate::store::ChainStore;
 use crate::sync::check_body;
 use holdfast_ledger::keys::EmergencyKey;
 use holdfast_ledger::{EmergencyPlace, EmergencyRefusal, judge_emergency_block};
 use holdfast_types::{
-    AccountName, AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, Evidence,
-    GovernanceMessage, PublicKey, Signature, Signer, TimestampMs, VerifiedTransaction,
+    AccountName, Block, BlockHeader, BlockId, BlockOrigin, Evidence, GovernanceMessage, Height,
+    PublicKey, Signature, Signer, TimestampMs, VerifiedTransaction,
 };
 
 /// What a producer puts into a block.
@@ -253,9 +253,10 @@ impl Chain {
         if header.height >= self.position.head.0 && self.has_ended(block.next_era()) {
             return Ok(Err(OfferRefusal::NotBetter));
         }
-        if let Some(votes) = open_end_votes(store)?
-            && !self.stands_on(&parent, &votes.body)
-        {
+        let voted = open_end_votes(store)?.map(|votes| (votes.body.height, votes.body.block));
+        let resumed = open_resume(store)?.map(|resume| (resume.height, resume.block));
+        let mut kept = voted.into_iter().chain(resumed);
+        if kept.any(|place| !self.stands_on(&parent, place)) {
             return Ok(Err(OfferRefusal::NotBetter));
         }
         let (above, begins) = (header.height.previous(), std::iter::once(header));
@@ -277,10 +278,10 @@ impl Chain {
         Ok(self.maker.check_contents(block))
     }
 
-    /// Whether a block of the fork database stands on an end for which a quorum has voted (U9). All blocks there stand on the root.
-    fn stands_on(&self, id: &BlockId, end: &AttestationBody) -> bool {
-        end.height <= self.forks.root().0
-            || self.forks.ancestor_at(id, end.height) == Some(end.block)
+    /// Whether a block of the fork database stands on one that is not left for a block of a peer (U9, U10). All blocks there stand on
+    /// the root.
+    fn stands_on(&self, id: &BlockId, (height, block): (Height, BlockId)) -> bool {
+        height <= self.forks.root().0 || self.forks.ancestor_at(id, height) == Some(block)
     }
 
     /// Whether the producer has signed, as far as its key is known here (EB3).

@@ -1,4 +1,4 @@
-//! The branch of a peer that no certificate proves: whether it is better than the own one (rules U4 to U7 and U9 of
+//! The branch of a peer that no certificate proves: whether it is better than the own one (rules U4 to U7, U9 and U10 of
 //! [`super::unwinding`]).
 
 use super::assembly::BlockMaker;
@@ -7,35 +7,48 @@ use super::step::{Step, Work, nonce_after};
 use super::switching::{Extension, extend};
 use super::{Chain, ChainError, OfferRefusal};
 use crate::branch::Branch;
-use crate::serve::open_end_votes;
+use crate::serve::{OpenResume, open_end_votes, open_resume};
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_types::{
-    AttestationBody, Block, BlockId, BlockOrigin, Certificate, EndVotes, Era, EraKind, Height,
+    AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, Certificate, EndVotes, Era, EraKind,
+    Height,
 };
 use std::cmp::Ordering;
 
-/// What quorums say of the ends of emergencies on the own branch and on that of a peer.
+/// What quorums and governance say of emergencies on the own branch and on that of a peer.
 struct Ends {
     /// Of the last block of the peer's branch.
     certificate: Option<Certificate>,
     /// For a block of the peer's branch.
     end_votes: Option<EndVotes>,
+    /// Sequence number of the last message with which governance resumes an emergency on the peer's branch; 0 if there is none.
+    resumed: u64,
     /// For what a quorum has voted on the own branch.
     voted_here: Option<AttestationBody>,
+    resumed_here: Option<OpenResume>,
 }
 
+/// What governance and quorums of votes say of a branch (U9, U10), in this order.
+type Claim = (u64, Option<Era>);
+
 impl Ends {
-    /// The newest emergency for whose end a quorum has voted on the own branch.
-    fn voted_here(&self) -> Option<Era> {
-        self.voted_here.map(|end| end.era)
+    fn here(&self) -> Claim {
+        let resumed = self.resumed_here.map_or(0, |resume| resume.sequence);
+        (resumed, self.voted_here.map(|end| end.era))
     }
 
-    /// The same on the peer's branch, which forks off at a height.
-    fn voted_there(&self, ancestor: Height) -> Option<Era> {
+    /// The same of the peer's branch, which forks off at a height.
+    fn there(&self, ancestor: Height) -> Claim {
         let shared = self.voted_here.filter(|end| end.height <= ancestor);
         let own = self.end_votes.as_ref().map(|votes| votes.body.era);
-        own.max(shared.map(|end| end.era))
+        let resumed = self.resumed_here;
+        let resumed = resumed.filter(|resume| resume.height <= ancestor);
+        let resumed = resumed.map_or(0, |resume| resume.sequence);
+        (
+            self.resumed.max(resumed),
+            own.max(shared.map(|end| end.era)),
+        )
     }
 
     /// Forgets what the executed branch does not bear out.
@@ -45,6 +58,14 @@ impl Ends {
             certificate.filter(|certificate| maker.certifies_end(start, branch, certificate));
         let votes = self.end_votes.take();
         self.end_votes = votes.filter(|votes| maker.votes_hold(start, branch, votes));
+    }
+}
+
+/// Sequence number of the message with which governance resumes an emergency on this block; 0 if it is another one.
+fn resumed_by(block: &Block) -> u64 {
+    match (&block.header.origin, &block.body.governance) {
+        (BlockOrigin::Resumed { .. }, Some(message)) => message.body.sequence,
+        _ => 0,
     }
 }
 
@@ -84,6 +105,8 @@ impl Chain {
         blocks.truncate(self.forks.config().blocks_max);
         let mut ends = Ends {
             certificate,
+            resumed: blocks.iter().map(resumed_by).max().unwrap_or_default(),
+            resumed_here: open_resume(store)?,
             voted_here: open_end_votes(store)?.map(|votes| votes.body),
             end_votes: end_votes.filter(|votes| holds(&blocks, &votes.body)),
         };
@@ -146,7 +169,7 @@ impl Chain {
         };
         let ancestor = first.header.height.previous();
         let headers = blocks.iter().map(|block| &block.header);
-        let (theirs, ours) = (ends.voted_there(ancestor), ends.voted_here());
+        let (theirs, ours) = (ends.there(ancestor), ends.here());
         let place = |position: &Position| (position.era.era, position.head.0);
         let is_no_better = (theirs, place(reached)) <= (ours, place(&self.position))
             || self.forks.awaits_certified()
@@ -219,12 +242,12 @@ impl Chain {
             let body = &certificate.body;
             (body.height, body.block) == tip
         });
-        let voted = ends.voted_there(ancestor).cmp(&ends.voted_here());
-        let is_outranked = leaves_out && voted.is_le() || self.forks.awaits_certified();
+        let claims = ends.there(ancestor).cmp(&ends.here());
+        let is_outranked = leaves_out && claims.is_le() || self.forks.awaits_certified();
         if is_outranked && !is_certified && !is_awaited {
             return Ok(Err(OfferRefusal::Outranked));
         }
-        let is_better = match voted {
+        let is_better = match claims {
             Ordering::Less => false,
             Ordering::Equal => self.is_better(blocks, tip),
             Ordering::Greater => true,
@@ -283,6 +306,10 @@ impl Chain {
             let header = &block.header;
             match header.origin {
                 BlockOrigin::Emergency { .. } => producers = producers.saturating_add(1),
+                // Governance has signed it (E11); the execution asks for that.
+                BlockOrigin::Resumed { .. } if producers > 0 || self.is_in_emergency(header) => {
+                    producers = producers.saturating_add(1);
+                }
                 // Where the DAG stopped (U5).
                 BlockOrigin::Dag { .. } if producers == 0 => {}
                 BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } | BlockOrigin::Genesis => {
@@ -296,6 +323,12 @@ impl Chain {
             tip = (header.height, header.id(&self.maker.chain));
         }
         Ok((tip, producers))
+    }
+
+    /// Whether a block is of the emergency that runs here.
+    fn is_in_emergency(&self, header: &BlockHeader) -> bool {
+        let running = &self.position.era;
+        running.kind == EraKind::Emergency && running.era == header.era
     }
 
     /// Whether a certified block that is missing here is among these.

@@ -21,7 +21,7 @@ use super::{Chain, ChainError};
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_types::{
-    BlockId, BlockOrigin, GovernanceAction, GovernanceMessage, Height, ResumePoint,
+    BlockId, BlockOrigin, EraKind, GovernanceAction, GovernanceMessage, Height, ResumePoint,
 };
 
 /// Blocks to take back, highest first.
@@ -136,8 +136,10 @@ impl Chain {
             }
             return self.not_applied(store, named).map(Err);
         };
-        let ends_era = store.block(&named.block)?;
-        let ends_era = ends_era.is_some_and(|block| block.body.era_end.is_some());
+        // Nobody certifies the block with which an emergency begins.
+        let block = store.block(&named.block)?;
+        let end = block.and_then(|block| block.body.era_end);
+        let ends_era = end.is_some_and(|end| end.next_kind == EraKind::Dag);
         if ends_era && named.height > self.position.certified {
             let height = named.height;
             return Ok(Err(ResumeRefusal::Uncertified { height }));

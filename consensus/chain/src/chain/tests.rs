@@ -6,6 +6,7 @@ mod emergency;
 mod ends;
 mod governance;
 mod resume;
+mod resume_in_emergency;
 mod resume_random;
 mod switching;
 mod unwinding;

@@ -22,6 +22,9 @@
 //!   emergencies they have ended, and a commit of the own DAG (U8): this end may have been attested by so many that no other can be
 //!   certified without them, and they do not let go of it. Votes for the end of a later emergency outrank those for an earlier one: they
 //!   show that it was not certified. A certificate outranks both.
+//! * U10. A block with which governance resumes an emergency outranks all branches without it, votes and the commits of the own DAG
+//!   included (DESIGN §5, rule 0), and a later resume an earlier one. It is named in a halt, when nobody attests, and what is certified
+//!   excludes it (rule R2 of [`super::resume`]).
 //! * U7. While a certified block is missing (U2), a branch that holds it, or that has ended with a certificate, is taken, whatever its
 //!   length, and no other.
 //! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
@@ -34,7 +37,7 @@ use super::step::Work;
 use super::{Chain, ChainError, UNLINKED_MAX, tie_break_of};
 use crate::chain::certificates::Awaiting;
 use crate::forks::{ForkDatabase, ForkEntry};
-use crate::serve::{open_end_votes, provisional_from};
+use crate::serve::{open_end_votes, open_resume, provisional_from};
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_dag::SubDag;
@@ -154,8 +157,10 @@ impl Chain {
         let Some(start) = self.provisional_from(store)? else {
             return Ok(false);
         };
-        if open_end_votes(store)?.is_some_and(|votes| votes.body.height >= start) {
-            // U9.
+        // U9, U10.
+        let voted = open_end_votes(store)?.map(|votes| votes.body.height);
+        let resumed = open_resume(store)?.map(|resume| resume.height);
+        if voted.max(resumed) >= Some(start) {
             return Ok(false);
         }
         let (record, base) = (&sub_dag.record, start.previous());

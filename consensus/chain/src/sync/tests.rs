@@ -4,6 +4,7 @@ use super::{RangeError, STUCK_MS, SyncNeed, first_needed, sync_source};
 use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
+use holdfast_types::wire::BranchRank;
 use holdfast_types::wire::PeerStatus;
 use holdfast_types::{
     Block, BlockId, CertificateError, Era, GovernanceAction, Height, Round, TimestampMs,
@@ -17,9 +18,8 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
             head_id: BlockId::default(),
             certified: Height(100 + blocks),
             is_provisional: false,
-            voted: None,
             lowest_block: Height::ZERO,
-            era: Era(1),
+            rank: rank(Era(1)),
             round: Round(200),
             timestamp_ms: 0,
         };
@@ -30,11 +30,10 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
             head: Height(100),
             head_id: BlockId::default(),
             is_provisional: false,
-            voted: None,
             is_forked: false,
-            takes_emergency: true,
+            fetches_emergency: true,
             certified: Height(100),
-            era: Era(1),
+            rank: rank(Era(1)),
             unmoved_ms,
             far_blocks,
         };
@@ -55,9 +54,8 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         head_id: BlockId::default(),
         certified: Height(7),
         is_provisional: false,
-        voted: None,
         lowest_block: Height::ZERO,
-        era: Era(2),
+        rank: rank(Era(2)),
         round: Round(1),
         timestamp_ms: 0,
     };
@@ -65,11 +63,10 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         head: Height(7),
         head_id: BlockId::default(),
         is_provisional: false,
-        voted: None,
         is_forked: false,
-        takes_emergency: true,
+        fetches_emergency: true,
         certified: Height(6),
-        era: Era(2),
+        rank: rank(Era(2)),
         unmoved_ms: STUCK_MS,
         far_blocks: 20,
     };
@@ -94,14 +91,21 @@ const IN_EMERGENCY: SyncNeed = SyncNeed {
     head: Height(20),
     head_id: BlockId::new([5; 32]),
     certified: Height(10),
-    era: Era(2),
+    rank: rank(Era(2)),
     is_provisional: true,
-    voted: None,
     is_forked: false,
-    takes_emergency: true,
+    fetches_emergency: true,
     unmoved_ms: 0,
     far_blocks: 60,
 };
+
+const fn rank(era: Era) -> BranchRank {
+    BranchRank {
+        resumed: 0,
+        voted: None,
+        era,
+    }
+}
 
 /// Whom of these it asks.
 fn source(peers: &[PeerStatus], need: SyncNeed) -> Option<(usize, Height)> {
@@ -120,9 +124,8 @@ fn provisional(head: u64, era: u64) -> PeerStatus {
         head_id: BlockId::new([9; 32]),
         certified: Height(10),
         is_provisional: true,
-        voted: None,
         lowest_block: Height::ZERO,
-        era: Era(era),
+        rank: rank(Era(era)),
         round: Round(0),
         timestamp_ms: 0,
     }
@@ -150,7 +153,10 @@ fn the_head_of_who_has_ended_the_emergency_is_fetched_though_it_is_lower() {
 #[test]
 fn a_branch_with_votes_for_the_end_of_a_later_emergency_is_fetched_wherever_it_is() {
     let voted = |head, era, voted| PeerStatus {
-        voted: Some(Era(voted)),
+        rank: BranchRank {
+            voted: Some(Era(voted)),
+            ..rank(Era(era))
+        },
         ..provisional(head, era)
     };
     let need = IN_EMERGENCY;
@@ -165,8 +171,10 @@ fn a_branch_with_votes_for_the_end_of_a_later_emergency_is_fetched_wherever_it_i
     ];
     assert_eq!(source(&peers, need), branch(2, 14), "the latest");
     let has_votes = SyncNeed {
-        voted: Some(Era(4)),
-        era: Era(5),
+        rank: BranchRank {
+            voted: Some(Era(4)),
+            ..rank(Era(5))
+        },
         is_forked: true,
         unmoved_ms: STUCK_MS,
         ..need
@@ -191,7 +199,6 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
         head_id: BlockId::new([id; 32]),
         certified: Height(certified),
         is_provisional,
-        voted: None,
         ..provisional(head, 2)
     };
     let need = IN_EMERGENCY;
@@ -215,7 +222,7 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
         assert_eq!(source(&as_high[..1], need), None);
         assert_eq!(source(&as_high, need), branch(1, 20));
         let halted = SyncNeed {
-            takes_emergency: false,
+            fetches_emergency: false,
             ..need
         };
         assert_eq!(source(&peers, halted), None);

@@ -1,6 +1,7 @@
 //! What is known of halts, as it is persisted and told.
 
 use crate::journal::Journal;
+use crate::matrix::{Activity, ModeSet, permission_in};
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::{
     Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height,
@@ -76,6 +77,15 @@ impl HaltState {
     #[must_use]
     pub fn resume_point(&self) -> Option<ResumePoint> {
         self.resume.as_ref()?.body.action.resume_point()
+    }
+
+    /// Whether a node whose head is at `head`, and for which `modes` hold, fetches emergency blocks from peers: no halt forbids it, or
+    /// they may lead to the block that the resume message names.
+    #[must_use]
+    pub fn fetches_emergency_blocks(&self, modes: ModeSet, head: Height) -> bool {
+        let target = self.resume_point();
+        permission_in(Activity::EmergencyBlocks, modes.ordered()).allows()
+            || target.is_some_and(|target| target.height > head)
     }
 
     /// Messages that do something yet: the halt, the resume, and new keys that the chain has not recorded. A halt that is

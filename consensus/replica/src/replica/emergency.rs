@@ -200,10 +200,12 @@ impl Replica {
         &self.production
     }
 
-    /// Whether no halt forbids to take emergency blocks of peers.
+    /// Whether to fetch emergency blocks from peers.
     #[must_use]
-    pub fn takes_emergency_blocks(&self) -> bool {
-        self.allows(Activity::EmergencyBlocks)
+    pub fn fetches_emergency_blocks(&self) -> bool {
+        let head = self.halts.head.height();
+        let state = self.halts.manager().state();
+        state.fetches_emergency_blocks(self.halts.modes(), head)
     }
 
     /// The head of the best peer while this node is behind it.

@@ -31,9 +31,9 @@ use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
 use crate::transaction::{Action, ChainProperties, SignedTransaction, TransactionBody};
 use crate::vertex::{SignedVertexHeader, Vertex, VertexHeader, VertexPayload, VertexRef};
 use crate::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedGovernance,
-    GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
-    TransactionBatch, VerticesRequest, VerticesResponse,
+    BlocksRequest, BlocksResponse, BranchRank, CertificateRequest, CertificateResponse,
+    GossipedGovernance, GossipedStatement, LastVertexRequest, LastVertexResponse,
+    MissingVerticesRequest, PeerStatus, TransactionBatch, VerticesRequest, VerticesResponse,
 };
 
 /// A type of which samples can be drawn.
@@ -135,6 +135,7 @@ sample_structs! {
         next_committee
     }
     BlocksRequest { from, to }
+    BranchRank { resumed, voted, era }
     BlocksResponse { blocks, certificate, end_votes }
     Certificate { body, signatures }
     CertificateRequest { height }
@@ -160,7 +161,7 @@ sample_structs! {
     Member { account, signing_key }
     MissingVerticesRequest { era, from, held }
     PeerClaim { key, signature }
-    PeerStatus { head, head_id, certified, is_provisional, voted, lowest_block, era, round, timestamp_ms }
+    PeerStatus { head, head_id, certified, is_provisional, lowest_block, rank, round, timestamp_ms }
     Receipt { transaction, status, fee, events }
     SignedTransaction { body, signature }
     SignedVertexHeader { header, signature }

@@ -4,6 +4,7 @@ use super::HaltPicture;
 use crate::runtime::board::Standing;
 use holdfast_halt::{HaltState, ModeSet, OwnFault};
 use holdfast_replica::Production;
+use holdfast_types::wire::BranchRank;
 use holdfast_types::{
     AccountName, BlockId, Committee, Era, EraContext, EraKind, GovernanceAction, GovernanceBody,
     GovernanceMessage, HaltCause, HaltId, HaltStatus, Height, KeyPair, Member, Readiness, Round,
@@ -116,8 +117,7 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         certified: halts.own.certified,
         certified_id: BlockId::new([2; 32]),
         is_provisional: false,
-        voted: None,
-        next_era: context.era,
+        rank: BranchRank::default(),
         is_forked: false,
         fork_blocks: 0,
         context: Arc::clone(context),

@@ -195,9 +195,8 @@ impl World {
             .find(|context| context.era == era)?;
         let is_provisional = matches!(block.header.origin, BlockOrigin::Emergency { .. })
             && height > self.certified_by_any();
-        if context.kind == EraKind::Emergency || is_provisional {
-            // A node that comes later gets no branch in which an emergency was resumed, and one that is behind, and has heard the
-            // resume, none at all: they wait for the end of their halt.
+        if is_provisional && context.kind == EraKind::Dag {
+            // Nobody certifies in a halt, and what ends an emergency is certified before anything stands on it.
             return None;
         }
         let committee = &context.committee;
@@ -217,13 +216,17 @@ impl World {
         // Who is not halted may attest another block before the message comes.
         let ready = up
             .iter()
-            .filter(|node| is_member(node))
             .filter(is_in_time)
             .filter(can_get)
             .filter(|node| self.is_halted(**node))
             .filter(|node| !self.has_attested_above(**node, era, height));
         // The holder is honest, so everybody can get the block.
-        let can_agree = ready.count() >= committee.quorum();
+        let can_agree = if context.kind == EraKind::Emergency {
+            // There is no quorum: most of those that are up go on.
+            2 * ready.count() > up.len()
+        } else {
+            ready.filter(|node| is_member(node)).count() >= committee.quorum()
+        };
         can_agree.then(|| GovernanceAction::Resume {
             reason: b"the cause is known".to_vec(),
             era,

@@ -4,12 +4,12 @@ use super::{Event, World};
 use crate::message::{NodeId, Request};
 use crate::node::{Purpose, SyncState};
 use holdfast_chain::BranchFetch;
-use holdfast_chain::serve::open_end_votes;
+use holdfast_chain::serve::branch_rank;
 use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, sync_source};
 use holdfast_dag::DagConfig;
 use holdfast_replica::Input;
-use holdfast_types::wire::{BlocksResponse, PeerStatus};
-use holdfast_types::{Era, Height};
+use holdfast_types::Height;
+use holdfast_types::wire::{BlocksResponse, BranchRank, PeerStatus};
 
 const POLLED_PEERS_MAX: usize = 8;
 /// A peer that was no help is not asked again for this long, in ms.
@@ -120,18 +120,17 @@ impl World {
         let far_blocks = DagConfig::from_parameters(&self.chain.parameters).far();
         let certified = running.chain.certified();
         let (_, head_id) = running.chain.head();
-        let takes_emergency = running.replica.takes_emergency_blocks();
+        let fetches_emergency = running.replica.fetches_emergency_blocks();
         let branch_from = running.branch_from;
         let is_forked = std::mem::take(&mut running.is_forked);
         let need = SyncNeed {
             head,
             head_id,
             certified,
-            era: running.chain.era().era,
+            rank: self.rank(node),
             is_provisional: self.is_provisional(node),
-            voted: self.voted(node),
             is_forked,
-            takes_emergency,
+            fetches_emergency,
             unmoved_ms,
             far_blocks,
         };
@@ -174,10 +173,9 @@ impl World {
         })
     }
 
-    /// The newest emergency for whose end a quorum has voted on a node's branch.
-    pub(super) fn voted(&self, node: NodeId) -> Option<Era> {
-        let votes = open_end_votes(self.nodes[node].disk.now()).ok()??;
-        Some(votes.body.era)
+    /// What counts of a node's branch before its length.
+    pub(super) fn rank(&self, node: NodeId) -> BranchRank {
+        branch_rank(self.nodes[node].disk.now()).unwrap_or_default()
     }
 
     pub(super) fn blocks_came(&mut self, node: NodeId, from: NodeId, response: BlocksResponse) {

@@ -438,9 +438,8 @@ impl World {
             head_id,
             certified: running.chain.certified(),
             is_provisional: self.is_provisional(node),
-            voted: self.voted(node),
             lowest_block: Height::ZERO,
-            era: running.chain.era().era,
+            rank: self.rank(node),
             round: dag.map(holdfast_dag::DagCore::round).unwrap_or_default(),
             timestamp_ms: self.nodes[node].now(self.now_ms).wall.0,
         })
