@@ -342,9 +342,7 @@ fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
         rank: standing.rank,
         is_provisional: standing.is_provisional,
         is_forked: standing.is_forked,
-        fetches_emergency: halts
-            .state
-            .fetches_emergency_blocks(halts.modes, standing.head),
+        fetches_emergency: halts.state.fetches_emergency_blocks(halts.modes),
         unmoved_ms: u64::try_from(unmoved).unwrap_or(u64::MAX),
         far_blocks,
     })

@@ -1,7 +1,7 @@
 //! What is known of halts, as it is persisted and told.
 
 use crate::journal::Journal;
-use crate::matrix::{Activity, ModeSet, permission_in};
+use crate::matrix::{Activity, Mode, ModeSet, permission_in};
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::{
     Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height,
@@ -79,13 +79,15 @@ impl HaltState {
         self.resume.as_ref()?.body.action.resume_point()
     }
 
-    /// Whether a node whose head is at `head`, and for which `modes` hold, fetches emergency blocks from peers: no halt forbids it, or
-    /// they may lead to the block that the resume message names.
+    /// Whether a node for which `modes` hold fetches emergency blocks from peers: no halt forbids it, or they may lead to the block
+    /// that the resume message names, which is on another branch, or above the head, as long as it is not resumed here.
     #[must_use]
-    pub fn fetches_emergency_blocks(&self, modes: ModeSet, head: Height) -> bool {
-        let target = self.resume_point();
+    pub fn fetches_emergency_blocks(&self, modes: ModeSet) -> bool {
+        let in_emergency = modes.contains(Mode::EmergencyConsensus);
+        let may_lead =
+            |target: ResumePoint| target.era > self.era || target.era == self.era && in_emergency;
         permission_in(Activity::EmergencyBlocks, modes.ordered()).allows()
-            || target.is_some_and(|target| target.height > head)
+            || self.resume_point().is_some_and(may_lead)
     }
 
     /// Messages that do something yet: the halt, the resume, and new keys that the chain has not recorded. A halt that is

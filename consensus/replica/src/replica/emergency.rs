@@ -203,9 +203,8 @@ impl Replica {
     /// Whether to fetch emergency blocks from peers.
     #[must_use]
     pub fn fetches_emergency_blocks(&self) -> bool {
-        let head = self.halts.head.height();
         let state = self.halts.manager().state();
-        state.fetches_emergency_blocks(self.halts.modes(), head)
+        state.fetches_emergency_blocks(self.halts.modes())
     }
 
     /// The head of the best peer while this node is behind it.

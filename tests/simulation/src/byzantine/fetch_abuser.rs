@@ -14,8 +14,10 @@ use std::sync::Arc;
 const QUESTIONS: u64 = 4;
 /// Copies of one vertex in an answer.
 const COPIES: usize = 300;
-/// So often a giant names each of its parents: a reference has 42 bytes, and a vertex at most a MiB.
-const GIANT_TIMES: usize = 10_000;
+/// So many references a giant has: one has 42 bytes, and a vertex at most a MiB.
+const GIANT_REFERENCES: usize = 30_000;
+/// A giant comes with one of so many answers: more of them slow the simulation and show nothing more.
+const GIANT_EVERY: usize = 8;
 
 #[derive(Clone, Debug, Default)]
 pub struct FetchAbuser {
@@ -23,6 +25,7 @@ pub struct FetchAbuser {
     held: Vec<VertexRef>,
     last: Option<Vertex>,
     giant: Option<Vertex>,
+    answers: usize,
 }
 
 impl Behaviour for FetchAbuser {
@@ -31,7 +34,8 @@ impl Behaviour for FetchAbuser {
         self.last = Some(vertex.vertex().clone());
         if self.giant.is_none() {
             let giant = sign_again(&situation, vertex, |draft| {
-                draft.parents = draft.parents.repeat(GIANT_TIMES);
+                let times = GIANT_REFERENCES / draft.parents.len().max(1);
+                draft.parents = draft.parents.repeat(times + 1);
             });
             self.giant = Some(giant.vertex().clone());
         }
@@ -43,7 +47,12 @@ impl Behaviour for FetchAbuser {
             return Some(response);
         };
         let copies = self.last.iter().cycle().take(COPIES);
-        vertices.vertices.extend(copies.chain(&self.giant).cloned());
+        let giant = self
+            .giant
+            .iter()
+            .filter(|_| self.answers.is_multiple_of(GIANT_EVERY));
+        vertices.vertices.extend(copies.chain(giant).cloned());
+        self.answers += 1;
         Some(Response::Vertices(vertices))
     }
 
