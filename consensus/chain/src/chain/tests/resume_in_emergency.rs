@@ -90,3 +90,16 @@ fn u10_commits_of_the_own_dag_give_way_to_a_resume_and_a_certificate_does_not() 
         assert_eq!(branch_rank(&node.store).expect("it reads").resumed, 0);
     }
 }
+
+#[test]
+fn u10_a_resume_may_be_the_first_block_that_is_missing() {
+    let (mut resumed, _) = split(1, 0);
+    let behind = resumed.clone();
+    resume_on_head(&mut resumed, 1);
+    for length in 0..3 {
+        let mut node = behind.clone();
+        offer_branch(&mut node, blocks_above(&resumed, behind.head().0.0)).expect("it is longer");
+        assert_same_branch(&node.store, &resumed.store);
+        master(&mut resumed, 1 + length, &[]);
+    }
+}
