@@ -1,7 +1,7 @@
 //! What is known of halts, as it is persisted and told.
 
 use crate::journal::Journal;
-use crate::matrix::{Activity, Mode, ModeSet, permission_in};
+use crate::matrix::{Activity, ModeSet, permission_in};
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::{
     Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height,
@@ -80,14 +80,11 @@ impl HaltState {
     }
 
     /// Whether a node for which `modes` hold fetches emergency blocks from peers: no halt forbids it, or they may lead to the block
-    /// that the resume message names, which is on another branch, or above the head, as long as it is not resumed here.
+    /// that the resume message names. As long as that is not resumed here it is on another branch or above the head; what is above it is
+    /// taken back then.
     #[must_use]
     pub fn fetches_emergency_blocks(&self, modes: ModeSet) -> bool {
-        let in_emergency = modes.contains(Mode::EmergencyConsensus);
-        let may_lead =
-            |target: ResumePoint| target.era > self.era || target.era == self.era && in_emergency;
-        permission_in(Activity::EmergencyBlocks, modes.ordered()).allows()
-            || self.resume_point().is_some_and(may_lead)
+        permission_in(Activity::EmergencyBlocks, modes.ordered()).allows() || self.resume.is_some()
     }
 
     /// Messages that do something yet: the halt, the resume, and new keys that the chain has not recorded. A halt that is
