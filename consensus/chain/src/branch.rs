@@ -1,7 +1,8 @@
 //! Fetching a branch that no certificate proves: blocks of an emergency, and what it stands on (rule C17).
 //!
 //! * BF1. First the peer is asked for what follows the own head. If that does not stand on it, the peer is on another branch
-//!   and is asked from the last certified block on, which nobody takes back.
+//!   and is asked from further down, each time twice as far, at the lowest from the last certified block on, which nobody takes
+//!   back. So what both branches share is not executed once more, and a fork at the end of a long emergency is not too deep.
 //! * BF2. Blocks are collected until they reach as high as the own head, end with a certificate, have ended an emergency that
 //!   the own head has not, or hold the end of a later emergency for which a quorum has voted; then the chain is asked whether they
 //!   are better. At most as many are kept as the fork database holds.
@@ -17,6 +18,9 @@ use holdfast_types::{Block, BlockOrigin, Certificate, EndVotes, Height, Timestam
 
 /// Most bytes that are collected: what one step of the chain may have to execute at once.
 const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How far below the own head another branch is asked for first: forks at the head are short.
+const BACK_BLOCKS: u64 = 8;
 
 /// Blocks that no certificate proves, and what speaks for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct BranchFetch {
     certified: Height,
     blocks_max: usize,
     from: Height,
+    /// So far below the own head the branch was asked for.
+    back: u64,
     collected: Vec<Block>,
     end_votes: Option<EndVotes>,
     bytes: usize,
@@ -50,7 +56,7 @@ pub enum BranchStep {
     /// Verify this range and apply it.
     Prove(Box<BlocksResponse>),
     /// Offer these blocks to the chain, and tell [`BranchFetch::refused`] if it does not take them.
-    Offer(Branch),
+    Offer(Box<Branch>),
     /// The peer has nothing that helps.
     Over,
     /// The peer has sent what breaks a rule.
@@ -67,6 +73,7 @@ impl BranchFetch {
             certified: need.certified,
             blocks_max,
             from,
+            back: 0,
             collected: Vec::new(),
             end_votes: None,
             bytes: 0,
@@ -123,17 +130,17 @@ impl BranchFetch {
         if last < self.head && response.certificate.is_none() && !has_ended {
             return self.ask_on();
         }
-        BranchStep::Offer(Branch {
+        BranchStep::Offer(Box::new(Branch {
             blocks: self.collected.clone(),
             certificate: response.certificate,
             end_votes: self.end_votes.clone(),
-        })
+        }))
     }
 
     /// The chain does not take the blocks.
     pub fn refused(&mut self, refusal: &OfferRefusal) -> BranchStep {
         match refusal {
-            OfferRefusal::Unlinked { .. } => self.ask_from_certified(),
+            OfferRefusal::Unlinked { .. } => self.ask_from_below(),
             // What is certified, or the emergency that stands on it, may come further up.
             OfferRefusal::NotBetter | OfferRefusal::Outranked | OfferRefusal::NotEmergency => {
                 self.ask_on()
@@ -159,16 +166,18 @@ impl BranchFetch {
         }
     }
 
-    fn ask_from_certified(&mut self) -> BranchStep {
-        let from = self.certified.next();
+    fn ask_from_below(&mut self) -> BranchStep {
+        let lowest = self.certified.next();
         let began = self
             .collected
             .first()
             .map_or(self.from, |block| block.header.height);
-        if began <= from {
+        if began <= lowest {
             return BranchStep::Over;
         }
-        self.from = from;
+        self.back = self.back.saturating_mul(2).max(BACK_BLOCKS);
+        let further = Height(self.head.next().0.saturating_sub(self.back));
+        self.from = further.min(began.previous()).max(lowest);
         self.collected.clear();
         self.bytes = 0;
         BranchStep::Ask
@@ -246,8 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn bf1_what_does_not_stand_on_the_head_is_asked_for_from_the_certified_block_on_and_once_only()
-    {
+    fn bf1_what_does_not_stand_on_the_head_is_asked_for_from_below_and_from_the_certified_block_last()
+     {
         let mut fetch = fetch(21);
         assert_eq!(fetch.request().from, Height(21));
         let step = fetch.came(response(21..24, false), LATEST);
@@ -256,10 +265,30 @@ mod tests {
             parent: BlockId::default(),
         };
         assert_eq!(fetch.refused(&unlinked), BranchStep::Ask);
+        assert_eq!(fetch.request().from, Height(13));
+        let step = fetch.came(response(13..25, false), LATEST);
+        assert_eq!(offered(step).0, (13..25).collect::<Vec<_>>());
+        assert_eq!(fetch.refused(&unlinked), BranchStep::Ask);
         assert_eq!(fetch.request().from, Height(11));
         let step = fetch.came(response(11..25, false), LATEST);
         assert_eq!(offered(step).0, (11..25).collect::<Vec<_>>());
         assert_eq!(fetch.refused(&unlinked), BranchStep::Over);
+    }
+
+    #[test]
+    fn bf1_a_fork_at_the_end_of_a_long_emergency_is_not_fetched_from_its_beginning() {
+        let mut fetch = fetch(21);
+        (fetch.head, fetch.from) = (Height(100_000), Height(100_001));
+        let unlinked = OfferRefusal::Unlinked {
+            parent: BlockId::default(),
+        };
+        let mut asked = Vec::new();
+        while fetch.refused(&unlinked) == BranchStep::Ask {
+            asked.push(fetch.request().from.0);
+        }
+        assert_eq!(asked[..3], [99_993, 99_985, 99_969]);
+        assert_eq!(asked.last(), Some(&11));
+        assert_eq!(asked.len(), 15);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl ModelStore {
             self.certificates
                 .insert((body.height, body.block), certificate);
         }
-        self.end_votes = batch.end_votes.or(self.end_votes.take());
+        self.end_votes = batch.end_votes.or_else(|| self.end_votes.take());
         for era in batch.start_eras {
             assert!(
                 self.is_applied(era.anchor_height, &era.anchor),

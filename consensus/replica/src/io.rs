@@ -140,7 +140,7 @@ pub struct ChainStanding {
     /// The DAG on which an emergency stands that runs or has just ended (rule R21).
     pub tail: Option<DagStanding>,
     /// Votes of a quorum for the newest end of an emergency that no certificate covers.
-    pub end_votes: Option<EndVotes>,
+    pub end_votes: Option<Box<EndVotes>>,
 }
 
 /// What the store has of a DAG.
@@ -212,7 +212,7 @@ impl ChainStanding {
         };
         Ok(Self {
             tail: DagStanding::below_emergency(store, chain, dag)?,
-            end_votes: open_end_votes(store)?,
+            end_votes: open_end_votes(store)?.map(Box::new),
             commits,
             vertices,
             context,

@@ -54,7 +54,7 @@ pub enum ExecutionCommand {
     Offer(Vec<Block>),
     /// A branch of a peer that no certificate proves: better than ours or not.
     Branch {
-        branch: Branch,
+        branch: Box<Branch>,
         reply: oneshot::Sender<Result<(), OfferRefusal>>,
     },
     /// Blocks from a peer, not verified. The answer is the height of the last one.
@@ -178,7 +178,7 @@ impl ExecutionThread {
                 Ok(())
             }
             ExecutionCommand::Branch { branch, reply } => {
-                let result = self.import_branch(branch)?;
+                let result = self.import_branch(*branch)?;
                 let _gone = reply.send(result);
                 Ok(())
             }

@@ -268,7 +268,7 @@ impl Sync {
     }
 
     /// None if the node stops.
-    async fn offer(&self, branch: Branch) -> Option<Result<(), OfferRefusal>> {
+    async fn offer(&self, branch: Box<Branch>) -> Option<Result<(), OfferRefusal>> {
         let (reply, result) = oneshot::channel();
         let command = ExecutionCommand::Branch { branch, reply };
         self.execution.send(command).ok()?;

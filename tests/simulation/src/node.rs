@@ -70,7 +70,7 @@ pub enum Execution {
     Offer(Box<Block>),
     Branch {
         from: NodeId,
-        branch: holdfast_chain::Branch,
+        branch: Box<holdfast_chain::Branch>,
     },
 }
 
@@ -107,7 +107,7 @@ pub enum SyncState {
         answers: Vec<(NodeId, PeerStatus)>,
     },
     /// Asked for blocks, or executing them.
-    Fetching(BranchFetch),
+    Fetching(Box<BranchFetch>),
 }
 
 /// What is lost when the process ends.

@@ -188,7 +188,7 @@ fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
 /// The chain stands at the end of the emergency, with votes that came with its branch.
 fn synced_with(bench: &mut Bench, end_votes: EndVotes) -> Output {
     bench.step(Input::Synced(ChainStanding {
-        end_votes: Some(end_votes),
+        end_votes: Some(Box::new(end_votes)),
         vertices: Vec::new(),
         tail: None,
         context: after_second(),

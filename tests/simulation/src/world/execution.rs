@@ -54,7 +54,7 @@ impl World {
                 .map(drop),
             Execution::Offer(block) => self.offer(node, *block),
             Execution::EndVotes(votes) => self.hear_votes(node, votes),
-            Execution::Branch { from, branch } => self.apply_branch(node, from, branch),
+            Execution::Branch { from, branch } => self.apply_branch(node, from, *branch),
         };
         if let Err(error) = result {
             self.chain_failed(node, &error);

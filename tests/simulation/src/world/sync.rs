@@ -143,7 +143,7 @@ impl World {
         let from = branch_from.unwrap_or_else(|| first_needed(head, certified, target));
         let blocks_max = self.chain.parameters.fork_db_max as usize;
         if let Some(running) = &mut self.nodes[node].running {
-            running.sync = SyncState::Fetching(BranchFetch::new(&need, from, blocks_max));
+            running.sync = SyncState::Fetching(Box::new(BranchFetch::new(&need, from, blocks_max)));
         }
         self.ask_blocks(node, peer);
     }

@@ -2,12 +2,14 @@
 
 use super::emergency::stalled;
 use super::*;
-use crate::branch::Branch;
+use crate::branch::{Branch, BranchFetch, BranchStep};
 use crate::chain::OfferRefusal;
 use crate::chain::fixture::emergencies::{
     MASTER_KEY, committee, master, next_slot, restores_key, slot,
 };
 use crate::chain::fixture::response;
+use crate::sync::SyncNeed;
+use holdfast_types::wire::{BlocksResponse, BranchRank};
 use holdfast_types::{EraKind, Parameters};
 
 /// The side of the network that kept its quorum, as far as `count` blocks, the last of them certified.
@@ -497,4 +499,65 @@ fn u4_three_parts_that_meet_one_after_the_other_have_one_head() {
         offer_branch(node, blocks_above(&three, 3)).expect("it is longer");
         assert_same_branch(&node.store, &three.store);
     }
+}
+
+#[test]
+fn u4_a_fork_at_the_end_of_a_long_emergency_is_found_though_its_beginning_is_too_deep() {
+    let (trunk, _) = split(40, 0);
+    let mut one = Node::with_parameters(Parameters {
+        fork_db_max: 16,
+        ..Parameters::clone(&trunk.parameters)
+    });
+    one.store = trunk.store;
+    one.reopen();
+    let mut two = one.clone();
+    for (node, blocks) in [(&mut one, 5), (&mut two, 9)] {
+        for number in 0..blocks {
+            // Not the same block on both sides.
+            let transactions = [transfer(6 + number, "bob", 1 + blocks)];
+            master(node, 40 + number, &transactions);
+        }
+    }
+    let need = SyncNeed {
+        head: one.head().0,
+        head_id: one.head().1,
+        certified: one.chain.certified(),
+        rank: BranchRank::default(),
+        is_provisional: true,
+        is_forked: true,
+        fetches_emergency: true,
+        unmoved_ms: 0,
+        far_blocks: 60,
+    };
+    let mut fetch = BranchFetch::new(&need, one.head().0.next(), 16);
+    let mut asked = 0;
+    let mut step = BranchStep::Ask;
+    while one.head() != two.head() {
+        step = match step {
+            BranchStep::Ask => {
+                asked += 1;
+                let from = fetch.request().from;
+                let blocks = blocks_above(&two, from.previous().0);
+                let response = BlocksResponse {
+                    blocks,
+                    certificate: None,
+                    end_votes: None,
+                };
+                fetch.came(response, two.chain.head_timestamp())
+            }
+            BranchStep::Offer(branch) => {
+                let offered = one.chain.offer_branch(&one.store, *branch);
+                match offered.expect("it is no fault of ours") {
+                    Ok(step) => {
+                        one.write(&step.expect("it is a switch"));
+                        break;
+                    }
+                    Err(refusal) => fetch.refused(&refusal),
+                }
+            }
+            step => panic!("{step:?} leads nowhere"),
+        };
+    }
+    assert_same_branch(&one.store, &two.store);
+    assert_eq!(asked, 2, "above the head, and a little below it");
 }
