@@ -7,6 +7,8 @@
 //!   certified is final.
 //! * C3. Of those who agree, some keep out all the same: who has attested a block above (a quorum may have certified it), has
 //!   a fault of its own, runs software older than the message asks for, or says nothing. That is told, not decided.
+//! * C4. In an emergency there is no quorum to agree: the block is the head of the node that was asked. Whoever has another branch
+//!   comes over to the one that was resumed.
 
 use crate::cli::layout::short;
 use holdfast_rpc::dto::{AccountName, Hash, ValidatorStanding};
@@ -21,6 +23,8 @@ pub(super) struct Facts {
     pub(super) missing: Vec<AccountName>,
     /// Quorums have certified blocks that exclude each other.
     pub(super) is_forked: bool,
+    /// Emergency consensus runs.
+    pub(super) in_emergency: bool,
     /// Of the message.
     pub(super) minimum_version: SoftwareVersion,
     pub(super) quorum: usize,
@@ -67,6 +71,9 @@ pub(super) fn heights(validators: &[ValidatorStanding], head: u64, certified: u6
 impl Facts {
     /// Rule C2.
     pub(super) fn choose(&self) -> Result<Choice, String> {
+        if self.in_emergency {
+            return self.at(self.head);
+        }
         let certified = self.certified_by_anybody();
         if certified > self.head {
             return Err(format!(
@@ -216,6 +223,7 @@ mod tests {
             validators,
             missing: Vec::new(),
             is_forked: false,
+            in_emergency: false,
             minimum_version: SoftwareVersion::default(),
             quorum: 3,
             head: 12,
@@ -243,6 +251,20 @@ mod tests {
             choice.keep_out,
             ["v0 attested block 12, above: a quorum may have certified it"]
         );
+    }
+
+    #[test]
+    fn in_an_emergency_the_head_of_the_node_that_was_asked_is_taken() {
+        let alone = Facts {
+            in_emergency: true,
+            quorum: 1,
+            ..facts(Vec::new())
+        };
+        let choice = alone.choose().unwrap();
+        assert_eq!((choice.height, choice.block), (12, hash(12)));
+        assert!(choice.silent.is_empty() && choice.differ.is_empty());
+        let error = alone.at(7).unwrap_err();
+        assert!(error.contains("final"), "{error}");
     }
 
     #[test]

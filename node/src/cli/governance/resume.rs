@@ -10,6 +10,7 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::Args;
 use holdfast_genesis::GenesisTime;
+use holdfast_halt::Mode;
 use holdfast_rpc::dto::{BlockHeader, BlockSelector, HaltInForce, HaltPhase, HaltReport, Number};
 use holdfast_rpc::methods::{GetHaltStatus, GetHeader, HeaderParams, ListEvidence, NoParams};
 use holdfast_types::limits::{GOVERNANCE_BYTES_MAX, RESUME_EVIDENCE_MAX, RESUME_HALTS_MAX};
@@ -152,7 +153,13 @@ fn ends_soon(report: &HaltReport, now_ms: u64) -> Option<u64> {
 fn facts(node: &NodeClient, report: &HaltReport, arguments: &Arguments) -> Result<Facts, Failure> {
     let head = report.figures.head.height.get();
     let certified = report.figures.certified.height.get();
-    let validators = report.resume.validators.clone();
+    let in_emergency = is_in_emergency(report);
+    // The committee of an emergency is one account that says nothing of itself.
+    let validators = if in_emergency {
+        Vec::new()
+    } else {
+        report.resume.validators.clone()
+    };
     let mut chain = BTreeMap::new();
     let wanted = heights(&validators, head, certified);
     for height in wanted.into_iter().chain(arguments.height) {
@@ -166,12 +173,18 @@ fn facts(node: &NodeClient, report: &HaltReport, arguments: &Arguments) -> Resul
         validators,
         missing: report.resume.missing.clone(),
         is_forked: report.halts.iter().any(is_fork),
+        in_emergency,
         minimum_version: arguments.minimum_version,
         quorum: usize::from(report.figures.quorum),
         head,
         certified,
         chain,
     })
+}
+
+fn is_in_emergency(report: &HaltReport) -> bool {
+    let name = Mode::EmergencyConsensus.name();
+    report.modes.iter().any(|mode| mode == name)
 }
 
 /// Evidence for the message, and how much did not fit.
@@ -215,21 +228,7 @@ fn explanation(
         "resume on block {}, era {era} ends",
         choice.height
     ));
-    let why = if arguments.height.is_some() {
-        "named by --height"
-    } else {
-        "the highest block on which a quorum agrees"
-    };
-    sheet.line(
-        "why",
-        format_args!(
-            "{why}: {} of {} agree, quorum {}; the highest certified block here is {}",
-            choice.agree.len(),
-            report.figures.committee_size,
-            report.figures.quorum,
-            report.figures.certified.height
-        ),
-    );
+    sheet.line("why", why(arguments, report, choice));
     sheet.line(
         "block",
         format_args!(
@@ -254,12 +253,38 @@ fn explanation(
     sheet
 }
 
+fn why(arguments: &Arguments, report: &HaltReport, choice: &Choice) -> String {
+    let certified = report.figures.certified.height;
+    let named = arguments.height.is_some();
+    if is_in_emergency(report) {
+        let why = if named {
+            "named by --height"
+        } else {
+            "the head of the node that was asked"
+        };
+        return format!(
+            "{why}: emergency consensus runs, no quorum is there to agree; nodes on other branches come over; the highest certified block here is {certified}"
+        );
+    }
+    let why = if named {
+        "named by --height"
+    } else {
+        "the highest block on which a quorum agrees"
+    };
+    format!(
+        "{why}: {} of {} agree, quorum {}; the highest certified block here is {certified}",
+        choice.agree.len(),
+        report.figures.committee_size,
+        report.figures.quorum,
+    )
+}
+
 /// The label of the line that says that no quorum can be ready: such a draft is not to be submitted.
 pub(in crate::cli) const TOO_FEW: &str = "ATTENTION";
 
 /// What speaks against submitting the message as things are.
 fn warn(sheet: &mut Sheet, report: &HaltReport, choice: &Choice) {
-    if choice.can_be_ready() < usize::from(report.figures.quorum) {
+    if !is_in_emergency(report) && choice.can_be_ready() < usize::from(report.figures.quorum) {
         sheet.line(
             TOO_FEW,
             format_args!(
