@@ -29,6 +29,16 @@ struct Ends {
     resumed_here: Option<OpenResume>,
 }
 
+/// What a branch is made of.
+struct Linked {
+    /// Its last block.
+    tip: (Height, BlockId),
+    /// How many of its blocks are of an emergency.
+    producers: usize,
+    /// See [`Ends::resumed`].
+    resumed: u64,
+}
+
 /// What governance and quorums of votes say of a branch (U9, U10), in this order.
 type Claim = (u64, Option<Era>);
 
@@ -105,12 +115,12 @@ impl Chain {
         blocks.truncate(self.forks.config().blocks_max);
         let mut ends = Ends {
             certificate,
-            resumed: blocks.iter().map(resumed_by).max().unwrap_or_default(),
+            resumed: 0,
             resumed_here: open_resume(store)?,
             voted_here: open_end_votes(store)?.map(|votes| votes.body),
             end_votes: end_votes.filter(|votes| holds(&blocks, &votes.body)),
         };
-        let ancestor = match self.judge_branch(store, &blocks, &ends)? {
+        let ancestor = match self.judge_branch(store, &blocks, &mut ends)? {
             Ok(ancestor) => ancestor,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -211,7 +221,7 @@ impl Chain {
         &self,
         store: &S,
         blocks: &[Block],
-        ends: &Ends,
+        ends: &mut Ends,
     ) -> Result<Result<Height, OfferRefusal>, ChainError> {
         let head = self.position.head;
         let Some(first) = blocks.first() else {
@@ -227,10 +237,15 @@ impl Chain {
         }
         let leaves_out =
             self.leaves_out(store, ancestor, blocks.iter().map(|block| &block.header))?;
-        let (tip, producers) = match self.linked(blocks, (ancestor, parent)) {
+        let Linked {
+            tip,
+            producers,
+            resumed,
+        } = match self.linked(blocks, (ancestor, parent)) {
             Ok(linked) => linked,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        ends.resumed = resumed;
         let is_awaited = self.holds_awaited(blocks);
         if producers == 0 {
             return Ok(Err(OfferRefusal::NotEmergency));
@@ -293,14 +308,14 @@ impl Chain {
         self.held = Some(end);
     }
 
-    /// The last block of a branch, and how many of its blocks are of an emergency, if each stands on the one before it.
+    /// What a branch is made of, if each of its blocks stands on the one before it.
     fn linked(
         &self,
         blocks: &[Block],
         ancestor: (Height, BlockId),
-    ) -> Result<((Height, BlockId), usize), OfferRefusal> {
+    ) -> Result<Linked, OfferRefusal> {
         let mut tip = ancestor;
-        let mut producers = 0_usize;
+        let (mut producers, mut resumed) = (0_usize, 0);
         for block in blocks {
             let header = &block.header;
             match header.origin {
@@ -308,9 +323,10 @@ impl Chain {
                 // Governance has signed it (E11); the execution asks for that.
                 BlockOrigin::Resumed { .. } if producers > 0 || self.is_in_emergency(header) => {
                     producers = producers.saturating_add(1);
+                    resumed = resumed.max(resumed_by(block));
                 }
-                // Where the DAG stopped (U5).
-                BlockOrigin::Dag { .. } if producers == 0 => {}
+                // Where the DAG stopped (U5), also if governance was about to resume it.
+                BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } if producers == 0 => {}
                 BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } | BlockOrigin::Genesis => {
                     return Err(OfferRefusal::NotEmergency);
                 }
@@ -321,7 +337,11 @@ impl Chain {
             }
             tip = (header.height, header.id(&self.maker.chain));
         }
-        Ok((tip, producers))
+        Ok(Linked {
+            tip,
+            producers,
+            resumed,
+        })
     }
 
     /// Whether a block is of the emergency that runs here.

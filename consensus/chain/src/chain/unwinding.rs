@@ -203,7 +203,10 @@ impl Chain {
                 begins = true;
                 break;
             }
-            stands_on = CommittedUpTo::of_block(header);
+            // Whoever has attested a commit above the block that governance names keeps out until a quorum has resumed.
+            if !matches!(header.origin, BlockOrigin::Resumed { .. }) {
+                stands_on = CommittedUpTo::of_block(header);
+            }
         }
         let none = CommittedUpTo {
             era: below.header.era,

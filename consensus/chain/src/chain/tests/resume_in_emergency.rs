@@ -92,6 +92,27 @@ fn u10_commits_of_the_own_dag_give_way_to_a_resume_and_a_certificate_does_not() 
 }
 
 #[test]
+fn u5_a_resume_of_the_dag_comes_with_the_emergency_that_stands_on_it() {
+    let trunk = stalled();
+    let mut dag = trunk.clone();
+    dag.order(Commit::new(20));
+    let mut resumed = trunk.clone();
+    resume_on_head(&mut resumed, 1);
+    let mut node = trunk;
+    let alone = blocks_above(&resumed, 3);
+    let refused = offer_branch(&mut node, alone);
+    assert_eq!(refused.err(), Some(OfferRefusal::NotEmergency));
+    master(&mut resumed, 0, &[]);
+    let branch = blocks_above(&resumed, 3);
+    offer_branch(&mut node, branch.clone()).expect("nobody tells of the message any more");
+    assert_same_branch(&node.store, &resumed.store);
+    assert_eq!(branch_rank(&node.store).expect("it reads").resumed, 0);
+    // A quorum may have certified what excludes it.
+    let refused = offer_branch(&mut dag, branch);
+    assert_eq!(refused.err(), Some(OfferRefusal::Outranked));
+}
+
+#[test]
 fn u10_a_resume_may_be_the_first_block_that_is_missing() {
     let (mut resumed, _) = split(1, 0);
     let behind = resumed.clone();
