@@ -2,7 +2,7 @@
 //!
 //! * BF1. First the peer is asked for what follows the own head. If that does not stand on it, the peer is on another branch
 //!   and is asked from further down, each time twice as far, at the lowest from the last certified block on, which nobody takes
-//!   back. So what both branches share is not executed once more, and a fork at the end of a long emergency is not too deep.
+//!   back, and no further than the fork database reaches. So a fork at the end of a long emergency is not too deep.
 //! * BF2. Blocks are collected until they reach as high as the own head, end with a certificate, have ended an emergency that
 //!   the own head has not, or hold the end of a later emergency for which a quorum has voted; then the chain is asked whether they
 //!   are better. At most as many are kept as the fork database holds.
@@ -12,15 +12,12 @@
 //!   irreversible block on, which is lower where an emergency has just ended.
 
 use crate::chain::OfferRefusal;
-use crate::sync::{SyncNeed, next_range};
+use crate::sync::{BACK_BLOCKS, SyncNeed, next_range};
 use holdfast_types::wire::{BlocksRequest, BlocksResponse, BranchRank};
 use holdfast_types::{Block, BlockOrigin, Certificate, EndVotes, Height, TimestampMs, codec};
 
 /// Most bytes that are collected: what one step of the chain may have to execute at once.
 const COLLECTED_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// How far below the own head another branch is asked for first: forks at the head are short.
-const BACK_BLOCKS: u64 = 8;
 
 /// Blocks that no certificate proves, and what speaks for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -172,10 +169,11 @@ impl BranchFetch {
             .collected
             .first()
             .map_or(self.from, |block| block.header.height);
-        if began <= lowest {
+        let deepest = u64::try_from(self.blocks_max).unwrap_or(u64::MAX);
+        if began <= lowest || self.back >= deepest {
             return BranchStep::Over;
         }
-        self.back = self.back.saturating_mul(2).max(BACK_BLOCKS);
+        self.back = self.back.saturating_mul(2).max(BACK_BLOCKS).min(deepest);
         let further = Height(self.head.next().0.saturating_sub(self.back));
         self.from = further.min(began.previous()).max(lowest);
         self.collected.clear();
@@ -279,6 +277,7 @@ mod tests {
     fn bf1_a_fork_at_the_end_of_a_long_emergency_is_not_fetched_from_its_beginning() {
         let mut fetch = fetch(21);
         (fetch.head, fetch.from) = (Height(100_000), Height(100_001));
+        fetch.blocks_max = 2_400;
         let unlinked = OfferRefusal::Unlinked {
             parent: BlockId::default(),
         };
@@ -287,8 +286,8 @@ mod tests {
             asked.push(fetch.request().from.0);
         }
         assert_eq!(asked[..3], [99_993, 99_985, 99_969]);
-        assert_eq!(asked.last(), Some(&11));
-        assert_eq!(asked.len(), 15);
+        assert_eq!(asked.last(), Some(&(100_001 - 2_400)));
+        assert_eq!(asked.len(), 10);
     }
 
     #[test]

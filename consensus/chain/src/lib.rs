@@ -36,7 +36,7 @@
 //! * C15. In an emergency blocks come of producers in their slots ([`Chain::produce`], [`Chain::offer`]), and no certificate
 //!   proves them: the ledger says who may produce when, and whose signature that takes.
 //! * C16. A certificate outranks emergency blocks that are not certified, LIB notwithstanding: they are taken back.
-//! * C17. A branch that no certificate proves is fetched from the head on or from the last certified block on, and taken whole
+//! * C17. A branch that no certificate proves is fetched from the head on or from below it, and taken whole
 //!   if it is better ([`branch`]).
 //! * C18. A chain may begin with a snapshot instead of genesis, on the rules SN1 to SN5 of [`snapshot`].
 

@@ -18,6 +18,8 @@ use std::collections::VecDeque;
 
 /// A node that is behind by less and whose head has not moved for this long is synced, too, in ms.
 const STUCK_MS: u64 = 2_000;
+/// How far below the own head another branch of an emergency is asked for first: forks at the head are short.
+pub(crate) const BACK_BLOCKS: u64 = 8;
 /// Blocks asked for at once.
 const RANGE_BLOCKS: u64 = 256;
 /// How long all polled peers are waited for, in ms; after that, for the first that answers. A peer that says nothing would
@@ -35,7 +37,7 @@ pub struct SyncNeed {
     pub is_provisional: bool,
     /// An emergency block came that stands on none that is here: others are on another branch.
     pub is_forked: bool,
-    /// Whether emergency blocks may be fetched: see [`holdfast_halt`].
+    /// Whether emergency blocks may be fetched: see `HaltState::fetches_emergency_blocks`.
     pub fetches_emergency: bool,
     /// How long the head has not moved, in ms.
     pub unmoved_ms: u64,
@@ -103,14 +105,17 @@ pub fn sync_source<P: Copy>(
     Some((*peer, status.head))
 }
 
-/// The first block to ask for on the way to `target`: above the head, or above what is certified here if the target is not
-/// above the head.
+/// The first block to ask for on the way to `target`: above the head, or above what is certified here if the target is not above the
+/// head. In an emergency that may be far below, and other branches fork off near the head (rule BF1).
 #[must_use]
-pub fn first_needed(head: Height, certified: Height, target: Height) -> Height {
-    if target > head {
-        head.next()
+pub fn first_needed(need: &SyncNeed, target: Height) -> Height {
+    let lowest = need.certified.next();
+    if target > need.head {
+        need.head.next()
+    } else if need.is_provisional {
+        lowest.max(target.next().minus(BACK_BLOCKS))
     } else {
-        certified.next()
+        lowest
     }
 }
 

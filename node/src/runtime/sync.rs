@@ -168,7 +168,7 @@ impl Sync {
         let Some(need) = need(&self.board.read(), self.far_blocks) else {
             return false;
         };
-        let from = first_needed(need.head, need.certified, target);
+        let from = first_needed(&need, target);
         match self.fetch_range(peer, from, target).await {
             Fetched::UpTo(_) => true,
             Fetched::Unlinked => self.fetch_branch(peer, target).await,

@@ -9,5 +9,6 @@ mod full;
 mod guard;
 mod harness;
 mod script;
+mod simulated_chains;
 mod tree;
 mod truncation;

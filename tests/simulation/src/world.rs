@@ -310,6 +310,12 @@ impl World {
         &self.reached
     }
 
+    /// What all nodes begin with.
+    #[must_use]
+    pub const fn chain(&self) -> &SimulatedChain {
+        &self.chain
+    }
+
     #[must_use]
     pub fn node(&self, node: NodeId) -> &Node {
         &self.nodes[node]

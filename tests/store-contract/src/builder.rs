@@ -227,13 +227,14 @@ pub(super) fn era(era: Era, anchor_height: Height, anchor: BlockId) -> EraContex
     }
 }
 
-/// A certificate of a block; its signatures are made up.
-#[must_use]
+/// Votes for a block; their signatures are made up.
 pub(super) fn end_votes(height: Height, block: BlockId) -> EndVotes {
     let Certificate { body, signatures } = certificate(height, block);
     EndVotes { body, signatures }
 }
 
+/// A certificate of a block; its signatures are made up.
+#[must_use]
 pub(super) fn certificate(height: Height, block: BlockId) -> Certificate {
     Certificate {
         body: AttestationBody {

@@ -2,7 +2,6 @@
 //! [`super::unwinding`]).
 
 use super::assembly::BlockMaker;
-use super::position::Position;
 use super::step::{Step, Work, nonce_after};
 use super::switching::{Extension, extend};
 use super::{Chain, ChainError, OfferRefusal};
@@ -11,7 +10,7 @@ use crate::serve::{OpenResume, open_end_votes, open_resume};
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_types::{
-    AttestationBody, Block, BlockHeader, BlockId, BlockOrigin, Certificate, EndVotes, Era, EraKind,
+    AttestationBody, Block, BlockId, BlockOrigin, Certificate, Committee, EndVotes, Era, EraKind,
     Height,
 };
 use std::cmp::Ordering;
@@ -60,27 +59,17 @@ impl Ends {
             own.max(shared.map(|end| end.era)),
         )
     }
-
-    /// Forgets what the executed branch does not bear out.
-    fn verify(&mut self, maker: &BlockMaker, start: &Position, branch: &Extension) {
-        let certificate = self.certificate.take();
-        self.certificate =
-            certificate.filter(|certificate| maker.certifies_end(start, branch, certificate));
-        let votes = self.end_votes.take();
-        self.end_votes = votes.filter(|votes| maker.votes_hold(start, branch, votes));
-    }
 }
 
-/// Sequence number of the message with which governance resumes an emergency on this block; 0 if it is another one.
-fn resumed_by(block: &Block) -> u64 {
-    match (&block.header.origin, &block.body.governance) {
-        (BlockOrigin::Resumed { .. }, Some(message)) => message.body.sequence,
-        _ => 0,
-    }
-}
-
-fn holds(blocks: &[Block], end: &AttestationBody) -> bool {
-    blocks.iter().any(|block| block.header.height == end.height)
+/// Sequence number of the message with which governance resumes an emergency on this block, if it does: another emergency follows it
+/// (rule E11 of the ledger).
+fn resumed_by(block: &Block) -> Option<u64> {
+    let is_resume = matches!(block.header.origin, BlockOrigin::Resumed { .. });
+    let goes_on = matches!(&block.body.era_end, Some(end) if end.next_kind == EraKind::Emergency);
+    let message = block.body.governance.as_ref();
+    message
+        .filter(|_| is_resume && goes_on)
+        .map(|message| message.body.sequence)
 }
 
 impl Chain {
@@ -100,7 +89,7 @@ impl Chain {
         Ok(work.finish(&self.forks))
     }
 
-    /// Takes a branch of emergency blocks of a peer instead of the own one, if it is better (U4 to U6, U9).
+    /// Takes a branch of emergency blocks of a peer instead of the own one, if it is better (U4 to U7, U9, U10).
     pub fn offer_branch<S: ChainStore + ?Sized>(
         &mut self,
         store: &S,
@@ -111,6 +100,24 @@ impl Chain {
             certificate,
             end_votes,
         } = branch;
+        // What both branches share need not be executed once more.
+        let mut shared = 0;
+        for block in &blocks {
+            let id = block.header.id(&self.maker.chain);
+            if store.block_id_at(block.header.height)? != Some(id) {
+                break;
+            }
+            shared += 1;
+        }
+        if let Some(last) = blocks.last().filter(|_| shared == blocks.len()) {
+            let is_head = last.header.height == self.position.head.0;
+            return Ok(Err(if is_head {
+                OfferRefusal::Known
+            } else {
+                OfferRefusal::NotBetter
+            }));
+        }
+        blocks.drain(..shared);
         // What the tree has room for; the rest comes block by block.
         blocks.truncate(self.forks.config().blocks_max);
         let mut ends = Ends {
@@ -118,7 +125,7 @@ impl Chain {
             resumed: 0,
             resumed_here: open_resume(store)?,
             voted_here: open_end_votes(store)?.map(|votes| votes.body),
-            end_votes: end_votes.filter(|votes| holds(&blocks, &votes.body)),
+            end_votes,
         };
         let ancestor = match self.judge_branch(store, &blocks, &mut ends)? {
             Ok(ancestor) => ancestor,
@@ -137,12 +144,6 @@ impl Chain {
         };
         if let Err(refusal) = self.execute_branch(&mut staged, &mut extension, &blocks)? {
             return Ok(Err(refusal));
-        }
-        let claims = ends.certificate.is_some() || ends.end_votes.is_some();
-        ends.verify(&self.maker, &position, &extension);
-        let is_open = self.is_no_better(store, &blocks, &ends, &extension.position)?;
-        if claims && is_open && ends.certificate.is_none() {
-            return Ok(Err(OfferRefusal::NotBetter));
         }
         returned.retain(|transaction| {
             let body = &transaction.body;
@@ -163,28 +164,6 @@ impl Chain {
         work.step.batch.end_votes = ends.end_votes;
         self.adopt(extension, &mut work)?;
         Ok(Ok(work.finish(&self.forks)))
-    }
-
-    /// Whether a branch that leads to `reached` does not go further than the own one, and holds no certified block that is missing
-    /// here, as far as its ends were verified.
-    fn is_no_better<S: ChainStore + ?Sized>(
-        &self,
-        store: &S,
-        blocks: &[Block],
-        ends: &Ends,
-        reached: &Position,
-    ) -> Result<bool, ChainError> {
-        let Some(first) = blocks.first() else {
-            return Ok(true);
-        };
-        let ancestor = first.header.height.previous();
-        let headers = blocks.iter().map(|block| &block.header);
-        let (theirs, ours) = (ends.there(ancestor), ends.here());
-        let place = |position: &Position| (position.era.era, position.head.0);
-        let is_no_better = (theirs, place(reached)) <= (ours, place(&self.position))
-            || self.forks.awaits_certified()
-            || theirs <= ours && self.leaves_out(store, ancestor, headers)?;
-        Ok(is_no_better && !self.holds_awaited(blocks))
     }
 
     /// Executes a branch on a view of the store in which it is applied.
@@ -245,6 +224,9 @@ impl Chain {
             Ok(linked) => linked,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        if let Err(refusal) = self.maker.judge_ends(blocks, ends) {
+            return Ok(Err(refusal));
+        }
         ends.resumed = resumed;
         let is_awaited = self.holds_awaited(blocks);
         if producers == 0 {
@@ -253,10 +235,7 @@ impl Chain {
         if tip == head {
             return Ok(Err(OfferRefusal::Known));
         }
-        let is_certified = ends.certificate.as_ref().is_some_and(|certificate| {
-            let body = &certificate.body;
-            (body.height, body.block) == tip
-        });
+        let is_certified = ends.certificate.is_some();
         let claims = ends.there(ancestor).cmp(&ends.here());
         let is_outranked = leaves_out && claims.is_le() || self.forks.awaits_certified();
         if is_outranked && !is_certified && !is_awaited {
@@ -320,10 +299,10 @@ impl Chain {
             let header = &block.header;
             match header.origin {
                 BlockOrigin::Emergency { .. } => producers = producers.saturating_add(1),
-                // Governance has signed it (E11); the execution asks for that.
-                BlockOrigin::Resumed { .. } if producers > 0 || self.is_in_emergency(header) => {
+                // Governance has signed it; the execution asks for that.
+                BlockOrigin::Resumed { .. } if let Some(sequence) = resumed_by(block) => {
                     producers = producers.saturating_add(1);
-                    resumed = resumed.max(resumed_by(block));
+                    resumed = resumed.max(sequence);
                 }
                 // Where the DAG stopped (U5), also if governance was about to resume it.
                 BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } if producers == 0 => {}
@@ -344,12 +323,6 @@ impl Chain {
         })
     }
 
-    /// Whether a block is of the emergency that runs here.
-    fn is_in_emergency(&self, header: &BlockHeader) -> bool {
-        let running = &self.position.era;
-        running.kind == EraKind::Emergency && running.era == header.era
-    }
-
     /// Whether a certified block that is missing here is among these.
     fn holds_awaited(&self, blocks: &[Block]) -> bool {
         let mut ids = blocks.iter().map(|block| {
@@ -361,51 +334,44 @@ impl Chain {
 }
 
 impl BlockMaker {
-    /// Whether a quorum of the committee that takes over with one of the blocks of a branch has voted for that block (U9).
-    fn votes_hold(&self, start: &Position, branch: &Extension, votes: &EndVotes) -> bool {
-        let mut running = &start.era;
-        for block in &branch.executed {
-            let Some(next) = &block.next_era else {
-                continue;
-            };
-            if block.attestation == votes.body {
-                let ends = running.kind == EraKind::Emergency && next.kind == EraKind::Dag;
-                let verified = votes.verify(&self.chain, &next.committee, self.scheme.as_ref());
-                return ends && verified.is_ok();
-            }
-            running = next;
-        }
-        false
+    /// The committee that takes over with a block, if it is one of these and ends an emergency, and if it is what `end` says.
+    fn committee_after<'b>(
+        &self,
+        blocks: &'b [Block],
+        end: &AttestationBody,
+    ) -> Option<&'b Committee> {
+        let block = blocks
+            .iter()
+            .find(|block| block.header.height == end.height)?;
+        let header = &block.header;
+        let is_it = AttestationBody::of_block(header.id(&self.chain), header) == *end;
+        let after = block.body.era_end.as_ref()?;
+        let takes_over = after.next_kind == EraKind::Dag
+            && header.origin.producer().is_some()
+            && header.next_committee == Some(after.committee.hash());
+        (is_it && takes_over).then_some(&after.committee)
     }
 
-    /// Whether the certificate is one of the committee that takes over with the last block of a branch (U6). `start` is where
-    /// the branch begins.
-    fn certifies_end(
-        &self,
-        start: &Position,
-        branch: &Extension,
-        certificate: &Certificate,
-    ) -> bool {
-        let mut running = &start.era;
-        let mut eras = branch
-            .executed
-            .iter()
-            .filter_map(|block| block.next_era.as_ref());
-        let Some(next) = eras.next_back() else {
-            return false;
-        };
-        if let Some(before) = eras.next_back() {
-            running = before;
+    /// Forgets a certificate that is not of the last block, and votes that are for none of these blocks; what is for one of them and does
+    /// not verify is refused (U6, U9). The execution shows that the committee is the right one.
+    fn judge_ends(&self, blocks: &[Block], ends: &mut Ends) -> Result<(), OfferRefusal> {
+        let scheme = self.scheme.as_ref();
+        if let Some(certificate) = ends.certificate.take()
+            && let Some(last) = blocks.last()
+            && last.header.height == certificate.body.height
+            && let Some(committee) = self.committee_after(blocks, &certificate.body)
+        {
+            let verified = certificate.verify(&self.chain, committee, scheme);
+            verified.map_err(|_| OfferRefusal::BadSignature)?;
+            ends.certificate = Some(certificate);
         }
-        let body = &certificate.body;
-        let ends_here = (next.anchor_height, next.anchor) == branch.position.head;
-        ends_here
-            && running.kind == EraKind::Emergency
-            && next.kind == EraKind::Dag
-            && body.era == running.era
-            && (body.height, body.block) == branch.position.head
-            && certificate
-                .verify(&self.chain, &next.committee, self.scheme.as_ref())
-                .is_ok()
+        if let Some(votes) = ends.end_votes.take()
+            && let Some(committee) = self.committee_after(blocks, &votes.body)
+        {
+            let verified = votes.verify(&self.chain, committee, scheme);
+            verified.map_err(|_| OfferRefusal::BadSignature)?;
+            ends.end_votes = Some(votes);
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! * R1. A resume names the block to build on, its state, and the era that ends with the block that it makes. That era is the
 //!   one of the blocks on the named block.
-//! * R2. The named block is applied here, and no certified block is above or beside it, here or elsewhere as far as known.
+//! * R2. The named block is applied here, in an emergency possibly below LIB, which is provisional then, and no certified block is above or beside it, here or elsewhere as far as known.
 //! * R3. The governors of the state after the named block have signed the message.
 //! * R4. The resume block is the child of the named block. All that does not lead to it leaves: the blocks above the named
 //!   one, and other branches. None of it is certified, so it can only come back with a certificate, which outranks a resume
@@ -18,10 +18,11 @@ use super::position::Position;
 use super::step::{Step, Work};
 use super::switching::Extension;
 use super::{Chain, ChainError};
+use crate::forks::ForkDatabase;
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_types::{
-    BlockId, BlockOrigin, EraKind, GovernanceAction, GovernanceMessage, Height, ResumePoint,
+    BlockId, BlockOrigin, Era, EraKind, GovernanceAction, GovernanceMessage, Height, ResumePoint,
 };
 
 /// Blocks to take back, highest first.
@@ -44,9 +45,16 @@ impl Chain {
             Ok(pop) => pop,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let staged = Staged::below(store, &pop)?;
+        let is_deep = named.height < self.forks.root().0;
+        let staged = if is_deep {
+            Staged::unwound(store, &pop)?
+        } else {
+            Staged::below(store, &pop)?
+        };
         let mut position = self.position.clone();
-        if !pop.is_empty() {
+        if is_deep {
+            position = self.back_at(&staged, named.height)?;
+        } else if !pop.is_empty() {
             position = position.back_on(&staged, &self.maker)?;
         }
         if let Err(refusal) = self.maker.check_resume(&staged, &position, message)? {
@@ -58,6 +66,10 @@ impl Chain {
         if let Some(certified) = self.awaiting.other_above(height, era, &applied.id) {
             return Ok(Err(ResumeRefusal::BelowCertified { certified }));
         }
+        let tree = is_deep
+            .then(|| self.replant(&staged, &position))
+            .transpose()?;
+        let tree = tree.map(|tree| (tree, position.clone()));
         let (executed, horizon) = position.advance(&applied, lib, &self.maker.parameters);
         let extension = Extension {
             position,
@@ -65,7 +77,8 @@ impl Chain {
             executed: vec![executed],
             horizon,
         };
-        self.start_again(store, named.block, pop, extension).map(Ok)
+        self.start_again(store, named.block, (pop, tree), extension)
+            .map(Ok)
     }
 
     /// The certified block that excludes what a message orders, if there is one (R2). Nothing is made.
@@ -89,13 +102,19 @@ impl Chain {
         &mut self,
         store: &S,
         named: BlockId,
-        pop: Pop,
+        (pop, tree): (Pop, Option<(ForkDatabase, Position)>),
         extension: Extension,
     ) -> Result<Option<Step>, ChainError> {
         let mut work = Work::default();
-        work.step.returned = self.returned(store, &pop, &extension.applied)?;
-        work.step.batch.pop = pop;
-        work.drop_forks(self.forks.cut_back(named)?);
+        if let Some((tree, position)) = tree {
+            let below = Staged::unwound(store, &pop)?;
+            work.step.returned = self.returned_to(&below, store, &pop, &extension.applied)?;
+            self.let_go(tree, position, pop, &mut work);
+        } else {
+            work.step.returned = self.returned(store, &pop, &extension.applied)?;
+            work.step.batch.pop = pop;
+            work.drop_forks(self.forks.cut_back(named)?);
+        }
         for applied in &extension.applied {
             self.insert_own(applied, &mut work)?;
         }
@@ -128,8 +147,7 @@ impl Chain {
                 actual: named.era,
             })
         };
-        let applied = self.forks.blocks_above(&named.block);
-        let Some((pop, entry)) = applied.zip(self.forks.get(&named.block)) else {
+        let Some((pop, era)) = self.blocks_to_leave(store, named)? else {
             let is_ahead = named.era >= running && named.height > self.position.head.0;
             if named.era != running && !is_ahead {
                 return Ok(wrong_era(running));
@@ -144,7 +162,6 @@ impl Chain {
             let height = named.height;
             return Ok(Err(ResumeRefusal::Uncertified { height }));
         }
-        let era = self.era_on(store, entry)?.era;
         if named.era != era {
             return Ok(wrong_era(era));
         }
@@ -157,11 +174,34 @@ impl Chain {
             }
         }
         if let Some((certified, id)) = self.forks.highest_certified()
+            && certified > self.position.certified.min(named.height)
             && self.forks.ancestor_at(&named.block, certified) != Some(id)
         {
             return Ok(Err(ResumeRefusal::BelowCertified { certified }));
         }
         Ok(Ok(pop))
+    }
+
+    /// The applied blocks above the named one, and the era that follows it, if it is applied and may be taken as the head. In an emergency
+    /// that is so down to what is certified: LIB is provisional.
+    fn blocks_to_leave<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        named: &ResumePoint,
+    ) -> Result<Option<(Pop, Era)>, ChainError> {
+        let applied = self.forks.blocks_above(&named.block);
+        if let Some((pop, entry)) = applied.zip(self.forks.get(&named.block)) {
+            return Ok(Some((pop, self.era_on(store, entry)?.era)));
+        }
+        let is_below_root = named.height < self.forks.root().0
+            && named.height >= self.position.certified
+            && store.block_id_at(named.height)? == Some(named.block)
+            && self.is_provisional(store)?;
+        let block = store.block_at(named.height)?;
+        let Some(block) = block.filter(|_| is_below_root) else {
+            return Ok(None);
+        };
+        Ok(Some((self.above(store, named.height)?, block.next_era())))
     }
 
     /// Why the named block is not one of those that can be taken as the head.

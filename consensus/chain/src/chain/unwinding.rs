@@ -231,7 +231,13 @@ impl Chain {
             }
         };
         let base = base.map_or(self.position.certified, Height::previous);
-        let target = base.max(head.minus(UNWOUND_MAX));
+        // What is below the emergency is taken back in one step with its beginning: after it nothing tells any more that this goes on.
+        let step = head.minus(UNWOUND_MAX);
+        let target = if start.is_some_and(|start| step >= start) {
+            step
+        } else {
+            base
+        };
         let pop = self.above(store, target)?;
         let staged = Staged::unwound(store, &pop)?;
         let position = self.back_at(&staged, target)?;

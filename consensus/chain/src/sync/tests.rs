@@ -71,14 +71,8 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         far_blocks: 20,
     };
     assert_eq!(sync_source([('a', status)], need), Some(('a', Height(7))));
-    assert_eq!(
-        first_needed(need.head, need.certified, Height(7)),
-        Height(7)
-    );
-    assert_eq!(
-        first_needed(need.head, need.certified, Height(9)),
-        Height(8)
-    );
+    assert_eq!(first_needed(&need, Height(7)), Height(7));
+    assert_eq!(first_needed(&need, Height(9)), Height(8));
     let moving = SyncNeed {
         unmoved_ms: STUCK_MS - 1,
         ..need

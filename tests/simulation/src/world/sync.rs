@@ -140,7 +140,7 @@ impl World {
             return;
         };
         self.tell_peers_at(node, Some(target));
-        let from = branch_from.unwrap_or_else(|| first_needed(head, certified, target));
+        let from = branch_from.unwrap_or_else(|| first_needed(&need, target));
         let blocks_max = self.chain.parameters.fork_db_max as usize;
         if let Some(running) = &mut self.nodes[node].running {
             running.sync = SyncState::Fetching(Box::new(BranchFetch::new(&need, from, blocks_max)));

@@ -217,7 +217,7 @@ fn u6_an_emergency_that_ended_with_a_quorum_is_better_than_a_later_end() {
     weak.signatures.pop();
     assert_eq!(
         offer(branch.clone(), Some(&weak)),
-        Err(OfferRefusal::NotBetter)
+        Err(OfferRefusal::BadSignature)
     );
     let part = branch[..branch.len() - 1].to_vec();
     assert_eq!(
@@ -249,7 +249,7 @@ fn u8_commits_that_a_resume_has_made_void_keep_no_emergency_out() {
 
 #[test]
 fn u1_a_certified_resume_below_an_emergency_outranks_it() {
-    for length in [1, 5, 200] {
+    for length in [1, 5, 63, 64, 65, 200] {
         let mut trunk = stalled();
         let second = trunk.block_at(Height(2));
         trunk.certify(certificate(&second)).expect("it is ours");
@@ -267,7 +267,13 @@ fn u1_a_certified_resume_below_an_emergency_outranks_it() {
             master(&mut cut_off, number, &[]);
         }
         let (mut asks, mut told) = (cut_off.clone(), cut_off);
-        told.certify(certified.clone()).expect("it is no fault");
+        // A crash between any two steps.
+        let mut step = told.chain.certify(&told.store, certified.clone());
+        while let Some(now) = step.expect("it is no fault") {
+            told.write(&now);
+            told.reopen();
+            step = told.chain.choose(&told.store);
+        }
         let named = resumed.block_at(block.1.header.height.previous());
         for node in [&mut told, &mut asks] {
             node.import(&[named.clone(), block.clone()], certified.clone())

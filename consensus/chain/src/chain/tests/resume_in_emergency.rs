@@ -3,8 +3,8 @@
 use super::emergency::stalled;
 use super::unwinding::{blocks_above, offer_branch, split};
 use super::*;
-use crate::chain::OfferRefusal;
 use crate::chain::fixture::emergencies::master;
+use crate::chain::{OfferRefusal, ResumeRefusal};
 use crate::serve::branch_rank;
 
 /// Governance resumes the chain on the head of a node.
@@ -123,4 +123,43 @@ fn u10_a_resume_may_be_the_first_block_that_is_missing() {
         assert_same_branch(&node.store, &resumed.store);
         master(&mut resumed, 1 + length, &[]);
     }
+}
+
+#[test]
+fn r2_in_an_emergency_governance_may_name_a_block_below_lib_which_is_provisional_then() {
+    let (node, _) = split(6, 0);
+    let deep = Height(5);
+    assert!(node.chain.irreversible() > deep);
+    let message = governed(GOVERNOR_KEY, 1, node.resume_of(deep, Vec::new()));
+    assert_eq!(node.chain.excludes(&node.store, &message), Ok(None));
+    let mut at_the_block = stalled();
+    let second = at_the_block.block_at(Height(2));
+    at_the_block
+        .certify(certificate(&second))
+        .expect("it is ours");
+    offer_branch(&mut at_the_block, blocks_above(&node, 3)[..2].to_vec()).expect("it is longer");
+    let mut ahead = node.clone();
+    for node in [&mut at_the_block, &mut ahead] {
+        node.resume(&message)
+            .expect("nobody has certified anything");
+    }
+    assert_same_branch(&ahead.store, &at_the_block.store);
+    for node in [&mut at_the_block, &mut ahead] {
+        node.reopen();
+        master(node, 7, &[]);
+    }
+    assert_same_branch(&ahead.store, &at_the_block.store);
+    // What is certified is not left.
+    let mut certified = node.clone();
+    let third = certified.block_at(Height(3));
+    certified.certify(certificate(&third)).expect("it is ours");
+    let below = governed(GOVERNOR_KEY, 1, node.resume_of(Height(2), Vec::new()));
+    assert!(certified.resume(&below).is_err());
+    let third = governed(GOVERNOR_KEY, 1, node.resume_of(Height(4), Vec::new()));
+    let fifth = certified.block_at(deep);
+    certified.certify(certificate(&fifth)).expect("it is ours");
+    assert!(matches!(
+        certified.resume(&third),
+        Err(ResumeRefusal::BelowCertified { .. })
+    ));
 }

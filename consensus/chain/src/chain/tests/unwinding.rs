@@ -399,8 +399,8 @@ fn u4_a_branch_is_taken_whole_or_not_at_all_and_never_below_what_is_certified() 
         refuses(other_body),
         OfferRefusal::WrongBody { .. }
     ));
-    let of_dag = vec![one.block_at(Height(3)).1];
-    assert!(matches!(refuses(of_dag), OfferRefusal::NotEmergency));
+    let of_own = vec![one.block_at(Height(3)).1];
+    assert!(matches!(refuses(of_own), OfferRefusal::NotBetter));
     // What is certified on this side stays.
     let mut certified = one.clone();
     let third = certified.block_at(Height(3));

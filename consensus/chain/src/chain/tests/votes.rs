@@ -75,9 +75,13 @@ fn u9_an_end_with_a_quorum_of_votes_outranks_later_ends_without() {
     let mut forged = votes.clone();
     forged.signatures[0].1 = forged.signatures[1].1;
     let of_other = quorum_of_votes(&later);
-    for claimed in [&too_few, &forged, &of_other] {
+    for (claimed, refusal) in [
+        (&too_few, OfferRefusal::BadSignature),
+        (&forged, OfferRefusal::BadSignature),
+        (&of_other, OfferRefusal::NotBetter),
+    ] {
         let refused = offer_voted(&mut without, ended.clone(), claimed);
-        assert_eq!(refused, Err(OfferRefusal::NotBetter));
+        assert_eq!(refused, Err(refusal));
         assert_eq!(without.head(), later.head());
     }
     offer_voted(&mut without, ended, &votes).expect("a quorum has voted for it");
