@@ -108,7 +108,7 @@ impl Replica {
 
     /// Commits what the DAG decides, and asks others for what they have of it (rule R21).
     pub(super) fn follow_tail(&mut self, now: Now, out: &mut Output) {
-        let holds_to_end = self.holds_to_end();
+        let holds_to_end = self.holds_to_end(now);
         let is_allowed = self.allows(Activity::EmergencyBlocks);
         let Some(tail) = &mut self.tail else { return };
         ask_around(now, &mut tail.dag, out);
@@ -124,9 +124,12 @@ impl Replica {
     /// Whether this validator has attested the end of an emergency on this DAG: from then on only a certificate takes it back here,
     /// as this one may be certified, too. It holds to a vote as long as the end may be certified before the chain stalls again, so that all who
     /// have voted come to attest it once a quorum has.
-    fn holds_to_end(&self) -> bool {
+    fn holds_to_end(&self, now: Now) -> bool {
         let pending = self.pending_era.as_ref();
-        if pending.is_some_and(|pending| pending.ballot.own().is_some()) {
+        // There may be no master on this side that says so by a block.
+        let next = self.production.clock().slot_zero;
+        let is_stalled = next.is_some_and(|next| now.wall >= next);
+        if pending.is_some_and(|pending| pending.ballot.own().is_some()) && !is_stalled {
             return true;
         }
         let (Some(guard), Some(tail)) = (&self.guard, self.tail()) else {

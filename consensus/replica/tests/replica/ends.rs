@@ -1,11 +1,12 @@
 //! Rules R18, R21 and R22: the end of an emergency is voted for, attested and certified.
 
-use crate::bench::{Bench, executed_block, own_vertex};
+use crate::bench::{Bench, executed_block, now, own_vertex};
 use crate::emergency::{
     SLOT_MS, attested, body, dag_after, emergency, executed, in_emergency, rounds_below,
     statements, voted,
 };
 use holdfast_chain::ExecutedBlock;
+use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{ChainStanding, Fact, Input, Output};
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
@@ -233,4 +234,26 @@ fn r22_votes_that_come_with_a_branch_release_who_has_attested_another_end() {
     let mut told = attested(&synced_with(&mut bench, own));
     told.extend(attested(&bench.tick(SLOT_MS)));
     assert_eq!(told[0], (Era(4), Height(20), AuthorityIndex(0)));
+}
+
+#[test]
+fn r22_a_vote_holds_to_its_end_no_longer_than_until_another_emergency_may_begin_whether_one_does_or_not()
+ {
+    let mut bench = in_emergency();
+    let may_begin = TimestampMs(now(bench.now_ms).wall.0 + 20 * SLOT_MS);
+    let block = ExecutedBlock {
+        emergency: EmergencyClock {
+            slot_zero: Some(may_begin),
+            is_active: false,
+        },
+        ..executed_block(body(2, 9), bench.now_ms, Some(dag_after(9)))
+    };
+    drop(bench.step(Input::Executed(vec![block])));
+    assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
+    assert_eq!(rounds_below(&mut bench, 5), 0, "a quorum may have voted");
+    let commits = bench.commits.len();
+    drop(bench.tick(may_begin.since(now(bench.now_ms).wall) - 1));
+    assert_eq!(bench.commits.len(), commits);
+    drop(bench.tick(1));
+    assert!(bench.commits.len() > commits, "what the chain lacks");
 }
