@@ -100,33 +100,21 @@ impl Chain {
             certificate,
             end_votes,
         } = branch;
+        let mut ends = Ends {
+            certificate,
+            end_votes,
+            resumed: 0,
+            resumed_here: open_resume(store)?,
+            voted_here: open_end_votes(store)?.map(|votes| votes.body),
+        };
         // What both branches share need not be executed once more.
-        let mut shared = 0;
-        for block in &blocks {
-            let id = block.header.id(&self.maker.chain);
-            if store.block_id_at(block.header.height)? != Some(id) {
-                break;
-            }
-            shared += 1;
-        }
-        if let Some(last) = blocks.last().filter(|_| shared == blocks.len()) {
-            let is_head = last.header.height == self.position.head.0;
-            return Ok(Err(if is_head {
-                OfferRefusal::Known
-            } else {
-                OfferRefusal::NotBetter
-            }));
+        let shared = self.shared(store, &blocks)?;
+        if shared > 0 && shared == blocks.len() {
+            return self.hear_of_own(store, &blocks, ends);
         }
         blocks.drain(..shared);
         // What the tree has room for; the rest comes block by block.
         blocks.truncate(self.forks.config().blocks_max);
-        let mut ends = Ends {
-            certificate,
-            resumed: 0,
-            resumed_here: open_resume(store)?,
-            voted_here: open_end_votes(store)?.map(|votes| votes.body),
-            end_votes,
-        };
         let ancestor = match self.judge_branch(store, &blocks, &mut ends)? {
             Ok(ancestor) => ancestor,
             Err(refusal) => return Ok(Err(refusal)),
@@ -164,6 +152,45 @@ impl Chain {
         work.step.batch.end_votes = ends.end_votes;
         self.adopt(extension, &mut work)?;
         Ok(Ok(work.finish(&self.forks)))
+    }
+
+    /// How many of these blocks, from the first on, are applied here.
+    fn shared<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        blocks: &[Block],
+    ) -> Result<usize, ChainError> {
+        for (count, block) in blocks.iter().enumerate() {
+            let id = block.header.id(&self.maker.chain);
+            if store.block_id_at(block.header.height)? != Some(id) {
+                return Ok(count);
+            }
+        }
+        Ok(blocks.len())
+    }
+
+    /// The branch is a part of the own one: what quorums say of its ends may be news.
+    fn hear_of_own<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        blocks: &[Block],
+        mut ends: Ends,
+    ) -> Result<Result<Option<Step>, OfferRefusal>, ChainError> {
+        if let Err(refusal) = self.maker.judge_ends(blocks, &mut ends) {
+            return Ok(Err(refusal));
+        }
+        let mut step = None;
+        if let Some(certificate) = ends.certificate {
+            step = self.certify(store, certificate)?;
+        } else if let Some(votes) = ends.end_votes {
+            step = self.hear_votes(store, votes)?;
+        }
+        let last = blocks.last().map(|block| block.header.height);
+        Ok(match step {
+            Some(step) => Ok(Some(step)),
+            None if last == Some(self.position.head.0) => Err(OfferRefusal::Known),
+            None => Err(OfferRefusal::NotBetter),
+        })
     }
 
     /// Executes a branch on a view of the store in which it is applied.

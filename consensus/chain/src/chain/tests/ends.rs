@@ -284,3 +284,29 @@ fn u1_a_certified_resume_below_an_emergency_outranks_it() {
         }
     }
 }
+
+#[test]
+fn u6_the_certificate_of_an_end_below_the_own_head_is_taken_though_its_branch_is_the_own_one() {
+    let (mut node, _) = split(1, 0);
+    end(&mut node, 1, 0);
+    let context = EraContext::clone(node.chain.era());
+    let ended = node.block_at(context.anchor_height);
+    let certified = certificate_in(&context, &ended);
+    // Nobody has heard of it here, and the chain has stalled again.
+    master(&mut node, 0, &[]);
+    let head = node.head();
+    let known = blocks_above(&node, 3);
+    let below = known[..known.len() - 1].to_vec();
+    let mut offer = |certificate: Option<&Certificate>| {
+        let step = node
+            .chain
+            .offer_branch(&node.store, to_offer(below.clone(), certificate));
+        let step = step.expect("it is no fault of ours")?;
+        node.write(&step.expect("it is news"));
+        Ok::<_, OfferRefusal>(node.chain.certified())
+    };
+    assert_eq!(offer(None), Err(OfferRefusal::NotBetter));
+    assert_eq!(offer(Some(&certified)), Ok(context.anchor_height));
+    assert_eq!(offer(Some(&certified)), Err(OfferRefusal::NotBetter));
+    assert_eq!(node.head(), head);
+}
