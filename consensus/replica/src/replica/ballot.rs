@@ -36,8 +36,8 @@ impl Replica {
     }
 
     /// Votes of a quorum that came with the chain.
-    pub(super) fn on_end_votes(&mut self, votes: &EndVotes, out: &mut Output) {
-        for vote in votes.votes() {
+    pub(super) fn on_end_votes(&mut self, votes: Option<&EndVotes>, out: &mut Output) {
+        for vote in votes.into_iter().flat_map(EndVotes::votes) {
             self.on_end_vote(&vote, out);
         }
     }

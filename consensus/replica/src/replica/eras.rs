@@ -365,9 +365,7 @@ impl Replica {
             tail,
             end_votes,
         } = standing;
-        if let Some(votes) = end_votes {
-            self.on_end_votes(&votes, out);
-        }
+        self.on_end_votes(end_votes.as_deref(), out);
         self.production.executed(emergency, head_timestamp);
         if let Some(tail) = tail
             && !self.tail.as_ref().is_some_and(|own| own.stands_at(&tail))

@@ -172,13 +172,10 @@ impl Replica {
         } else if *is_between {
             out.era_started = ends_emergency.then(|| Arc::clone(running));
             replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
-            if let Some(votes) = restored.end_votes {
-                replica.on_end_votes(&votes, &mut out);
-            }
+            replica.on_end_votes(restored.end_votes.as_ref(), &mut out);
         } else {
-            let own = restored.own_last.as_ref();
-            let own = own.filter(|own| own.header().era == era);
             let stored = (restored.commits.as_slice(), restored.vertices);
+            let own = restored.own_last.as_ref();
             replica.restore_dag(now, &restored.context, stored, own);
             replica.attest_after_restart(restored.recent);
             if let Some(certificate) = restored.anchor_certificate {
@@ -200,7 +197,7 @@ impl Replica {
     ) {
         let (commits, vertices) = stored;
         let mut dag = self.stored_dag(now, context, commits, &vertices);
-        if let Some(own) = own {
+        if let Some(own) = own.filter(|own| own.header().era == context.era) {
             dag.set_own_last(own);
         }
         for vertex in dag.own_uncommitted() {

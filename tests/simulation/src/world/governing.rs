@@ -9,8 +9,8 @@ use holdfast_chain::ChainStore as _;
 use holdfast_halt::ModeSet;
 use holdfast_replica::RecordStore;
 use holdfast_types::{
-    BlockId, BlockOrigin, Era, EraKind, Evidence, GovernanceAction, GovernanceMessage, HaltId,
-    Height, Readiness, SoftwareVersion, TimestampMs,
+    Block, BlockId, BlockOrigin, Era, EraContext, EraKind, Evidence, GovernanceAction,
+    GovernanceMessage, HaltId, Height, Readiness, SoftwareVersion, TimestampMs,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -196,17 +196,8 @@ impl World {
             // A master whose clock is wrong has made it: nothing could follow before its time.
             return None;
         }
-        let ended = block.body.era_end.is_some();
-        let era = if ended {
-            block.header.era.next()
-        } else {
-            block.header.era
-        };
-        let running = self.nodes[holder].running.as_ref()?;
-        // The replica may be behind, in an era of the same number on another branch.
-        let context = [running.chain.era(), &running.era]
-            .into_iter()
-            .find(|context| context.era == era)?;
+        let context = self.context_after(holder, &block)?;
+        let era = context.era;
         let is_provisional = matches!(block.header.origin, BlockOrigin::Emergency { .. })
             && height > self.certified_by_any();
         if is_provisional && context.kind == EraKind::Dag {
@@ -251,6 +242,16 @@ impl World {
             halts: self.halts_of(holder),
             evidence: self.evidence_of(holder),
         })
+    }
+
+    /// The era of what stands on a block of a node, as this node knows it.
+    fn context_after(&self, holder: NodeId, block: &Block) -> Option<&EraContext> {
+        let era = block.next_era();
+        let running = self.nodes[holder].running.as_ref()?;
+        // The replica may be behind, in an era of the same number on another branch.
+        let known = [running.chain.era(), &running.era];
+        let context = known.into_iter().find(|context| context.era == era);
+        context.map(std::sync::Arc::as_ref)
     }
 
     /// Whether governance has named this block to go on from, as a node knows.
