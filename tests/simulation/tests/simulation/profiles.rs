@@ -106,6 +106,10 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 100149),
         ("emergency", 100282),
         ("emergency", 105050),
+        ("emergency", 130011),
+        ("emergency", 140113),
+        ("emergency", 300329),
+        ("emergency", 305214),
     ] {
         pass(profile, seed);
     }
