@@ -55,7 +55,8 @@
 //! * R21. *The DAG below an emergency* is listened to until the next one begins: its vertices are taken and asked for, nothing is
 //!   proposed. A commit of it that the chain lacks goes to the chain, which takes the emergency back (rule C16): whoever
 //!   comes back with what nobody else had is heard, and all come to the same commits. A validator that has attested the end of
-//!   the emergency leaves that to certificates: the end may be certified, too.
+//!   the emergency leaves that to certificates: the end may be certified, too. Neither does a commit take an emergency back in which
+//!   a quorum has voted for an end, or which governance has resumed (rules U9 and U10 of the chain).
 //! * R22. *The end of an emergency* is voted for before it is attested, a slot after it by everybody who takes over; whoever has heard a
 //!   quorum of votes attests it. Each votes for one end of an emergency, so that no two have a quorum of votes, and attests one.
 //!   For the end of a later emergency nobody votes who has attested one that this branch leaves out, as that one may be

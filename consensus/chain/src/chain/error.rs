@@ -212,8 +212,8 @@ impl ProductionRefusal {
 pub enum OfferRefusal {
     #[error("the block does not come of emergency consensus")]
     NotEmergency,
-    /// A quorum has certified a block that is not here: a certificate outranks emergency blocks.
-    #[error("a certified block is missing here: it comes first")]
+    /// A certificate whose block is not here, or a commit of this node's own DAG, outranks these emergency blocks.
+    #[error("a certificate or a commit of the own DAG comes before it")]
     Outranked,
     /// It was here before, or was found invalid before.
     #[error("the block is known")]
@@ -235,7 +235,7 @@ pub enum OfferRefusal {
     /// Other branches are worth more.
     #[error("the fork database is full")]
     Full,
-    #[error("the branch is not longer than the own one")]
+    #[error("the branch is not better than the own one")]
     NotBetter,
     /// Certified blocks stay, and what is that old is for people to decide.
     #[error("the branch forks off at {ancestor}, below what can be taken back")]

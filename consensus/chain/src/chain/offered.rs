@@ -263,12 +263,12 @@ impl Chain {
             return Ok(Err(OfferRefusal::Known));
         }
         let is_certified = ends.certificate.is_some();
-        let claims = ends.there(ancestor).cmp(&ends.here());
-        let is_outranked = leaves_out && claims.is_le() || self.forks.awaits_certified();
+        let order = ends.there(ancestor).cmp(&ends.here());
+        let is_outranked = leaves_out && order.is_le() || self.forks.awaits_certified();
         if is_outranked && !is_certified && !is_awaited {
             return Ok(Err(OfferRefusal::Outranked));
         }
-        let is_better = match claims {
+        let is_better = match order {
             Ordering::Less => false,
             Ordering::Equal => self.is_better(blocks, tip),
             Ordering::Greater => true,

@@ -2,10 +2,10 @@
 //!
 //! * U1. Emergency blocks, and what stands on them, are irreversible only provisionally: until something above them is
 //!   certified, a certificate that excludes them outranks them, however many they are and wherever LIB is (DESIGN §5).
-//! * U2. Then everything from the first block of the emergency on is taken back, in steps of at most [`UNWOUND_MAX`] blocks
-//!   until it is done, also over a restart. What is below came of the DAG that the certificate came of, too, unless governance
-//!   has resumed the chain below it: then the fork choice takes the rest back. Undo records are kept as far back. The blocks of
-//!   the certified branch come by block sync.
+//! * U2. Then everything from the first block of the emergency on, or from the height of the certificate on if that is lower, is
+//!   taken back, in steps of at most [`UNWOUND_MAX`] blocks until it is done, also over a restart. What is below came of the DAG that
+//!   the certificate came of, too, unless governance has resumed the chain below it: then the fork choice takes the rest back. Undo
+//!   records are kept as far back. The blocks of the certified branch come by block sync.
 //!   While the certified block is missing here, no emergency block is made or taken: it would only be taken back.
 //! * U3. What of the unwound transactions can still execute is given back.
 //! * U4. Two parts of a network that were in an emergency without each other have two branches, each irreversible there. The
@@ -18,6 +18,12 @@
 //!   than one without, whatever its length. Without it a branch that has ended its emergency is still better than one that goes
 //!   on in the same: those who have given their keys back have made its last blocks, and may have attested the end.
 //!   A validator that has voted for an end leaves it for a certificate or a later era only, not for a longer branch or a lower id.
+//! * U7. While a certified block is missing (U2), a branch that holds it, or that has ended with a certificate, is taken, whatever its
+//!   length, and no other.
+//! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
+//!   been attested, by this validator or by one that sleeps, and all who see the vertices come to the same commits. So a branch
+//!   whose emergency begins on fewer commits than this DAG has made is neither taken nor kept, unless it has ended with a
+//!   certificate, or by U9 and U10.
 //! * U9. A quorum of votes for the end of an emergency outranks all branches without it, however far they are and how many
 //!   emergencies they have ended, and a commit of the own DAG (U8): this end may have been attested by so many that no other can be
 //!   certified without them, and they do not let go of it. Votes for the end of a later emergency outrank those for an earlier one: they
@@ -25,12 +31,6 @@
 //! * U10. A block with which governance resumes an emergency outranks all branches without it, votes and the commits of the own DAG
 //!   included (DESIGN §5, rule 0), and a later resume an earlier one. It is named in a halt, when nobody attests, and what is certified
 //!   excludes it (rule R2 of [`super::resume`]).
-//! * U7. While a certified block is missing (U2), a branch that holds it, or that has ended with a certificate, is taken, whatever its
-//!   length, and no other.
-//! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have
-//!   been attested, by this validator or by one that sleeps, and all who see the vertices come to the same commits. So a branch
-//!   whose emergency begins on fewer commits than this DAG has made is neither taken nor kept, unless it has ended with a
-//!   certificate.
 
 use super::position::{Position, last_commit_of};
 use super::step::Work;

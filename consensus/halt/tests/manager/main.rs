@@ -553,3 +553,17 @@ proptest! {
         prop_assert_eq!(manager.state(), &decoded);
     }
 }
+
+#[test]
+fn who_waits_for_the_block_that_a_resume_names_fetches_emergency_blocks_in_a_halt() {
+    let mut manager = manager();
+    let fetches = |manager: &HaltManager| manager.state().fetches_emergency_blocks(manager.modes());
+    assert!(fetches(&manager));
+    manager
+        .step(at(0), on(&halt(1, 60_000, None)))
+        .expect("it is new");
+    assert!(!fetches(&manager));
+    manager.step(at(1), on(&resume(2))).expect("it is new");
+    assert!(!manager.allows(Activity::EmergencyBlocks));
+    assert!(fetches(&manager));
+}
