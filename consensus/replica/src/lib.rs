@@ -61,9 +61,9 @@
 //!   quorum of votes attests it. Each votes for one end of an emergency, so that no two have a quorum of votes, and attests one.
 //!   For the end of a later emergency nobody votes who has attested one that this branch leaves out, as that one may be
 //!   certified; a quorum of votes of others shows that it is not, and then it is attested all the same. A vote holds to its end, as an
-//!   attestation does (R21), until the chain has stalled again, by its clock or by another emergency: so a split of votes costs another emergency and no more, and whoever
-//!   has attested an end knows that all who have voted will. The chain is told of a quorum of votes: it prefers that branch from then
-//!   on, and shows the votes to peers on others (rule U9 of the chain).
+//!   attestation does (R21), until the chain has stalled again, by its clock or by another emergency: so a split of votes costs
+//!   another emergency and no more, and whoever has attested an end knows that all who have voted will. The chain is told of a quorum
+//!   of votes: it prefers that branch from then on, and shows the votes to peers on others (rule U9 of the chain).
 
 #![cfg_attr(
     not(test),

@@ -2,7 +2,8 @@
 //!
 //! * R1. A resume names the block to build on, its state, and the era that ends with the block that it makes. That era is the
 //!   one of the blocks on the named block.
-//! * R2. The named block is applied here, in an emergency possibly below LIB, which is provisional then, and no certified block is above or beside it, here or elsewhere as far as known.
+//! * R2. The named block is applied here, in an emergency possibly below LIB, which is provisional then, and no certified block is
+//!   above or beside it, here or elsewhere as far as known.
 //! * R3. The governors of the state after the named block have signed the message.
 //! * R4. The resume block is the child of the named block. All that does not lead to it leaves: the blocks above the named
 //!   one, and other branches. None of it is certified, so it can only come back with a certificate, which outranks a resume
