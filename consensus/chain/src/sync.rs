@@ -22,9 +22,23 @@ const STUCK_MS: u64 = 2_000;
 pub(crate) const BACK_BLOCKS: u64 = 8;
 /// Blocks asked for at once.
 const RANGE_BLOCKS: u64 = 256;
+/// Peers that are asked at once where they stand.
+const POLLED_PEERS_MAX: usize = 8;
 /// How long all polled peers are waited for, in ms; after that, for the first that answers. A peer that says nothing would
 /// otherwise hold up each poll, and a node that is behind comes nearer only while it polls faster than blocks are made.
 pub const ANSWERS_WAIT_MS: u64 = 1_000;
+
+/// Whom of all peers to ask in a poll where they stand: the next ones each time, so that everybody's turn comes though nothing else
+/// changes. Who is behind with a whole neighbourhood would otherwise ask the same neighbours for ever.
+#[must_use]
+pub fn polled<P>(mut peers: Vec<P>, poll: u64) -> Vec<P> {
+    if peers.len() > POLLED_PEERS_MAX {
+        let turn = poll.wrapping_mul(POLLED_PEERS_MAX as u64) % peers.len() as u64;
+        peers.rotate_left(usize::try_from(turn).unwrap_or_default());
+        peers.truncate(POLLED_PEERS_MAX);
+    }
+    peers
+}
 
 /// Where a node stands that may have to catch up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
-use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, sync_source};
+use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, polled, sync_source};
 use holdfast_chain::{Branch, BranchFetch, BranchStep, OfferRefusal, RangeError};
 use holdfast_network::{NetworkHandle, Penalty, RequestProtocol};
 use holdfast_replica::Input;
@@ -31,8 +31,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How often peers are asked where they stand.
 const POLL: Duration = Duration::from_secs(1);
-/// Peers asked per poll.
-const POLLED_PEERS_MAX: usize = 8;
 /// A peer that was no help is not asked again for this long.
 const AVOID: Duration = Duration::from_secs(10);
 
@@ -65,6 +63,7 @@ impl Sync {
     pub async fn run(self) -> Result<(), Failure> {
         let mut avoided: BTreeMap<PeerId, Instant> = BTreeMap::new();
         let mut told = None;
+        let mut polls = 0;
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => return Ok(()),
@@ -72,7 +71,7 @@ impl Sync {
                 () = self.peer_arrived.notified() => {}
             }
             avoided.retain(|_, until| *until > Instant::now());
-            while let Some((peer, target)) = self.ahead(&avoided).await {
+            while let Some((peer, target)) = self.ahead(&avoided, &mut polls).await {
                 self.tell_peers_at(&mut told, Some(target));
                 self.board
                     .update(|standing| standing.sync_target = Some(target));
@@ -107,22 +106,17 @@ impl Sync {
     }
 
     /// The peer that is furthest ahead, if it is far enough for block sync.
-    async fn ahead(&self, avoided: &BTreeMap<PeerId, Instant>) -> Option<(PeerId, Height)> {
+    async fn ahead(
+        &self,
+        avoided: &BTreeMap<PeerId, Instant>,
+        polls: &mut u64,
+    ) -> Option<(PeerId, Height)> {
         need(&self.board.read(), self.far_blocks)?;
-        let mut polled: Vec<PeerId> = self
-            .peers
-            .all()
-            .into_iter()
-            .filter(|peer| !avoided.contains_key(peer))
-            .collect();
-        // Everybody's turn comes: the list starts elsewhere each time.
-        let head = self.board.read().head.0;
-        if !polled.is_empty() {
-            let turn = usize::try_from(head).unwrap_or_default() % polled.len();
-            polled.rotate_left(turn);
-        }
-        polled.truncate(POLLED_PEERS_MAX);
-        let asked = polled.into_iter().map(|peer| self.ask(peer));
+        let peers = self.peers.all().into_iter();
+        let peers = peers.filter(|peer| !avoided.contains_key(peer));
+        let asked = polled(peers.collect(), *polls);
+        *polls = polls.wrapping_add(1);
+        let asked = asked.into_iter().map(|peer| self.ask(peer));
         let asked: FuturesUnordered<_> = asked.collect();
         let over = tokio::time::sleep(Duration::from_millis(ANSWERS_WAIT_MS));
         let answers = answers_until(over, asked).await;

@@ -187,9 +187,15 @@ fn drive(world: &mut World, profile: &Profile, random: &mut Random) -> (Verdict,
     }
     let target = world.certified_by_any().plus(SETTLE_BLOCKS);
     let settle_ms = SETTLE_MS + world.ahead_max_ms() + long_rounds_ms(world);
-    let settled = world.run_until_done(settle_ms, |world| world.is_settled_at(target));
+    world.run_until_done(settle_ms, |world| {
+        world.is_settled_at(target) || world.is_halted_without_quorum()
+    });
     let settled_after_ms = world.now_ms() - healed_at_ms;
-    let verdict = if settled {
+    let verdict = if world.is_settled_at(target) {
+        alike(world)
+    } else if world.is_halted_without_quorum() {
+        // Where the quorum is gone there must be no progress.
+        world.count("halts that only offenders could end");
         alike(world)
     } else {
         Some(Verdict::NoProgress {

@@ -1,6 +1,6 @@
 //! Ranges that start anywhere, and ranges that prove nothing.
 
-use super::{RangeError, STUCK_MS, SyncNeed, first_needed, sync_source};
+use super::{POLLED_PEERS_MAX, RangeError, STUCK_MS, SyncNeed, first_needed, polled, sync_source};
 use crate::chain::fixture::{Commit, Node, assert_same_branch, certificate, response, transfer};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::test_util::parameters::{GOVERNOR_KEY, governed};
@@ -9,6 +9,7 @@ use holdfast_types::wire::PeerStatus;
 use holdfast_types::{
     Block, BlockId, CertificateError, Era, GovernanceAction, Height, Round, TimestampMs,
 };
+use std::collections::BTreeSet;
 
 #[test]
 fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
@@ -424,4 +425,27 @@ fn a_block_comes_of_a_commit_or_of_the_resume_that_it_carries() {
         block.body.governance = Some(governed(GOVERNOR_KEY, 1, action));
     };
     assert_eq!(refused(&resumed, &halt), wrong("commit"));
+}
+
+#[test]
+fn everybody_is_polled_in_turn_though_the_head_stands_still() {
+    for count in [9, 16, 20, 23, 127] {
+        let all: Vec<usize> = (0..count).collect();
+        let polls = count.div_ceil(POLLED_PEERS_MAX) as u64;
+        for first in [0, 7, 1_000] {
+            let asked = (first..first + polls).flat_map(|poll| polled(all.clone(), poll));
+            assert_eq!(
+                asked.collect::<BTreeSet<_>>().len(),
+                count,
+                "{count} {first}"
+            );
+        }
+        assert_eq!(polled(all, u64::MAX).len(), POLLED_PEERS_MAX);
+    }
+}
+
+#[test]
+fn few_peers_are_all_polled_each_time() {
+    assert_eq!(polled(Vec::<u8>::new(), 3), []);
+    assert_eq!(polled(vec![1, 2, 3, 4, 5, 6, 7, 8], 3).len(), 8);
 }

@@ -2,10 +2,11 @@
 
 use super::World;
 use super::faults::MEMBERS_MIN;
+use crate::chain::validator_account;
 use crate::disk::Loss;
 use crate::message::NodeId;
 use crate::random::Random;
-use holdfast_types::{EraContext, Height};
+use holdfast_types::{EraContext, EraKind, Height};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -65,6 +66,29 @@ impl World {
                 .max(self.oracle.wire.highest_attested(&key));
         }
         attested
+    }
+
+    /// Whether a proof has halted all honest nodes in an era whose honest members are no quorum: a committee that an emergency
+    /// left small can have more than f offenders, and then nobody can resume without them.
+    #[must_use]
+    pub fn is_halted_without_quorum(&self) -> bool {
+        let Some(era) = self.latest_era() else {
+            return false;
+        };
+        let is_proven = |node: NodeId| {
+            let running = self.nodes[node].running.as_ref();
+            running.is_some_and(|running| {
+                let state = running.replica.halts().manager().state();
+                running.chain.era().era == era.era && !state.hard.is_empty()
+            })
+        };
+        let members = self.honest().filter(|node| {
+            let account = validator_account(*node);
+            era.committee.authority_of_account(&account).is_some()
+        });
+        era.kind == EraKind::Dag
+            && members.count() < era.committee.quorum()
+            && self.honest().all(is_proven)
     }
 
     /// Ends all faults, but some validators stay down or cut off: so few that the others are a quorum.

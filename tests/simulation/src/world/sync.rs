@@ -5,13 +5,12 @@ use crate::message::{NodeId, Request};
 use crate::node::{Purpose, SyncState};
 use holdfast_chain::BranchFetch;
 use holdfast_chain::serve::branch_rank;
-use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, sync_source};
+use holdfast_chain::sync::{ANSWERS_WAIT_MS, SyncNeed, first_needed, polled, sync_source};
 use holdfast_dag::DagConfig;
 use holdfast_replica::Input;
 use holdfast_types::Height;
 use holdfast_types::wire::{BlocksResponse, BranchRank, PeerStatus};
 
-const POLLED_PEERS_MAX: usize = 8;
 /// A peer that was no help is not asked again for this long, in ms.
 const AVOID_MS: u64 = 10_000;
 
@@ -21,20 +20,17 @@ impl World {
         self.ask_without_need(node);
         self.forge(node);
         let now_ms = self.now_ms;
-        let mut polled = self.up_peers(node);
+        let mut peers = self.up_peers(node);
         let Some(running) = &mut self.nodes[node].running else {
             return;
         };
         running.avoided.retain(|_, until_ms| *until_ms > now_ms);
-        polled.retain(|peer| !running.avoided.contains_key(peer));
-        if polled.is_empty() {
+        peers.retain(|peer| !running.avoided.contains_key(peer));
+        if peers.is_empty() {
             self.rest(node);
             return;
         }
-        let head = running.chain.head().0;
-        let turn = usize::try_from(head.0).unwrap_or_default() % polled.len();
-        polled.rotate_left(turn);
-        polled.truncate(POLLED_PEERS_MAX);
+        let polled = polled(peers, u64::from(running.polls));
         running.sync = SyncState::Polling {
             waiting: polled.len(),
             over: false,

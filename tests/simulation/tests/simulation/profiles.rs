@@ -110,6 +110,8 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 140113),
         ("emergency", 300329),
         ("emergency", 305214),
+        ("emergency", 405326),
+        ("emergency", 410172),
     ] {
         pass(profile, seed);
     }
