@@ -61,6 +61,9 @@ purposes! {
     HALT = "holdfast halt v1",
     HALT_STATUS = "holdfast halt status v1",
     HALT_JOURNAL = "holdfast halt journal v1",
+    LOCKDOWN_VOTE = "holdfast lockdown vote v1",
+    RECOVERY_VOTE = "holdfast recovery vote v1",
+    QUARANTINE_REPORT = "holdfast quarantine report v1",
     SNAPSHOT = "holdfast snapshot v1",
     BATCH_COEFFICIENTS = "holdfast batch verification v1",
 }

@@ -32,6 +32,7 @@ pub mod halt;
 pub mod hash;
 pub mod ids;
 pub mod limits;
+pub mod lockdown;
 pub mod merkle;
 pub mod mutant;
 pub mod parameters;
@@ -71,6 +72,11 @@ pub use hash::Hash32;
 pub use ids::{
     AuthorityIndex, BlockId, ChainId, CommitDigest, Era, HaltId, Height, Round, StateRoot,
     TimestampMs, TransactionId, VertexDigest,
+};
+pub use lockdown::{
+    BlockPoint, LockdownCertificate, LockdownError, LockdownMessage, LockdownTrigger, LockdownVote,
+    LockdownVoteBody, QuarantineReport, QuarantineReportBody, RecoveryCertificate, RecoveryVote,
+    RecoveryVoteBody,
 };
 pub use parameters::Parameters;
 pub use peer_claim::PeerClaim;

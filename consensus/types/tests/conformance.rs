@@ -3,6 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_pinned::Formats;
 use holdfast_types::block::CommittedVertex;
+use holdfast_types::lockdown::{BallotCertificate, Signed};
 use holdfast_types::parameters::{
     CeremonyParameters, DagParameters, EmergencyParameters, GovernanceParameters, HaltParameters,
     LockdownParameters, SlashingParameters, StakingParameters, StallParameters,
@@ -15,14 +16,15 @@ use holdfast_types::wire::{
 };
 use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
-    BlockHeader, BlockId, BlockOrigin, Certificate, ChainId, ChainProperties, CommitDigest,
-    CommitRecord, Committee, DkgConfirmation, DkgConfirmationBody, EndStatement, EndVote, EndVotes,
-    Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode, GovernanceAction,
-    GovernanceBody, GovernanceMessage, Governors, HaltCause, HaltGossip, HaltId, HaltNotice,
-    HaltProof, HaltStatus, Height, Member, Parameters, PeerClaim, PublicKey, Readiness, Receipt,
-    ReceiptStatus, Round, Signature, SignedHaltStatus, SignedTransaction, SignedVertexHeader,
-    SoftwareVersion, StateRoot, Support, TimestampMs, TransactionBody, TransactionId, Vertex,
-    VertexDigest, VertexHeader, VertexPayload, VertexRef,
+    BlockHeader, BlockId, BlockOrigin, BlockPoint, Certificate, ChainId, ChainProperties,
+    CommitDigest, CommitRecord, Committee, DkgConfirmation, DkgConfirmationBody, EndStatement,
+    EndVote, EndVotes, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
+    GovernanceAction, GovernanceBody, GovernanceMessage, Governors, HaltCause, HaltGossip, HaltId,
+    HaltNotice, HaltProof, HaltStatus, Height, LockdownMessage, LockdownTrigger, LockdownVoteBody,
+    Member, Parameters, PeerClaim, PublicKey, QuarantineReportBody, Readiness, Receipt,
+    ReceiptStatus, RecoveryVoteBody, Round, Signature, SignedHaltStatus, SignedTransaction,
+    SignedVertexHeader, SoftwareVersion, StateRoot, Support, TimestampMs, TransactionBody,
+    TransactionId, Vertex, VertexDigest, VertexHeader, VertexPayload, VertexRef,
 };
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -37,6 +39,10 @@ macro_rules! define_formats {
         fn formats() -> Formats {
             let mut formats = Formats::default();
             $(formats.add(stringify!($name), samples::<$name>(stringify!($name), CASES));)*
+            // Their bodies are pinned by themselves.
+            formats.add("Signed", samples::<Signed<RecoveryVoteBody>>("Signed", CASES));
+            let certificates = samples::<BallotCertificate<LockdownVoteBody>>("BallotCertificate", CASES);
+            formats.add("BallotCertificate", certificates);
             formats
         }
     };
@@ -44,15 +50,16 @@ macro_rules! define_formats {
 
 define_formats! {
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody, BlockHeader, BlockId,
-    BlockOrigin, BlocksRequest, BlocksResponse, BranchRank, CeremonyParameters, Certificate, CertificateRequest,
+    BlockOrigin, BlockPoint, BlocksRequest, BlocksResponse, BranchRank, CeremonyParameters, Certificate, CertificateRequest,
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
     DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, EndStatement, EndVote, EndVotes, Era, EraContext, EraEnd, EraKind, Event,
     Evidence, FailureCode,
     GossipedGovernance, GossipedStatement, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
     HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,
     Readiness, SignedHaltStatus, SoftwareVersion,
-    Height, LastVertexRequest, LastVertexResponse, LockdownParameters,
-    Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, Receipt, ReceiptStatus, Round, Signature,
+    Height, LastVertexRequest, LastVertexResponse, LockdownMessage, LockdownParameters, LockdownTrigger,
+    LockdownVoteBody, Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, QuarantineReportBody, Receipt,
+    RecoveryVoteBody, ReceiptStatus, Round, Signature,
     SignedTransaction, SignedVertexHeader, SlashingParameters, StakingParameters, StallParameters, StateRoot,
     Support, TimestampMs, TransactionBatch, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,
     VertexPayload, VertexRef, VerticesRequest, VerticesResponse,
@@ -164,6 +171,8 @@ fn every_variant_is_sampled() {
         Event,
         Evidence,
         FailureCode,
+        LockdownMessage,
+        LockdownTrigger,
         ReceiptStatus
     );
 }

@@ -26,6 +26,10 @@ use crate::ids::{
     AuthorityIndex, BlockId, ChainId, CommitDigest, Era, HaltId, Height, Round, StateRoot,
     TimestampMs, TransactionId, VertexDigest,
 };
+use crate::lockdown::{
+    BallotCertificate, BlockPoint, LockdownMessage, LockdownTrigger, LockdownVoteBody,
+    QuarantineReportBody, RecoveryVoteBody, Signed,
+};
 use crate::peer_claim::PeerClaim;
 use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
 use crate::transaction::{Action, ChainProperties, SignedTransaction, TransactionBody};
@@ -156,6 +160,10 @@ sample_structs! {
     GovernanceMessage { body, signatures }
     Governors { keys, threshold, sequence }
     LastVertexResponse { running, of_author, own, halts }
+    BlockPoint { height, block, state_root }
+    LockdownVoteBody { era, at, trigger, reason }
+    RecoveryVoteBody { era, at, point }
+    QuarantineReportBody { era, at, head, certified, attested, pending, pending_root }
     SignedHaltStatus { status, author, signature }
     SoftwareVersion { major, minor, patch }
     Member { account, signing_key }
@@ -235,7 +243,35 @@ sample_enums! {
         ContradictoryCertificates { first, second },
         DkgMismatch { confirmations }
     }
+    LockdownTrigger { Operator, Risk }
     Readiness { NotAsked, Ready, Behind, Differs, AttestedAbove, OldVersion, OwnFault }
+}
+
+impl<B: Sample> Sample for Signed<B> {
+    fn sample(sampler: &mut Sampler) -> Self {
+        Self {
+            body: Sample::sample(sampler),
+            author: Sample::sample(sampler),
+            signature: Sample::sample(sampler),
+        }
+    }
+}
+
+impl<B: Sample> Sample for BallotCertificate<B> {
+    fn sample(sampler: &mut Sampler) -> Self {
+        let votes = Sample::sample(sampler);
+        Self { votes }
+    }
+}
+
+impl Sample for LockdownMessage {
+    fn sample(sampler: &mut Sampler) -> Self {
+        match sampler.below(3) {
+            0 => Self::Vote(Sample::sample(sampler)),
+            1 => Self::Recovery(Sample::sample(sampler)),
+            _ => Self::Report(Sample::sample(sampler)),
+        }
+    }
 }
 
 impl Sample for EndStatement {

@@ -7,6 +7,7 @@ mod committee;
 mod evidence;
 mod governance;
 mod halt;
+mod lockdown;
 mod merkle;
 mod purposes;
 mod transaction;
