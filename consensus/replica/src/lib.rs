@@ -44,7 +44,8 @@
 //! * R17. *Evidence* is taken, kept and told in every state, and stays until a block has executed it.
 //! * R18. *Emergency.* With the block that begins an emergency its era begins at once: there is no DAG in it, and nobody
 //!   attests its blocks. The last of them is certified by the committee that it names, a slot later, when no other master's
-//!   block of that slot can take its place, and then the DAG runs (rule R4).
+//!   block of that slot can take its place, and then the DAG runs (rule R4). If that block is taken back the emergency goes on;
+//!   another that ends it may name others.
 //! * R19. *Production.* When a slot begins, and once more when half of it has passed, a node with a key asks the chain for a
 //!   block, unless a halt forbids it, its signing has stopped, or a peer is ahead: for that one it waits a round at most.
 //!   Only a master begins an emergency, with a block that carries no transactions, and not before a halt has been over for as

@@ -141,8 +141,8 @@ pub struct Replica {
     ignores_own_key: bool,
     /// Era of the running or last DAG.
     context: Arc<EraContext>,
-    /// `context` is that of an emergency whose last block is executed, with those who certify it (rule R18).
-    ends_emergency: bool,
+    /// The emergency whose last block is executed: `context` has its number, and those who certify that block (rule R18).
+    ending: Option<Arc<EraContext>>,
     /// Blocks up to the end of the last emergency that end one, too, and were not certified then.
     open_ends: Vec<BlockId>,
     /// The running DAG; none between eras.
@@ -253,7 +253,7 @@ impl Replica {
             Input::TakenBack {
                 common_ancestor,
                 transactions,
-            } => self.on_taken_back(common_ancestor, transactions, &mut out),
+            } => self.on_taken_back(now, common_ancestor, transactions, &mut out),
             Input::LastVertices(answer) => self.on_last_vertices(answer, &mut out),
             Input::EmergencyBlock(block) => self.on_emergency_block(now, block, &mut out),
             Input::Produced(result) => self.on_produced(result, &mut out),

@@ -26,7 +26,7 @@ impl Replica {
     pub(super) fn on_end_vote(&mut self, vote: &EndVote, out: &mut Output) {
         let head = self.halts.head.body;
         if let Some(pending) = &mut self.pending_era
-            && self.ends_emergency
+            && self.ending.is_some()
             && head == Some(vote.body)
             && vote.body.block == pending.context.anchor
         {

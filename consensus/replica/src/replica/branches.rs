@@ -1,7 +1,7 @@
 //! From one branch of the chain to another (rule R8).
 
 use super::Replica;
-use crate::io::{Output, ReturnedTransaction};
+use crate::io::{Now, Output, ReturnedTransaction};
 use crate::mempool::{Admission, Origin};
 use crate::record::Record;
 use holdfast_types::Height;
@@ -13,6 +13,7 @@ impl Replica {
     /// with the nonce that its sender has now.
     pub(super) fn on_taken_back(
         &mut self,
+        now: Now,
         common_ancestor: Height,
         transactions: Vec<ReturnedTransaction>,
         out: &mut Output,
@@ -22,6 +23,7 @@ impl Replica {
             && pending.context.anchor_height > common_ancestor
         {
             self.pending_era = None;
+            self.reopen_emergency(now, out);
         }
         self.recent_nonces.taken_back(common_ancestor);
         let nonces: BTreeMap<_, _> = transactions
@@ -55,7 +57,7 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::{ChainStanding, Input, Now};
+    use crate::io::{ChainStanding, Input};
     use crate::mempool::MempoolConfig;
     use crate::record::SignGuardRecord;
     use crate::replica::halts::ExecutedHead;

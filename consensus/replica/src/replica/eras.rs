@@ -159,7 +159,7 @@ impl Replica {
 
     /// Whether the last block of the running era is one that resumes: the last one of an emergency comes of no commit either.
     pub(super) fn is_resume(&self, anchor: &AttestationBody) -> bool {
-        anchor.has_no_commit() && !self.ends_emergency
+        anchor.has_no_commit() && !self.ends_emergency()
     }
 
     /// Rule R18: its first block is executed, and nobody is there to certify it.
@@ -181,11 +181,25 @@ impl Replica {
     /// Rule R18: the last block of an emergency is certified by those who take over.
     fn certify_by(&mut self, now: Now, next: &EraContext, out: &mut Output) {
         if self.context.kind == EraKind::Emergency {
-            let certifying = Arc::new(certifying(&self.context, next));
+            let emergency = Arc::clone(&self.context);
+            let certifying = Arc::new(certifying(&emergency, next));
             self.enter_context(now, Arc::clone(&certifying));
-            self.ends_emergency = true;
+            self.ending = Some(emergency);
             out.era_started = Some(certifying);
         }
+    }
+
+    /// The last block of the emergency was taken back: it goes on, or another block ends it and names others.
+    pub(super) fn reopen_emergency(&mut self, now: Now, out: &mut Output) {
+        if let Some(emergency) = self.ending.take() {
+            self.enter_context(now, Arc::clone(&emergency));
+            out.era_started = Some(emergency);
+        }
+    }
+
+    /// Whether the last block of an emergency is executed and the era after it has not begun.
+    pub(super) const fn ends_emergency(&self) -> bool {
+        self.ending.is_some()
     }
 
     /// The era's last block is attested outside of vertices: there are no more of this era.
@@ -226,7 +240,7 @@ impl Replica {
     /// From when on this node speaks of the last block of the running era, in ms: of that of an emergency a slot later, as another master may
     /// have made one in the same slot, and of the two the one with the lower id stays (rule K4 of the chain).
     pub(super) fn attest_from_ms(&self, now: Now) -> u64 {
-        if self.ends_emergency {
+        if self.ends_emergency() {
             now.monotonic_ms.saturating_add(self.config.slot_ms)
         } else {
             now.monotonic_ms
@@ -239,7 +253,7 @@ impl Replica {
         guard: &mut SignGuard,
         anchor: &AttestationBody,
     ) -> Result<(), GuardRefusal> {
-        if self.ends_emergency {
+        if self.ends_emergency() {
             guard.allow_emergency_end(anchor)
         } else {
             guard.allow_attestation(anchor)
@@ -314,7 +328,7 @@ impl Replica {
         self.halts.enter(&self.config.halts, &context, now);
         self.collector = collector(&context, context.anchor_height);
         self.context = context;
-        self.ends_emergency = false;
+        self.ending = None;
         self.executed_commit = 0;
         self.to_attest.clear();
         self.future.clear();

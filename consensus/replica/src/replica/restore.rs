@@ -100,24 +100,26 @@ fn waiting(stored: Vec<Evidence>) -> EvidencePool {
     evidence
 }
 
-/// The era that runs; whether its last block is executed and waits for its certificate; and whether that is the end of an
-/// emergency (rules R4 and R18).
-fn running_era(restored: &Restored) -> (Arc<EraContext>, bool, bool) {
+/// The era that runs; whether its last block is executed and waits for its certificate; and the emergency, if that is the end
+/// of one (rules R4 and R18).
+fn running_era(restored: &Restored) -> (Arc<EraContext>, bool, Option<Arc<EraContext>>) {
     let next = &restored.context;
     match &restored.ended {
-        Some(_) if next.kind == EraKind::Emergency => (Arc::clone(next), false, false),
-        Some(ended) if ended.kind == EraKind::Emergency => {
-            (Arc::new(certifying(ended, next)), true, true)
-        }
-        Some(ended) => (Arc::clone(ended), true, false),
-        None => (Arc::clone(next), false, false),
+        Some(_) if next.kind == EraKind::Emergency => (Arc::clone(next), false, None),
+        Some(ended) if ended.kind == EraKind::Emergency => (
+            Arc::new(certifying(ended, next)),
+            true,
+            Some(Arc::clone(ended)),
+        ),
+        Some(ended) => (Arc::clone(ended), true, None),
+        None => (Arc::clone(next), false, None),
     }
 }
 
 impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
-        let (running, is_between, ends_emergency) = &running_era(&restored);
+        let (running, is_between, ending) = &running_era(&restored);
         let production = production(&config, &restored, now);
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let listens = signer.is_some() && config.listen_limit_ms > 0;
@@ -135,7 +137,7 @@ impl Replica {
             ignores_own_key: false,
             collector: collector(running, restored.certified.minus(1)),
             context: Arc::clone(running),
-            ends_emergency: *ends_emergency,
+            ending: ending.clone(),
             open_ends: restored.open_ends,
             dag: None,
             tail: None,
@@ -170,7 +172,7 @@ impl Replica {
         if restored.context.kind == EraKind::Emergency {
             out.era_started = Some(restored.context);
         } else if *is_between {
-            out.era_started = ends_emergency.then(|| Arc::clone(running));
+            out.era_started = ending.as_ref().map(|_| Arc::clone(running));
             replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
             replica.on_end_votes(restored.end_votes.as_ref(), &mut out);
         } else {

@@ -10,8 +10,8 @@ use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{ChainStanding, Fact, Input, Output};
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, BlockId, Ed25519, EndVotes, Era, EraContext, EraKind, Height,
-    TimestampMs,
+    AttestationBody, AuthorityIndex, BlockId, Committee, Ed25519, EndVotes, Era, EraContext,
+    EraKind, Height, TimestampMs,
 };
 use std::sync::Arc;
 
@@ -102,6 +102,35 @@ fn r21_who_has_attested_the_end_of_the_emergency_leaves_the_dag_below_to_certifi
     let block = executed_block(other, bench.now_ms, Some(Arc::new(context)));
     drop(bench.step(Input::Executed(vec![block])));
     refuses_to_attest(&mut bench);
+}
+
+#[test]
+fn r18_another_end_of_the_emergency_is_certified_by_those_whom_it_names() {
+    let mut bench = in_emergency();
+    // The end on this branch names a committee without this validator.
+    let others = dag_after(9).committee.members()[1..].to_vec();
+    let without = EraContext {
+        committee: Committee::new(others).expect("three are a committee"),
+        ..EraContext::clone(&dag_after(9))
+    };
+    let ended = executed(&mut bench, 2, 9, Some(Arc::new(without)));
+    let certifying = ended.era_started.expect("others are verified by it");
+    assert_eq!(certifying.committee.size(), 3);
+    let back = bench.step(Input::TakenBack {
+        common_ancestor: Height(7),
+        transactions: Vec::new(),
+    });
+    assert_eq!(
+        back.era_started,
+        Some(emergency(1)),
+        "the emergency goes on"
+    );
+    drop(executed(&mut bench, 2, 8, None));
+    let ended = executed(&mut bench, 2, 11, Some(dag_after(11)));
+    let certifying = ended.era_started.expect("others are verified by it");
+    assert_eq!((certifying.era, certifying.committee.size()), (Era(2), 4));
+    let attests = attested(&vote_passes(&mut bench, body(2, 11)));
+    assert_eq!(attests, [(Era(2), Height(11), AuthorityIndex(0))]);
 }
 
 /// The end is not attested, which is said once.

@@ -112,6 +112,7 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 305214),
         ("emergency", 405326),
         ("emergency", 410172),
+        ("emergency", 500589),
     ] {
         pass(profile, seed);
     }

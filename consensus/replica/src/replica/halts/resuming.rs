@@ -91,7 +91,7 @@ impl Replica {
         let Some(head) = head.filter(|head| Some(head.block) == anchor) else {
             return;
         };
-        if self.ends_emergency {
+        if self.ends_emergency() {
             self.vote(&head, out);
             if !self.has_quorum_of_votes() {
                 return;
