@@ -7,6 +7,7 @@
 //! * V1 to V5, divergence: which attestations prove that validators computed different chains ([`divergence`]).
 //! * E1 to E3, the equivocation cluster: how many offenders of one era halt the chain ([`cluster`]).
 //! * H1 to H13, the manager: what each input makes of what is known of halts ([`manager`]).
+//! * K1 to K11, the cluster lockdown: what votes of the validators freeze and thaw ([`lockdown`]).
 //! * J1 to J3, the journal: one hash-chained record of everything that halted and resumed ([`journal`]).
 //!
 //! What a proof must hold is said by rules HP1 to HP5 of `holdfast_types::halt`; every proof made here verifies there.
@@ -26,6 +27,7 @@ mod bit_set;
 pub mod cluster;
 pub mod divergence;
 pub mod journal;
+pub mod lockdown;
 pub mod manager;
 pub mod matrix;
 pub mod stall;

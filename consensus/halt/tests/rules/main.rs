@@ -4,6 +4,8 @@ mod cluster;
 mod divergence;
 mod formats;
 mod journal;
+mod lockdown;
+mod lockdown_properties;
 mod matrix;
 mod stall;
 mod stall_properties;

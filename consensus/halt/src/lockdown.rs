@@ -1,0 +1,508 @@
+//! Cluster lockdown: what this node knows of the votes, and what follows from them (document 000, DESIGN §8).
+//!
+//! The state machine of the document, NORMAL → VOTING → LOCKED → RECOVERING → NORMAL, is read off what is known; nothing sets
+//! it. Signatures, membership and times of statements were verified outside (rules LK1 to LK6 of
+//! `holdfast_types::lockdown`). Rules:
+//!
+//! * K1. A statement counts once for its author: a newer one takes the place of an older one, and what comes again changes
+//!   nothing. The order in which statements come makes no difference.
+//! * K2. As soon as votes that prove a lockdown are here, the chain is locked, and these votes are kept as its certificate.
+//! * K3. A certificate that somebody else has collected locks as well, whatever the clock says: who comes later learns it so.
+//! * K4. A vote expires `vote_max_age` after it was cast. When none is left and nothing is locked, the vote is over.
+//! * K5. Votes for a recovery may come before this node learns of the lockdown. They are kept, and let nobody go on before.
+//! * K6. As soon as votes that prove a recovery are here, the chain recovers. Of two such certificates the one with the later
+//!   vote counts, until the block that it orders is built here.
+//! * K7. Only the end of the era ends a lockdown: no time does, and no message of one node. When `recovery_timeout` has passed
+//!   in it, and as often again, an alert says that it still lasts.
+//! * K8. In another era everything that was said in this one is void.
+//! * K9. Reports decide nothing. The newest of each member is kept.
+//! * K10. A validator votes for the recovery from one block as long as its vote counts: it names another when that has expired.
+//!   Until the chain goes on it repeats its vote before it expires.
+//! * K11. Whatever locks or lets go on is persisted before it is acted upon or told.
+
+mod ballots;
+
+use ballots::prove;
+use borsh::{BorshDeserialize, BorshSerialize};
+use holdfast_types::lockdown::{LockdownStatement, Signed, lockdown_quorum};
+use holdfast_types::parameters::LockdownParameters;
+use holdfast_types::{
+    AuthorityIndex, BlockPoint, Era, LockdownCertificate, LockdownVote, QuarantineReport,
+    RecoveryCertificate, RecoveryVote, TimestampMs,
+};
+use std::collections::BTreeMap;
+
+/// State of the document's machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockdownPhase {
+    Normal,
+    /// Somebody has voted, and not enough have.
+    Voting,
+    Locked,
+    /// Enough have voted to go on, and the next era has not begun.
+    Recovering,
+}
+
+impl LockdownPhase {
+    /// Stable name for RPC, metrics, logs and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Voting => "voting",
+            Self::Locked => "locked",
+            Self::Recovering => "recovering",
+        }
+    }
+}
+
+/// A lockdown that holds.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Lock {
+    pub certificate: LockdownCertificate,
+    /// Wall clock of this node when it learned of it.
+    pub since: TimestampMs,
+    /// Wall clock of this node at the last alert of rule K7.
+    pub alerted: Option<TimestampMs>,
+}
+
+/// All that is known of lockdowns, as it is persisted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LockdownState {
+    /// The DAG era whose members vote.
+    pub era: Era,
+    pub votes: BTreeMap<AuthorityIndex, LockdownVote>,
+    pub lock: Option<Lock>,
+    pub recovery_votes: BTreeMap<AuthorityIndex, RecoveryVote>,
+    pub recovery: Option<RecoveryCertificate>,
+    pub reports: BTreeMap<AuthorityIndex, QuarantineReport>,
+}
+
+/// What happens. Everything in it was verified against the committee of the voting era.
+#[derive(Clone, Debug)]
+pub enum LockdownInput {
+    Vote(LockdownVote),
+    Recovery(RecoveryVote),
+    Report(QuarantineReport),
+    Certificate(LockdownCertificate),
+    /// With the lockdown that it ends, for who has not heard of it.
+    RecoveryCertificate(LockdownCertificate, RecoveryCertificate),
+    /// Time has passed.
+    Tick,
+    /// The members of another era vote, so many of them.
+    Era {
+        era: Era,
+        members: usize,
+    },
+}
+
+/// What follows from an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockdownEffect {
+    /// The state changed: persist it before anything else (K11).
+    Persist,
+    /// Somebody has voted where nobody had.
+    VotingBegan,
+    /// Votes have expired before there were enough.
+    VotingEnded,
+    /// Stop, and tell everybody why.
+    Locked(LockdownCertificate),
+    /// Go on from this block, and tell everybody why.
+    Recovering {
+        point: BlockPoint,
+        certificate: RecoveryCertificate,
+    },
+    /// K7.
+    StillLocked { for_ms: u64 },
+    /// The era that was locked is over.
+    Unlocked { era: Era },
+}
+
+/// Why an input does nothing, or why this validator does not vote. Each is an answer to who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LockdownRefusal {
+    #[error("it is of era {actual}, the members of era {running} vote")]
+    OtherEra { actual: Era, running: Era },
+    #[error("authority {author} is not a member of the committee of {members}")]
+    NotAMember {
+        author: AuthorityIndex,
+        members: usize,
+    },
+    #[error("it is known, or a newer statement of its author is")]
+    Known,
+    #[error("the chain is locked already, since {since} ms")]
+    AlreadyLocked { since: TimestampMs },
+    #[error("nothing is locked: there is nothing to recover from")]
+    NotLocked,
+    #[error("enough have voted to go on from block {}: the next era is about to begin", point.height)]
+    Recovering { point: BlockPoint },
+    #[error(
+        "this validator votes to go on from block {}, which counts for {for_ms} ms more: two blocks of one vote could halt the chain for good",
+        point.height
+    )]
+    VotesForAnother { point: BlockPoint, for_ms: u64 },
+}
+
+impl LockdownRefusal {
+    /// Stable name for RPC.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::OtherEra { .. } => "other_era",
+            Self::NotAMember { .. } => "not_a_member",
+            Self::Known => "known",
+            Self::AlreadyLocked { .. } => "already_locked",
+            Self::NotLocked => "not_locked",
+            Self::Recovering { .. } => "recovering",
+            Self::VotesForAnother { .. } => "votes_for_another",
+        }
+    }
+}
+
+type Transition = Result<Vec<LockdownEffect>, LockdownRefusal>;
+
+/// The state with the rules.
+#[derive(Clone, Debug)]
+pub struct Lockdown {
+    parameters: LockdownParameters,
+    /// Members of the voting era.
+    members: usize,
+    state: LockdownState,
+    /// The block that resumes the chain is built here (K6).
+    is_built: bool,
+}
+
+impl Lockdown {
+    #[must_use]
+    pub const fn new(parameters: LockdownParameters, members: usize, state: LockdownState) -> Self {
+        Self {
+            parameters,
+            members,
+            state,
+            is_built: false,
+        }
+    }
+
+    #[must_use]
+    pub const fn state(&self) -> &LockdownState {
+        &self.state
+    }
+
+    #[must_use]
+    pub fn phase(&self) -> LockdownPhase {
+        if self.state.lock.is_none() {
+            if self.state.votes.is_empty() {
+                LockdownPhase::Normal
+            } else {
+                LockdownPhase::Voting
+            }
+        } else if self.state.recovery.is_some() {
+            LockdownPhase::Recovering
+        } else {
+            LockdownPhase::Locked
+        }
+    }
+
+    /// How many votes lock or let go on.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        lockdown_quorum(self.members, &self.parameters)
+    }
+
+    /// The block to go on from, once enough have named it.
+    #[must_use]
+    pub fn recovery_point(&self) -> Option<BlockPoint> {
+        let (_, point) = self.state.recovery.as_ref()?.subject()?;
+        Some(point)
+    }
+
+    /// Votes for a recovery by the block that they name, those for the lockdown aside: how far the members agree.
+    #[must_use]
+    pub fn recovery_tally(&self) -> BTreeMap<BlockPoint, Vec<AuthorityIndex>> {
+        let mut tally: BTreeMap<BlockPoint, Vec<AuthorityIndex>> = BTreeMap::new();
+        for vote in self.state.recovery_votes.values() {
+            tally.entry(vote.body.point).or_default().push(vote.author);
+        }
+        tally
+    }
+
+    /// The block that resumes the chain is built here, or is not any more.
+    pub const fn set_built(&mut self, is_built: bool) {
+        self.is_built = is_built;
+    }
+
+    /// Whether this validator may vote to freeze the chain.
+    pub fn may_vote(&self) -> Result<(), LockdownRefusal> {
+        match &self.state.lock {
+            Some(lock) => Err(LockdownRefusal::AlreadyLocked { since: lock.since }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the validator `me` may vote to go on from `point` (K10).
+    pub fn may_recover(
+        &self,
+        me: AuthorityIndex,
+        point: BlockPoint,
+        wall: TimestampMs,
+    ) -> Result<(), LockdownRefusal> {
+        if self.state.lock.is_none() {
+            return Err(LockdownRefusal::NotLocked);
+        }
+        if let Some(point) = self.recovery_point() {
+            return Err(LockdownRefusal::Recovering { point });
+        }
+        let own = self.state.recovery_votes.get(&me);
+        let Some(own) = own.filter(|own| own.body.point != point) else {
+            return Ok(());
+        };
+        let max_ms = self.parameters.vote_max_age_ms;
+        let for_ms = own.body.at.plus(max_ms).since(wall);
+        if for_ms == 0 {
+            return Ok(());
+        }
+        let point = own.body.point;
+        Err(LockdownRefusal::VotesForAnother { point, for_ms })
+    }
+
+    /// The block for which the validator `me` has to vote again, as its vote is half-way to its end (K10).
+    #[must_use]
+    pub fn repeats(&self, me: AuthorityIndex, wall: TimestampMs) -> Option<BlockPoint> {
+        if self.phase() != LockdownPhase::Locked {
+            return None;
+        }
+        let own = self.state.recovery_votes.get(&me)?;
+        let is_due = wall.since(own.body.at) >= self.parameters.vote_max_age_ms / 2;
+        is_due.then_some(own.body.point)
+    }
+
+    /// When time alone changes something, by the wall clock.
+    #[must_use]
+    pub fn next_wall(&self) -> Option<TimestampMs> {
+        let max_age_ms = self.parameters.vote_max_age_ms;
+        match &self.state.lock {
+            Some(lock) => {
+                let since = lock.alerted.unwrap_or(lock.since);
+                Some(since.plus(self.parameters.recovery_timeout_ms))
+            }
+            None => {
+                let times = self.state.votes.values().map(|vote| vote.body.at);
+                times.min().map(|at| at.plus(max_age_ms).plus(1))
+            }
+        }
+    }
+
+    /// One step.
+    pub fn step(&mut self, wall: TimestampMs, input: LockdownInput) -> Transition {
+        match input {
+            LockdownInput::Vote(vote) => {
+                self.check(&vote)?;
+                keep(&mut self.state.votes, vote)?;
+                Ok(self.voted(wall))
+            }
+            LockdownInput::Recovery(vote) => {
+                self.check(&vote)?;
+                keep(&mut self.state.recovery_votes, vote)?;
+                Ok(self.recovers())
+            }
+            LockdownInput::Report(report) => {
+                self.check(&report)?;
+                keep(&mut self.state.reports, report)?;
+                Ok(Vec::new())
+            }
+            LockdownInput::Certificate(certificate) => self.on_certificate(wall, certificate),
+            LockdownInput::RecoveryCertificate(lock, recovery) => {
+                self.on_recovery(wall, lock, recovery)
+            }
+            LockdownInput::Tick => Ok(self.on_tick(wall)),
+            LockdownInput::Era { era, members } => Ok(self.on_era(era, members)),
+        }
+    }
+
+    /// What is stored for each member has a bound, whoever calls.
+    fn check<B: LockdownStatement>(&self, statement: &Signed<B>) -> Result<(), LockdownRefusal> {
+        self.check_era(Some(statement.body.era()))?;
+        let (author, members) = (statement.author, self.members);
+        if author.as_usize() >= members {
+            return Err(LockdownRefusal::NotAMember { author, members });
+        }
+        Ok(())
+    }
+
+    fn check_era(&self, era: Option<Era>) -> Result<(), LockdownRefusal> {
+        let (actual, running) = (era.unwrap_or_default(), self.state.era);
+        if actual != running {
+            return Err(LockdownRefusal::OtherEra { actual, running });
+        }
+        Ok(())
+    }
+
+    /// K2.
+    fn voted(&mut self, wall: TimestampMs) -> Vec<LockdownEffect> {
+        if self.state.lock.is_some() {
+            return Vec::new();
+        }
+        let max_age_ms = self.parameters.vote_max_age_ms;
+        let proof = prove(self.state.votes.values(), self.quorum(), max_age_ms);
+        match proof {
+            Some(certificate) => self.lock(wall, certificate),
+            None if self.state.votes.len() == 1 => {
+                vec![LockdownEffect::Persist, LockdownEffect::VotingBegan]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn lock(&mut self, wall: TimestampMs, certificate: LockdownCertificate) -> Vec<LockdownEffect> {
+        self.state.lock = Some(Lock {
+            certificate: certificate.clone(),
+            since: wall,
+            alerted: None,
+        });
+        let mut effects = vec![LockdownEffect::Persist, LockdownEffect::Locked(certificate)];
+        // K5: they may have been here before.
+        effects.extend(self.recovers());
+        effects
+    }
+
+    /// K6.
+    fn recovers(&mut self) -> Vec<LockdownEffect> {
+        if self.state.lock.is_none() {
+            return Vec::new();
+        }
+        let max_age_ms = self.parameters.vote_max_age_ms;
+        let proof = prove(
+            self.state.recovery_votes.values(),
+            self.quorum(),
+            max_age_ms,
+        );
+        proof.map_or_else(Vec::new, |certificate| self.recover(certificate))
+    }
+
+    /// K6: the later one counts.
+    fn recover(&mut self, certificate: RecoveryCertificate) -> Vec<LockdownEffect> {
+        let rank =
+            |certificate: &RecoveryCertificate| (certificate.last_at(), certificate.subject());
+        let known = self.state.recovery.as_ref();
+        let is_same = known.is_some_and(|known| known.subject() == certificate.subject());
+        let is_later = known.is_none_or(|known| rank(&certificate) > rank(known));
+        let Some((_, point)) = certificate.subject() else {
+            return Vec::new();
+        };
+        if is_same || !is_later || self.is_built {
+            return Vec::new();
+        }
+        self.state.recovery = Some(certificate.clone());
+        vec![
+            LockdownEffect::Persist,
+            LockdownEffect::Recovering { point, certificate },
+        ]
+    }
+
+    /// K3.
+    fn on_certificate(
+        &mut self,
+        wall: TimestampMs,
+        certificate: LockdownCertificate,
+    ) -> Transition {
+        self.check_era(certificate.era())?;
+        if self.state.lock.is_some() {
+            return Err(LockdownRefusal::Known);
+        }
+        Ok(self.lock(wall, certificate))
+    }
+
+    /// K3, K6.
+    fn on_recovery(
+        &mut self,
+        wall: TimestampMs,
+        lock: LockdownCertificate,
+        recovery: RecoveryCertificate,
+    ) -> Transition {
+        self.check_era(lock.era())?;
+        self.check_era(recovery.era())?;
+        let mut effects = if self.state.lock.is_none() {
+            self.lock(wall, lock)
+        } else {
+            Vec::new()
+        };
+        effects.extend(self.recover(recovery));
+        if effects.is_empty() {
+            return Err(LockdownRefusal::Known);
+        }
+        Ok(effects)
+    }
+
+    /// K4, K7.
+    fn on_tick(&mut self, wall: TimestampMs) -> Vec<LockdownEffect> {
+        let timeout_ms = self.parameters.recovery_timeout_ms;
+        let Some(lock) = &mut self.state.lock else {
+            return self.expire(wall);
+        };
+        let last = lock.alerted.unwrap_or(lock.since);
+        if wall.since(last) < timeout_ms {
+            return Vec::new();
+        }
+        lock.alerted = Some(wall);
+        let for_ms = wall.since(lock.since);
+        vec![
+            LockdownEffect::Persist,
+            LockdownEffect::StillLocked { for_ms },
+        ]
+    }
+
+    /// K4. Of a lockdown that holds nothing expires: its votes are what it stands on.
+    fn expire(&mut self, wall: TimestampMs) -> Vec<LockdownEffect> {
+        let max_age_ms = self.parameters.vote_max_age_ms;
+        let is_valid = |at: TimestampMs| wall.since(at) <= max_age_ms;
+        let before = self.state.votes.len();
+        self.state.votes.retain(|_, vote| is_valid(vote.body.at));
+        self.state
+            .recovery_votes
+            .retain(|_, vote| is_valid(vote.body.at));
+        if before > 0 && self.state.votes.is_empty() {
+            vec![LockdownEffect::Persist, LockdownEffect::VotingEnded]
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// K8.
+    fn on_era(&mut self, era: Era, members: usize) -> Vec<LockdownEffect> {
+        self.members = members;
+        if era == self.state.era {
+            return Vec::new();
+        }
+        let ended = std::mem::take(&mut self.state);
+        self.state.era = era;
+        self.is_built = false;
+        let mut effects = vec![LockdownEffect::Persist];
+        if ended.lock.is_some() {
+            effects.push(LockdownEffect::Unlocked { era: ended.era });
+        } else if !ended.votes.is_empty() {
+            effects.push(LockdownEffect::VotingEnded);
+        }
+        effects
+    }
+}
+
+/// K1.
+fn keep<B: LockdownStatement>(
+    known: &mut BTreeMap<AuthorityIndex, Signed<B>>,
+    statement: Signed<B>,
+) -> Result<(), LockdownRefusal> {
+    let author = statement.author;
+    let is_newer = known
+        .get(&author)
+        .is_none_or(|known| newer(&statement) > newer(known));
+    if !is_newer {
+        return Err(LockdownRefusal::Known);
+    }
+    known.insert(author, statement);
+    Ok(())
+}
+
+/// Two statements of one author and one moment are told apart by their signatures: everybody keeps the same one.
+fn newer<B: LockdownStatement>(statement: &Signed<B>) -> (TimestampMs, holdfast_types::Signature) {
+    (statement.body.at(), statement.signature)
+}

@@ -1,0 +1,450 @@
+//! Rules K1 to K10: how a lockdown begins, and how it ends.
+
+use holdfast_halt::lockdown::{
+    Lockdown, LockdownEffect, LockdownInput, LockdownPhase, LockdownRefusal, LockdownState,
+};
+use holdfast_types::lockdown::{BallotCertificate, Signed};
+use holdfast_types::parameters::LockdownParameters;
+use holdfast_types::test_util::parameters::parameters;
+use holdfast_types::test_util::{CHAIN, committee, key_pair};
+use holdfast_types::{
+    AuthorityIndex, BlockId, BlockPoint, Ed25519, Era, Height, LockdownCertificate,
+    LockdownTrigger, LockdownVote, LockdownVoteBody, QuarantineReport, QuarantineReportBody,
+    RecoveryCertificate, RecoveryVote, RecoveryVoteBody, StateRoot, TimestampMs,
+};
+
+pub(crate) const ERA: Era = Era(7);
+pub(crate) const NOW: TimestampMs = TimestampMs(1_800_000_000_000);
+/// How long a vote counts, in ms.
+pub(crate) const MAX_AGE_MS: u64 = 300_000;
+
+/// As the templates of genesis have them.
+fn limits() -> LockdownParameters {
+    LockdownParameters {
+        recovery_timeout_ms: 600_000,
+        ..parameters().lockdown
+    }
+}
+
+pub(crate) fn lockdown(members: usize) -> Lockdown {
+    let state = LockdownState {
+        era: ERA,
+        ..LockdownState::default()
+    };
+    Lockdown::new(limits(), members, state)
+}
+
+pub(crate) fn vote_at(author: u16, at: TimestampMs) -> LockdownVote {
+    let body = LockdownVoteBody {
+        era: ERA,
+        at,
+        trigger: LockdownTrigger::Operator,
+        reason: b"drill".to_vec(),
+    };
+    Signed::sign(body, AuthorityIndex(author), &CHAIN, &key_pair(author))
+}
+
+pub(crate) fn vote(author: u16) -> LockdownVote {
+    vote_at(author, NOW)
+}
+
+pub(crate) fn point(number: u8) -> BlockPoint {
+    BlockPoint {
+        height: Height(number.into()),
+        block: BlockId::new([number; 32]),
+        state_root: StateRoot::new([number; 32]),
+    }
+}
+
+pub(crate) fn recovery_at(author: u16, number: u8, at: TimestampMs) -> RecoveryVote {
+    let body = RecoveryVoteBody {
+        era: ERA,
+        at,
+        point: point(number),
+    };
+    Signed::sign(body, AuthorityIndex(author), &CHAIN, &key_pair(author))
+}
+
+pub(crate) fn recovery(author: u16, number: u8) -> RecoveryVote {
+    recovery_at(author, number, NOW)
+}
+
+fn report(author: u16, pending: u64, at: TimestampMs) -> QuarantineReport {
+    let body = QuarantineReportBody {
+        era: ERA,
+        at,
+        head: point(9),
+        certified: Height(9),
+        attested: Height(9),
+        pending,
+        pending_root: [0; 32],
+    };
+    Signed::sign(body, AuthorityIndex(author), &CHAIN, &key_pair(author))
+}
+
+fn locks(authors: &[u16]) -> LockdownCertificate {
+    let votes = authors.iter().map(|author| vote(*author)).collect();
+    BallotCertificate { votes }
+}
+
+fn recovers(authors: &[u16], number: u8, at: TimestampMs) -> RecoveryCertificate {
+    let votes = authors
+        .iter()
+        .map(|author| recovery_at(*author, number, at));
+    BallotCertificate {
+        votes: votes.collect(),
+    }
+}
+
+fn does(lockdown: &mut Lockdown, input: LockdownInput) -> Vec<LockdownEffect> {
+    lockdown.step(NOW, input).expect("it does something")
+}
+
+fn refuses(lockdown: &mut Lockdown, input: LockdownInput) -> LockdownRefusal {
+    let before = lockdown.state().clone();
+    let refusal = lockdown.step(NOW, input).expect_err("it does nothing");
+    assert_eq!(*lockdown.state(), before);
+    refusal
+}
+
+/// Three of four have voted.
+pub(crate) fn locked() -> Lockdown {
+    let mut lockdown = lockdown(4);
+    for author in 0..3 {
+        drop(does(&mut lockdown, LockdownInput::Vote(vote(author))));
+    }
+    assert_eq!(lockdown.phase(), LockdownPhase::Locked);
+    lockdown
+}
+
+#[test]
+fn k2_two_thirds_lock_and_one_less_does_not() {
+    let mut lockdown = lockdown(4);
+    assert_eq!(
+        (lockdown.phase(), lockdown.quorum()),
+        (LockdownPhase::Normal, 3)
+    );
+    let began = [LockdownEffect::Persist, LockdownEffect::VotingBegan];
+    assert_eq!(does(&mut lockdown, LockdownInput::Vote(vote(2))), began);
+    assert_eq!(does(&mut lockdown, LockdownInput::Vote(vote(0))), []);
+    assert_eq!(lockdown.phase(), LockdownPhase::Voting);
+    assert_eq!(lockdown.may_vote(), Ok(()));
+    let certificate = locks(&[0, 2, 3]);
+    let locked = [
+        LockdownEffect::Persist,
+        LockdownEffect::Locked(certificate.clone()),
+    ];
+    assert_eq!(does(&mut lockdown, LockdownInput::Vote(vote(3))), locked);
+    assert_eq!(lockdown.phase(), LockdownPhase::Locked);
+    let verified = certificate.verify(&CHAIN, ERA, &committee(4), &limits(), &Ed25519);
+    assert_eq!(verified, Ok(()));
+    assert_eq!(
+        lockdown.may_vote(),
+        Err(LockdownRefusal::AlreadyLocked { since: NOW })
+    );
+    // Who votes late is seen to have voted, and changes nothing.
+    assert_eq!(does(&mut lockdown, LockdownInput::Vote(vote(1))), []);
+    assert_eq!(lockdown.state().votes.len(), 4);
+}
+
+#[test]
+fn k1_who_votes_often_counts_once() {
+    let mut lockdown = lockdown(4);
+    for later in 0..10 {
+        let again = vote_at(1, NOW.plus(later));
+        drop(does(&mut lockdown, LockdownInput::Vote(again)));
+    }
+    assert_eq!(lockdown.phase(), LockdownPhase::Voting);
+    assert_eq!(lockdown.state().votes.len(), 1);
+    for known in [vote_at(1, NOW.plus(9)), vote_at(1, NOW.plus(8))] {
+        assert_eq!(
+            refuses(&mut lockdown, LockdownInput::Vote(known)),
+            LockdownRefusal::Known
+        );
+    }
+}
+
+#[test]
+fn k1_a_stranger_and_another_era_count_nothing() {
+    let mut lockdown = lockdown(4);
+    let refusal = refuses(&mut lockdown, LockdownInput::Vote(vote(4)));
+    let (author, members) = (AuthorityIndex(4), 4);
+    assert_eq!(refusal, LockdownRefusal::NotAMember { author, members });
+    let (actual, running) = (Era(6), ERA);
+    let other_era = LockdownRefusal::OtherEra { actual, running };
+    let mut old = vote(1);
+    old.body.era = Era(6);
+    assert_eq!(
+        refuses(&mut lockdown, LockdownInput::Vote(old.clone())),
+        other_era
+    );
+    let certificate = BallotCertificate { votes: vec![old] };
+    let refusal = refuses(&mut lockdown, LockdownInput::Certificate(certificate));
+    assert_eq!(refusal, other_era);
+    let nothing = BallotCertificate { votes: Vec::new() };
+    let refusal = refuses(&mut lockdown, LockdownInput::Certificate(nothing));
+    assert_eq!(refusal.name(), "other_era");
+}
+
+#[test]
+fn k3_a_certificate_locks_whenever_it_comes() {
+    let mut lockdown = lockdown(4);
+    let much_later = NOW.plus(86_400_000);
+    let certificate = locks(&[0, 1, 3]);
+    let effects = lockdown.step(much_later, LockdownInput::Certificate(certificate.clone()));
+    let locked = vec![
+        LockdownEffect::Persist,
+        LockdownEffect::Locked(certificate.clone()),
+    ];
+    assert_eq!(effects, Ok(locked));
+    let again = refuses(&mut lockdown, LockdownInput::Certificate(certificate));
+    assert_eq!(again, LockdownRefusal::Known);
+}
+
+#[test]
+fn k4_votes_expire_and_the_chain_goes_on() {
+    let mut lockdown = lockdown(4);
+    drop(does(&mut lockdown, LockdownInput::Vote(vote(0))));
+    drop(does(
+        &mut lockdown,
+        LockdownInput::Vote(vote_at(1, NOW.plus(10))),
+    ));
+    assert_eq!(lockdown.next_wall(), Some(NOW.plus(MAX_AGE_MS + 1)));
+    let mut tick = |at_ms| lockdown.step(NOW.plus(at_ms), LockdownInput::Tick);
+    assert_eq!(tick(MAX_AGE_MS), Ok(Vec::new()));
+    assert_eq!(tick(MAX_AGE_MS + 1), Ok(Vec::new()), "one is left");
+    let ended = vec![LockdownEffect::Persist, LockdownEffect::VotingEnded];
+    assert_eq!(tick(MAX_AGE_MS + 11), Ok(ended));
+    assert_eq!(
+        (lockdown.phase(), lockdown.next_wall()),
+        (LockdownPhase::Normal, None)
+    );
+}
+
+#[test]
+fn k4_votes_that_were_not_valid_together_do_not_lock() {
+    let mut lockdown = lockdown(4);
+    for (author, at_ms) in [(0, 0), (1, MAX_AGE_MS), (2, MAX_AGE_MS + 1)] {
+        let vote = vote_at(author, NOW.plus(at_ms));
+        drop(does(&mut lockdown, LockdownInput::Vote(vote)));
+    }
+    assert_eq!(lockdown.phase(), LockdownPhase::Voting);
+    // The first votes again: now three are.
+    let again = vote_at(0, NOW.plus(MAX_AGE_MS + 2));
+    drop(does(&mut lockdown, LockdownInput::Vote(again)));
+    assert_eq!(lockdown.phase(), LockdownPhase::Locked);
+}
+
+#[test]
+fn k6_two_thirds_that_name_the_same_block_let_go_on() {
+    let mut lockdown = locked();
+    for (author, number) in [(0, 9), (1, 8), (2, 8)] {
+        let vote = recovery(author, number);
+        assert_eq!(does(&mut lockdown, LockdownInput::Recovery(vote)), []);
+    }
+    assert_eq!(
+        lockdown.phase(),
+        LockdownPhase::Locked,
+        "three, and not for one block"
+    );
+    assert_eq!(lockdown.recovery_tally()[&point(8)].len(), 2);
+    let effects = does(&mut lockdown, LockdownInput::Recovery(recovery(3, 8)));
+    let certificate = recovers(&[1, 2, 3], 8, NOW);
+    let point = point(8);
+    let expected = [
+        LockdownEffect::Persist,
+        LockdownEffect::Recovering {
+            point,
+            certificate: certificate.clone(),
+        },
+    ];
+    assert_eq!(effects, expected);
+    assert_eq!(lockdown.phase(), LockdownPhase::Recovering);
+    assert_eq!(lockdown.recovery_point(), Some(point));
+    let verified = certificate.verify(&CHAIN, ERA, &committee(4), &limits(), &Ed25519);
+    assert_eq!(verified, Ok(()));
+}
+
+#[test]
+fn k5_votes_for_a_recovery_unlock_nothing_before_the_lockdown_and_count_after_it() {
+    let mut lockdown = lockdown(4);
+    for author in 0..4 {
+        drop(does(
+            &mut lockdown,
+            LockdownInput::Recovery(recovery(author, 8)),
+        ));
+    }
+    assert_eq!(lockdown.phase(), LockdownPhase::Normal);
+    let me = AuthorityIndex(0);
+    assert_eq!(
+        lockdown.may_recover(me, point(8), NOW),
+        Err(LockdownRefusal::NotLocked)
+    );
+    let effects = does(&mut lockdown, LockdownInput::Certificate(locks(&[0, 1, 2])));
+    assert!(
+        matches!(effects[1], LockdownEffect::Locked(_)),
+        "{effects:?}"
+    );
+    assert!(
+        matches!(effects[3], LockdownEffect::Recovering { .. }),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn k5_what_was_said_long_before_a_lockdown_does_not_end_it() {
+    let mut lockdown = lockdown(4);
+    for author in 0..4 {
+        drop(does(
+            &mut lockdown,
+            LockdownInput::Recovery(recovery(author, 8)),
+        ));
+    }
+    let later = NOW.plus(MAX_AGE_MS + 1);
+    drop(lockdown.step(later, LockdownInput::Tick));
+    drop(lockdown.step(later, LockdownInput::Certificate(locks(&[0, 1, 2]))));
+    assert_eq!(lockdown.phase(), LockdownPhase::Locked);
+}
+
+#[test]
+fn k6_of_two_recoveries_the_later_counts_until_its_block_is_built() {
+    let later = NOW.plus(1);
+    let come = |lockdown: &mut Lockdown, number, at| {
+        let certificate = recovers(&[0, 1, 2], number, at);
+        let input = LockdownInput::RecoveryCertificate(locks(&[0, 1, 2]), certificate);
+        lockdown.step(NOW, input).is_ok()
+    };
+    let mut lockdown = locked();
+    assert!(come(&mut lockdown, 9, NOW));
+    assert!(
+        !come(&mut lockdown, 8, NOW),
+        "of one moment the higher block"
+    );
+    assert!(!come(&mut lockdown, 9, later), "the same again");
+    assert!(come(&mut lockdown, 8, later));
+    assert_eq!(lockdown.recovery_point(), Some(point(8)));
+    lockdown.set_built(true);
+    assert!(!come(&mut lockdown, 7, NOW.plus(2)));
+    assert_eq!(lockdown.recovery_point(), Some(point(8)));
+}
+
+#[test]
+fn k3_who_missed_it_all_learns_both_at_once() {
+    let mut lockdown = lockdown(4);
+    let both = || {
+        let recovery = recovers(&[0, 1, 3], 9, NOW);
+        LockdownInput::RecoveryCertificate(locks(&[0, 1, 2]), recovery)
+    };
+    drop(does(&mut lockdown, both()));
+    assert_eq!(lockdown.phase(), LockdownPhase::Recovering);
+    assert_eq!(refuses(&mut lockdown, both()), LockdownRefusal::Known);
+    let me = AuthorityIndex(2);
+    let refusal = lockdown.may_recover(me, point(9), NOW);
+    assert_eq!(
+        refusal,
+        Err(LockdownRefusal::Recovering { point: point(9) })
+    );
+}
+
+#[test]
+fn k7_a_lockdown_lasts_and_says_so() {
+    let timeout_ms = limits().recovery_timeout_ms;
+    let mut lockdown = locked();
+    assert_eq!(lockdown.next_wall(), Some(NOW.plus(timeout_ms)));
+    let mut tick = |at_ms| lockdown.step(NOW.plus(at_ms), LockdownInput::Tick);
+    assert_eq!(tick(timeout_ms - 1), Ok(Vec::new()));
+    for times in 1..4 {
+        let for_ms = times * timeout_ms;
+        let alert = vec![
+            LockdownEffect::Persist,
+            LockdownEffect::StillLocked { for_ms },
+        ];
+        assert_eq!(tick(for_ms), Ok(alert));
+        assert_eq!(tick(for_ms + 1), Ok(Vec::new()));
+    }
+    assert_eq!(lockdown.phase(), LockdownPhase::Locked);
+}
+
+#[test]
+fn k8_with_another_era_all_of_it_is_over() {
+    let mut lockdown = locked();
+    let unlocked = [
+        LockdownEffect::Persist,
+        LockdownEffect::Unlocked { era: ERA },
+    ];
+    let next = || LockdownInput::Era {
+        era: Era(8),
+        members: 7,
+    };
+    assert_eq!(does(&mut lockdown, next()), unlocked);
+    assert_eq!(
+        (lockdown.phase(), lockdown.quorum()),
+        (LockdownPhase::Normal, 5)
+    );
+    assert_eq!(does(&mut lockdown, next()), []);
+    assert_eq!(
+        refuses(&mut lockdown, LockdownInput::Vote(vote(0))).name(),
+        "other_era"
+    );
+    let old = LockdownInput::Certificate(locks(&[0, 1, 2]));
+    assert_eq!(refuses(&mut lockdown, old).name(), "other_era");
+    // A vote that did not come to an end is void, too.
+    let mut voting = self::lockdown(4);
+    drop(does(&mut voting, LockdownInput::Vote(vote(0))));
+    let ended = [LockdownEffect::Persist, LockdownEffect::VotingEnded];
+    assert_eq!(does(&mut voting, next()), ended);
+}
+
+#[test]
+fn k9_the_newest_report_of_each_member_is_kept() {
+    let mut lockdown = locked();
+    for (author, pending, at) in [(0, 5, NOW), (3, 7, NOW), (0, 6, NOW.plus(1))] {
+        let report = report(author, pending, at);
+        assert_eq!(does(&mut lockdown, LockdownInput::Report(report)), []);
+    }
+    let known = report(0, 5, NOW);
+    assert_eq!(
+        refuses(&mut lockdown, LockdownInput::Report(known)),
+        LockdownRefusal::Known
+    );
+    let reports = lockdown.state().reports.values();
+    let pending: Vec<_> = reports.map(|report| report.body.pending).collect();
+    assert_eq!(pending, [6, 7]);
+    assert_eq!(lockdown.phase(), LockdownPhase::Locked);
+}
+
+#[test]
+fn k10_a_validator_names_one_block_at_a_time_and_repeats_it() {
+    let mut lockdown = locked();
+    let me = AuthorityIndex(1);
+    assert_eq!(lockdown.may_recover(me, point(8), NOW), Ok(()));
+    assert_eq!(lockdown.repeats(me, NOW), None, "it has not voted");
+    drop(does(&mut lockdown, LockdownInput::Recovery(recovery(1, 8))));
+    assert_eq!(lockdown.repeats(me, NOW.plus(MAX_AGE_MS / 2 - 1)), None);
+    assert_eq!(
+        lockdown.repeats(me, NOW.plus(MAX_AGE_MS / 2)),
+        Some(point(8))
+    );
+    assert_eq!(
+        lockdown.may_recover(me, point(8), NOW),
+        Ok(()),
+        "the same again"
+    );
+    let (bound, for_ms) = (point(8), 1);
+    let refusal = Err(LockdownRefusal::VotesForAnother {
+        point: bound,
+        for_ms,
+    });
+    assert_eq!(
+        lockdown.may_recover(me, point(9), NOW.plus(MAX_AGE_MS - 1)),
+        refusal
+    );
+    assert_eq!(
+        lockdown.may_recover(me, point(9), NOW.plus(MAX_AGE_MS)),
+        Ok(())
+    );
+    assert_eq!(
+        lockdown.may_recover(AuthorityIndex(2), point(9), NOW),
+        Ok(())
+    );
+}
