@@ -21,6 +21,7 @@
 //! * K11. Whatever locks or lets go on is persisted before it is acted upon or told.
 
 mod ballots;
+pub mod secret;
 
 use ballots::prove;
 use borsh::{BorshDeserialize, BorshSerialize};

@@ -409,6 +409,16 @@ impl LockdownMessage {
     }
 }
 
+/// A message with what shows that its sender knows the cluster secret.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GossipedLockdown {
+    pub message: LockdownMessage,
+    /// Gossip takes a message once: what is told again has another `repetition`.
+    pub repetition: u32,
+    /// HMAC-SHA256 over all of it.
+    pub tag: [u8; 32],
+}
+
 /// Why a statement or a certificate of a lockdown changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LockdownError {

@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_pinned::Formats;
 use holdfast_types::block::CommittedVertex;
-use holdfast_types::lockdown::{BallotCertificate, Signed};
+use holdfast_types::lockdown::{BallotCertificate, GossipedLockdown, Signed};
 use holdfast_types::parameters::{
     CeremonyParameters, DagParameters, EmergencyParameters, GovernanceParameters, HaltParameters,
     LockdownParameters, SlashingParameters, StakingParameters, StallParameters,
@@ -54,7 +54,7 @@ define_formats! {
     CertificateResponse, ChainId, ChainProperties, CommitDigest, CommitRecord, CommittedVertex, Committee,
     DagParameters, DkgConfirmation, DkgConfirmationBody, EmergencyParameters, EndStatement, EndVote, EndVotes, Era, EraContext, EraEnd, EraKind, Event,
     Evidence, FailureCode,
-    GossipedGovernance, GossipedStatement, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
+    GossipedGovernance, GossipedLockdown, GossipedStatement, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
     HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,
     Readiness, SignedHaltStatus, SoftwareVersion,
     Height, LastVertexRequest, LastVertexResponse, LockdownMessage, LockdownParameters, LockdownTrigger,

@@ -7,5 +7,6 @@ mod journal;
 mod lockdown;
 mod lockdown_properties;
 mod matrix;
+mod secret;
 mod stall;
 mod stall_properties;

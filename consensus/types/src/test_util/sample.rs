@@ -27,8 +27,8 @@ use crate::ids::{
     TimestampMs, TransactionId, VertexDigest,
 };
 use crate::lockdown::{
-    BallotCertificate, BlockPoint, LockdownMessage, LockdownTrigger, LockdownVoteBody,
-    QuarantineReportBody, RecoveryVoteBody, Signed,
+    BallotCertificate, BlockPoint, GossipedLockdown, LockdownMessage, LockdownTrigger,
+    LockdownVoteBody, QuarantineReportBody, RecoveryVoteBody, Signed,
 };
 use crate::peer_claim::PeerClaim;
 use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
@@ -161,6 +161,7 @@ sample_structs! {
     Governors { keys, threshold, sequence }
     LastVertexResponse { running, of_author, own, halts }
     BlockPoint { height, block, state_root }
+    GossipedLockdown { message, repetition, tag }
     LockdownVoteBody { era, at, trigger, reason }
     RecoveryVoteBody { era, at, point }
     QuarantineReportBody { era, at, head, certified, attested, pending, pending_root }
