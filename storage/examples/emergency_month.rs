@@ -3,8 +3,9 @@
 //! `cargo run --release -p holdfast-storage --example emergency_month [-- days]`
 //!
 //! One master makes a block in each slot of three seconds, a follower takes it; each has a store of its own. Nobody comes
-//! back, so nothing is certified, and all of it is one emergency. Prints for each day the time, the memory of the process,
-//! the disk of one store, and the most blocks that a fork database held.
+//! back, so nothing is certified, and all of it is one emergency. Prints for each day the time, the memory of the process and
+//! what both stores hold of it (write buffers, block caches, open table files, state), the disk of one store, and the most
+//! blocks that a fork database held.
 
 use holdfast_chain::fixture::emergencies::{MASTER_KEY, SLOT_MS, committee};
 use holdfast_chain::fixture::genesis;
@@ -52,6 +53,19 @@ impl Node {
             directory,
             forks: 0,
         }
+    }
+
+    /// What the store holds in memory, in bytes: write buffers, block cache, open table files, state.
+    fn held(&self) -> [u64; 4] {
+        let metrics = self.storage.metrics().expect("a store has figures");
+        let families = metrics.families.iter();
+        let state = metrics.unflushed_state_bytes + metrics.state_cache_bytes;
+        [
+            families.map(|family| family.memtables_bytes).sum(),
+            metrics.block_cache_bytes,
+            metrics.table_readers_bytes,
+            state,
+        ]
     }
 
     fn write(&mut self, step: Step) {
@@ -116,7 +130,7 @@ fn main() {
         emergency_clock(&master.storage, &parameters).expect("the state reads");
     let zero = clock.slot_zero.expect("an emergency can begin");
     let started = Instant::now();
-    println!("day    blocks  seconds  memory MiB  disk MiB  forks");
+    println!("day    blocks  seconds  memory MiB  buffers  cache  tables  state  disk MiB  forks");
     for day in 1..=days {
         for slot in 0..DAY_MS / SLOT_MS {
             let at = zero.plus((day - 1) * DAY_MS + slot * SLOT_MS);
@@ -132,8 +146,15 @@ fn main() {
         assert_eq!(certified.expect("it reads"), Height::ZERO);
         let forks = master.forks.max(follower.forks);
         assert!(forks <= FORKS_MAX, "the fork database holds {forks} blocks");
+        let mut held = [0.0; 4];
+        for node in [&master, &follower] {
+            for (sum, bytes) in held.iter_mut().zip(node.held()) {
+                *sum += bytes as f64 / f64::from(1 << 20);
+            }
+        }
+        let [buffers, cache, tables, state] = held;
         println!(
-            "{day:>3} {:>9} {:>8} {:>11} {:>9} {forks:>6}",
+            "{day:>3} {:>9} {:>8} {:>11} {buffers:>8.1} {cache:>6.1} {tables:>7.1} {state:>6.1} {:>9} {forks:>6}",
             height.0,
             started.elapsed().as_secs(),
             memory_kib() / 1_024,

@@ -32,7 +32,8 @@
 //! * C13. Of the governance messages in committed vertices, a block takes the one with the lowest sequence number that the
 //!   governors of its state have signed; of equal numbers the lowest id. No resume is among them.
 //! * C14. A resume of governance makes the last block of its era, 1 ms after the block that it names, with the evidence that it
-//!   carries ([`Chain::resume`]). Every node makes the same block or takes it from a peer.
+//!   carries ([`Chain::resume`]). Every node makes the same block or takes it from a peer. So do the votes of the validators that
+//!   end a lockdown, with a block that carries nothing.
 //! * C15. In an emergency blocks come of producers in their slots ([`Chain::produce`], [`Chain::offer`]), and no certificate
 //!   proves them: the ledger says who may produce when, and whose signature that takes.
 //! * C16. A certificate outranks emergency blocks that are not certified, LIB notwithstanding: they are taken back.

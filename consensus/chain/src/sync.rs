@@ -267,7 +267,7 @@ pub fn check_body(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
     check_origin(block, chain)
 }
 
-/// A block comes of a commit, of the resume message that it carries, or of a producer in an emergency.
+/// A block comes of a commit, of the resume message that it carries, of a producer in an emergency, or of a lockdown that is over.
 fn check_origin(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
     let Block { header, body } = block;
     let resume = body.governance.as_ref().filter(|message| {
@@ -295,6 +295,13 @@ fn check_origin(block: &Block, chain: &ChainId) -> Result<(), &'static str> {
                 Ok(())
             } else {
                 Err("supports")
+            };
+        }
+        (None, None) if header.origin == BlockOrigin::Recovered => {
+            return if body.carries_nothing() {
+                Ok(())
+            } else {
+                Err("contents")
             };
         }
         (None, None) => return Err("commit"),

@@ -65,8 +65,8 @@ pub struct ResumeInput<'a> {
     pub timestamp: TimestampMs,
     /// Committee of the era, as the state names it.
     pub committee: &'a Committee,
-    /// A resume, verified against the governors of the state.
-    pub message: &'a GovernanceMessage,
+    /// A resume, verified against the governors of the state. None: the validators have ended their lockdown.
+    pub message: Option<&'a GovernanceMessage>,
     /// Verified evidence with the account that its offender had in the committee of its era.
     pub evidence: &'a [(Evidence, AccountName)],
 }
@@ -82,7 +82,7 @@ impl<'a> ResumeInput<'a> {
             transactions: &[],
             supports: &[],
             evidence: self.evidence,
-            governance: Some(self.message),
+            governance: self.message,
         }
     }
 }
@@ -94,6 +94,8 @@ pub(crate) enum BlockKind {
     Ordinary,
     /// Governance: it ends the era, whatever the time is.
     Resume,
+    /// The validators, after a lockdown: it ends the era, too.
+    Recovery,
     /// Emergency consensus.
     Emergency {
         place: EmergencyPlace,
@@ -160,13 +162,17 @@ pub fn execute_block<S: StateStore + ?Sized>(
     execute(store, parameters, input, BlockKind::Ordinary)
 }
 
-/// Executes the block with which governance resumes the chain. It ends the era.
+/// Executes the block with which governance resumes the chain, or the validators after a lockdown. It ends the era.
 pub fn execute_resume<S: StateStore + ?Sized>(
     store: &S,
     parameters: &Parameters,
     input: &ResumeInput<'_>,
 ) -> Result<BlockOutcome, LedgerError> {
-    execute(store, parameters, &input.as_block(), BlockKind::Resume)
+    let kind = match input.message {
+        Some(_) => BlockKind::Resume,
+        None => BlockKind::Recovery,
+    };
+    execute(store, parameters, &input.as_block(), kind)
 }
 
 /// Executes a block of emergency consensus by `producer`, who may produce in the slot of its timestamp
@@ -201,11 +207,16 @@ fn execute<S: StateStore + ?Sized>(
 ) -> Result<BlockOutcome, LedgerError> {
     let mut overlay = Overlay::open(store, input.height)?;
     check_continues(&overlay, input)?;
-    if kind == BlockKind::Ordinary && overlay.properties.emergency_consensus_active {
+    let of_dag = match kind {
+        BlockKind::Ordinary => Some("a commit"),
+        BlockKind::Recovery => Some("a recovery"),
+        BlockKind::Resume | BlockKind::Emergency { .. } => None,
+    };
+    if let Some(actual) = of_dag.filter(|_| overlay.properties.emergency_consensus_active) {
         return Err(LedgerError::WrongBlock {
             field: "origin",
             expected: "emergency consensus".to_owned(),
-            actual: "a commit".to_owned(),
+            actual: actual.to_owned(),
         });
     }
     overlay.properties.height = input.height;
@@ -221,7 +232,9 @@ fn execute<S: StateStore + ?Sized>(
     let mut events = Vec::new();
     match kind {
         BlockKind::Ordinary => {}
-        BlockKind::Resume => overlay.properties.advance_stall_clock(input.timestamp),
+        BlockKind::Resume | BlockKind::Recovery => {
+            overlay.properties.advance_stall_clock(input.timestamp);
+        }
         BlockKind::Emergency { place, .. } => {
             emergency::begin_block(&mut overlay, &context, place, &mut events)?;
         }
@@ -241,7 +254,7 @@ fn execute<S: StateStore + ?Sized>(
         BlockKind::Emergency { place, .. } => {
             emergency::end_block(&mut overlay, &context, place, &mut events)?
         }
-        BlockKind::Ordinary | BlockKind::Resume => {
+        BlockKind::Ordinary | BlockKind::Resume | BlockKind::Recovery => {
             epoch::end_era_if_due(&mut overlay, &context, &mut events)?
         }
     };

@@ -7,6 +7,8 @@
 //!   itself, in the same era, and that is recorded too.
 //! * M4. `Resume` makes a block of its own ([`crate::execute_resume`]), which records the halts that end with it. Carried by
 //!   any other block it does nothing.
+//! * M5. The block with which the chain goes on after a lockdown carries no message. It records the lockdown of its era and its
+//!   end.
 
 use crate::block::{BlockContext, BlockKind, LedgerError};
 use crate::keys::GovernorsKey;
@@ -21,6 +23,16 @@ pub(crate) fn execute<S: StateStore + ?Sized>(
     events: &mut Vec<Event>,
 ) -> Result<(), LedgerError> {
     let input = context.input;
+    if context.kind == BlockKind::Recovery {
+        let halt = HaltId::of_lockdown(input.era);
+        let height = input.height.previous();
+        events.push(Event::ChainHalted { halt, height });
+        events.push(Event::ChainResumed {
+            message: *halt.as_bytes(),
+            era: input.era.next(),
+        });
+        return Ok(());
+    }
     let Some(message) = input.governance else {
         return Ok(());
     };
@@ -30,7 +42,7 @@ pub(crate) fn execute<S: StateStore + ?Sized>(
     let fits = is_resume == (context.kind == BlockKind::Resume);
     if !fits || body.sequence <= governors.sequence {
         return match context.kind {
-            BlockKind::Ordinary | BlockKind::Emergency { .. } => Ok(()),
+            BlockKind::Ordinary | BlockKind::Emergency { .. } | BlockKind::Recovery => Ok(()),
             // The block is nothing but this message: who makes it has verified the message.
             BlockKind::Resume => Err(LedgerError::WrongBlock {
                 field: "governance message",

@@ -48,7 +48,7 @@ pub(crate) fn advance<S: StateStore + ?Sized>(
             let quorum = slots.len().saturating_sub(faulty);
             (slots, quorum)
         }
-        BlockKind::Ordinary | BlockKind::Resume => {
+        BlockKind::Ordinary | BlockKind::Resume | BlockKind::Recovery => {
             (raise_supports(overlay, context)?, input.committee.quorum())
         }
     };

@@ -65,6 +65,9 @@ pub enum BlockOrigin {
         producer: AccountName,
         signature: Signature,
     },
+    /// The validators have ended the lockdown of the era (document 000): the first block after it, and the last of its era. It
+    /// carries nothing: which of them have voted differs from node to node, and a quorum certifies it.
+    Recovered,
 }
 
 impl BlockOrigin {
@@ -73,7 +76,7 @@ impl BlockOrigin {
     pub const fn producer(&self) -> Option<AccountName> {
         match self {
             Self::Emergency { producer, .. } => Some(*producer),
-            Self::Genesis | Self::Dag { .. } | Self::Resumed { .. } => None,
+            Self::Genesis | Self::Dag { .. } | Self::Resumed { .. } | Self::Recovered => None,
         }
     }
 
@@ -82,7 +85,7 @@ impl BlockOrigin {
     pub const fn commit(&self) -> Option<CommitDigest> {
         match self {
             Self::Dag { commit, .. } => Some(*commit),
-            Self::Genesis | Self::Resumed { .. } | Self::Emergency { .. } => None,
+            Self::Genesis | Self::Resumed { .. } | Self::Emergency { .. } | Self::Recovered => None,
         }
     }
 }
@@ -210,6 +213,16 @@ pub fn transactions_root<'a>(
 }
 
 impl BlockBody {
+    /// Whether there is nothing in it but the end of its era.
+    #[must_use]
+    pub const fn carries_nothing(&self) -> bool {
+        self.commit.is_none()
+            && self.governance.is_none()
+            && self.transactions.is_empty()
+            && self.supports.is_empty()
+            && self.evidence.is_empty()
+    }
+
     /// Hash for [`BlockHeader::system_root`].
     #[must_use]
     pub fn system_root(&self) -> Hash32 {

@@ -83,6 +83,15 @@ pub struct SoftwareVersion {
     pub patch: u16,
 }
 
+impl SoftwareVersion {
+    /// No version is older.
+    pub const ANY: Self = Self {
+        major: 0,
+        minor: 0,
+        patch: 0,
+    };
+}
+
 impl std::fmt::Display for SoftwareVersion {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}.{}.{}", self.major, self.minor, self.patch)

@@ -84,6 +84,12 @@ impl HaltId {
         Self::new(Purpose::HALT.hash_encoded(&(cause, era, height)))
     }
 
+    /// A lockdown: there is at most one of an era.
+    #[must_use]
+    pub fn of_lockdown(era: Era) -> Self {
+        Self::new(Purpose::HALT.hash_encoded(&("lockdown", era)))
+    }
+
     /// An emergency halt: the id of the message that orders it.
     #[must_use]
     pub const fn of_message(message: Hash32) -> Self {

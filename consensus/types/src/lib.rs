@@ -76,7 +76,7 @@ pub use ids::{
 pub use lockdown::{
     BlockPoint, LockdownCertificate, LockdownError, LockdownMessage, LockdownTrigger, LockdownVote,
     LockdownVoteBody, QuarantineReport, QuarantineReportBody, RecoveryCertificate, RecoveryVote,
-    RecoveryVoteBody,
+    RecoveryVoteBody, ResumeOrder,
 };
 pub use parameters::Parameters;
 pub use peer_claim::PeerClaim;

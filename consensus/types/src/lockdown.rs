@@ -15,8 +15,10 @@
 //! * LK5. They lie at most `vote_max_age` apart: there was a moment at which none of them had expired.
 //! * LK6. Votes for a recovery all name the same block.
 
+use crate::block::BlockOrigin;
 use crate::committee::Committee;
 use crate::crypto::{Signature, SignatureCheck, SignatureScheme, Signer, SigningHash};
+use crate::governance::{GovernanceMessage, ResumePoint, SoftwareVersion};
 use crate::hash::{Hash32, Purpose};
 use crate::ids::{AuthorityIndex, BlockId, ChainId, Era, Height, StateRoot, TimestampMs};
 use crate::limits::LOCKDOWN_REASON_BYTES_MAX;
@@ -417,6 +419,52 @@ pub struct GossipedLockdown {
     pub repetition: u32,
     /// HMAC-SHA256 over all of it.
     pub tag: [u8; 32],
+}
+
+/// What ends an era to let a halted chain go on.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum ResumeOrder {
+    /// A resume of governance.
+    Governance(GovernanceMessage),
+    /// The votes of the validators, after a lockdown of the era.
+    Recovery { era: Era, point: BlockPoint },
+}
+
+impl ResumeOrder {
+    /// What it goes on from; none of a message that is no resume.
+    #[must_use]
+    pub const fn point(&self) -> Option<ResumePoint> {
+        match self {
+            Self::Governance(message) => message.body.action.resume_point(),
+            Self::Recovery { era, point } => Some(ResumePoint {
+                era: *era,
+                height: point.height,
+                block: point.block,
+                state_root: point.state_root,
+                minimum_version: SoftwareVersion::ANY,
+            }),
+        }
+    }
+
+    /// The message of governance, if it is one.
+    #[must_use]
+    pub const fn message(&self) -> Option<&GovernanceMessage> {
+        match self {
+            Self::Governance(message) => Some(message),
+            Self::Recovery { .. } => None,
+        }
+    }
+
+    /// Where the block comes from with which the chain goes on.
+    #[must_use]
+    pub fn origin(&self, chain: &ChainId) -> BlockOrigin {
+        match self {
+            Self::Governance(message) => BlockOrigin::Resumed {
+                message: message.body.id(chain),
+            },
+            Self::Recovery { .. } => BlockOrigin::Recovered,
+        }
+    }
 }
 
 /// Why a statement or a certificate of a lockdown changes nothing.

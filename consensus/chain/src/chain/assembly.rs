@@ -9,8 +9,8 @@ use holdfast_types::hash::Purpose;
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AccountName, Block, BlockBody, BlockHeader, BlockOrigin, ChainId, CommitDigest, CommitRecord,
-    Event, Evidence, GovernanceMessage, Hash32, Height, Parameters, Receipt, Signature,
-    SignatureScheme, Support, TimestampMs, TransactionId, VerifiedTransaction,
+    Event, Evidence, GovernanceMessage, Hash32, Height, Parameters, Receipt, ResumeOrder,
+    Signature, SignatureScheme, Support, TimestampMs, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ pub(super) enum Source {
         /// Verified, and no resume.
         governance: Option<GovernanceMessage>,
     },
-    /// The verified message of governance that resumes the chain.
-    Resume(GovernanceMessage),
+    /// What lets a halted chain go on: a message of governance is verified.
+    Resume(ResumeOrder),
     /// Who may produce in the slot that begins at the timestamp.
     Emergency {
         slot: u64,
@@ -71,7 +71,7 @@ impl BlockMaker {
                 record, governance, ..
             } => (record.timestamp.max(next_ms), governance.as_ref()),
             // No clock is agreed on while the chain is halted.
-            Source::Resume(message) => (next_ms, Some(message)),
+            Source::Resume(order) => (next_ms, order.message()),
             Source::Emergency {
                 timestamp,
                 governance,
@@ -92,7 +92,8 @@ impl BlockMaker {
         let parameters = &self.parameters;
         let outcome = match &draft.source {
             Source::Commit { .. } => holdfast_ledger::execute_block(store, parameters, &input)?,
-            Source::Resume(message) => {
+            Source::Resume(order) => {
+                let message = order.message();
                 let input = ResumeInput {
                     chain,
                     height,
@@ -129,7 +130,8 @@ impl BlockMaker {
         let draft = match (&block.body.commit, &block.body.governance) {
             (Some(commit), _) => self.redraft(store, position, commit.clone(), block)?,
             (None, Some(message)) => {
-                if let Err(refusal) = self.check_resume(store, position, message)? {
+                let order = ResumeOrder::Governance(message.clone());
+                if let Err(refusal) = self.check_resume(store, position, &order)? {
                     return Err(ChainError::Diverged {
                         height,
                         field: "resume",
@@ -137,7 +139,12 @@ impl BlockMaker {
                         actual: refusal.to_string(),
                     });
                 }
-                self.resume_draft(store, position, message)?
+                self.resume_draft(store, position, order)?
+            }
+            // What it is built on is the head: a quorum has certified that it goes on there, or this node was told so.
+            (None, None) if block.header.origin == BlockOrigin::Recovered => {
+                let order = self.recovery_on(store, position)?;
+                self.resume_draft(store, position, order)?
             }
             (None, None) => {
                 return Err(ChainError::Diverged {
@@ -211,11 +218,13 @@ impl BlockMaker {
                 };
                 (origin, Some(record), governance)
             }
-            Source::Resume(message) => {
-                let origin = BlockOrigin::Resumed {
-                    message: message.body.id(&self.chain),
+            Source::Resume(order) => {
+                let origin = order.origin(&self.chain);
+                let message = match order {
+                    ResumeOrder::Governance(message) => Some(message),
+                    ResumeOrder::Recovery { .. } => None,
                 };
-                (origin, None, Some(message))
+                (origin, None, message)
             }
             Source::Emergency {
                 slot,

@@ -128,6 +128,9 @@ pub enum ResumeRefusal {
         ours: BlockId,
         state_root: StateRoot,
     },
+    /// What a lockdown stops has a quorum, and an emergency has none.
+    #[error("nobody recovers from a lockdown on a block of an emergency")]
+    InEmergency,
     /// Only the committee of its era can certify what ends an era, and whoever syncs needs that certificate.
     #[error("block {height} ends its era and is not certified yet: that comes first")]
     Uncertified { height: Height },

@@ -30,8 +30,8 @@ use holdfast_types::{
     AccountName, Action, Attestation, AttestationBody, AuthorityIndex, Block, BlockBody,
     BlockHeader, BlockId, BlockOrigin, Certificate, CommitRecord, CommittedVertex, Ed25519, Era,
     EraContext, EraEnd, EraKind, Event, Evidence, GovernanceAction, GovernanceMessage, Height,
-    Parameters, Round, SignedTransaction, Signer, SoftwareVersion, TimestampMs, TransactionBody,
-    VerifiedTransaction, VertexDraft, VertexPayload,
+    Parameters, ResumeOrder, Round, SignedTransaction, Signer, SoftwareVersion, TimestampMs,
+    TransactionBody, VerifiedTransaction, VertexDraft, VertexPayload,
 };
 use std::sync::Arc;
 
@@ -322,7 +322,12 @@ impl Node {
 
     /// What becomes of a resume message.
     pub fn resume(&mut self, message: &GovernanceMessage) -> Result<Option<Step>, ResumeRefusal> {
-        let step = self.chain.resume(&self.store, message);
+        self.go_on(&ResumeOrder::Governance(message.clone()))
+    }
+
+    /// What becomes of an order to go on.
+    pub fn go_on(&mut self, order: &ResumeOrder) -> Result<Option<Step>, ResumeRefusal> {
+        let step = self.chain.resume(&self.store, order);
         let step = step.expect("a resume is no fault")?;
         if let Some(step) = &step {
             self.write(step);

@@ -333,7 +333,10 @@ impl Chain {
                 }
                 // Where the DAG stopped (U5), also if governance was about to resume it.
                 BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } if producers == 0 => {}
-                BlockOrigin::Dag { .. } | BlockOrigin::Resumed { .. } | BlockOrigin::Genesis => {
+                BlockOrigin::Dag { .. }
+                | BlockOrigin::Resumed { .. }
+                | BlockOrigin::Recovered
+                | BlockOrigin::Genesis => {
                     return Err(OfferRefusal::NotEmergency);
                 }
             }

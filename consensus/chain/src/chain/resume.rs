@@ -1,10 +1,13 @@
 //! Starting again after a halt (rule C14).
 //!
+//! An order is a resume message of governance, or what the votes of the validators say after a lockdown (document 000).
+//!
 //! * R1. A resume names the block to build on, its state, and the era that ends with the block that it makes. That era is the
 //!   one of the blocks on the named block.
 //! * R2. The named block is applied here, in an emergency possibly below LIB, which is provisional then, and no certified block is
 //!   above or beside it, here or elsewhere as far as known.
-//! * R3. The governors of the state after the named block have signed the message.
+//! * R3. The governors of the state after the named block have signed the message. Who votes for a recovery was verified outside:
+//!   the block that it makes holds none of the votes, so it is the same whoever has counted them.
 //! * R4. The resume block is the child of the named block. All that does not lead to it leaves: the blocks above the named
 //!   one, and other branches. None of it is certified, so it can only come back with a certificate, which outranks a resume
 //!   block that has none.
@@ -23,23 +26,24 @@ use crate::forks::ForkDatabase;
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_types::{
-    BlockId, BlockOrigin, Era, EraKind, GovernanceAction, GovernanceMessage, Height, ResumePoint,
+    Block, BlockId, BlockOrigin, BlockPoint, Era, EraKind, GovernanceAction, Height, ResumeOrder,
+    ResumePoint,
 };
 
 /// Blocks to take back, highest first.
 type Pop = Vec<(Height, BlockId)>;
 
 impl Chain {
-    /// Builds the block with which governance resumes the chain. None: it is applied already.
+    /// Builds the block with which a halted chain goes on. None: it is applied already.
     pub fn resume<S: ChainStore + ?Sized>(
         &mut self,
         store: &S,
-        message: &GovernanceMessage,
+        order: &ResumeOrder,
     ) -> Result<Result<Option<Step>, ResumeRefusal>, ChainError> {
-        let Some(named) = message.body.action.resume_point() else {
+        let Some(named) = order.point() else {
             return Ok(Err(ResumeRefusal::NotResume));
         };
-        if self.is_resumed(store, named.height, message)? {
+        if self.is_resumed(store, &named, order)? {
             return Ok(Ok(None));
         }
         let pop = match self.way_back(store, &named)? {
@@ -58,10 +62,10 @@ impl Chain {
         } else if !pop.is_empty() {
             position = position.back_on(&staged, &self.maker)?;
         }
-        if let Err(refusal) = self.maker.check_resume(&staged, &position, message)? {
+        if let Err(refusal) = self.maker.check_resume(&staged, &position, order)? {
             return Ok(Err(refusal));
         }
-        let draft = self.maker.resume_draft(&staged, &position, message)?;
+        let draft = self.maker.resume_draft(&staged, &position, order.clone())?;
         let (applied, lib) = self.maker.execute(&staged, &position, draft)?;
         let ResumePoint { era, height, .. } = named;
         if let Some(certified) = self.awaiting.other_above(height, era, &applied.id) {
@@ -82,16 +86,16 @@ impl Chain {
             .map(Ok)
     }
 
-    /// The certified block that excludes what a message orders, if there is one (R2). Nothing is made.
+    /// The certified block that excludes what is ordered, if there is one (R2). Nothing is made.
     pub fn excludes<S: ChainStore + ?Sized>(
         &self,
         store: &S,
-        message: &GovernanceMessage,
+        order: &ResumeOrder,
     ) -> Result<Option<ResumeRefusal>, ChainError> {
-        let Some(named) = message.body.action.resume_point() else {
+        let Some(named) = order.point() else {
             return Ok(None);
         };
-        if self.is_resumed(store, named.height, message)? {
+        if self.is_resumed(store, &named, order)? {
             return Ok(None);
         }
         let refusal = self.way_back(store, &named)?.err();
@@ -123,16 +127,21 @@ impl Chain {
         Ok(work.finish(&self.forks))
     }
 
-    /// Whether the block of this message is on the applied branch.
+    /// Whether the block of this order is on the applied branch.
     fn is_resumed<S: ChainStore + ?Sized>(
         &self,
         store: &S,
-        named: Height,
-        message: &GovernanceMessage,
+        named: &ResumePoint,
+        order: &ResumeOrder,
     ) -> Result<bool, ChainError> {
-        let block = store.block_at(named.next())?;
-        let message = message.body.id(&self.maker.chain);
-        Ok(block.is_some_and(|block| block.header.origin == BlockOrigin::Resumed { message }))
+        let block = store.block_at(named.height.next())?;
+        let origin = order.origin(&self.maker.chain);
+        let is_it = |block: Block| {
+            // A recovery has no other name than its place.
+            let stands = (block.header.era, block.header.parent) == (named.era, named.block);
+            block.header.origin == origin && (stands || order.message().is_some())
+        };
+        Ok(block.is_some_and(is_it))
     }
 
     /// The blocks above the named one (R1, R2 and R5).
@@ -170,7 +179,8 @@ impl Chain {
             let block = store
                 .block(id)?
                 .ok_or_else(|| ChainError::incomplete(format!("the applied block {id}")))?;
-            if matches!(block.header.origin, BlockOrigin::Resumed { .. }) {
+            let origin = &block.header.origin;
+            if matches!(origin, BlockOrigin::Resumed { .. } | BlockOrigin::Recovered) {
                 return Ok(wrong_era(running));
             }
         }
@@ -231,14 +241,14 @@ impl Chain {
 }
 
 impl BlockMaker {
-    /// Whether a message resumes the chain on the head of a branch (R1 and R3).
+    /// Whether an order lets the chain go on from the head of a branch (R1 and R3).
     pub(super) fn check_resume<S: ChainStore + ?Sized>(
         &self,
         store: &S,
         position: &Position,
-        message: &GovernanceMessage,
+        order: &ResumeOrder,
     ) -> Result<Result<(), ResumeRefusal>, ChainError> {
-        let Some(named) = message.body.action.resume_point() else {
+        let Some(named) = order.point() else {
             return Ok(Err(ResumeRefusal::NotResume));
         };
         let expected = position.era.era;
@@ -258,24 +268,49 @@ impl BlockMaker {
                 state_root,
             }));
         }
+        let Some(message) = order.message() else {
+            // Whoever has the quorum is in no emergency.
+            let is_dag = position.era.kind == EraKind::Dag;
+            return Ok(is_dag.then_some(()).ok_or(ResumeRefusal::InEmergency));
+        };
         let scheme = self.scheme.as_ref();
         let verified = message.verify(&self.chain, &governors(store)?, scheme);
         Ok(verified.map_err(ResumeRefusal::Governance))
     }
 
-    /// What the message brings to execution. Evidence that does not hold is left out, as everywhere.
+    /// The recovery from the head of a branch.
+    pub(super) fn recovery_on<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+        position: &Position,
+    ) -> Result<ResumeOrder, ChainError> {
+        let (height, block) = position.head;
+        let head = store
+            .block_at(height)?
+            .ok_or_else(|| ChainError::incomplete(format!("its head block {height}")))?;
+        Ok(ResumeOrder::Recovery {
+            era: position.era.era,
+            point: BlockPoint {
+                height,
+                block,
+                state_root: head.header.state_root,
+            },
+        })
+    }
+
+    /// What the order brings to execution. Evidence that does not hold is left out, as everywhere.
     pub(super) fn resume_draft<S: ChainStore + ?Sized>(
         &self,
         store: &S,
         position: &Position,
-        message: &GovernanceMessage,
+        order: ResumeOrder,
     ) -> Result<Draft, ChainError> {
-        let evidence = match &message.body.action {
-            GovernanceAction::Resume { evidence, .. } => evidence.clone(),
-            GovernanceAction::Halt { .. } | GovernanceAction::RotateKeys { .. } => Vec::new(),
+        let evidence = match order.message().map(|message| &message.body.action) {
+            Some(GovernanceAction::Resume { evidence, .. }) => evidence.clone(),
+            _ => Vec::new(),
         };
         Ok(Draft {
-            source: Source::Resume(message.clone()),
+            source: Source::Resume(order),
             transactions: Vec::new(),
             supports: Vec::new(),
             evidence: self.valid_evidence(store, position, evidence)?,

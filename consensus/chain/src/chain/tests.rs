@@ -5,6 +5,7 @@ mod database;
 mod emergency;
 mod ends;
 mod governance;
+mod recovery;
 mod resume;
 mod resume_in_emergency;
 mod resume_random;
@@ -24,7 +25,7 @@ use holdfast_types::test_util::{CHAIN, key_pair, validator_account};
 use holdfast_types::{
     Attestation, AttestationBody, AuthorityIndex, Block, BlockId, BlockOrigin, Certificate,
     CommitDigest, Era, EraContext, Event, Evidence, GovernanceAction, GovernanceError,
-    GovernanceMessage, Height, StateRoot, TimestampMs, TransactionId,
+    GovernanceMessage, Height, ResumeOrder, StateRoot, TimestampMs, TransactionId,
 };
 
 type Blocks = Vec<(BlockId, Block)>;

@@ -83,9 +83,10 @@ impl CommittedUpTo {
                 era: header.era,
                 index: commit_index,
             }),
-            BlockOrigin::Genesis | BlockOrigin::Resumed { .. } | BlockOrigin::Emergency { .. } => {
-                None
-            }
+            BlockOrigin::Genesis
+            | BlockOrigin::Resumed { .. }
+            | BlockOrigin::Recovered
+            | BlockOrigin::Emergency { .. } => None,
         }
     }
 }

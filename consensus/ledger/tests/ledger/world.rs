@@ -188,10 +188,10 @@ impl World {
     }
 
     /// The block that resumes the chain `step_ms` after the last one.
-    pub(crate) fn try_resume(
+    pub(crate) fn try_resume<'m>(
         &mut self,
         step_ms: u64,
-        message: &GovernanceMessage,
+        message: impl Into<Option<&'m GovernanceMessage>>,
         evidence: &[(Evidence, AccountName)],
     ) -> Result<BlockOutcome, LedgerError> {
         let properties = self.properties();
@@ -201,7 +201,7 @@ impl World {
             era: properties.era,
             timestamp: self.now.plus(step_ms),
             committee: &self.committee,
-            message,
+            message: message.into(),
             evidence,
         };
         let outcome = execute_resume(&self.state, &self.parameters, &input)?;

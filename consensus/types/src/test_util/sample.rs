@@ -28,7 +28,7 @@ use crate::ids::{
 };
 use crate::lockdown::{
     BallotCertificate, BlockPoint, GossipedLockdown, LockdownMessage, LockdownTrigger,
-    LockdownVoteBody, QuarantineReportBody, RecoveryVoteBody, Signed,
+    LockdownVoteBody, QuarantineReportBody, RecoveryVoteBody, ResumeOrder, Signed,
 };
 use crate::peer_claim::PeerClaim;
 use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
@@ -201,7 +201,8 @@ sample_enums! {
         Genesis,
         Dag { commit, commit_index, leader_round, leader },
         Resumed { message },
-        Emergency { slot, producer, signature }
+        Emergency { slot, producer, signature },
+        Recovered
     }
     EraKind { Dag, Emergency }
     Event {
@@ -262,6 +263,19 @@ impl<B: Sample> Sample for BallotCertificate<B> {
     fn sample(sampler: &mut Sampler) -> Self {
         let votes = Sample::sample(sampler);
         Self { votes }
+    }
+}
+
+impl Sample for ResumeOrder {
+    fn sample(sampler: &mut Sampler) -> Self {
+        if sampler.below(2) == 0 {
+            Self::Governance(Sample::sample(sampler))
+        } else {
+            Self::Recovery {
+                era: Sample::sample(sampler),
+                point: Sample::sample(sampler),
+            }
+        }
     }
 }
 

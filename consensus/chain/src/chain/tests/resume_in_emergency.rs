@@ -131,7 +131,11 @@ fn r2_in_an_emergency_governance_may_name_a_block_below_lib_which_is_provisional
     let deep = Height(5);
     assert!(node.chain.irreversible() > deep);
     let message = governed(GOVERNOR_KEY, 1, node.resume_of(deep, Vec::new()));
-    assert_eq!(node.chain.excludes(&node.store, &message), Ok(None));
+    assert_eq!(
+        node.chain
+            .excludes(&node.store, &ResumeOrder::Governance(message.clone())),
+        Ok(None)
+    );
     let mut at_the_block = stalled();
     let second = at_the_block.block_at(Height(2));
     at_the_block
