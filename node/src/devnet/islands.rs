@@ -113,8 +113,10 @@ impl Islands {
 
 impl Drop for Islands {
     fn drop(&mut self) {
+        // What was not made cannot be removed, and nobody is left to tell.
         for number in 0..self.count {
-            // What was not made cannot be removed, and nobody is left to tell.
+            // The kernel takes a namespace apart when it has time for it; the next devnet may have the same names.
+            let _gone = ip(&["link", "del", &self.port(number)]);
             let _gone = ip(&["netns", "del", &self.island(number).namespace]);
         }
         let _gone = ip(&["link", "del", &self.bridge()]);
