@@ -76,6 +76,8 @@ pub struct LockdownState {
     pub lock: Option<Lock>,
     pub recovery_votes: BTreeMap<AuthorityIndex, RecoveryVote>,
     pub recovery: Option<RecoveryCertificate>,
+    /// The block that the recovery orders is built here (K6).
+    pub recovery_is_built: bool,
     pub reports: BTreeMap<AuthorityIndex, QuarantineReport>,
 }
 
@@ -90,11 +92,8 @@ pub enum LockdownInput {
     RecoveryCertificate(LockdownCertificate, RecoveryCertificate),
     /// Time has passed.
     Tick,
-    /// The members of another era vote, so many of them.
-    Era {
-        era: Era,
-        members: usize,
-    },
+    /// The members of another era vote.
+    Era(Era),
 }
 
 /// What follows from an input.
@@ -162,79 +161,69 @@ impl LockdownRefusal {
 
 type Transition = Result<Vec<LockdownEffect>, LockdownRefusal>;
 
-/// The state with the rules.
-#[derive(Clone, Debug)]
-pub struct Lockdown {
-    parameters: LockdownParameters,
-    /// Members of the voting era.
-    members: usize,
-    state: LockdownState,
-    /// The block that resumes the chain is built here (K6).
-    is_built: bool,
-}
-
-impl Lockdown {
-    #[must_use]
-    pub const fn new(parameters: LockdownParameters, members: usize, state: LockdownState) -> Self {
-        Self {
-            parameters,
-            members,
-            state,
-            is_built: false,
-        }
-    }
-
-    #[must_use]
-    pub const fn state(&self) -> &LockdownState {
-        &self.state
-    }
-
+impl LockdownState {
     #[must_use]
     pub fn phase(&self) -> LockdownPhase {
-        if self.state.lock.is_none() {
-            if self.state.votes.is_empty() {
+        if self.lock.is_none() {
+            if self.votes.is_empty() {
                 LockdownPhase::Normal
             } else {
                 LockdownPhase::Voting
             }
-        } else if self.state.recovery.is_some() {
+        } else if self.recovery.is_some() {
             LockdownPhase::Recovering
         } else {
             LockdownPhase::Locked
         }
     }
 
+    /// The block to go on from, once enough have named it.
+    #[must_use]
+    pub fn recovery_point(&self) -> Option<BlockPoint> {
+        let (_, point) = self.recovery.as_ref()?.subject()?;
+        Some(point)
+    }
+
+    /// Who votes to go on from which block: how far the members agree.
+    #[must_use]
+    pub fn recovery_tally(&self) -> BTreeMap<BlockPoint, Vec<AuthorityIndex>> {
+        let mut tally: BTreeMap<BlockPoint, Vec<AuthorityIndex>> = BTreeMap::new();
+        for vote in self.recovery_votes.values() {
+            tally.entry(vote.body.point).or_default().push(vote.author);
+        }
+        tally
+    }
+}
+
+/// What the rules have to know beside the state.
+#[derive(Clone, Debug)]
+pub struct LockdownRules {
+    pub parameters: LockdownParameters,
+    /// Members of the voting era; none in an emergency, in which nobody votes.
+    pub members: usize,
+}
+
+impl LockdownRules {
     /// How many votes lock or let go on.
     #[must_use]
     pub fn quorum(&self) -> usize {
         lockdown_quorum(self.members, &self.parameters)
     }
 
-    /// The block to go on from, once enough have named it.
-    #[must_use]
-    pub fn recovery_point(&self) -> Option<BlockPoint> {
-        let (_, point) = self.state.recovery.as_ref()?.subject()?;
-        Some(point)
-    }
-
-    /// Votes for a recovery by the block that they name, those for the lockdown aside: how far the members agree.
-    #[must_use]
-    pub fn recovery_tally(&self) -> BTreeMap<BlockPoint, Vec<AuthorityIndex>> {
-        let mut tally: BTreeMap<BlockPoint, Vec<AuthorityIndex>> = BTreeMap::new();
-        for vote in self.state.recovery_votes.values() {
-            tally.entry(vote.body.point).or_default().push(vote.author);
+    /// Whether the validator `me` may vote to freeze the chain.
+    pub fn may_vote(
+        &self,
+        state: &LockdownState,
+        me: AuthorityIndex,
+    ) -> Result<(), LockdownRefusal> {
+        let members = self.members;
+        if me.as_usize() >= members {
+            return Err(LockdownRefusal::NotAMember {
+                author: me,
+                members,
+            });
         }
-        tally
-    }
-
-    /// The block that resumes the chain is built here, or is not any more.
-    pub const fn set_built(&mut self, is_built: bool) {
-        self.is_built = is_built;
-    }
-
-    /// Whether this validator may vote to freeze the chain.
-    pub fn may_vote(&self) -> Result<(), LockdownRefusal> {
-        match &self.state.lock {
+        match &state.lock {
             Some(lock) => Err(LockdownRefusal::AlreadyLocked { since: lock.since }),
             None => Ok(()),
         }
@@ -243,17 +232,18 @@ impl Lockdown {
     /// Whether the validator `me` may vote to go on from `point` (K10).
     pub fn may_recover(
         &self,
+        state: &LockdownState,
         me: AuthorityIndex,
         point: BlockPoint,
         wall: TimestampMs,
     ) -> Result<(), LockdownRefusal> {
-        if self.state.lock.is_none() {
+        if state.lock.is_none() {
             return Err(LockdownRefusal::NotLocked);
         }
-        if let Some(point) = self.recovery_point() {
+        if let Some(point) = state.recovery_point() {
             return Err(LockdownRefusal::Recovering { point });
         }
-        let own = self.state.recovery_votes.get(&me);
+        let own = state.recovery_votes.get(&me);
         let Some(own) = own.filter(|own| own.body.point != point) else {
             return Ok(());
         };
@@ -268,61 +258,77 @@ impl Lockdown {
 
     /// The block for which the validator `me` has to vote again, as its vote is half-way to its end (K10).
     #[must_use]
-    pub fn repeats(&self, me: AuthorityIndex, wall: TimestampMs) -> Option<BlockPoint> {
-        if self.phase() != LockdownPhase::Locked {
+    pub fn repeats(
+        &self,
+        state: &LockdownState,
+        me: AuthorityIndex,
+        wall: TimestampMs,
+    ) -> Option<BlockPoint> {
+        if state.phase() != LockdownPhase::Locked {
             return None;
         }
-        let own = self.state.recovery_votes.get(&me)?;
+        let own = state.recovery_votes.get(&me)?;
         let is_due = wall.since(own.body.at) >= self.parameters.vote_max_age_ms / 2;
         is_due.then_some(own.body.point)
     }
 
     /// When time alone changes something, by the wall clock.
     #[must_use]
-    pub fn next_wall(&self) -> Option<TimestampMs> {
+    pub fn next_wall(&self, state: &LockdownState) -> Option<TimestampMs> {
         let max_age_ms = self.parameters.vote_max_age_ms;
-        match &self.state.lock {
+        match &state.lock {
             Some(lock) => {
                 let since = lock.alerted.unwrap_or(lock.since);
                 Some(since.plus(self.parameters.recovery_timeout_ms))
             }
             None => {
-                let times = self.state.votes.values().map(|vote| vote.body.at);
+                let times = state.votes.values().map(|vote| vote.body.at);
                 times.min().map(|at| at.plus(max_age_ms).plus(1))
             }
         }
     }
 
     /// One step.
-    pub fn step(&mut self, wall: TimestampMs, input: LockdownInput) -> Transition {
+    pub fn step(
+        &self,
+        state: &mut LockdownState,
+        wall: TimestampMs,
+        input: LockdownInput,
+    ) -> Transition {
         match input {
             LockdownInput::Vote(vote) => {
-                self.check(&vote)?;
-                keep(&mut self.state.votes, vote)?;
-                Ok(self.voted(wall))
+                self.check(state, &vote)?;
+                keep(&mut state.votes, vote)?;
+                Ok(self.voted(state, wall))
             }
             LockdownInput::Recovery(vote) => {
-                self.check(&vote)?;
-                keep(&mut self.state.recovery_votes, vote)?;
-                Ok(self.recovers())
+                self.check(state, &vote)?;
+                keep(&mut state.recovery_votes, vote)?;
+                Ok(self.recovers(state))
             }
             LockdownInput::Report(report) => {
-                self.check(&report)?;
-                keep(&mut self.state.reports, report)?;
+                self.check(state, &report)?;
+                keep(&mut state.reports, report)?;
                 Ok(Vec::new())
             }
-            LockdownInput::Certificate(certificate) => self.on_certificate(wall, certificate),
-            LockdownInput::RecoveryCertificate(lock, recovery) => {
-                self.on_recovery(wall, lock, recovery)
+            LockdownInput::Certificate(certificate) => {
+                self.on_certificate(state, wall, certificate)
             }
-            LockdownInput::Tick => Ok(self.on_tick(wall)),
-            LockdownInput::Era { era, members } => Ok(self.on_era(era, members)),
+            LockdownInput::RecoveryCertificate(lock, recovery) => {
+                self.on_recovery(state, wall, lock, recovery)
+            }
+            LockdownInput::Tick => Ok(self.on_tick(state, wall)),
+            LockdownInput::Era(era) => Ok(Self::on_era(state, era)),
         }
     }
 
     /// What is stored for each member has a bound, whoever calls.
-    fn check<B: LockdownStatement>(&self, statement: &Signed<B>) -> Result<(), LockdownRefusal> {
-        self.check_era(Some(statement.body.era()))?;
+    fn check<B: LockdownStatement>(
+        &self,
+        state: &LockdownState,
+        statement: &Signed<B>,
+    ) -> Result<(), LockdownRefusal> {
+        self.check_era(state, Some(statement.body.era()))?;
         let (author, members) = (statement.author, self.members);
         if author.as_usize() >= members {
             return Err(LockdownRefusal::NotAMember { author, members });
@@ -330,8 +336,8 @@ impl Lockdown {
         Ok(())
     }
 
-    fn check_era(&self, era: Option<Era>) -> Result<(), LockdownRefusal> {
-        let (actual, running) = (era.unwrap_or_default(), self.state.era);
+    fn check_era(&self, state: &LockdownState, era: Option<Era>) -> Result<(), LockdownRefusal> {
+        let (actual, running) = (era.unwrap_or_default(), state.era);
         if actual != running {
             return Err(LockdownRefusal::OtherEra { actual, running });
         }
@@ -339,61 +345,66 @@ impl Lockdown {
     }
 
     /// K2.
-    fn voted(&mut self, wall: TimestampMs) -> Vec<LockdownEffect> {
-        if self.state.lock.is_some() {
+    fn voted(&self, state: &mut LockdownState, wall: TimestampMs) -> Vec<LockdownEffect> {
+        if state.lock.is_some() {
             return Vec::new();
         }
         let max_age_ms = self.parameters.vote_max_age_ms;
-        let proof = prove(self.state.votes.values(), self.quorum(), max_age_ms);
+        let proof = prove(state.votes.values(), self.quorum(), max_age_ms);
         match proof {
-            Some(certificate) => self.lock(wall, certificate),
-            None if self.state.votes.len() == 1 => {
+            Some(certificate) => self.lock(state, wall, certificate),
+            None if state.votes.len() == 1 => {
                 vec![LockdownEffect::Persist, LockdownEffect::VotingBegan]
             }
             None => Vec::new(),
         }
     }
 
-    fn lock(&mut self, wall: TimestampMs, certificate: LockdownCertificate) -> Vec<LockdownEffect> {
-        self.state.lock = Some(Lock {
+    fn lock(
+        &self,
+        state: &mut LockdownState,
+        wall: TimestampMs,
+        certificate: LockdownCertificate,
+    ) -> Vec<LockdownEffect> {
+        state.lock = Some(Lock {
             certificate: certificate.clone(),
             since: wall,
             alerted: None,
         });
         let mut effects = vec![LockdownEffect::Persist, LockdownEffect::Locked(certificate)];
         // K5: they may have been here before.
-        effects.extend(self.recovers());
+        effects.extend(self.recovers(state));
         effects
     }
 
     /// K6.
-    fn recovers(&mut self) -> Vec<LockdownEffect> {
-        if self.state.lock.is_none() {
+    fn recovers(&self, state: &mut LockdownState) -> Vec<LockdownEffect> {
+        if state.lock.is_none() {
             return Vec::new();
         }
         let max_age_ms = self.parameters.vote_max_age_ms;
-        let proof = prove(
-            self.state.recovery_votes.values(),
-            self.quorum(),
-            max_age_ms,
-        );
-        proof.map_or_else(Vec::new, |certificate| self.recover(certificate))
+        let proof = prove(state.recovery_votes.values(), self.quorum(), max_age_ms);
+        proof.map_or_else(Vec::new, |certificate| self.recover(state, certificate))
     }
 
     /// K6: the later one counts.
-    fn recover(&mut self, certificate: RecoveryCertificate) -> Vec<LockdownEffect> {
+    fn recover(
+        &self,
+        state: &mut LockdownState,
+        certificate: RecoveryCertificate,
+    ) -> Vec<LockdownEffect> {
         let rank =
             |certificate: &RecoveryCertificate| (certificate.last_at(), certificate.subject());
-        let known = self.state.recovery.as_ref();
+        let known = state.recovery.as_ref();
         let is_same = known.is_some_and(|known| known.subject() == certificate.subject());
         let is_later = known.is_none_or(|known| rank(&certificate) > rank(known));
         let Some((_, point)) = certificate.subject() else {
             return Vec::new();
         };
-        if is_same || !is_later || self.is_built {
+        if is_same || !is_later || state.recovery_is_built {
             return Vec::new();
         }
-        self.state.recovery = Some(certificate.clone());
+        state.recovery = Some(certificate.clone());
         vec![
             LockdownEffect::Persist,
             LockdownEffect::Recovering { point, certificate },
@@ -402,32 +413,34 @@ impl Lockdown {
 
     /// K3.
     fn on_certificate(
-        &mut self,
+        &self,
+        state: &mut LockdownState,
         wall: TimestampMs,
         certificate: LockdownCertificate,
     ) -> Transition {
-        self.check_era(certificate.era())?;
-        if self.state.lock.is_some() {
+        self.check_era(state, certificate.era())?;
+        if state.lock.is_some() {
             return Err(LockdownRefusal::Known);
         }
-        Ok(self.lock(wall, certificate))
+        Ok(self.lock(state, wall, certificate))
     }
 
     /// K3, K6.
     fn on_recovery(
-        &mut self,
+        &self,
+        state: &mut LockdownState,
         wall: TimestampMs,
         lock: LockdownCertificate,
         recovery: RecoveryCertificate,
     ) -> Transition {
-        self.check_era(lock.era())?;
-        self.check_era(recovery.era())?;
-        let mut effects = if self.state.lock.is_none() {
-            self.lock(wall, lock)
+        self.check_era(state, lock.era())?;
+        self.check_era(state, recovery.era())?;
+        let mut effects = if state.lock.is_none() {
+            self.lock(state, wall, lock)
         } else {
             Vec::new()
         };
-        effects.extend(self.recover(recovery));
+        effects.extend(self.recover(state, recovery));
         if effects.is_empty() {
             return Err(LockdownRefusal::Known);
         }
@@ -435,10 +448,10 @@ impl Lockdown {
     }
 
     /// K4, K7.
-    fn on_tick(&mut self, wall: TimestampMs) -> Vec<LockdownEffect> {
+    fn on_tick(&self, state: &mut LockdownState, wall: TimestampMs) -> Vec<LockdownEffect> {
         let timeout_ms = self.parameters.recovery_timeout_ms;
-        let Some(lock) = &mut self.state.lock else {
-            return self.expire(wall);
+        let Some(lock) = &mut state.lock else {
+            return self.expire(state, wall);
         };
         let last = lock.alerted.unwrap_or(lock.since);
         if wall.since(last) < timeout_ms {
@@ -453,15 +466,15 @@ impl Lockdown {
     }
 
     /// K4. Of a lockdown that holds nothing expires: its votes are what it stands on.
-    fn expire(&mut self, wall: TimestampMs) -> Vec<LockdownEffect> {
+    fn expire(&self, state: &mut LockdownState, wall: TimestampMs) -> Vec<LockdownEffect> {
         let max_age_ms = self.parameters.vote_max_age_ms;
         let is_valid = |at: TimestampMs| wall.since(at) <= max_age_ms;
-        let before = self.state.votes.len();
-        self.state.votes.retain(|_, vote| is_valid(vote.body.at));
-        self.state
+        let before = state.votes.len();
+        state.votes.retain(|_, vote| is_valid(vote.body.at));
+        state
             .recovery_votes
             .retain(|_, vote| is_valid(vote.body.at));
-        if before > 0 && self.state.votes.is_empty() {
+        if before > 0 && state.votes.is_empty() {
             vec![LockdownEffect::Persist, LockdownEffect::VotingEnded]
         } else {
             Vec::new()
@@ -469,14 +482,12 @@ impl Lockdown {
     }
 
     /// K8.
-    fn on_era(&mut self, era: Era, members: usize) -> Vec<LockdownEffect> {
-        self.members = members;
-        if era == self.state.era {
+    fn on_era(state: &mut LockdownState, era: Era) -> Vec<LockdownEffect> {
+        if era == state.era {
             return Vec::new();
         }
-        let ended = std::mem::take(&mut self.state);
-        self.state.era = era;
-        self.is_built = false;
+        let ended = std::mem::take(state);
+        state.era = era;
         let mut effects = vec![LockdownEffect::Persist];
         if ended.lock.is_some() {
             effects.push(LockdownEffect::Unlocked { era: ended.era });

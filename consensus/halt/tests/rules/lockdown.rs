@@ -1,7 +1,7 @@
 //! Rules K1 to K10: how a lockdown begins, and how it ends.
 
 use holdfast_halt::lockdown::{
-    Lockdown, LockdownEffect, LockdownInput, LockdownPhase, LockdownRefusal, LockdownState,
+    LockdownEffect, LockdownInput, LockdownPhase, LockdownRefusal, LockdownRules, LockdownState,
 };
 use holdfast_types::lockdown::{BallotCertificate, Signed};
 use holdfast_types::parameters::LockdownParameters;
@@ -26,12 +26,59 @@ fn limits() -> LockdownParameters {
     }
 }
 
+/// A node that knows nothing but this lockdown.
+#[derive(Clone, Debug)]
+pub(crate) struct Lockdown {
+    pub(crate) rules: LockdownRules,
+    pub(crate) state: LockdownState,
+}
+
+impl Lockdown {
+    pub(crate) fn step(
+        &mut self,
+        wall: TimestampMs,
+        input: LockdownInput,
+    ) -> Result<Vec<LockdownEffect>, LockdownRefusal> {
+        self.rules.step(&mut self.state, wall, input)
+    }
+
+    pub(crate) fn phase(&self) -> LockdownPhase {
+        self.state.phase()
+    }
+
+    fn may_vote(&self) -> Result<(), LockdownRefusal> {
+        self.rules.may_vote(&self.state, AuthorityIndex(0))
+    }
+
+    fn may_recover(
+        &self,
+        me: AuthorityIndex,
+        point: BlockPoint,
+        wall: TimestampMs,
+    ) -> Result<(), LockdownRefusal> {
+        self.rules.may_recover(&self.state, me, point, wall)
+    }
+
+    fn repeats(&self, me: AuthorityIndex, wall: TimestampMs) -> Option<BlockPoint> {
+        self.rules.repeats(&self.state, me, wall)
+    }
+
+    fn next_wall(&self) -> Option<TimestampMs> {
+        self.rules.next_wall(&self.state)
+    }
+}
+
 pub(crate) fn lockdown(members: usize) -> Lockdown {
     let state = LockdownState {
         era: ERA,
         ..LockdownState::default()
     };
-    Lockdown::new(limits(), members, state)
+    let parameters = limits();
+    let rules = LockdownRules {
+        parameters,
+        members,
+    };
+    Lockdown { rules, state }
 }
 
 pub(crate) fn vote_at(author: u16, at: TimestampMs) -> LockdownVote {
@@ -101,9 +148,9 @@ fn does(lockdown: &mut Lockdown, input: LockdownInput) -> Vec<LockdownEffect> {
 }
 
 fn refuses(lockdown: &mut Lockdown, input: LockdownInput) -> LockdownRefusal {
-    let before = lockdown.state().clone();
+    let before = lockdown.state.clone();
     let refusal = lockdown.step(NOW, input).expect_err("it does nothing");
-    assert_eq!(*lockdown.state(), before);
+    assert_eq!(lockdown.state, before);
     refusal
 }
 
@@ -121,7 +168,7 @@ pub(crate) fn locked() -> Lockdown {
 fn k2_two_thirds_lock_and_one_less_does_not() {
     let mut lockdown = lockdown(4);
     assert_eq!(
-        (lockdown.phase(), lockdown.quorum()),
+        (lockdown.phase(), lockdown.rules.quorum()),
         (LockdownPhase::Normal, 3)
     );
     let began = [LockdownEffect::Persist, LockdownEffect::VotingBegan];
@@ -144,7 +191,7 @@ fn k2_two_thirds_lock_and_one_less_does_not() {
     );
     // Who votes late is seen to have voted, and changes nothing.
     assert_eq!(does(&mut lockdown, LockdownInput::Vote(vote(1))), []);
-    assert_eq!(lockdown.state().votes.len(), 4);
+    assert_eq!(lockdown.state.votes.len(), 4);
 }
 
 #[test]
@@ -155,7 +202,7 @@ fn k1_who_votes_often_counts_once() {
         drop(does(&mut lockdown, LockdownInput::Vote(again)));
     }
     assert_eq!(lockdown.phase(), LockdownPhase::Voting);
-    assert_eq!(lockdown.state().votes.len(), 1);
+    assert_eq!(lockdown.state.votes.len(), 1);
     for known in [vote_at(1, NOW.plus(9)), vote_at(1, NOW.plus(8))] {
         assert_eq!(
             refuses(&mut lockdown, LockdownInput::Vote(known)),
@@ -247,7 +294,7 @@ fn k6_two_thirds_that_name_the_same_block_let_go_on() {
         LockdownPhase::Locked,
         "three, and not for one block"
     );
-    assert_eq!(lockdown.recovery_tally()[&point(8)].len(), 2);
+    assert_eq!(lockdown.state.recovery_tally()[&point(8)].len(), 2);
     let effects = does(&mut lockdown, LockdownInput::Recovery(recovery(3, 8)));
     let certificate = recovers(&[1, 2, 3], 8, NOW);
     let point = point(8);
@@ -260,7 +307,7 @@ fn k6_two_thirds_that_name_the_same_block_let_go_on() {
     ];
     assert_eq!(effects, expected);
     assert_eq!(lockdown.phase(), LockdownPhase::Recovering);
-    assert_eq!(lockdown.recovery_point(), Some(point));
+    assert_eq!(lockdown.state.recovery_point(), Some(point));
     let verified = certificate.verify(&CHAIN, ERA, &committee(4), &limits(), &Ed25519);
     assert_eq!(verified, Ok(()));
 }
@@ -322,10 +369,10 @@ fn k6_of_two_recoveries_the_later_counts_until_its_block_is_built() {
     );
     assert!(!come(&mut lockdown, 9, later), "the same again");
     assert!(come(&mut lockdown, 8, later));
-    assert_eq!(lockdown.recovery_point(), Some(point(8)));
-    lockdown.set_built(true);
+    assert_eq!(lockdown.state.recovery_point(), Some(point(8)));
+    lockdown.state.recovery_is_built = true;
     assert!(!come(&mut lockdown, 7, NOW.plus(2)));
-    assert_eq!(lockdown.recovery_point(), Some(point(8)));
+    assert_eq!(lockdown.state.recovery_point(), Some(point(8)));
 }
 
 #[test]
@@ -372,13 +419,11 @@ fn k8_with_another_era_all_of_it_is_over() {
         LockdownEffect::Persist,
         LockdownEffect::Unlocked { era: ERA },
     ];
-    let next = || LockdownInput::Era {
-        era: Era(8),
-        members: 7,
-    };
+    let next = || LockdownInput::Era(Era(8));
+    lockdown.rules.members = 7;
     assert_eq!(does(&mut lockdown, next()), unlocked);
     assert_eq!(
-        (lockdown.phase(), lockdown.quorum()),
+        (lockdown.phase(), lockdown.rules.quorum()),
         (LockdownPhase::Normal, 5)
     );
     assert_eq!(does(&mut lockdown, next()), []);
@@ -407,7 +452,7 @@ fn k9_the_newest_report_of_each_member_is_kept() {
         refuses(&mut lockdown, LockdownInput::Report(known)),
         LockdownRefusal::Known
     );
-    let reports = lockdown.state().reports.values();
+    let reports = lockdown.state.reports.values();
     let pending: Vec<_> = reports.map(|report| report.body.pending).collect();
     assert_eq!(pending, [6, 7]);
     assert_eq!(lockdown.phase(), LockdownPhase::Locked);

@@ -1,7 +1,7 @@
 //! Whatever comes in whatever order, all who have the same statements stand the same way.
 
-use crate::lockdown::{MAX_AGE_MS, NOW, lockdown, recovery_at, vote_at};
-use holdfast_halt::lockdown::{Lockdown, LockdownEffect, LockdownInput, LockdownPhase};
+use crate::lockdown::{Lockdown, MAX_AGE_MS, NOW, lockdown, recovery_at, vote_at};
+use holdfast_halt::lockdown::{LockdownEffect, LockdownInput, LockdownPhase};
 use holdfast_types::{LockdownVote, RecoveryVote};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -48,8 +48,8 @@ proptest! {
             for statement in said {
                 drop(hear(&mut lockdown, statement));
             }
-            let point = lockdown.recovery_point();
-            (lockdown.phase(), point, lockdown.state().votes.clone(), lockdown.state().recovery_votes.clone())
+            let point = lockdown.state.recovery_point();
+            (lockdown.phase(), point, lockdown.state.votes.clone(), lockdown.state.recovery_votes.clone())
         };
         prop_assert_eq!(stand(one), stand(other));
     }
@@ -68,7 +68,7 @@ proptest! {
         }
         while let Some(effect) = told.pop_front() {
             for node in &mut nodes {
-                let lock = node.state().lock.as_ref().map(|lock| lock.certificate.clone());
+                let lock = node.state.lock.as_ref().map(|lock| lock.certificate.clone());
                 let input = match (effect.clone(), lock) {
                     (LockdownEffect::Locked(certificate), _) => LockdownInput::Certificate(certificate),
                     (LockdownEffect::Recovering { certificate, .. }, Some(lock)) => {
@@ -82,7 +82,7 @@ proptest! {
         let [one, other] = &nodes;
         let is_over = |phase| matches!(phase, LockdownPhase::Normal | LockdownPhase::Voting);
         prop_assert_eq!(is_over(one.phase()), is_over(other.phase()));
-        prop_assert_eq!(one.recovery_point(), other.recovery_point());
+        prop_assert_eq!(one.state.recovery_point(), other.state.recovery_point());
     }
 
     /// Of n members f say what they like as often as they like, the others nothing.
@@ -109,7 +109,7 @@ proptest! {
             drop(hear(&mut free, statement.clone()));
             drop(hear(&mut locked, statement));
         }
-        prop_assert!(free.state().lock.is_none());
+        prop_assert!(free.state.lock.is_none());
         prop_assert_eq!(locked.phase(), LockdownPhase::Locked);
         // The others let go on without them.
         for author in faulty..members {
