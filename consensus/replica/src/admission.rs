@@ -18,7 +18,7 @@ use holdfast_types::{
     AttestationBody, AuthorityIndex, Block, Certificate, ChainId, Era, EraContext, EraKind,
     Evidence, EvidenceError, FailureCode, GovernanceError, GovernanceMessage, HaltCause,
     HaltNotice, HaltProof, HaltProofError, HaltThresholds, Height, PublicKey, Readiness,
-    SignatureScheme, SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId,
+    ResumeOrder, SignatureScheme, SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId,
     VerifiedTransaction, Vertex, VertexRef,
 };
 use std::sync::Arc;
@@ -394,11 +394,14 @@ fn fork_proof(first: &Certificate, second: &Certificate) -> Option<HaltProof> {
 
 /// What a refusal of the chain to resume says of this validator, or of the message.
 #[must_use]
-pub const fn resume_refused(message: &GovernanceMessage, refusal: &ResumeRefusal) -> Input {
+pub fn resume_refused(order: &ResumeOrder, refusal: &ResumeRefusal) -> Input {
     let readiness = match refusal {
         ResumeRefusal::BelowCertified { .. } => {
-            return Input::ResumeExcluded {
-                sequence: message.body.sequence,
+            return match order.message() {
+                Some(message) => Input::ResumeExcluded {
+                    sequence: message.body.sequence,
+                },
+                None => Input::ResumeRefused(Readiness::AttestedAbove),
             };
         }
         ResumeRefusal::Behind { .. } | ResumeRefusal::Uncertified { .. } => Readiness::Behind,
@@ -406,6 +409,7 @@ pub const fn resume_refused(message: &GovernanceMessage, refusal: &ResumeRefusal
         ResumeRefusal::Differs { .. } => Readiness::Differs,
         ResumeRefusal::NotResume
         | ResumeRefusal::Governance(_)
+        | ResumeRefusal::InEmergency
         | ResumeRefusal::WrongEra { .. } => Readiness::NotAsked,
     };
     Input::ResumeRefused(readiness)

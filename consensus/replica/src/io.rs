@@ -16,8 +16,8 @@ use holdfast_types::wire::{GossipedGovernance, GossipedStatement};
 use holdfast_types::{
     Attestation, AuthorityIndex, Block, BlockId, Certificate, CommitRecord, EndStatement, EndVote,
     EndVotes, Era, EraContext, Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height,
-    Readiness, Round, SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction,
-    VerifiedVertex, Vertex, VertexRef,
+    Readiness, ResumeOrder, Round, SignedHaltStatus, SignedTransaction, TimestampMs,
+    VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -361,11 +361,11 @@ pub enum Fact {
 /// A transaction of a block that was taken back, with the nonce of its sender now; none if the account is gone.
 pub type ReturnedTransaction = (Arc<VerifiedTransaction>, Option<u64>);
 
-/// A question about the block that a resume message orders.
+/// A question about the block with which a halted chain is to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumeRequest {
-    pub message: GovernanceMessage,
-    /// The block is to be made. If not, this validator keeps out, and only wants to know whether the message still holds.
+    pub order: ResumeOrder,
+    /// The block is to be made. If not, this validator keeps out, and only wants to know whether the order still holds.
     pub is_ready: bool,
 }
 

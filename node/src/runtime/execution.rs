@@ -28,8 +28,8 @@ use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
-    Block, BlockHeader, BlockId, Certificate, ChainId, EndVotes, GovernanceMessage, Height,
-    KeyPair, SignatureScheme, TransactionId, VerifiedTransaction,
+    Block, BlockHeader, BlockId, Certificate, ChainId, EndVotes, Height, KeyPair, ResumeOrder,
+    SignatureScheme, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -164,8 +164,8 @@ impl ExecutionThread {
                 }
                 Ok(())
             }
-            ExecutionCommand::Resume(request) if request.is_ready => self.resume(&request.message),
-            ExecutionCommand::Resume(request) => self.check_resume(&request.message),
+            ExecutionCommand::Resume(request) if request.is_ready => self.resume(&request.order),
+            ExecutionCommand::Resume(request) => self.check_resume(&request.order),
             ExecutionCommand::Produce(turn) => self.produce(*turn),
             ExecutionCommand::Hold(end) => {
                 self.chain.hold(end);
@@ -222,26 +222,26 @@ impl ExecutionThread {
         Ok(())
     }
 
-    /// Makes the block that a resume message orders, or says why not.
-    fn resume(&mut self, message: &GovernanceMessage) -> Result<(), Failure> {
-        match self.chain.resume(self.storage.as_ref(), message) {
+    /// Makes the block with which the chain is to go on, or says why not.
+    fn resume(&mut self, order: &ResumeOrder) -> Result<(), Failure> {
+        match self.chain.resume(self.storage.as_ref(), order) {
             Ok(Ok(Some(step))) => self.apply(step),
             Ok(Ok(None)) => Ok(()),
             Ok(Err(refusal)) => {
                 tracing::warn!(%refusal, "not ready to resume");
-                self.core.input(resume_refused(message, &refusal));
+                self.core.input(resume_refused(order, &refusal));
                 Ok(())
             }
             Err(error) => self.halt(&error),
         }
     }
 
-    /// Tells the core if a certified block excludes what a message orders.
-    fn check_resume(&mut self, message: &GovernanceMessage) -> Result<(), Failure> {
-        match self.chain.excludes(self.storage.as_ref(), message) {
+    /// Tells the core if a certified block excludes what is ordered.
+    fn check_resume(&mut self, order: &ResumeOrder) -> Result<(), Failure> {
+        match self.chain.excludes(self.storage.as_ref(), order) {
             Ok(Some(refusal)) => {
-                tracing::warn!(%refusal, "the resume message is void");
-                self.core.input(resume_refused(message, &refusal));
+                tracing::warn!(%refusal, "the order to resume is void");
+                self.core.input(resume_refused(order, &refusal));
                 Ok(())
             }
             Ok(None) => Ok(()),

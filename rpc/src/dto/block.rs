@@ -134,6 +134,8 @@ pub enum BlockOrigin {
         /// Account of the producer.
         producer: AccountName,
     },
+    /// The validators ended a lockdown by vote.
+    Recovered,
 }
 
 /// What is hashed to the block id, and the id.

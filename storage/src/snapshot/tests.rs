@@ -11,7 +11,9 @@ use holdfast_chain::{Branch, Chain, ChainBatch, ChainStore};
 use holdfast_ledger::tree;
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::wire::BlocksResponse;
-use holdfast_types::{Block, BlockOrigin, Certificate, Ed25519, EraContext, Height, Parameters};
+use holdfast_types::{
+    Block, BlockOrigin, Certificate, Ed25519, EraContext, Height, Parameters, ResumeOrder,
+};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -83,7 +85,8 @@ impl Follower {
             if let BlockOrigin::Resumed { .. } = block.header.origin {
                 self.take(std::mem::take(&mut waiting), None);
                 let message = block.body.governance.unwrap();
-                let step = self.chain.resume(&self.storage, &message).unwrap();
+                let order = ResumeOrder::Governance(message);
+                let step = self.chain.resume(&self.storage, &order).unwrap();
                 self.storage.apply(step.unwrap().unwrap().batch).unwrap();
                 height = height.next();
                 continue;

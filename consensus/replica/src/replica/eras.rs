@@ -97,7 +97,10 @@ impl Replica {
             era: anchor.era,
             anchor_height: next.anchor_height,
         });
-        let resumes = self.is_resume(&anchor);
+        // The last block of an emergency comes of no commit either, and resumes nothing.
+        let begins_dag = next.kind == EraKind::Dag;
+        let is_end = self.context.kind == EraKind::Emergency && begins_dag;
+        let resumes = !is_end && self.is_resume(&anchor);
         if resumes {
             // By what was to be attested, which ends with the era.
             self.accuse_dissenters(now, out);

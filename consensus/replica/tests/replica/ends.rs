@@ -5,13 +5,14 @@ use crate::emergency::{
     SLOT_MS, attested, body, dag_after, emergency, executed, in_emergency, rounds_below,
     statements, voted,
 };
+use crate::halts::{certificate_of, halt, resume_of};
 use holdfast_chain::ExecutedBlock;
 use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{ChainStanding, Fact, Input, Output};
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockId, Committee, Ed25519, EndVotes, Era, EraContext,
-    EraKind, Height, TimestampMs,
+    EraKind, Height, Readiness, SoftwareVersion, TimestampMs,
 };
 use std::sync::Arc;
 
@@ -78,6 +79,24 @@ fn r18_those_who_take_over_certify_the_last_block_and_then_the_dag_runs() {
         1,
         "what no emergency block took comes again"
     );
+}
+
+#[test]
+fn r18_the_end_of_an_emergency_resumes_nothing() {
+    let mut bench = in_emergency();
+    drop(bench.step(halt(1, 3_600_000)));
+    // Governance names a block of another branch of the emergency.
+    drop(bench.step(resume_of(2, 2, 30, SoftwareVersion::default())));
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    let halts = bench.replica.halts();
+    assert!(!halts.manager().state().resume_is_built);
+    assert_eq!(halts.readiness(), Readiness::NotAsked);
+    // So another message may name this end, and it is certified, and the era waits for the resume.
+    drop(bench.step(Input::ResumeExcluded { sequence: 2 }));
+    let certificate = certificate_of(body(2, 9));
+    drop(bench.step(Input::Certificate(certificate)));
+    drop(bench.tick(1_000));
+    assert!(bench.replica.is_between_eras(), "a halt holds");
 }
 
 #[test]

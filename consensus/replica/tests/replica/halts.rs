@@ -33,7 +33,12 @@ pub(crate) fn resume(sequence: u64, height: u64, minimum_version: SoftwareVersio
     resume_of(1, sequence, height, minimum_version)
 }
 
-fn resume_of(era: u64, sequence: u64, height: u64, minimum_version: SoftwareVersion) -> Input {
+pub(crate) fn resume_of(
+    era: u64,
+    sequence: u64,
+    height: u64,
+    minimum_version: SoftwareVersion,
+) -> Input {
     let action = GovernanceAction::Resume {
         reason: Vec::new(),
         era: Era(era),
@@ -95,7 +100,7 @@ fn certificate(height: u64) -> Certificate {
     certificate_of(body)
 }
 
-fn certificate_of(body: AttestationBody) -> Certificate {
+pub(crate) fn certificate_of(body: AttestationBody) -> Certificate {
     let sign = |author: u16| {
         let signed = body.sign(AuthorityIndex(author), &CHAIN, &key_pair(author));
         (signed.author, signed.signature)

@@ -55,6 +55,7 @@ pub(super) fn header(header: &types::BlockHeader, id: &BlockId) -> BlockHeader {
             types::BlockOrigin::Resumed { message } => BlockOrigin::Resumed {
                 message: hash(&message),
             },
+            types::BlockOrigin::Recovered => BlockOrigin::Recovered,
             types::BlockOrigin::Emergency { slot, producer, .. } => BlockOrigin::Emergency {
                 slot: Number(slot),
                 producer: account_name(&producer),

@@ -4,7 +4,7 @@ use super::SnapshotChain;
 use crate::snapshot::error::SnapshotError;
 use crate::storage::Storage;
 use holdfast_chain::{Branch, Chain, Step};
-use holdfast_types::{Block, BlockId, BlockOrigin, Height};
+use holdfast_types::{Block, BlockId, BlockOrigin, Height, ResumeOrder};
 use std::sync::Arc;
 
 /// Blocks executed at once: bounds what is held in memory.
@@ -36,6 +36,8 @@ impl<'a> Following<'a> {
     pub(super) fn take(&mut self, block: Block) -> Result<(), SnapshotError> {
         let is_emergency = match block.header.origin {
             BlockOrigin::Resumed { .. } => return self.resume(&block),
+            // It is of no emergency: a certificate stands for it.
+            BlockOrigin::Recovered => false,
             BlockOrigin::Emergency { .. } => true,
             BlockOrigin::Dag { .. } | BlockOrigin::Genesis => false,
         };
@@ -81,7 +83,8 @@ impl<'a> Following<'a> {
             return Ok(());
         };
         let height = block.header.height;
-        let step = self.chain.resume(self.storage, message)?;
+        let order = ResumeOrder::Governance(message.clone());
+        let step = self.chain.resume(self.storage, &order)?;
         let step = step.map_err(|refusal| SnapshotError::ResumeRefused { height, refusal })?;
         self.apply(step)
     }

@@ -200,10 +200,9 @@ impl World {
         let era = context.era;
         let is_provisional = matches!(block.header.origin, BlockOrigin::Emergency { .. })
             && height > self.certified_by_any();
-        if is_provisional && context.kind == EraKind::Dag {
-            // Nobody certifies in a halt, and what ends an emergency is certified before anything stands on it.
-            return None;
-        }
+        // What ends an emergency is certified before anything stands on it: those who take over attest it when it is named.
+        let is_end = is_provisional && context.kind == EraKind::Dag;
+        let attests = |node: &&NodeId| !is_end || self.may_attest_end(**node, block.header.era, id);
         let committee = &context.committee;
         let is_member = |node: &NodeId| {
             let account = validator_account(*node);
@@ -224,6 +223,7 @@ impl World {
             .filter(is_in_time)
             .filter(can_get)
             .filter(|node| self.is_halted(**node))
+            .filter(attests)
             .filter(|node| !self.has_attested_above(**node, era, height));
         // The holder is honest, so everybody can get the block.
         let can_agree = if context.kind == EraKind::Emergency {
@@ -272,6 +272,13 @@ impl World {
         let attested = record.and_then(|record| record.attestation);
         attested
             .is_some_and(|last| last.era == era && last.height > height && !last.has_no_commit())
+    }
+
+    /// Whether a node has attested no other end of the emergency `era`.
+    fn may_attest_end(&self, node: NodeId, era: Era, end: BlockId) -> bool {
+        let record = self.nodes[node].disk.guard();
+        let attested = record.and_then(|record| record.emergency_end);
+        attested.is_none_or(|attested| attested.era != era || attested.block == end)
     }
 
     /// Whether a node's block at a height resumes the chain and is not certified: no block to go on from.

@@ -101,19 +101,19 @@ impl World {
         node: NodeId,
         request: &ResumeRequest,
     ) -> Result<(), ChainError> {
-        let message = &request.message;
+        let order = &request.order;
         if !request.is_ready {
             let excluded = self.with_chain(node, |chain, tables| {
                 chain
-                    .excludes(tables, message)
+                    .excludes(tables, order)
                     .map(|refusal| refusal.map_or(Ok(()), Err))
             })?;
             if let Some(Err(refusal)) = excluded {
-                self.step(node, admission::resume_refused(message, &refusal));
+                self.step(node, admission::resume_refused(order, &refusal));
             }
             return Ok(());
         }
-        let made = self.with_chain(node, |chain, tables| chain.resume(tables, message))?;
+        let made = self.with_chain(node, |chain, tables| chain.resume(tables, order))?;
         match made {
             None | Some(Ok(None)) => {}
             Some(Ok(Some(step))) => self.apply(node, step),
@@ -121,7 +121,7 @@ impl World {
                 self.trace.add(self.now_ms, node, 0, || {
                     format!("does not resume: {refusal}")
                 });
-                self.step(node, admission::resume_refused(message, &refusal));
+                self.step(node, admission::resume_refused(order, &refusal));
             }
         }
         Ok(())

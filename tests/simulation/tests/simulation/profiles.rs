@@ -113,6 +113,7 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 405326),
         ("emergency", 410172),
         ("emergency", 500589),
+        ("emergency", 600768),
     ] {
         pass(profile, seed);
     }

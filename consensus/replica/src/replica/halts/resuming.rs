@@ -7,7 +7,7 @@ use crate::replica::{Replica, SigningState};
 use holdfast_halt::journal::JournalEvent;
 use holdfast_halt::manager::HaltInput;
 use holdfast_halt::matrix::Activity;
-use holdfast_types::{AttestationBody, Height, Readiness};
+use holdfast_types::{AttestationBody, Height, Readiness, ResumeOrder};
 
 impl Halts {
     fn is_above_target(&self, height: Height) -> bool {
@@ -72,7 +72,7 @@ impl Replica {
         let message = self.halts.manager.state().resume.clone();
         out.resume = message.map(|message| {
             Box::new(ResumeRequest {
-                message,
+                order: ResumeOrder::Governance(message),
                 is_ready: why_not.is_none(),
             })
         });
