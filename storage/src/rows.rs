@@ -7,7 +7,7 @@ use holdfast_types::{
 };
 
 /// Version of keys and values; a store of another version is refused.
-pub const FORMAT_VERSION: u32 = 6;
+pub const FORMAT_VERSION: u32 = 7;
 
 /// Where the chain stands. One row, rewritten in the batch of every step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -12,7 +12,9 @@ use crate::matrix::Mode;
 use crate::stall::StallReasons;
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::hash::Purpose;
-use holdfast_types::{Era, HaltCause, HaltId, Hash32, Height, Readiness, TimestampMs};
+use holdfast_types::{
+    AuthorityIndex, BlockId, Era, HaltCause, HaltId, Hash32, Height, Readiness, TimestampMs,
+};
 
 /// What the first entry names as the one before.
 pub const FIRST_PREVIOUS: Hash32 = [0; 32];
@@ -59,6 +61,26 @@ pub enum JournalEvent {
     ResumeExcluded {
         message: Hash32,
     },
+    /// A member votes to freeze the chain.
+    LockdownVoted {
+        author: AuthorityIndex,
+    },
+    /// The votes have expired before there were enough.
+    LockdownVotesExpired,
+    /// A member votes to go on from the block of this height.
+    RecoveryVoted {
+        author: AuthorityIndex,
+        height: Height,
+    },
+    /// Enough members have voted to go on from this block.
+    RecoveryOrdered {
+        height: Height,
+        block: BlockId,
+    },
+    /// The lockdown has lasted so long, and nobody has ended it.
+    LockdownLasts {
+        for_ms: u64,
+    },
 }
 
 impl JournalEvent {
@@ -77,6 +99,11 @@ impl JournalEvent {
             Self::Ready { .. } => "ready",
             Self::NotReady { .. } => "not_ready",
             Self::EraStarted { .. } => "era_started",
+            Self::LockdownVoted { .. } => "lockdown_voted",
+            Self::LockdownVotesExpired => "lockdown_votes_expired",
+            Self::RecoveryVoted { .. } => "recovery_voted",
+            Self::RecoveryOrdered { .. } => "recovery_ordered",
+            Self::LockdownLasts { .. } => "lockdown_lasts",
         }
     }
 }

@@ -288,38 +288,45 @@ impl LockdownRules {
         }
     }
 
-    /// One step.
+    /// One step. What changes the state is persisted first (K11).
     pub fn step(
         &self,
         state: &mut LockdownState,
         wall: TimestampMs,
         input: LockdownInput,
     ) -> Transition {
+        let mut effects = vec![LockdownEffect::Persist];
         match input {
             LockdownInput::Vote(vote) => {
                 self.check(state, &vote)?;
                 keep(&mut state.votes, vote)?;
-                Ok(self.voted(state, wall))
+                effects.extend(self.voted(state, wall));
             }
             LockdownInput::Recovery(vote) => {
                 self.check(state, &vote)?;
                 keep(&mut state.recovery_votes, vote)?;
-                Ok(self.recovers(state))
+                effects.extend(self.recovers(state));
             }
             LockdownInput::Report(report) => {
                 self.check(state, &report)?;
                 keep(&mut state.reports, report)?;
-                Ok(Vec::new())
             }
             LockdownInput::Certificate(certificate) => {
-                self.on_certificate(state, wall, certificate)
+                effects.extend(self.on_certificate(state, wall, certificate)?);
             }
             LockdownInput::RecoveryCertificate(lock, recovery) => {
-                self.on_recovery(state, wall, lock, recovery)
+                effects.extend(self.on_recovery(state, wall, lock, recovery)?);
             }
-            LockdownInput::Tick => Ok(self.on_tick(state, wall)),
-            LockdownInput::Era(era) => Ok(Self::on_era(state, era)),
+            LockdownInput::Tick => match self.on_tick(state, wall) {
+                Some(came) => effects.extend(came),
+                None => effects.clear(),
+            },
+            LockdownInput::Era(era) => match Self::on_era(state, era) {
+                Some(came) => effects.extend(came),
+                None => effects.clear(),
+            },
         }
+        Ok(effects)
     }
 
     /// What is stored for each member has a bound, whoever calls.
@@ -354,7 +361,7 @@ impl LockdownRules {
         match proof {
             Some(certificate) => self.lock(state, wall, certificate),
             None if state.votes.len() == 1 => {
-                vec![LockdownEffect::Persist, LockdownEffect::VotingBegan]
+                vec![LockdownEffect::VotingBegan]
             }
             None => Vec::new(),
         }
@@ -371,7 +378,7 @@ impl LockdownRules {
             since: wall,
             alerted: None,
         });
-        let mut effects = vec![LockdownEffect::Persist, LockdownEffect::Locked(certificate)];
+        let mut effects = vec![LockdownEffect::Locked(certificate)];
         // K5: they may have been here before.
         effects.extend(self.recovers(state));
         effects
@@ -405,10 +412,7 @@ impl LockdownRules {
             return Vec::new();
         }
         state.recovery = Some(certificate.clone());
-        vec![
-            LockdownEffect::Persist,
-            LockdownEffect::Recovering { point, certificate },
-        ]
+        vec![LockdownEffect::Recovering { point, certificate }]
     }
 
     /// K3.
@@ -447,54 +451,48 @@ impl LockdownRules {
         Ok(effects)
     }
 
-    /// K4, K7.
-    fn on_tick(&self, state: &mut LockdownState, wall: TimestampMs) -> Vec<LockdownEffect> {
+    /// K4, K7. None: nothing changes.
+    fn on_tick(&self, state: &mut LockdownState, wall: TimestampMs) -> Option<Vec<LockdownEffect>> {
         let timeout_ms = self.parameters.recovery_timeout_ms;
         let Some(lock) = &mut state.lock else {
             return self.expire(state, wall);
         };
         let last = lock.alerted.unwrap_or(lock.since);
         if wall.since(last) < timeout_ms {
-            return Vec::new();
+            return None;
         }
         lock.alerted = Some(wall);
         let for_ms = wall.since(lock.since);
-        vec![
-            LockdownEffect::Persist,
-            LockdownEffect::StillLocked { for_ms },
-        ]
+        Some(vec![LockdownEffect::StillLocked { for_ms }])
     }
 
     /// K4. Of a lockdown that holds nothing expires: its votes are what it stands on.
-    fn expire(&self, state: &mut LockdownState, wall: TimestampMs) -> Vec<LockdownEffect> {
+    fn expire(&self, state: &mut LockdownState, wall: TimestampMs) -> Option<Vec<LockdownEffect>> {
         let max_age_ms = self.parameters.vote_max_age_ms;
         let is_valid = |at: TimestampMs| wall.since(at) <= max_age_ms;
-        let before = state.votes.len();
+        let kept = |state: &LockdownState| (state.votes.len(), state.recovery_votes.len());
+        let before = kept(state);
         state.votes.retain(|_, vote| is_valid(vote.body.at));
-        state
-            .recovery_votes
-            .retain(|_, vote| is_valid(vote.body.at));
-        if before > 0 && state.votes.is_empty() {
-            vec![LockdownEffect::Persist, LockdownEffect::VotingEnded]
-        } else {
-            Vec::new()
-        }
+        let recoveries = &mut state.recovery_votes;
+        recoveries.retain(|_, vote| is_valid(vote.body.at));
+        let is_over = before.0 > 0 && state.votes.is_empty();
+        let effects = is_over.then_some(LockdownEffect::VotingEnded);
+        (kept(state) != before).then(|| effects.into_iter().collect())
     }
 
-    /// K8.
-    fn on_era(state: &mut LockdownState, era: Era) -> Vec<LockdownEffect> {
+    /// K8. None: it is the era that runs.
+    fn on_era(state: &mut LockdownState, era: Era) -> Option<Vec<LockdownEffect>> {
         if era == state.era {
-            return Vec::new();
+            return None;
         }
         let ended = std::mem::take(state);
         state.era = era;
-        let mut effects = vec![LockdownEffect::Persist];
-        if ended.lock.is_some() {
-            effects.push(LockdownEffect::Unlocked { era: ended.era });
-        } else if !ended.votes.is_empty() {
-            effects.push(LockdownEffect::VotingEnded);
-        }
-        effects
+        let effect = if ended.lock.is_some() {
+            Some(LockdownEffect::Unlocked { era: ended.era })
+        } else {
+            (!ended.votes.is_empty()).then_some(LockdownEffect::VotingEnded)
+        };
+        Some(effect.into_iter().collect())
     }
 }
 

@@ -26,12 +26,19 @@
 //!   come to its block any more.
 //! * H15. An emergency that a certificate takes back has settled nothing: the era that it had ended runs on. Proofs of the era
 //!   that is no more go with it.
+//! * H16. A lockdown is a halt among the others ([`crate::lockdown`]): its certificate begins it, and time does not end it.
+//! * H17. While it holds a resume of governance waits: the voters have to let go on as well, whatever block they name. Then the
+//!   message says where.
+//! * H18. What the votes for a recovery order is done when no other halt holds: a halt that ends by itself comes first.
+//! * H19. A lockdown of an era ends with the era, also where a quorum has ended it without having heard of the lockdown.
 //!
 //! Evidence has no rule here: no state of a halt refuses it.
 
 use crate::journal::{JournalEntry, JournalEvent};
+use crate::lockdown::{LockdownInput, LockdownRules};
 use crate::matrix::{Activity, Mode, ModeSet, Permission, permission_in};
 use holdfast_types::governance::GovernanceError;
+use holdfast_types::parameters::LockdownParameters;
 use holdfast_types::{
     ChainId, Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltProof, Hash32,
     Height, Parameters, TimestampMs,
@@ -39,9 +46,12 @@ use holdfast_types::{
 
 mod eras;
 mod in_force;
+mod locking;
+mod refusal;
 mod state;
 
 pub use in_force::HaltInForce;
+pub use refusal::HaltRefusal;
 pub use state::{
     EmergencyHalt, HARD_HALTS_MAX, HaltState, HardHalt, MESSAGES_WAITING_MAX, OwnFault, Standing,
 };
@@ -71,6 +81,8 @@ pub enum HaltInput {
     ResumeExcluded {
         sequence: u64,
     },
+    /// Verified as rules LK1 to LK6 ask.
+    Lockdown(LockdownInput),
     /// For the record only.
     Record(JournalEvent),
 }
@@ -93,62 +105,33 @@ pub enum HaltEffect {
         halt: HaltId,
         mode: Mode,
     },
-    /// The resume message of the state is new: build the block that it orders, or wait until it can be built.
+    /// What lets the chain go on is new: build the block that it orders, or wait until it can be built.
     Resume,
-}
-
-/// Why an input does nothing. Each is an answer to who sent it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HaltRefusal {
-    #[error("the proof is of era {proof}, this node runs era {running}")]
-    OtherEra { proof: Era, running: Era },
-    #[error("this event is known")]
-    Known,
-    #[error("{0}")]
-    Governance(#[from] GovernanceError),
-    #[error("a halt of governance is in force until {until} ms: resume first")]
-    InForce { until: TimestampMs },
-    #[error(
-        "a second halt needs an epoch of progress after the first: {missing_ms} ms of live time are missing"
-    )]
-    TooSoon { missing_ms: u64 },
-    #[error("a resume message with sequence number {sequence} is being carried out")]
-    Resuming { sequence: u64 },
-    #[error("the message ends era {era}, which is over: this node runs era {running}")]
-    EraIsOver { era: Era, running: Era },
-}
-
-impl HaltRefusal {
-    /// Stable name for RPC.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::OtherEra { .. } => "other_era",
-            Self::Known => "known",
-            Self::Governance(error) => error.name(),
-            Self::InForce { .. } => "halt_in_force",
-            Self::TooSoon { .. } => "too_soon",
-            Self::Resuming { .. } => "resuming",
-            Self::EraIsOver { .. } => "era_is_over",
-        }
-    }
+    /// Tell everybody of the lockdown, and of the votes that end it.
+    AnnounceLockdown,
+    /// A lockdown lasts, and nobody has ended it: alert.
+    StillLocked {
+        for_ms: u64,
+    },
 }
 
 /// Parameters of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HaltConfig {
     pub chain: ChainId,
     pub emergency_halt_max_ms: u64,
     pub epoch_duration_ms: u64,
+    pub lockdown: LockdownParameters,
 }
 
 impl HaltConfig {
     #[must_use]
-    pub const fn from_parameters(chain: ChainId, parameters: &Parameters) -> Self {
+    pub fn from_parameters(chain: ChainId, parameters: &Parameters) -> Self {
         Self {
             chain,
             emergency_halt_max_ms: parameters.halt.emergency_halt_max_ms,
             epoch_duration_ms: parameters.epoch_duration_ms,
+            lockdown: parameters.lockdown.clone(),
         }
     }
 }
@@ -161,16 +144,23 @@ pub type Transition = Result<Vec<HaltEffect>, HaltRefusal>;
 pub struct HaltManager {
     config: HaltConfig,
     state: HaltState,
+    lockdown: LockdownRules,
     /// Known from the stall detector, for the matrix; not persisted.
     stalled: bool,
 }
 
 impl HaltManager {
+    /// With so many voters as the running era has ([`Self::set_voters`]).
     #[must_use]
-    pub const fn new(config: HaltConfig, state: HaltState) -> Self {
+    pub fn new(config: HaltConfig, members: usize, state: HaltState) -> Self {
+        let parameters = config.lockdown.clone();
         Self {
             config,
             state,
+            lockdown: LockdownRules {
+                parameters,
+                members,
+            },
             stalled: false,
         }
     }
@@ -229,7 +219,9 @@ impl HaltManager {
     /// When time alone changes something, by the wall clock.
     #[must_use]
     pub fn next_wall(&self) -> Option<TimestampMs> {
-        self.state.emergency.as_ref().map(|halt| halt.until)
+        let emergency = self.state.emergency.as_ref().map(|halt| halt.until);
+        let lockdown = self.lockdown.next_wall(&self.state.lockdown);
+        emergency.into_iter().chain(lockdown).min()
     }
 
     /// Tells the matrix of a soft stall.
@@ -257,6 +249,7 @@ impl HaltManager {
             HaltInput::ResumeExcluded { sequence } => {
                 Ok(self.on_resume_excluded(standing, sequence))
             }
+            HaltInput::Lockdown(input) => self.on_lockdown(standing, input),
             HaltInput::Record(event) => {
                 let mut effects = vec![HaltEffect::Persist];
                 self.note(standing, event, &mut effects);
@@ -508,6 +501,7 @@ impl HaltManager {
             return Vec::new();
         }
         self.state.resume_is_built = true;
+        self.state.lockdown.recovery_is_built = self.state.resume.is_none();
         vec![HaltEffect::Persist]
     }
 
@@ -557,6 +551,8 @@ impl HaltManager {
             let id = halt.id;
             effects.extend(self.began(standing, id, Mode::EmergencyHalt, None));
         }
+        let lockdown = self.on_lockdown(standing, LockdownInput::Tick);
+        effects.extend(lockdown.unwrap_or_default());
         effects
     }
 

@@ -351,6 +351,10 @@ pub enum Fact {
         slot: u64,
         transactions: usize,
     },
+    /// The chain has been locked for so long, and too few validators vote to go on.
+    LockdownLasts {
+        for_ms: u64,
+    },
     /// This node has the emergency key, and slots pass without a block.
     ProducerOverdue {
         slot: u64,

@@ -72,6 +72,10 @@ pub(super) fn what(halt: HaltInForce<'_>) -> String {
             let reason = emergency.message.body.action.reason();
             format!("governance ordered it: {}", reason.unwrap_or_default())
         }
+        HaltInForce::Lockdown(_, lock) => {
+            let votes = lock.certificate.votes.len();
+            format!("{votes} validators voted for a lockdown")
+        }
     }
 }
 
@@ -88,6 +92,14 @@ pub(super) fn proof(
         HaltInForce::Emergency(emergency) => {
             let record = order(&emergency.message, &emergency.id.to_string());
             (Some(codec::encode(&emergency.message)), record)
+        }
+        HaltInForce::Lockdown(_, lock) => {
+            let record = ProofRecord {
+                kind: String::from("lockdown_votes"),
+                detail: Some(what(halt)),
+                ..ProofRecord::default()
+            };
+            (Some(codec::encode(&lock.certificate)), record)
         }
         HaltInForce::OwnFault(fault) => {
             let record = ProofRecord {
@@ -296,6 +308,13 @@ fn journal_line(entry: &JournalEntry) -> JournalLine {
         }
         JournalEvent::NotReady { readiness } => readiness.name().to_owned(),
         JournalEvent::EraStarted { era } => format!("era {era}"),
+        JournalEvent::LockdownVoted { author } => format!("validator {author}"),
+        JournalEvent::LockdownVotesExpired => String::new(),
+        JournalEvent::RecoveryVoted { author, height } => {
+            format!("validator {author}, block {height}")
+        }
+        JournalEvent::RecoveryOrdered { height, block } => format!("block {height}, {block}"),
+        JournalEvent::LockdownLasts { for_ms } => format!("for {for_ms} ms"),
     };
     JournalLine {
         index: entry.index,

@@ -159,6 +159,9 @@ impl Entry {
                 .count(*vertices)
                 .detail(format!("commit {index}, {transactions} transactions")),
             Fact::Certified { height } => entry("certified").height(*height),
+            Fact::LockdownLasts { for_ms } => {
+                entry("lockdown_lasts").detail(format!("for {for_ms} ms"))
+            }
             Fact::EraEnded { era, anchor_height } => {
                 entry("era_ended").era(*era).height(*anchor_height)
             }

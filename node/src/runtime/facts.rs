@@ -122,6 +122,7 @@ impl FactsThread {
             | Fact::HaltEnded { .. }
             | Fact::Stall(_)
             | Fact::GovernanceAccepted { .. }
+            | Fact::LockdownLasts { .. }
             | Fact::Readiness(_) => log_halts(fact),
             Fact::Produced { .. } | Fact::ProducerOverdue { .. } => log_emergency(fact),
         }
@@ -169,8 +170,15 @@ fn log_halts(fact: &Fact) {
             halt = %halt,
             mode = mode.name(),
             cause = cause.map(holdfast_types::HaltCause::name),
-            "HALTED: {}. This node signs no vertex and commits nothing; evidence, queries and queueing go on; see `holdfast why`",
-            cause.map_or("governance ordered it", holdfast_types::HaltCause::message)
+            "HALTED: {}. This node signs no vertex and commits nothing; evidence and queries go on; see `holdfast why`",
+            match mode {
+                Mode::Lockdown => "the validators voted for a lockdown",
+                _ => cause.map_or("governance ordered it", holdfast_types::HaltCause::message),
+            }
+        ),
+        Fact::LockdownLasts { for_ms } => tracing::error!(
+            for_ms,
+            "STILL LOCKED: too few validators vote to go on; see `holdfast why`"
         ),
         Fact::HaltEnded { halt, mode } => {
             tracing::warn!(halt = %halt, mode = mode.name(), "the halt has ended");

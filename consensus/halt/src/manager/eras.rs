@@ -27,6 +27,7 @@ impl HaltManager {
         if let Some(halt) = self.state.emergency.take_if(is_over) {
             effects.extend(self.end_emergency(standing, &halt));
         }
+        self.lockdown_of_era(standing, era, &mut effects);
         self.state.era = era;
         self.note(standing, JournalEvent::EraStarted { era }, &mut effects);
         effects
@@ -41,6 +42,7 @@ impl HaltManager {
         for halt in std::mem::take(&mut self.state.hard) {
             self.ended(standing, halt.id, Mode::HardHalt, &mut effects);
         }
+        self.lockdown_of_era(standing, era, &mut effects);
         self.state.era = era;
         self.note(standing, JournalEvent::EraStarted { era }, &mut effects);
         effects

@@ -1,11 +1,12 @@
 //! What is known of halts, as it is persisted and told.
 
 use crate::journal::Journal;
+use crate::lockdown::LockdownState;
 use crate::matrix::{Activity, ModeSet, permission_in};
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::{
     Era, GovernanceAction, GovernanceMessage, HaltCause, HaltId, HaltNotice, HaltProof, Height,
-    ResumePoint, TimestampMs,
+    TimestampMs,
 };
 
 /// Hard halts of one era that are kept: each after the first changes nothing but the report.
@@ -69,16 +70,11 @@ pub struct HaltState {
     pub waiting: Vec<GovernanceMessage>,
     /// Live time of the chain when the last halt of governance ended.
     pub emergency_ended: Option<TimestampMs>,
+    pub lockdown: LockdownState,
     pub journal: Journal,
 }
 
 impl HaltState {
-    /// What the resume message that is followed goes on from.
-    #[must_use]
-    pub fn resume_point(&self) -> Option<ResumePoint> {
-        self.resume.as_ref()?.body.action.resume_point()
-    }
-
     /// Whether a node for which `modes` hold fetches emergency blocks from peers: no halt forbids it, or they may lead to the block
     /// that the resume message names. As long as that is not resumed here it is on another branch or above the head; what is above it is
     /// taken back then.

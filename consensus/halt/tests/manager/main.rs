@@ -1,12 +1,15 @@
 //! The table of the halt manager: every input in every state, by the number of its rule.
 
 mod eras;
+mod locking;
 
 use holdfast_halt::manager::{
     HARD_HALTS_MAX, HaltConfig, HaltEffect, HaltInput, HaltManager, HaltRefusal, HaltState,
     MESSAGES_WAITING_MAX, Standing,
 };
 use holdfast_halt::{Activity, JournalEntry, Mode, verify_chain};
+use holdfast_types::parameters::LockdownParameters;
+use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, samples};
 use holdfast_types::{
     Attestation, AuthorityIndex, BlockId, CommitDigest, DkgConfirmation, Era, GovernanceAction,
@@ -20,13 +23,23 @@ const MAX_MS: u64 = 30 * DAY_MS;
 const EPOCH_MS: u64 = 10_800_000;
 const RUNNING: Era = Era(3);
 
-fn manager() -> HaltManager {
-    let config = HaltConfig {
+/// Members of the committee.
+const MEMBERS: usize = 4;
+
+fn config() -> HaltConfig {
+    HaltConfig {
         chain: CHAIN,
         emergency_halt_max_ms: MAX_MS,
         epoch_duration_ms: EPOCH_MS,
-    };
-    let mut manager = HaltManager::new(config, HaltState::default());
+        lockdown: LockdownParameters {
+            recovery_timeout_ms: 600_000,
+            ..parameters().lockdown
+        },
+    }
+}
+
+fn manager() -> HaltManager {
+    let mut manager = HaltManager::new(config(), MEMBERS, HaltState::default());
     let effects = manager.step(at(0), HaltInput::EraStarted(RUNNING));
     assert!(effects.is_ok());
     manager
@@ -501,6 +514,7 @@ fn any_input() -> impl Strategy<Value = HaltInput> {
         (1..6_u64).prop_map(|era| HaltInput::ResumeBuilt(Era(era))),
         (0..12_u64).prop_map(|sequence| HaltInput::ResumeExcluded { sequence }),
         era.prop_map(|era| HaltInput::EraStarted(Era(era))),
+        locking::any_lockdown_input(),
     ]
 }
 
@@ -537,10 +551,7 @@ proptest! {
         let mut all = journal;
         if let Some(first) = all.first().copied() && first.index == 1 {
             // The entry of the fixture itself.
-            let mut fresh = HaltManager::new(
-                HaltConfig { chain: CHAIN, emergency_halt_max_ms: MAX_MS, epoch_duration_ms: EPOCH_MS },
-                HaltState::default(),
-            );
+            let mut fresh = HaltManager::new(config(), MEMBERS, HaltState::default());
             let effects = fresh.step(at(0), HaltInput::EraStarted(RUNNING)).unwrap();
             all.splice(0..0, effects.iter().filter_map(|effect| match effect {
                 HaltEffect::Journal(entry) => Some(*entry),

@@ -20,7 +20,7 @@ fn reasons(sampler: &mut Sampler) -> StallReasons {
 }
 
 pub(crate) fn event(sampler: &mut Sampler) -> JournalEvent {
-    let variants: [fn(&mut Sampler) -> JournalEvent; 11] = [
+    let variants: [fn(&mut Sampler) -> JournalEvent; 16] = [
         |sampler| JournalEvent::HaltBegan {
             halt: Sample::sample(sampler),
             mode: mode(sampler),
@@ -55,6 +55,21 @@ pub(crate) fn event(sampler: &mut Sampler) -> JournalEvent {
         },
         |sampler| JournalEvent::ResumeExcluded {
             message: Sample::sample(sampler),
+        },
+        |sampler| JournalEvent::LockdownVoted {
+            author: Sample::sample(sampler),
+        },
+        |_| JournalEvent::LockdownVotesExpired,
+        |sampler| JournalEvent::RecoveryVoted {
+            author: Sample::sample(sampler),
+            height: Sample::sample(sampler),
+        },
+        |sampler| JournalEvent::RecoveryOrdered {
+            height: Sample::sample(sampler),
+            block: Sample::sample(sampler),
+        },
+        |sampler| JournalEvent::LockdownLasts {
+            for_ms: Sample::sample(sampler),
         },
     ];
     sampler.pick(&variants)(sampler)

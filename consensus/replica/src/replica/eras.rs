@@ -187,6 +187,7 @@ impl Replica {
             let emergency = Arc::clone(&self.context);
             let certifying = Arc::new(certifying(&emergency, next));
             self.enter_context(now, Arc::clone(&certifying));
+            self.halts.nobody_votes();
             self.ending = Some(emergency);
             out.era_started = Some(certifying);
         }

@@ -24,8 +24,8 @@ use holdfast_halt::stall::{Stall, StallChange, StallDetector, StallObservation};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::wire::GossipedGovernance;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, EraContext, EraKind, Evidence, GovernanceMessage, HaltProof,
-    HaltThresholds, Hash32, Height, Readiness, Round, SignedHaltStatus, TimestampMs,
+    AttestationBody, AuthorityIndex, Committee, EraContext, EraKind, Evidence, GovernanceMessage,
+    HaltProof, HaltThresholds, Hash32, Height, Readiness, Round, SignedHaltStatus, TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -73,6 +73,11 @@ pub struct Halts {
     carried: u64,
 }
 
+/// How many may vote for a lockdown: nobody in an emergency, in which one account is the committee.
+fn voters(context: &EraContext) -> usize {
+    context.certifiers().map_or(0, Committee::size)
+}
+
 impl Halts {
     pub(super) fn new(
         settings: &HaltSettings,
@@ -83,7 +88,7 @@ impl Halts {
     ) -> Self {
         let thresholds = HaltThresholds::new(&settings.thresholds, &context.committee);
         Self {
-            manager: HaltManager::new(settings.manager, state),
+            manager: HaltManager::new(settings.manager.clone(), voters(context), state),
             in_emergency: context.kind == EraKind::Emergency,
             stall: StallDetector::new(settings.stall),
             divergence: DivergenceDetector::new(context.era, thresholds),
@@ -141,12 +146,18 @@ impl Halts {
         let thresholds = HaltThresholds::new(&settings.thresholds, committee);
         self.divergence.era_started(context.era, thresholds);
         self.cluster.era_started(context.era, thresholds);
+        self.manager.set_voters(voters(context));
         self.in_emergency = context.kind == EraKind::Emergency;
         self.statuses.clear();
         self.heard_ms = vec![now.monotonic_ms; committee.size()];
         self.readiness = Readiness::NotAsked;
         self.carried = 0;
         self.committed = true;
+    }
+
+    /// Between an emergency and the era after it there is nothing to lock.
+    pub(super) const fn nobody_votes(&mut self) {
+        self.manager.set_voters(0);
     }
 
     pub(super) fn heard(&mut self, author: AuthorityIndex, now: Now) {
@@ -254,6 +265,10 @@ impl Replica {
                 }
                 HaltEffect::Ended { halt, mode } => out.facts.push(Fact::HaltEnded { halt, mode }),
                 HaltEffect::Resume => self.halts.resume_at_ms = now.monotonic_ms,
+                HaltEffect::AnnounceLockdown => self.halts.tell_at_ms = now.monotonic_ms,
+                HaltEffect::StillLocked { for_ms } => {
+                    out.facts.push(Fact::LockdownLasts { for_ms });
+                }
             }
         }
         if changed {
@@ -368,7 +383,7 @@ impl Replica {
         let halted = manager.is_halted();
         let say = halted.then_some(self.halts.say_at_ms);
         let tell = manager.state().has_news().then_some(self.halts.tell_at_ms);
-        let resume = manager.state().resume.as_ref();
+        let resume = manager.state().resume_order();
         let resume = resume.map(|_| self.halts.resume_at_ms);
         let stall = self.halts.stall.next_deadline_ms().filter(|_| !halted);
         [by_wall, say, tell, resume, stall]

@@ -11,6 +11,7 @@ use crate::runtime::board::{Standing, era_of};
 use crate::runtime::halted::HaltPicture;
 use convert::message_summary;
 use holdfast_genesis::GenesisTime;
+use holdfast_halt::lockdown::Lock;
 use holdfast_halt::matrix::{permission, permission_in, wording};
 use holdfast_halt::{Activity, HaltInForce, Mode, Permission, StallReason};
 use holdfast_rpc::dto::{
@@ -76,8 +77,14 @@ pub(super) fn in_a_line(picture: &HaltPicture) -> Option<(Mode, String)> {
             let until = GenesisTime(halt.until);
             format!("ordered by governance until {until}: {reason}")
         }
+        HaltInForce::Lockdown(_, lock) => voted(lock),
     };
     Some((halt.mode(), text))
+}
+
+fn voted(lock: &Lock) -> String {
+    let votes = lock.certificate.votes.len();
+    format!("{votes} validators voted for it; as many have to vote to go on")
 }
 
 /// The check of `/readyz` on halts.
@@ -344,6 +351,7 @@ pub(super) fn in_short(picture: &HaltPicture, wall: TimestampMs) -> Vec<HaltStat
             HaltInForce::Hard(halt) => halt.cause.message().to_owned(),
             HaltInForce::OwnFault(fault) => format!("{}: {}", fault.cause.message(), fault.detail),
             HaltInForce::Emergency(halt) => halt.message.body.action.reason().unwrap_or_default(),
+            HaltInForce::Lockdown(_, lock) => voted(lock),
         };
         status(halt.mode(), halt.since(), reason)
     });

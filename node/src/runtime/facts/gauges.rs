@@ -52,6 +52,7 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
         }
         Fact::Produced { .. } => metrics.emergency.blocks_produced.inc(),
         Fact::ProducerOverdue { .. }
+        | Fact::LockdownLasts { .. }
         | Fact::Certified { .. }
         | Fact::EraEnded { .. }
         | Fact::EraStarted { .. }

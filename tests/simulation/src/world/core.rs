@@ -272,6 +272,7 @@ impl World {
     fn note(&mut self, node: NodeId, fact: &Fact) {
         let what = match fact {
             Fact::Proposed { .. } => "proposals",
+            Fact::LockdownLasts { .. } => "alerts of a lockdown",
             Fact::Committed { .. } => "commits",
             Fact::Certified { .. } => "certificates",
             Fact::EraEnded { .. } => "era ends",

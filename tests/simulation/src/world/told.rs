@@ -173,6 +173,7 @@ fn happened(event: &Event) -> Option<String> {
 pub(super) fn fact(fact: &Fact) -> Option<String> {
     Some(match fact {
         Fact::Proposed { .. } | Fact::Committed { .. } | Fact::Certified { .. } => return None,
+        Fact::LockdownLasts { for_ms } => format!("has been locked for {for_ms} ms"),
         Fact::EraEnded { era, anchor_height } => {
             format!("stops the DAG of era {era}: block {anchor_height} ended it")
         }

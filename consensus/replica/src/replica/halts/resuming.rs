@@ -7,7 +7,7 @@ use crate::replica::{Replica, SigningState};
 use holdfast_halt::journal::JournalEvent;
 use holdfast_halt::manager::HaltInput;
 use holdfast_halt::matrix::Activity;
-use holdfast_types::{AttestationBody, Height, Readiness, ResumeOrder};
+use holdfast_types::{AttestationBody, Height, Readiness};
 
 impl Halts {
     fn is_above_target(&self, height: Height) -> bool {
@@ -42,7 +42,10 @@ impl Replica {
         };
         let target = self.halts.manager.state().resume_point();
         let is_on_the_way = target.is_some_and(|target| target.era >= pending.context.era);
-        is_on_the_way || pending.is_resume || self.allows(Activity::VertexProduction)
+        // A lockdown ends with its era, and this one is certified to be over (rule H19 of the manager).
+        let is_free =
+            self.allows(Activity::VertexProduction) || self.halts.manager.state().is_only_locked();
+        is_on_the_way || pending.is_resume || is_free
     }
 
     /// Whether the era that is pending is the one that the resume message orders. An era that ended by itself above the
@@ -55,10 +58,10 @@ impl Replica {
 
     /// Rule R15: asks for the block that resumes, unless this node must not be ready. Then it asks whether the message holds.
     pub(super) fn follow_resume(&mut self, now: Now, out: &mut Output) {
-        if self.halts.manager.state().resume.is_none() || now.monotonic_ms < self.halts.resume_at_ms
-        {
+        let order = self.halts.manager.state().resume_order();
+        let Some(order) = order.filter(|_| now.monotonic_ms >= self.halts.resume_at_ms) else {
             return;
-        }
+        };
         self.halts.resume_at_ms = now
             .monotonic_ms
             .saturating_add(self.config.repeat_interval_ms);
@@ -69,13 +72,10 @@ impl Replica {
         if let Some(readiness) = why_not {
             self.set_readiness(now, readiness, out);
         }
-        let message = self.halts.manager.state().resume.clone();
-        out.resume = message.map(|message| {
-            Box::new(ResumeRequest {
-                order: ResumeOrder::Governance(message),
-                is_ready: why_not.is_none(),
-            })
-        });
+        out.resume = Some(Box::new(ResumeRequest {
+            order,
+            is_ready: why_not.is_none(),
+        }));
     }
 
     /// The end of an era that was executed in a halt is attested when the halt is over, or when governance names it as the

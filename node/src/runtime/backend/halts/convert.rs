@@ -1,6 +1,7 @@
 //! From the halts of the chain to those of RPC.
 
 use crate::runtime::backend::convert::{account_name, certificate, hash, key};
+use holdfast_halt::lockdown::Lock;
 use holdfast_halt::{EmergencyHalt, HaltState, HardHalt, JournalEvent, Mode, StallReason};
 use holdfast_rpc::dto::{
     EvidenceItem, GovernanceSummary, HaltInForce, HaltProof, Hash, HexBytes, JournalEntry, Number,
@@ -9,7 +10,7 @@ use holdfast_rpc::dto::{
 use holdfast_types as types;
 use holdfast_types::{
     Attestation, ChainId, Committee, DkgConfirmation, EraContext, Evidence, GovernanceAction,
-    GovernanceMessage, SignedVertexHeader, codec,
+    GovernanceMessage, HaltId, SignedVertexHeader, codec,
 };
 use serde_json::{Map, Value, json};
 
@@ -34,6 +35,7 @@ pub(super) fn halts(state: &HaltState) -> Vec<HaltInForce> {
     let halts = known(state).filter_map(|halt| match halt {
         holdfast_halt::HaltInForce::Hard(halt) => Some(hard(halt)),
         holdfast_halt::HaltInForce::Emergency(halt) => Some(emergency(halt)),
+        holdfast_halt::HaltInForce::Lockdown(era, lock) => Some(lockdown(era, lock)),
         holdfast_halt::HaltInForce::OwnFault(_) => None,
     });
     halts.collect()
@@ -67,6 +69,38 @@ pub(super) fn emergency(halt: &EmergencyHalt) -> HaltInForce {
         reason: halt.message.body.action.reason(),
         sequence: Some(Number(halt.message.body.sequence)),
     }
+}
+
+fn lockdown(era: types::Era, lock: &Lock) -> HaltInForce {
+    let votes = &lock.certificate.votes;
+    let first = votes.iter().min_by_key(|vote| vote.body.at);
+    HaltInForce {
+        id: hash(HaltId::of_lockdown(era).as_bytes()),
+        mode: Mode::Lockdown.name().to_owned(),
+        cause: None,
+        sentence: format!("{} validators voted for it", votes.len()),
+        active: true,
+        since_ms: Number(lock.since.0),
+        until_ms: None,
+        after_height: None,
+        reason: first.map(|vote| String::from_utf8_lossy(&vote.body.reason).into_owned()),
+        sequence: None,
+    }
+}
+
+/// Who has voted for a lockdown, when and why.
+fn lockdown_votes(lock: &Lock, committee: &Committee) -> Value {
+    let votes = lock.certificate.votes.iter().map(|vote| {
+        let member = committee.member(vote.author);
+        json!({
+            "authority": vote.author.0,
+            "account": member.map(|member| account_name(&member.account)),
+            "at_ms": Number(vote.body.at.0),
+            "trigger": vote.body.trigger.name(),
+            "reason": String::from_utf8_lossy(&vote.body.reason),
+        })
+    });
+    json!({ "votes": votes.collect::<Vec<_>>() })
 }
 
 pub(super) fn own_fault(fault: &holdfast_halt::OwnFault) -> OwnFault {
@@ -109,6 +143,15 @@ pub(super) fn journal_entry(entry: &holdfast_halt::JournalEntry) -> JournalEntry
         }
         JournalEvent::NotReady { readiness } => json!({ "readiness": readiness.name() }),
         JournalEvent::EraStarted { era } => json!({ "started": Number(era.0) }),
+        JournalEvent::LockdownVoted { author } => json!({ "authority": author.0 }),
+        JournalEvent::LockdownVotesExpired => json!({}),
+        JournalEvent::RecoveryVoted { author, height } => {
+            json!({ "authority": author.0, "height": Number(height.0) })
+        }
+        JournalEvent::RecoveryOrdered { height, block } => {
+            json!({ "height": Number(height.0), "block": hash(block.as_bytes()) })
+        }
+        JournalEvent::LockdownLasts { for_ms } => json!({ "for_ms": Number(*for_ms) }),
     };
     JournalEntry {
         index: Number(entry.index),
@@ -217,6 +260,11 @@ pub(super) fn proof(
             "governance_message",
             message_object(&halt.message),
             codec::encode(&halt.message),
+        ),
+        holdfast_halt::HaltInForce::Lockdown(_, lock) => (
+            "lockdown_votes",
+            lockdown_votes(lock, committee),
+            codec::encode(&lock.certificate),
         ),
         holdfast_halt::HaltInForce::OwnFault(fault) => {
             let decoded = json!({
