@@ -25,11 +25,11 @@ pub mod secret;
 
 use ballots::prove;
 use borsh::{BorshDeserialize, BorshSerialize};
-use holdfast_types::lockdown::{LockdownStatement, Signed, lockdown_quorum};
+use holdfast_types::lockdown::{LockdownNotice, LockdownStatement, Signed, lockdown_quorum};
 use holdfast_types::parameters::LockdownParameters;
 use holdfast_types::{
-    AuthorityIndex, BlockPoint, Era, LockdownCertificate, LockdownVote, QuarantineReport,
-    RecoveryCertificate, RecoveryVote, TimestampMs,
+    AuthorityIndex, BlockPoint, Era, Height, LockdownCertificate, LockdownError, LockdownVote,
+    QuarantineReport, RecoveryCertificate, RecoveryVote, TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -130,6 +130,14 @@ pub enum LockdownRefusal {
     },
     #[error("it is known, or a newer statement of its author is")]
     Known,
+    #[error("this node has no validator key, or has stopped signing")]
+    NoVoter,
+    #[error(transparent)]
+    Malformed(LockdownError),
+    #[error(
+        "this validator has attested block {attested}: a quorum may have certified it, so it names no block below"
+    )]
+    BelowAttested { attested: Height },
     #[error("the chain is locked already, since {since} ms")]
     AlreadyLocked { since: TimestampMs },
     #[error("nothing is locked: there is nothing to recover from")]
@@ -151,6 +159,9 @@ impl LockdownRefusal {
             Self::OtherEra { .. } => "other_era",
             Self::NotAMember { .. } => "not_a_member",
             Self::Known => "known",
+            Self::NoVoter => "no_voter",
+            Self::Malformed(error) => error.name(),
+            Self::BelowAttested { .. } => "below_attested",
             Self::AlreadyLocked { .. } => "already_locked",
             Self::NotLocked => "not_locked",
             Self::Recovering { .. } => "recovering",
@@ -182,6 +193,30 @@ impl LockdownState {
     pub fn recovery_point(&self) -> Option<BlockPoint> {
         let (_, point) = self.recovery.as_ref()?.subject()?;
         Some(point)
+    }
+
+    /// The highest block that a validator can propose to go on from: its own head, or one that so many members report that an
+    /// honest one has it.
+    #[must_use]
+    pub fn recovery_candidate(&self, own: BlockPoint, honest: usize) -> BlockPoint {
+        let mut holders: BTreeMap<BlockPoint, usize> = BTreeMap::new();
+        for report in self.reports.values() {
+            let count = holders.entry(report.body.head).or_default();
+            *count = count.saturating_add(1);
+        }
+        let held = holders.into_iter().filter(|(_, count)| *count >= honest);
+        held.map(|(point, _)| point)
+            .chain([own])
+            .max_by_key(|point| (point.height, *point == own))
+            .unwrap_or(own)
+    }
+
+    /// What convinces who was not there, if the chain is locked.
+    #[must_use]
+    pub fn notice(&self) -> Option<LockdownNotice> {
+        let lock = self.lock.as_ref()?.certificate.clone();
+        let recovery = self.recovery.clone();
+        Some(LockdownNotice { lock, recovery })
     }
 
     /// Who votes to go on from which block: how far the members agree.

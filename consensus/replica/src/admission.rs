@@ -12,14 +12,14 @@ use holdfast_ledger::{
 };
 use holdfast_types::limits::{HALT_NOTICE_MAX, RESUME_HALTS_MAX};
 use holdfast_types::mutant::{self, Mutant};
-use holdfast_types::parameters::{EmergencyParameters, HaltParameters};
+use holdfast_types::parameters::{EmergencyParameters, HaltParameters, LockdownParameters};
 use holdfast_types::wire::{LastVertexRequest, LastVertexResponse};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, Block, Certificate, ChainId, Era, EraContext, EraKind,
     Evidence, EvidenceError, FailureCode, GovernanceError, GovernanceMessage, HaltCause,
-    HaltNotice, HaltProof, HaltProofError, HaltThresholds, Height, PublicKey, Readiness,
-    ResumeOrder, SignatureScheme, SignedHaltStatus, SignedVertexHeader, TimestampMs, TransactionId,
-    VerifiedTransaction, Vertex, VertexRef,
+    HaltNotice, HaltProof, HaltProofError, HaltThresholds, Height, LockdownError, LockdownMessage,
+    Parameters, PublicKey, Readiness, ResumeOrder, SignatureScheme, SignedHaltStatus,
+    SignedVertexHeader, TimestampMs, TransactionId, VerifiedTransaction, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -239,6 +239,31 @@ pub fn halt_status(
     }
 }
 
+/// Judges a member's statement on a lockdown; its tag was verified before.
+#[must_use]
+pub fn lockdown(
+    message: &LockdownMessage,
+    chain: &ChainId,
+    running: &EraContext,
+    parameters: &LockdownParameters,
+    scheme: &dyn SignatureScheme,
+    now: TimestampMs,
+) -> Judgement {
+    let Some(committee) = running.certifiers() else {
+        return Judgement::Ignore;
+    };
+    match message.verify(now, chain, running.era, committee, parameters, scheme) {
+        Ok(()) => Judgement::Accept,
+        // Clocks differ, and eras end.
+        Err(
+            LockdownError::TooOld { .. }
+            | LockdownError::Ahead { .. }
+            | LockdownError::OtherEra { .. },
+        ) => Judgement::Ignore,
+        Err(_) => Judgement::Reject,
+    }
+}
+
 /// Judges a message of governance against the governors in office here. Why it does nothing is for who submitted it; a
 /// peer is to blame only if the signatures are wrong, as it may know governors that this node does not know yet.
 pub fn governance<S: ChainStore + ?Sized>(
@@ -314,12 +339,18 @@ pub fn halt_notice<S: ChainStore + ?Sized>(
     notice: HaltNotice,
     chain: &ChainId,
     running: &EraContext,
-    parameters: &HaltParameters,
+    parameters: &Parameters,
     scheme: &dyn SignatureScheme,
 ) -> Result<Vec<Input>, StateError> {
     let mut inputs = Vec::new();
+    let lockdown = notice.lockdown.zip(running.certifiers());
+    let lockdown = lockdown.filter(|(notice, committee)| {
+        let verified = notice.verify(chain, running.era, committee, &parameters.lockdown, scheme);
+        verified.is_ok()
+    });
+    inputs.extend(lockdown.map(|(notice, _)| Input::LockdownNotice(Box::new(notice))));
     for proof in notice.proofs.into_iter().take(HALT_NOTICE_MAX) {
-        if halt_proof(&proof, chain, running, parameters, scheme) == Judgement::Accept {
+        if halt_proof(&proof, chain, running, &parameters.halt, scheme) == Judgement::Accept {
             inputs.push(Input::HaltProof(Box::new(proof)));
         }
     }

@@ -12,12 +12,14 @@ use holdfast_halt::manager::HaltRefusal;
 use holdfast_halt::matrix::Mode;
 use holdfast_halt::stall::StallChange;
 use holdfast_ledger::{EmergencyClock, StateError};
+use holdfast_types::lockdown::LockdownNotice;
 use holdfast_types::wire::{GossipedGovernance, GossipedStatement};
 use holdfast_types::{
-    Attestation, AuthorityIndex, Block, BlockId, Certificate, CommitRecord, EndStatement, EndVote,
-    EndVotes, Era, EraContext, Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height,
-    Readiness, ResumeOrder, Round, SignedHaltStatus, SignedTransaction, TimestampMs,
-    VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
+    Attestation, AuthorityIndex, Block, BlockId, BlockPoint, Certificate, CommitRecord,
+    EndStatement, EndVote, EndVotes, Era, EraContext, Evidence, GovernanceMessage, HaltCause,
+    HaltId, HaltProof, Height, LockdownMessage, LockdownTrigger, Readiness, ResumeOrder, Round,
+    SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex,
+    VertexRef,
 };
 use std::sync::Arc;
 
@@ -80,6 +82,17 @@ pub enum Input {
     Governance(Box<GovernanceMessage>),
     /// What a halted member says of itself.
     HaltStatus(Box<SignedHaltStatus>),
+    /// A member's statement on a lockdown.
+    Lockdown(Box<LockdownMessage>),
+    /// Certificates of a lockdown.
+    LockdownNotice(Box<LockdownNotice>),
+    /// This validator is to vote to freeze the chain.
+    VoteLockdown {
+        trigger: LockdownTrigger,
+        reason: Vec<u8>,
+    },
+    /// This validator is to vote to go on from a block; none: from the highest that it can propose.
+    VoteRecovery(Option<BlockPoint>),
     /// Something is wrong with this node alone: it halts.
     OwnFault {
         cause: HaltCause,
@@ -234,6 +247,11 @@ pub enum Message {
         repetition: u32,
     },
     HaltStatus(SignedHaltStatus),
+    /// To whoever knows the cluster secret.
+    Lockdown {
+        message: LockdownMessage,
+        repetition: u32,
+    },
     Governance(GossipedGovernance),
     EmergencyBlock(Box<Block>),
     /// Ask a member for the halts that it is in: it says that it is in one that this node does not know.

@@ -434,6 +434,11 @@ impl Mempool {
         left
     }
 
+    /// Ids of all that waits, rising.
+    pub fn ids(&self) -> impl Iterator<Item = &TransactionId> {
+        self.places.keys()
+    }
+
     #[must_use]
     pub fn contains(&self, id: &TransactionId) -> bool {
         self.places.contains_key(id)

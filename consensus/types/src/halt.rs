@@ -24,6 +24,7 @@ use crate::ids::{
     AuthorityIndex, BlockId, ChainId, CommitDigest, Era, HaltId, Height, StateRoot, TimestampMs,
 };
 use crate::limits::COMMITTEE_MEMBERS_MAX;
+use crate::lockdown::LockdownNotice;
 use crate::parameters::HaltParameters;
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::BTreeMap;
@@ -528,11 +529,12 @@ pub enum HaltGossip {
 pub struct HaltNotice {
     pub proofs: Vec<HaltProof>,
     pub messages: Vec<GovernanceMessage>,
+    pub lockdown: Option<LockdownNotice>,
 }
 
 impl HaltNotice {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.proofs.is_empty() && self.messages.is_empty()
+        self.proofs.is_empty() && self.messages.is_empty() && self.lockdown.is_none()
     }
 }

@@ -356,6 +356,32 @@ impl<B: Ballot> BallotCertificate<B> {
     }
 }
 
+/// What convinces who was not there: that the chain is locked, and that it goes on.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LockdownNotice {
+    pub lock: LockdownCertificate,
+    pub recovery: Option<RecoveryCertificate>,
+}
+
+impl LockdownNotice {
+    /// Verifies both certificates against the committee of `era`.
+    pub fn verify(
+        &self,
+        chain: &ChainId,
+        era: Era,
+        committee: &Committee,
+        parameters: &LockdownParameters,
+        scheme: &dyn SignatureScheme,
+    ) -> Result<(), LockdownError> {
+        self.lock
+            .verify(chain, era, committee, parameters, scheme)?;
+        match &self.recovery {
+            Some(recovery) => recovery.verify(chain, era, committee, parameters, scheme),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What travels on the topic `lockdown`: each is authenticated twice, by the cluster secret and by its author's key.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum LockdownMessage {

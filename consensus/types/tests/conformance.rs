@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_pinned::Formats;
 use holdfast_types::block::CommittedVertex;
-use holdfast_types::lockdown::{BallotCertificate, GossipedLockdown, Signed};
+use holdfast_types::lockdown::{BallotCertificate, GossipedLockdown, LockdownNotice, Signed};
 use holdfast_types::parameters::{
     CeremonyParameters, DagParameters, EmergencyParameters, GovernanceParameters, HaltParameters,
     LockdownParameters, SlashingParameters, StakingParameters, StallParameters,
@@ -57,7 +57,7 @@ define_formats! {
     GossipedGovernance, GossipedLockdown, GossipedStatement, GovernanceAction, GovernanceBody, GovernanceMessage, GovernanceParameters, Governors,
     HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,
     Readiness, SignedHaltStatus, SoftwareVersion,
-    Height, LastVertexRequest, LastVertexResponse, LockdownMessage, LockdownParameters, LockdownTrigger,
+    Height, LastVertexRequest, LastVertexResponse, LockdownMessage, LockdownNotice, LockdownParameters, LockdownTrigger,
     LockdownVoteBody, Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, QuarantineReportBody, Receipt,
     RecoveryVoteBody, ReceiptStatus, ResumeOrder, Round, Signature,
     SignedTransaction, SignedVertexHeader, SlashingParameters, StakingParameters, StallParameters, StateRoot,

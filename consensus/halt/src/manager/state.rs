@@ -1,7 +1,7 @@
 //! What is known of halts, as it is persisted and told.
 
 use crate::journal::Journal;
-use crate::lockdown::LockdownState;
+use crate::lockdown::{LockdownPhase, LockdownState};
 use crate::matrix::{Activity, ModeSet, permission_in};
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::{
@@ -100,13 +100,15 @@ impl HaltState {
         HaltNotice {
             proofs: self.hard.iter().map(|halt| halt.proof.clone()).collect(),
             messages: self.messages().cloned().collect(),
+            lockdown: self.lockdown.notice(),
         }
     }
 
     /// Whether there is anything that a peer may not know.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        !self.hard.is_empty() || self.messages().next().is_some()
+        let is_said = self.lockdown.phase() != LockdownPhase::Normal;
+        !self.hard.is_empty() || is_said || self.messages().next().is_some()
     }
 
     /// Whether this very proof is here.

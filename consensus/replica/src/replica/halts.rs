@@ -4,6 +4,7 @@
 //! [`Replica::allows`], and nothing else.
 
 mod dissenters;
+mod locking;
 mod resuming;
 mod settings;
 mod telling;
@@ -265,6 +266,7 @@ impl Replica {
                 }
                 HaltEffect::Ended { halt, mode } => out.facts.push(Fact::HaltEnded { halt, mode }),
                 HaltEffect::Resume => self.halts.resume_at_ms = now.monotonic_ms,
+                // What everybody knows of it, they learn of votes and statuses; how this node stands is said at once.
                 HaltEffect::AnnounceLockdown => self.halts.tell_at_ms = now.monotonic_ms,
                 HaltEffect::StillLocked { for_ms } => {
                     out.facts.push(Fact::LockdownLasts { for_ms });

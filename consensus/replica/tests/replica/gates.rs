@@ -3,18 +3,19 @@
 use crate::bench::{
     Bench, WALL, attestation, emergency_block, executed_block, next_era, own_vertex, transaction,
 };
+use crate::locking::lock_vote;
 use holdfast_chain::{ExecutedBlock, ProductionRefusal};
 use holdfast_halt::Mode;
 use holdfast_halt::matrix::Activity;
 use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{
-    ChainStanding, Input, LastVertices, Message, Origin, Output, Record, Submission,
+    ChainStanding, Input, LastVertices, MempoolReject, Message, Origin, Output, Record, Submission,
 };
 use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
     Attestation, AuthorityIndex, Certificate, Era, Evidence, GovernanceAction, GovernanceBody,
-    GovernanceMessage, HaltCause, HaltProof, HaltStatus, Height, Readiness, SoftwareVersion,
-    StateRoot, TimestampMs, VertexPayload,
+    GovernanceMessage, HaltCause, HaltProof, HaltStatus, Height, LockdownMessage, LockdownTrigger,
+    Readiness, SoftwareVersion, StateRoot, TimestampMs, VertexPayload,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -77,6 +78,9 @@ enum Come {
     SecondProof,
     GovernanceAgain,
     Status,
+    LockdownVote(u8),
+    LockdownVoteAgain,
+    RecoveryVote,
     OwnFault,
     Refused,
     Excluded,
@@ -103,6 +107,10 @@ const fn is_known(input: &Input) -> bool {
         | Input::HaltProof(_)
         | Input::Governance(_)
         | Input::HaltStatus(_)
+        | Input::Lockdown(_)
+        | Input::LockdownNotice(_)
+        | Input::VoteLockdown { .. }
+        | Input::VoteRecovery(_)
         | Input::OwnFault { .. }
         | Input::Repaired
         | Input::ResumeRefused(_)
@@ -130,6 +138,9 @@ fn come() -> impl Strategy<Value = Come> {
         1 => Just(Come::SecondProof),
         1 => Just(Come::GovernanceAgain),
         1 => Just(Come::Status),
+        1 => (0u8..4).prop_map(Come::LockdownVote),
+        1 => Just(Come::LockdownVoteAgain),
+        1 => Just(Come::RecoveryVote),
         1 => Just(Come::OwnFault),
         1 => Just(Come::Refused),
         1 => Just(Come::Excluded),
@@ -167,6 +178,11 @@ fn governance() -> Input {
         },
         signatures: Vec::new(),
     }))
+}
+
+/// A member votes for a lockdown.
+fn lock_of(author: u16) -> Input {
+    Input::Lockdown(Box::new(LockdownMessage::Vote(lock_vote(author, WALL))))
 }
 
 fn own_fault() -> Input {
@@ -268,6 +284,13 @@ impl World {
                 let says = status().sign(AuthorityIndex(1), &CHAIN, &key_pair(1));
                 Input::HaltStatus(Box::new(says))
             }
+            Come::LockdownVote(author) => lock_of(author.into()),
+            Come::LockdownVoteAgain => Input::VoteLockdown {
+                trigger: LockdownTrigger::Operator,
+                reason: Vec::new(),
+            },
+            // Two of four: this node and another.
+            Come::RecoveryVote => Input::VoteRecovery(None),
             Come::OwnFault => own_fault(),
             Come::Refused => Input::ResumeRefused(Readiness::Behind),
             Come::Excluded => Input::ResumeExcluded { sequence: 9 },
@@ -320,7 +343,7 @@ proptest! {
 
     #[test]
     fn r13_no_activity_bypasses_the_matrix(
-        order in 0usize..3,
+        order in 0usize..4,
         before in 0usize..8,
         comes in prop::collection::vec(come(), 1..40),
     ) {
@@ -329,12 +352,21 @@ proptest! {
         let (input, mode) = match order {
             0 => (proof([0, 1]), Mode::HardHalt),
             1 => (own_fault(), Mode::HardHalt),
+            2 => {
+                drop(world.bench.step(lock_of(1)));
+                drop(world.bench.step(lock_of(2)));
+                (lock_of(3), Mode::Lockdown)
+            }
             _ => (governance(), Mode::EmergencyHalt),
         };
         let entered = world.bench.step(input);
         prop_assert_eq!(entered.verdicts, [Ok(())]);
         for come in comes {
             let outputs = world.take(come);
+            if mode == Mode::Lockdown && world.bench.replica.era() > Era(1) {
+                // A lockdown ends with its era, which a quorum has ended.
+                return Ok(());
+            }
             let manager = world.bench.replica.halts().manager();
             prop_assert!(manager.modes().contains(mode), "{:?} ends the halt", come);
             for activity in outputs.iter().flat_map(effects) {
@@ -347,7 +379,9 @@ proptest! {
         prop_assert!(effects(&evidence).contains(&Activity::Gossip));
         let queued = world.take(Come::Transaction(0)).remove(0);
         let is_new = queued.submissions.iter().all(Result::is_ok);
-        prop_assert!(is_new || world.bench.replica.mempool().contains(&transaction(0).id()));
+        let is_rejected = world.bench.replica.halts().modes().contains(Mode::Lockdown);
+        prop_assert_eq!(is_rejected, queued.submissions == [Err(MempoolReject::Halted)]);
+        prop_assert!(is_rejected || is_new || world.bench.replica.mempool().contains(&transaction(0).id()));
     }
 }
 

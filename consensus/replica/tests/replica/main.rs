@@ -8,6 +8,7 @@ mod eras;
 mod gates;
 mod halts;
 mod listening;
+mod locking;
 mod signing;
 mod telling;
 mod transactions;

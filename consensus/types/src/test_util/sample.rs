@@ -27,8 +27,8 @@ use crate::ids::{
     TimestampMs, TransactionId, VertexDigest,
 };
 use crate::lockdown::{
-    BallotCertificate, BlockPoint, GossipedLockdown, LockdownMessage, LockdownTrigger,
-    LockdownVoteBody, QuarantineReportBody, RecoveryVoteBody, ResumeOrder, Signed,
+    BallotCertificate, BlockPoint, GossipedLockdown, LockdownMessage, LockdownNotice,
+    LockdownTrigger, LockdownVoteBody, QuarantineReportBody, RecoveryVoteBody, ResumeOrder, Signed,
 };
 use crate::peer_claim::PeerClaim;
 use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
@@ -152,7 +152,8 @@ sample_structs! {
     GossipedStatement { statement, repetition }
     GossipedGovernance { message, repetition }
     LastVertexRequest { era, author }
-    HaltNotice { proofs, messages }
+    HaltNotice { proofs, messages, lockdown }
+    LockdownNotice { lock, recovery }
     HaltStatus {
         era, head, head_id, state_root, certified, attested, version, halts, own_fault, resume, readiness, at
     }

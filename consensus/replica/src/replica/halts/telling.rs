@@ -101,6 +101,7 @@ impl Replica {
         self.told_just_now(now);
         let turn = now.wall.0.checked_div(self.config.repeat_interval_ms);
         let repetition = u32::try_from(turn.unwrap_or_default()).unwrap_or(u32::MAX);
+        self.tell_lockdown(now, repetition, out);
         let (me, members) = (
             self.authority(),
             self.context.committee.validity_threshold(),
