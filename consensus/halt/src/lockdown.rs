@@ -16,8 +16,8 @@
 //!   in it, and as often again, an alert says that it still lasts.
 //! * K8. In another era everything that was said in this one is void.
 //! * K9. Reports decide nothing. The newest of each member is kept.
-//! * K10. A validator votes for the recovery from one block as long as its vote counts: it names another when that has expired.
-//!   Until the chain goes on it repeats its vote before it expires.
+//! * K10. A validator votes for the recovery from one block as long as its vote counts. It names a higher one as soon as it has
+//!   that, and any other when its vote has expired. Until the chain goes on it repeats its vote before it expires.
 //! * K11. Whatever locks or lets go on is persisted before it is acted upon or told.
 
 mod ballots;
@@ -195,20 +195,15 @@ impl LockdownState {
         Some(point)
     }
 
-    /// The highest block that a validator can propose to go on from: its own head, or one that so many members report that an
-    /// honest one has it.
+    /// The highest head that a member reports, or from which one votes to go on. It may be a lie.
     #[must_use]
-    pub fn recovery_candidate(&self, own: BlockPoint, honest: usize) -> BlockPoint {
-        let mut holders: BTreeMap<BlockPoint, usize> = BTreeMap::new();
-        for report in self.reports.values() {
-            let count = holders.entry(report.body.head).or_default();
-            *count = count.saturating_add(1);
-        }
-        let held = holders.into_iter().filter(|(_, count)| *count >= honest);
-        held.map(|(point, _)| point)
-            .chain([own])
-            .max_by_key(|point| (point.height, *point == own))
-            .unwrap_or(own)
+    pub fn highest_said(&self) -> Height {
+        let reports = self.reports.values().map(|report| report.body.head.height);
+        let votes = self
+            .recovery_votes
+            .values()
+            .map(|vote| vote.body.point.height);
+        reports.chain(votes).max().unwrap_or(Height::ZERO)
     }
 
     /// What convinces who was not there, if the chain is locked.
@@ -279,7 +274,9 @@ impl LockdownRules {
             return Err(LockdownRefusal::Recovering { point });
         }
         let own = state.recovery_votes.get(&me);
-        let Some(own) = own.filter(|own| own.body.point != point) else {
+        let is_bound =
+            |own: &&RecoveryVote| own.body.point != point && own.body.point.height >= point.height;
+        let Some(own) = own.filter(is_bound) else {
             return Ok(());
         };
         let max_ms = self.parameters.vote_max_age_ms;

@@ -7,7 +7,7 @@ use holdfast_halt::{HaltRefusal, StallChange, StallReason};
 use holdfast_replica::{Fact, Input, Message, Output};
 use holdfast_types::{
     AttestationBody, Block, EndStatement, Evidence, GovernanceMessage, HaltProof, Height,
-    Readiness, SignedHaltStatus, VerifiedVertex, Vertex,
+    LockdownMessage, Readiness, SignedHaltStatus, VerifiedVertex, Vertex,
 };
 
 impl Entry {
@@ -28,6 +28,13 @@ impl Entry {
                     .iter()
                     .map(|one| attested(received("attestation"), &one.body).author(one.author)),
             ),
+            Input::Lockdown(message) => entries.push(said(received("lockdown"), message)),
+            Input::LockdownNotice(notice) => {
+                let votes = notice.lock.votes.len();
+                entries.push(received("lockdown_notice").count(votes));
+            }
+            Input::VoteLockdown { .. } => entries.push(received("vote_lockdown")),
+            Input::VoteRecovery(_) => entries.push(received("vote_recovery")),
             Input::EndVote(vote) => {
                 entries.push(attested(received("end_vote"), &vote.body).author(vote.author));
             }
@@ -110,6 +117,7 @@ impl Entry {
             Message::HaltStatus(status) => standing(sent("halt_status"), status),
             Message::Governance(gossiped) => ordered(sent("governance"), &gossiped.message),
             Message::EmergencyBlock(block) => produced(sent("emergency_block"), block),
+            Message::Lockdown { message, .. } => said(sent("lockdown"), message),
             Message::AskHalts { to } => sent("ask_halts").author(*to),
             Message::Transactions(transactions) => sent("transactions").count(transactions.len()),
             Message::Fetch { era, request } => sent("fetch_vertices")
@@ -210,6 +218,15 @@ impl Entry {
             Fact::Readiness(readiness) => entry("readiness").detail(readiness.name()),
             Fact::Produced { .. } | Fact::ProducerOverdue { .. } => production(entry, fact),
         }
+    }
+}
+
+fn said(entry: Entry, message: &LockdownMessage) -> Entry {
+    let entry = entry.era(message.era()).author(message.author());
+    match message {
+        LockdownMessage::Vote(_) => entry.detail("to lock the chain"),
+        LockdownMessage::Recovery(vote) => entry.height(vote.body.point.height),
+        LockdownMessage::Report(report) => entry.height(report.body.head.height),
     }
 }
 

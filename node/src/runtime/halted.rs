@@ -157,7 +157,7 @@ impl Verifier {
             notice,
             &self.chain,
             &self.era(),
-            &self.parameters.halt,
+            &self.parameters,
             self.scheme.as_ref(),
         );
         for input in inputs.unwrap_or_default() {

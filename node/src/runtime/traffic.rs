@@ -188,6 +188,8 @@ impl Traffic {
                 let batch = TransactionBatch { transactions };
                 return self.publish(Topic::Transactions, codec::encode(&batch));
             }
+            // This version has no place for the cluster secret, and nothing that votes.
+            Message::Lockdown { .. } => {}
             Message::AskHalts { to } => self.ask_halts(to),
             Message::Fetch { era, request } => self.fetch(&era, request),
             Message::Ask { era, request } => self.ask(&era, request),

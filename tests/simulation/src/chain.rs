@@ -3,6 +3,7 @@
 use crate::keys::{Scheme, SimulatedKey};
 use holdfast_chain::{ChainBatch, genesis_batch};
 use holdfast_genesis::{GenesisTime, NewChain, Template, block_of_state};
+use holdfast_halt::lockdown::secret::{ClusterSecret, ClusterSecrets};
 use holdfast_ledger::{GenesisAccount, GenesisState, GenesisValidator};
 use holdfast_types::{
     AccountName, Amount, ChainId, EraContext, GovernanceAction, GovernanceBody, GovernanceMessage,
@@ -59,6 +60,8 @@ pub struct SimulatedChain {
     pub parameters: Arc<Parameters>,
     pub era: EraContext,
     pub genesis: ChainBatch,
+    /// What the validators share.
+    pub cluster: ClusterSecrets,
 }
 
 /// The account of validator number `number`; names sort as their numbers do.
@@ -126,8 +129,14 @@ impl SimulatedChain {
             parameters,
             era: block.era.clone(),
             genesis: genesis_batch(block.id, block.block, block.changes, block.era),
+            cluster: ClusterSecrets::new(cluster_secret(), None),
         }
     }
+}
+
+fn cluster_secret() -> ClusterSecret {
+    let bytes: Vec<u8> = (0..32).collect();
+    ClusterSecret::new(&bytes).expect("32 bytes are enough")
 }
 
 fn parameters(plan: &ChainPlan) -> Parameters {

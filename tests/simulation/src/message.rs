@@ -1,6 +1,7 @@
 //! What travels between simulated nodes.
 
 use holdfast_types::limits::RESPONSE_BYTES_MAX;
+use holdfast_types::lockdown::GossipedLockdown;
 use holdfast_types::wire::{
     BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedGovernance,
     GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
@@ -27,6 +28,7 @@ pub enum Gossip {
     Governance(Box<GossipedGovernance>),
     Transactions(Arc<[SignedTransaction]>),
     EmergencyBlock(Box<Block>),
+    Lockdown(Box<GossipedLockdown>),
 }
 
 impl Gossip {
@@ -42,6 +44,7 @@ impl Gossip {
             // A batch is nothing but the list.
             Self::Transactions(transactions) => codec::encode(transactions.as_ref()),
             Self::EmergencyBlock(block) => codec::encode(block.as_ref()),
+            Self::Lockdown(message) => codec::encode(message.as_ref()),
         }
     }
 }
@@ -101,6 +104,7 @@ impl Envelope {
             | Gossip::Evidence(_)
             | Gossip::Halt(_)
             | Gossip::EmergencyBlock(_)
+            | Gossip::Lockdown(_)
             | Gossip::Governance(_) => 60_000,
             Gossip::Transactions(_) => 20_000,
         }

@@ -214,7 +214,10 @@ impl Oracle {
             self.beside(node, now, applied);
             return;
         }
-        if matches!(header.origin, BlockOrigin::Resumed { .. }) {
+        if matches!(
+            header.origin,
+            BlockOrigin::Resumed { .. } | BlockOrigin::Recovered
+        ) {
             self.cut(position, &now);
         }
         if let Some(first) = self.agreed.get(position) {

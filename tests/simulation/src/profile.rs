@@ -11,7 +11,7 @@ use crate::run::Report;
 use crate::world::{
     Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, LOOK_MS, Membership, Partitions, Plan,
 };
-use halting::{EMERGENCY, HALTS};
+use halting::{EMERGENCY, HALTS, LOCKDOWN};
 
 pub use halting::Sometimes;
 
@@ -120,6 +120,7 @@ const CALM: Profile = Profile {
         byzantine: &[],
         governors: None,
         stalls: None,
+        voters: None,
     },
     expects: Expects {
         halt_per_mille: 400,
@@ -137,10 +138,11 @@ const CALM: Profile = Profile {
 };
 
 /// All profiles.
-pub const PROFILES: [Profile; 14] = [
+pub const PROFILES: [Profile; 15] = [
     CALM,
     HALTS,
     EMERGENCY,
+    LOCKDOWN,
     Profile {
         name: "wan",
         about: "ten regions of the world: long, uneven ways, losses and copies",
@@ -445,6 +447,7 @@ const CHAOS: Profile = Profile {
         byzantine: Fault::AGAINST_CONSENSUS,
         governors: None,
         stalls: None,
+        voters: None,
     },
     reaches: &[
         "crashes",
@@ -517,6 +520,7 @@ impl Profile {
             },
             governors: None,
             stalls: None,
+            voters: None,
         }
     }
 

@@ -19,6 +19,7 @@ mod quorum;
 mod sync;
 pub(crate) mod told;
 mod traffic;
+mod voting;
 mod watching;
 
 pub use outlook::Standing;
@@ -46,6 +47,7 @@ pub use cuts::{Flapping, Partitions};
 pub use disks::{DiskFailures, DiskFault, Disks};
 pub use faults::{Crashes, FaultEvent, Faults, Membership, Stalls};
 pub use governing::Governors;
+pub use voting::Voters;
 
 /// How often nodes ask where others stand, guards look at the chain, and the oracle at nodes, in ms.
 pub const LOOK_MS: u64 = 1_000;
@@ -114,6 +116,7 @@ enum Event {
     /// Looks at what nodes hold.
     Look,
     Govern(Governors),
+    Consult(Voters),
     /// A validator guard looks at the chain.
     Guard(NodeId),
     Fault(FaultEvent),
@@ -425,6 +428,7 @@ impl World {
             Event::Client(client) => self.client_turn(client),
             Event::Look => self.look(),
             Event::Govern(governors) => self.govern(governors),
+            Event::Consult(voters) => self.consult(voters),
             Event::Guard(node) => self.guard_looks(node),
             Event::Fault(fault) => self.fault(fault),
         }

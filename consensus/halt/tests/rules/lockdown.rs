@@ -481,16 +481,17 @@ fn k10_a_validator_names_one_block_at_a_time_and_repeats_it() {
         "the same again"
     );
     let (bound, for_ms) = (point(8), 1);
+    assert_eq!(lockdown.may_recover(me, point(9), NOW), Ok(()), "higher");
     let refusal = Err(LockdownRefusal::VotesForAnother {
         point: bound,
         for_ms,
     });
     assert_eq!(
-        lockdown.may_recover(me, point(9), NOW.plus(MAX_AGE_MS - 1)),
+        lockdown.may_recover(me, point(7), NOW.plus(MAX_AGE_MS - 1)),
         refusal
     );
     assert_eq!(
-        lockdown.may_recover(me, point(9), NOW.plus(MAX_AGE_MS)),
+        lockdown.may_recover(me, point(7), NOW.plus(MAX_AGE_MS)),
         Ok(())
     );
     assert_eq!(

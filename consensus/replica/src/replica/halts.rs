@@ -72,6 +72,8 @@ pub struct Halts {
     ask_at_ms: u64,
     /// Highest governance message that an own vertex of this era carries.
     carried: u64,
+    /// Since when this validator votes to go on after a lockdown, from whatever block it has.
+    wants_recovery_ms: Option<u64>,
 }
 
 /// How many may vote for a lockdown: nobody in an emergency, in which one account is the committee.
@@ -104,6 +106,7 @@ impl Halts {
             resume_at_ms: now.monotonic_ms,
             ask_at_ms: now.monotonic_ms,
             carried: 0,
+            wants_recovery_ms: None,
         }
     }
 
@@ -153,6 +156,7 @@ impl Halts {
         self.heard_ms = vec![now.monotonic_ms; committee.size()];
         self.readiness = Readiness::NotAsked;
         self.carried = 0;
+        self.wants_recovery_ms = None;
         self.committed = true;
     }
 

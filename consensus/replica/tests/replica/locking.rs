@@ -11,7 +11,7 @@ use holdfast_types::test_util::{CHAIN, committee, key_pair};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockPoint, CommitDigest, Ed25519, Era, Height,
     LockdownMessage, LockdownTrigger, LockdownVote, LockdownVoteBody, QuarantineReportBody,
-    RecoveryVote, RecoveryVoteBody, ResumeOrder, StateRoot, TimestampMs,
+    RecoveryVote, RecoveryVoteBody, ResumeOrder, TimestampMs,
 };
 
 pub(crate) fn lock_vote(author: u16, at_ms: u64) -> LockdownVote {
@@ -273,31 +273,56 @@ fn r23_a_vote_to_go_on_is_repeated_before_it_expires() {
 }
 
 #[test]
-fn r23_the_highest_block_that_an_honest_member_has_is_proposed() {
+fn r23_who_is_behind_catches_up_before_it_names_a_block() {
     let mut bench = locked();
-    let mut report = |author: u16, height: u64| {
-        let body = QuarantineReportBody {
-            era: Era(1),
-            at: TimestampMs(WALL),
-            head: BlockPoint {
-                state_root: StateRoot::default(),
-                ..point(height)
-            },
-            certified: Height(1),
-            attested: Height(1),
-            pending: 0,
-            pending_root: [0; 32],
-        };
-        let report = Signed::sign(body, AuthorityIndex(author), &CHAIN, &key_pair(author));
-        drop(hear(&mut bench, LockdownMessage::Report(report)));
+    let body = QuarantineReportBody {
+        era: Era(1),
+        at: TimestampMs(WALL),
+        head: point(5),
+        certified: Height(1),
+        attested: Height(1),
+        pending: 0,
+        pending_root: [0; 32],
     };
-    // One that lies, two that do not.
-    report(1, 1_000);
-    report(2, 5);
-    report(3, 5);
+    let report = Signed::sign(body, AuthorityIndex(2), &CHAIN, &key_pair(2));
+    drop(hear(&mut bench, LockdownMessage::Report(report)));
+    let waits = bench.step(Input::VoteRecovery(None));
+    assert_eq!(
+        (waits.verdicts.as_slice(), recovery_of(&waits)),
+        (&[Ok(())][..], None)
+    );
+    executed(&mut bench, 4);
+    assert_eq!(recovery_of(&bench.tick(1_000)), None);
+    executed(&mut bench, 5);
+    assert_eq!(recovery_of(&bench.tick(1_000)), Some(point(5)));
+    // What comes later is higher: it is named at once.
+    executed(&mut bench, 6);
+    assert_eq!(recovery_of(&bench.tick(1_000)), Some(point(6)));
+}
+
+#[test]
+fn r23_a_lie_about_a_high_block_is_waited_for_a_while_only() {
+    let mut bench = locked();
+    drop(hear(
+        &mut bench,
+        LockdownMessage::Recovery(recovery_vote(2, 1_000, WALL)),
+    ));
+    assert_eq!(recovery_of(&bench.step(Input::VoteRecovery(None))), None);
+    assert_eq!(recovery_of(&bench.tick(5_000)), None);
+    assert_eq!(recovery_of(&bench.tick(5_000)), Some(point(3)));
+}
+
+#[test]
+fn r23_in_another_halt_nothing_is_executed_and_the_head_is_named_at_once() {
+    let mut bench = locked();
+    drop(bench.step(crate::halts::halt(1, 3_600_000)));
+    drop(hear(
+        &mut bench,
+        LockdownMessage::Recovery(recovery_vote(2, 1_000, WALL)),
+    ));
     let output = bench.step(Input::VoteRecovery(None));
-    let proposed = recovery_of(&output).map(|point| point.height);
-    assert_eq!(proposed, Some(Height(5)));
+    assert_eq!(recovery_of(&output), Some(point(3)));
+    assert!(!bench.replica.catches_up());
 }
 
 #[test]

@@ -7,8 +7,10 @@ use crate::chain::{
     GOVERNANCE_THRESHOLD, GOVERNORS, SimulatedChain, governor_key, validator_account, validator_key,
 };
 use holdfast_halt::HaltState;
+use holdfast_types::lockdown::{LockdownStatement, Signed};
 use holdfast_types::{
-    AccountName, Attestation, AuthorityIndex, EraContext, GovernanceMessage, HaltProof, StateRoot,
+    AccountName, Attestation, AuthorityIndex, EraContext, GovernanceMessage, HaltProof,
+    Signer as _, StateRoot,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,12 +31,58 @@ impl Authority<'_> {
         for message in emergency.chain(&state.resume) {
             self.check_message(message)?;
         }
+        if let Some(lock) = &state.lockdown.lock {
+            self.check_votes(&lock.certificate.votes, "to lock the chain")?;
+        }
+        if let Some(recovery) = &state.lockdown.recovery {
+            self.check_votes(&recovery.votes, "to go on")?;
+            let mut points = recovery.votes.iter().map(|vote| vote.body.point);
+            let first = points.next();
+            if !points.all(|point| Some(point) == first) {
+                return Err(format!("votes for several blocks let go on: {recovery:?}"));
+            }
+        }
         let proofs = state.hard.iter().map(|halt| &halt.proof);
         // What is left of an era that is over halts nobody.
         let of_era = proofs.filter(|proof| proof.era() == Some(self.era.era));
         of_era
             .map(|proof| self.check_proof(proof))
             .collect::<Result<Vec<()>, String>>()?;
+        Ok(())
+    }
+
+    /// Two thirds of the members, each by its own key.
+    fn check_votes<B: LockdownStatement + Clone>(
+        &self,
+        votes: &[Signed<B>],
+        what: &str,
+    ) -> Result<(), String> {
+        let SimulatedChain { id, scheme, .. } = self.chain;
+        let members = self.era.committee.members();
+        let is_right = |vote: &&Signed<B>| {
+            let keys = (0..).map(|number| validator_key(*scheme, number));
+            let member = members.get(usize::from(vote.author.0));
+            let key = member.and_then(|member| {
+                let mut keys = keys.take(members.len() * 4);
+                keys.find(|key| key.public_key() == member.signing_key)
+            });
+            key.is_some_and(|key| {
+                let right = Signed::sign(vote.body.clone(), vote.author, id, &key);
+                right.signature == vote.signature && vote.body.era() == self.era.era
+            })
+        };
+        let voters: BTreeSet<_> = votes
+            .iter()
+            .filter(is_right)
+            .map(|vote| vote.author)
+            .collect();
+        if 3 * voters.len() < 2 * members.len() {
+            return Err(format!(
+                "{} of {} members have voted {what}",
+                voters.len(),
+                members.len()
+            ));
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use crate::byzantine::Fault;
 use crate::chain::EmergencyPlan;
 use crate::random::Random;
 use crate::run::HALT_ORDERED_MS_MAX;
-use crate::world::{Clocks, Crashes, Faults, Governors, Partitions, Stalls};
+use crate::world::{Clocks, Crashes, Faults, Governors, Partitions, Stalls, Voters};
 
 /// What only some seeds of a profile have: it is slow, or it hides what others show. Each with how many of a thousand.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +143,48 @@ pub(super) const EMERGENCY: Profile = Profile {
         "offences punished",
     ],
     faults_ms: 150_000,
+    ..CALM
+};
+
+pub(super) const LOCKDOWN: Profile = Profile {
+    name: "lockdown",
+    about: "validators that vote to lock the chain and to let it go on, cut off and dying in the middle of it",
+    validators: (4, 7),
+    followers: (0, 2),
+    epoch_ms: 20_000,
+    faults: Faults {
+        voters: Some(Voters {
+            pause_ms: (2_000, 12_000),
+            all_per_mille: 600,
+            look_ms: (500, 4_000),
+        }),
+        crashes: Some(Crashes {
+            pause_ms: (1_000, 8_000),
+            down_ms: (10, 4_000),
+            all_per_mille: 100,
+        }),
+        partitions: Some(Partitions {
+            pause_ms: (3_000, 15_000),
+            one_way_per_mille: 200,
+            lasts_ms: (500, 6_000),
+        }),
+        byzantine: &[Fault::Silent, Fault::Withholder, Fault::Equivocator],
+        ..CALM.faults
+    },
+    expects: Expects {
+        halt_per_mille: 0,
+        core_per_mille: 0,
+    },
+    reaches: &[
+        "votes to lock",
+        "votes to go on",
+        "halts",
+        "halts ended",
+        "blocks after a lockdown",
+        "crashes in a halt",
+        "members asked for their halts",
+    ],
+    faults_ms: 40_000,
     ..CALM
 };
 

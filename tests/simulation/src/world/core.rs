@@ -342,6 +342,10 @@ impl World {
             Message::EmergencyBlock(block) => {
                 self.send_block(node, block);
             }
+            Message::Lockdown {
+                message,
+                repetition,
+            } => self.send_lockdown(node, message, repetition),
             Message::AskHalts { to } => self.ask_halts(node, to),
             Message::Transactions(transactions) => {
                 let gossip = Gossip::Transactions(transactions.into());

@@ -8,8 +8,8 @@ use crate::message::{Corrupted, Gossip, NodeId, Response};
 use crate::oracle::Rule;
 use holdfast_replica::admission::Judgement;
 use holdfast_types::limits::{
-    CERTIFICATE_BYTES_MAX, GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX, RESPONSE_BYTES_MAX,
-    VERTEX_BYTES_MAX,
+    CERTIFICATE_BYTES_MAX, GOVERNANCE_BYTES_MAX, HALT_PROOF_BYTES_MAX, LOCKDOWN_MESSAGE_BYTES_MAX,
+    RESPONSE_BYTES_MAX, VERTEX_BYTES_MAX,
 };
 use holdfast_types::wire::{
     BlocksResponse, CertificateResponse, GossipedGovernance, GossipedStatement, LastVertexResponse,
@@ -85,6 +85,14 @@ impl World {
                 };
                 let taken = self.take_governance(node, &message);
                 harmless_if(taken, message == sent.message)
+            }
+            Gossip::Lockdown(sent) => {
+                let decoded = codec::decode("a vote", bytes, LOCKDOWN_MESSAGE_BYTES_MAX);
+                let Ok(gossiped) = decoded else {
+                    return Outcome::Refused;
+                };
+                let taken = self.take_lockdown(node, &gossiped);
+                harmless_if(taken, gossiped == **sent)
             }
             Gossip::EmergencyBlock(sent) => {
                 let Ok(block) = codec::decode::<Block>("a block", bytes, RESPONSE_BYTES_MAX) else {

@@ -158,8 +158,10 @@ impl World {
             let slot = (applied.block.header.era, leader_round, leader);
             self.stopwatch.applied(node, height, slot);
         }
-        if matches!(applied.block.header.origin, BlockOrigin::Resumed { .. }) {
-            self.count("blocks that resume");
+        match applied.block.header.origin {
+            BlockOrigin::Resumed { .. } => self.count("blocks that resume"),
+            BlockOrigin::Recovered => self.count("blocks after a lockdown"),
+            BlockOrigin::Genesis | BlockOrigin::Dag { .. } | BlockOrigin::Emergency { .. } => {}
         }
         self.show_block(node, &applied.block);
         let id = crate::message::hash(applied.id.as_bytes());

@@ -1,5 +1,6 @@
 //! Faults: what goes wrong, when, and how it ends.
 
+use super::Voters;
 use super::cuts::FlappingLink;
 use super::{Clocks, DiskFailures, Disks, Event, Flapping, Governors, Partitions, World};
 use crate::byzantine;
@@ -41,6 +42,7 @@ pub struct Faults {
     pub byzantine: &'static [byzantine::Fault],
     pub governors: Option<Governors>,
     pub stalls: Option<Stalls>,
+    pub voters: Option<Voters>,
 }
 
 /// The quorum is gone for a while.
@@ -70,6 +72,7 @@ pub enum FaultEvent {
     MakeRoom(NodeId),
     Twin(usize),
     OrderHalt(Governors),
+    Anomaly(Voters),
     Stall(Stalls),
 }
 
@@ -129,6 +132,10 @@ impl World {
             self.schedule_fault(governors.pause_ms, FaultEvent::OrderHalt(governors));
             self.schedule(0, Event::Govern(governors));
         }
+        if let Some(voters) = faults.voters {
+            self.schedule_fault(voters.pause_ms, FaultEvent::Anomaly(voters));
+            self.schedule(0, Event::Consult(voters));
+        }
         if let Some(stalls) = faults.stalls {
             self.schedule_fault(stalls.pause_ms, FaultEvent::Stall(stalls));
         }
@@ -168,6 +175,7 @@ impl World {
             FaultEvent::Start(node) if self.is_kept_down(node) => {}
             FaultEvent::Start(node) => self.start(node),
             FaultEvent::Stall(stalls) => self.stall(stalls),
+            FaultEvent::Anomaly(voters) => self.anomaly(voters),
             FaultEvent::Cut(partitions) => {
                 self.cut_some(&partitions);
                 self.schedule_fault(partitions.lasts_ms, FaultEvent::Mend);

@@ -254,16 +254,14 @@ impl World {
         context.map(std::sync::Arc::as_ref)
     }
 
-    /// Whether governance has named this block to go on from, as a node knows.
+    /// Whether governance, or enough validators, have named this block to go on from, as a node knows.
     pub(super) fn is_named(&self, node: NodeId, id: BlockId) -> bool {
         let running = self.nodes[node].running.as_ref();
-        let resume = running.and_then(|running| {
+        let named = running.and_then(|running| {
             let state = running.replica.halts().manager().state();
-            state.resume.as_ref()
+            state.resume_point()
         });
-        resume.is_some_and(|message| {
-            matches!(message.body.action, GovernanceAction::Resume { block, .. } if block == id)
-        })
+        named.is_some_and(|named| named.block == id)
     }
 
     /// Whether a node keeps out of a resume, as its status says.

@@ -79,7 +79,7 @@ impl World {
             notice.clone(),
             &self.chain.id,
             &era,
-            &self.chain.parameters.halt,
+            &self.chain.parameters,
             &self.chain.scheme,
         );
         for input in inputs.unwrap_or_default() {

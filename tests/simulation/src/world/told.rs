@@ -9,8 +9,8 @@ use holdfast_dag::SubDag;
 use holdfast_halt::{StallChange, StallReason};
 use holdfast_replica::{Fact, Message, SignGuardRecord, Submission};
 use holdfast_types::{
-    Action, AuthorityIndex, Certificate, EndStatement, Event, Evidence, ReceiptStatus,
-    VerifiedVertex, VertexRef,
+    Action, AuthorityIndex, Certificate, EndStatement, Event, Evidence, LockdownMessage,
+    ReceiptStatus, VerifiedVertex, VertexRef,
 };
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -264,6 +264,15 @@ pub(super) fn message(message: &Message) -> Option<String> {
             format!("spreads its emergency block {}", block.header.height)
         }
         Message::AskHalts { to } => format!("asks member {to} for its halts"),
+        Message::Lockdown { message, .. } => match message {
+            LockdownMessage::Vote(_) => "votes to lock the chain".to_owned(),
+            LockdownMessage::Recovery(vote) => {
+                format!("votes to go on from block {}", vote.body.point.height)
+            }
+            LockdownMessage::Report(report) => {
+                format!("reports its head, block {}", report.body.head.height)
+            }
+        },
         Message::Transactions(handed_on) => {
             format!("hands {} on", transactions(handed_on.len()))
         }

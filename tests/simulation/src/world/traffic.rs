@@ -141,6 +141,7 @@ impl World {
             Gossip::Governance(gossiped) => self.take_governance(node, &gossiped.message),
             Gossip::Transactions(transactions) => self.take_transactions(node, transactions),
             Gossip::EmergencyBlock(block) => self.take_emergency_block(node, block),
+            Gossip::Lockdown(gossiped) => self.take_lockdown(node, gossiped),
         }
     }
 

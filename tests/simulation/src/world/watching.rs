@@ -52,12 +52,12 @@ impl World {
         }
     }
 
-    /// Whether a node follows a message to the block from which the chain goes on.
+    /// Whether a node executes what leads to the block from which the chain goes on.
     pub(super) fn is_resuming(&self, node: NodeId) -> bool {
         let running = self.nodes[node].running.as_ref();
         running.is_some_and(|running| {
             let state = running.replica.halts().manager().state();
-            state.resume.is_some()
+            state.resume_point().is_some() || running.replica.catches_up()
         })
     }
 

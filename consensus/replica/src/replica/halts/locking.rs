@@ -12,6 +12,9 @@ use holdfast_types::{
 };
 use std::sync::Arc;
 
+/// How long a validator that votes to go on waits for blocks that others say they have, in ms.
+const CATCH_UP_MS: u64 = 10_000;
+
 type Verdict = Result<(), HaltRefusal>;
 
 impl Replica {
@@ -85,26 +88,65 @@ impl Replica {
         )
     }
 
-    /// This validator votes to go on from a block; none: from the highest that it has, or that an honest member has.
+    /// This validator votes to go on from a block. None: from its head, once it has executed all that its DAG has decided and
+    /// nobody is known to be higher, or has waited for that long enough.
     pub(in crate::replica) fn vote_recovery(
         &mut self,
         now: Now,
         point: Option<BlockPoint>,
         out: &mut Output,
     ) {
-        let verdict = self.try_vote_recovery(now, point, out);
+        let verdict = match point {
+            Some(point) => self.try_vote_recovery(now, point, out),
+            None => self.want_recovery(now),
+        };
         out.verdicts.push(verdict);
+        self.recover_from_head(now, out);
     }
 
-    fn try_vote_recovery(
-        &mut self,
-        now: Now,
-        point: Option<BlockPoint>,
-        out: &mut Output,
-    ) -> Verdict {
+    fn want_recovery(&mut self, now: Now) -> Verdict {
+        let (me, _) = self.voter()?;
+        let (standing, head) = (self.halts.standing(now), self.own_point());
+        let may = self.halts.manager.may_recover(standing, me, head);
+        may.map_err(HaltRefusal::Lockdown)?;
+        self.halts.wants_recovery_ms.get_or_insert(now.monotonic_ms);
+        Ok(())
+    }
+
+    /// Whether this validator wants to go on, and has to execute what was decided before it can say from where. Where another halt
+    /// holds nothing is executed.
+    #[must_use]
+    pub fn catches_up(&self) -> bool {
+        self.wants_recovery() && self.halts.manager.state().is_only_locked()
+    }
+
+    fn wants_recovery(&self) -> bool {
+        let phase = self.halts.manager.state().lockdown.phase();
+        self.halts.wants_recovery_ms.is_some() && phase == LockdownPhase::Locked
+    }
+
+    /// Names the head, if that is to be the block to go on from.
+    fn recover_from_head(&mut self, now: Now, out: &mut Output) {
+        if !self.wants_recovery() {
+            return;
+        }
+        let (Some(since_ms), Ok((me, _))) = (self.halts.wants_recovery_ms, self.voter()) else {
+            return;
+        };
+        let head = self.own_point();
+        let state = &self.halts.manager.state().lockdown;
+        let named = state.recovery_votes.get(&me).map(|vote| vote.body.point);
+        let waits = state.highest_said() > head.height && self.catches_up();
+        let is_over = now.monotonic_ms.saturating_sub(since_ms) >= CATCH_UP_MS;
+        if named != Some(head) && (!waits || is_over) {
+            // It stays with what it has named if that is no lower.
+            drop(self.try_vote_recovery(now, head, out));
+        }
+    }
+
+    fn try_vote_recovery(&mut self, now: Now, point: BlockPoint, out: &mut Output) -> Verdict {
         let (me, signer) = self.voter()?;
         let standing = self.halts.standing(now);
-        let point = point.unwrap_or_else(|| self.recovery_candidate());
         let manager = &self.halts.manager;
         manager
             .may_recover(standing, me, point)
@@ -166,12 +208,6 @@ impl Replica {
         })
     }
 
-    fn recovery_candidate(&self) -> BlockPoint {
-        let honest = self.context.committee.validity_threshold();
-        let lockdown = &self.halts.manager.state().lockdown;
-        lockdown.recovery_candidate(self.own_point(), honest)
-    }
-
     fn attested_in_era(&self) -> Height {
         let guard = self.guard.as_ref();
         let attested = guard.and_then(|guard| guard.record().newest_attestation());
@@ -183,6 +219,7 @@ impl Replica {
     pub(super) fn tell_lockdown(&mut self, now: Now, repetition: u32, out: &mut Output) {
         let Ok((me, _)) = self.voter() else { return };
         self.renew(now, me, out);
+        self.recover_from_head(now, out);
         let state = &self.halts.manager.state().lockdown;
         let mut said = Vec::new();
         match state.phase() {
@@ -210,7 +247,7 @@ impl Replica {
         let standing = self.halts.standing(now);
         if let Some(point) = self.halts.manager.repeats_recovery(standing, me) {
             // It may have attested more meanwhile: then its vote ends with its time.
-            drop(self.try_vote_recovery(now, Some(point), out));
+            drop(self.try_vote_recovery(now, point, out));
         }
         let state = &self.halts.manager.state().lockdown;
         if state.lock.is_none() {

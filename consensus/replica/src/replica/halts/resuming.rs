@@ -19,7 +19,9 @@ impl Halts {
 impl Replica {
     /// How many more commits may be executed: all, or as many as lead to the block that a resume message names (H8).
     pub(in crate::replica) fn commits_allowed(&self) -> usize {
-        if self.allows(Activity::Commits) {
+        // What was decided before the lockdown is the same for everybody: it is executed before anybody can say from where to go
+        // on.
+        if self.allows(Activity::Commits) || self.catches_up() {
             return usize::MAX;
         }
         let Some(target) = self.halts.manager.state().resume_point() else {
