@@ -33,7 +33,8 @@ pub const ANSWERS_WAIT_MS: u64 = 1_000;
 #[must_use]
 pub fn polled<P>(mut peers: Vec<P>, poll: u64) -> Vec<P> {
     if peers.len() > POLLED_PEERS_MAX {
-        let turn = poll.wrapping_mul(POLLED_PEERS_MAX as u64) % peers.len() as u64;
+        let first = poll.wrapping_mul(POLLED_PEERS_MAX as u64);
+        let turn = first.checked_rem(peers.len() as u64).unwrap_or_default();
         peers.rotate_left(usize::try_from(turn).unwrap_or_default());
         peers.truncate(POLLED_PEERS_MAX);
     }

@@ -296,7 +296,7 @@ fn journal_line(entry: &JournalEntry) -> JournalLine {
             let names: Vec<_> = reasons.iter().map(StallReason::name).collect();
             names.join(", ")
         }
-        JournalEvent::StallEscalated => String::new(),
+        JournalEvent::StallEscalated | JournalEvent::LockdownVotesExpired => String::new(),
         JournalEvent::StallEnded { lasted_ms } => format!("after {lasted_ms} ms"),
         JournalEvent::MessageReceived { message, sequence } => {
             format!("message {}, sequence number {sequence}", short(message))
@@ -309,7 +309,6 @@ fn journal_line(entry: &JournalEntry) -> JournalLine {
         JournalEvent::NotReady { readiness } => readiness.name().to_owned(),
         JournalEvent::EraStarted { era } => format!("era {era}"),
         JournalEvent::LockdownVoted { author } => format!("validator {author}"),
-        JournalEvent::LockdownVotesExpired => String::new(),
         JournalEvent::RecoveryVoted { author, height } => {
             format!("validator {author}, block {height}")
         }

@@ -48,6 +48,7 @@ const CONSENSUS_DEPENDENCIES: [&str; 12] = [
     "ed25519-zebra",
     "sha2",
     "hex",
+    "hmac",
     // Seeded, for the coefficients of batch verification; no other source of randomness.
     "rand_chacha",
     "rand_core",

@@ -36,10 +36,9 @@ impl<'a> Following<'a> {
     pub(super) fn take(&mut self, block: Block) -> Result<(), SnapshotError> {
         let is_emergency = match block.header.origin {
             BlockOrigin::Resumed { .. } => return self.resume(&block),
-            // It is of no emergency: a certificate stands for it.
-            BlockOrigin::Recovered => false,
             BlockOrigin::Emergency { .. } => true,
-            BlockOrigin::Dag { .. } | BlockOrigin::Genesis => false,
+            // What ends a lockdown is of no emergency: a certificate stands for it.
+            BlockOrigin::Dag { .. } | BlockOrigin::Recovered | BlockOrigin::Genesis => false,
         };
         self.branch.push(block);
         // Blocks of the DAG that nobody certified are taken with an emergency that stands on them.

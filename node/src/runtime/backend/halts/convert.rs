@@ -131,7 +131,7 @@ pub(super) fn journal_entry(entry: &holdfast_halt::JournalEntry) -> JournalEntry
             let reasons: Vec<_> = reasons.iter().map(StallReason::name).collect();
             json!({ "reasons": reasons })
         }
-        JournalEvent::StallEscalated => json!({}),
+        JournalEvent::StallEscalated | JournalEvent::LockdownVotesExpired => json!({}),
         JournalEvent::StallEnded { lasted_ms } => json!({ "lasted_ms": Number(*lasted_ms) }),
         JournalEvent::MessageReceived { message, sequence } => {
             json!({ "message": hash(message), "sequence": Number(*sequence) })
@@ -144,7 +144,6 @@ pub(super) fn journal_entry(entry: &holdfast_halt::JournalEntry) -> JournalEntry
         JournalEvent::NotReady { readiness } => json!({ "readiness": readiness.name() }),
         JournalEvent::EraStarted { era } => json!({ "started": Number(era.0) }),
         JournalEvent::LockdownVoted { author } => json!({ "authority": author.0 }),
-        JournalEvent::LockdownVotesExpired => json!({}),
         JournalEvent::RecoveryVoted { author, height } => {
             json!({ "authority": author.0, "height": Number(height.0) })
         }
