@@ -207,18 +207,7 @@ fn execute<S: StateStore + ?Sized>(
 ) -> Result<BlockOutcome, LedgerError> {
     let mut overlay = Overlay::open(store, input.height)?;
     check_continues(&overlay, input)?;
-    let of_dag = match kind {
-        BlockKind::Ordinary => Some("a commit"),
-        BlockKind::Recovery => Some("a recovery"),
-        BlockKind::Resume | BlockKind::Emergency { .. } => None,
-    };
-    if let Some(actual) = of_dag.filter(|_| overlay.properties.emergency_consensus_active) {
-        return Err(LedgerError::WrongBlock {
-            field: "origin",
-            expected: "emergency consensus".to_owned(),
-            actual: actual.to_owned(),
-        });
-    }
+    check_kind(&overlay, kind)?;
     overlay.properties.height = input.height;
     overlay
         .properties
@@ -272,6 +261,26 @@ fn execute<S: StateStore + ?Sized>(
         lib,
         era_end,
     })
+}
+
+/// In an emergency there is no DAG, and so nothing that comes of it or of its validators' votes.
+fn check_kind<S: StateStore + ?Sized>(
+    overlay: &Overlay<'_, S>,
+    kind: BlockKind,
+) -> Result<(), LedgerError> {
+    let of_dag = match kind {
+        BlockKind::Ordinary => Some("a commit"),
+        BlockKind::Recovery => Some("a recovery"),
+        BlockKind::Resume | BlockKind::Emergency { .. } => None,
+    };
+    match of_dag.filter(|_| overlay.properties.emergency_consensus_active) {
+        Some(actual) => Err(LedgerError::WrongBlock {
+            field: "origin",
+            expected: "emergency consensus".to_owned(),
+            actual: actual.to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The block is the one that the state waits for; anything else is a bug of the caller.

@@ -10,11 +10,22 @@
 //! * M5. The block with which the chain goes on after a lockdown carries no message. It records the lockdown of its era and its
 //!   end.
 
-use crate::block::{BlockContext, BlockKind, LedgerError};
+use crate::block::{BlockContext, BlockInput, BlockKind, LedgerError};
 use crate::keys::GovernorsKey;
 use crate::overlay::Overlay;
 use crate::state::StateStore;
 use holdfast_types::{Event, GovernanceAction, HaltId};
+
+/// M5.
+fn record_lockdown(input: &BlockInput<'_>, events: &mut Vec<Event>) {
+    let halt = HaltId::of_lockdown(input.era);
+    let height = input.height.previous();
+    events.push(Event::ChainHalted { halt, height });
+    events.push(Event::ChainResumed {
+        message: *halt.as_bytes(),
+        era: input.era.next(),
+    });
+}
 
 /// Obeys the message of the block, if it has one.
 pub(crate) fn execute<S: StateStore + ?Sized>(
@@ -24,13 +35,7 @@ pub(crate) fn execute<S: StateStore + ?Sized>(
 ) -> Result<(), LedgerError> {
     let input = context.input;
     if context.kind == BlockKind::Recovery {
-        let halt = HaltId::of_lockdown(input.era);
-        let height = input.height.previous();
-        events.push(Event::ChainHalted { halt, height });
-        events.push(Event::ChainResumed {
-            message: *halt.as_bytes(),
-            era: input.era.next(),
-        });
+        record_lockdown(input, events);
         return Ok(());
     }
     let Some(message) = input.governance else {

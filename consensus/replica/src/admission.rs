@@ -1,6 +1,6 @@
 //! What may come before the replica: decisions that need the state or the running era, and no I/O.
 
-use crate::io::{Input, LastVertices, Submission};
+use crate::io::{Input, LastVertices, Locking, Submission};
 use crate::mempool::Origin;
 use crate::replica::eras::certifying;
 use holdfast_chain::serve::era_below_emergency;
@@ -348,7 +348,7 @@ pub fn halt_notice<S: ChainStore + ?Sized>(
         let verified = notice.verify(chain, running.era, committee, &parameters.lockdown, scheme);
         verified.is_ok()
     });
-    inputs.extend(lockdown.map(|(notice, _)| Input::LockdownNotice(Box::new(notice))));
+    inputs.extend(lockdown.map(|(notice, _)| Input::Locking(Locking::Notice(Box::new(notice)))));
     for proof in notice.proofs.into_iter().take(HALT_NOTICE_MAX) {
         if halt_proof(&proof, chain, running, &parameters.halt, scheme) == Judgement::Accept {
             inputs.push(Input::HaltProof(Box::new(proof)));

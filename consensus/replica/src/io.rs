@@ -82,17 +82,7 @@ pub enum Input {
     Governance(Box<GovernanceMessage>),
     /// What a halted member says of itself.
     HaltStatus(Box<SignedHaltStatus>),
-    /// A member's statement on a lockdown.
-    Lockdown(Box<LockdownMessage>),
-    /// Certificates of a lockdown.
-    LockdownNotice(Box<LockdownNotice>),
-    /// This validator is to vote to freeze the chain.
-    VoteLockdown {
-        trigger: LockdownTrigger,
-        reason: Vec<u8>,
-    },
-    /// This validator is to vote to go on from a block; none: from the highest that it can propose.
-    VoteRecovery(Option<BlockPoint>),
+    Locking(Locking),
     /// Something is wrong with this node alone: it halts.
     OwnFault {
         cause: HaltCause,
@@ -129,6 +119,22 @@ pub enum Input {
     PeersAt(Option<Height>),
     /// Blocks came from peers and were applied, or taken back: the chain stands there.
     Synced(ChainStanding),
+}
+
+/// What happens about a lockdown.
+#[derive(Debug)]
+pub enum Locking {
+    /// A member's statement.
+    Said(Box<LockdownMessage>),
+    /// Certificates, of whoever was there.
+    Notice(Box<LockdownNotice>),
+    /// This validator is to vote to freeze the chain.
+    VoteToLock {
+        trigger: LockdownTrigger,
+        reason: Vec<u8>,
+    },
+    /// This validator is to vote to go on from a block; none: from the highest that it can propose.
+    VoteToGoOn(Option<BlockPoint>),
 }
 
 impl From<EndStatement> for Input {

@@ -218,9 +218,7 @@ impl Replica {
                     self.on_evidence(now, item, &mut out);
                 }
             }
-            Input::HaltProof(proof) => {
-                self.halt_step(now, HaltInput::Proof(proof), &mut out);
-            }
+            Input::HaltProof(proof) => self.halt_step(now, HaltInput::Proof(proof), &mut out),
             Input::Governance(message) => {
                 self.halt_step(now, HaltInput::Message(message), &mut out);
             }
@@ -237,12 +235,7 @@ impl Replica {
                 };
                 self.halt_step(now, fault, &mut out);
             }
-            Input::Lockdown(message) => self.on_lockdown(now, *message, &mut out),
-            Input::LockdownNotice(notice) => self.on_lockdown_notice(now, *notice, &mut out),
-            Input::VoteLockdown { trigger, reason } => {
-                self.vote_lockdown(now, trigger, reason, &mut out);
-            }
-            Input::VoteRecovery(point) => self.vote_recovery(now, point, &mut out),
+            Input::Locking(locking) => self.on_locking(now, locking, &mut out),
             Input::Repaired => self.halt_note(now, HaltInput::Repaired, &mut out),
             Input::ResumeRefused(readiness) => self.set_readiness(now, readiness, &mut out),
             Input::ResumeExcluded { sequence } => {

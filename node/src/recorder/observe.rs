@@ -4,7 +4,7 @@ use super::entry::{Entry, Kind, Moment};
 use crate::runtime::execution::AppliedSummary;
 use holdfast_chain::ProductionRefusal;
 use holdfast_halt::{HaltRefusal, StallChange, StallReason};
-use holdfast_replica::{Fact, Input, Message, Output};
+use holdfast_replica::{Fact, Input, Locking, Message, Output};
 use holdfast_types::{
     AttestationBody, Block, EndStatement, Evidence, GovernanceMessage, HaltProof, Height,
     LockdownMessage, Readiness, SignedHaltStatus, VerifiedVertex, Vertex,
@@ -28,13 +28,7 @@ impl Entry {
                     .iter()
                     .map(|one| attested(received("attestation"), &one.body).author(one.author)),
             ),
-            Input::Lockdown(message) => entries.push(said(received("lockdown"), message)),
-            Input::LockdownNotice(notice) => {
-                let votes = notice.lock.votes.len();
-                entries.push(received("lockdown_notice").count(votes));
-            }
-            Input::VoteLockdown { .. } => entries.push(received("vote_lockdown")),
-            Input::VoteRecovery(_) => entries.push(received("vote_recovery")),
+            Input::Locking(locking) => entries.push(locked(received, locking)),
             Input::EndVote(vote) => {
                 entries.push(attested(received("end_vote"), &vote.body).author(vote.author));
             }
@@ -218,6 +212,15 @@ impl Entry {
             Fact::Readiness(readiness) => entry("readiness").detail(readiness.name()),
             Fact::Produced { .. } | Fact::ProducerOverdue { .. } => production(entry, fact),
         }
+    }
+}
+
+fn locked(received: impl Fn(&'static str) -> Entry, locking: &Locking) -> Entry {
+    match locking {
+        Locking::Said(message) => said(received("lockdown"), message),
+        Locking::Notice(notice) => received("lockdown_notice").count(notice.lock.votes.len()),
+        Locking::VoteToLock { .. } => received("vote_to_lock"),
+        Locking::VoteToGoOn(_) => received("vote_to_go_on"),
     }
 }
 

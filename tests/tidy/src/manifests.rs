@@ -40,7 +40,7 @@ const HOUSE: [(&str, &[&str]); 12] = [
 ];
 
 /// Everything from outside that consensus crates may use, tests aside: pure computation.
-const CONSENSUS_DEPENDENCIES: [&str; 12] = [
+const CONSENSUS_DEPENDENCIES: [&str; 13] = [
     "blake3",
     "borsh",
     "ed25519-dalek",

@@ -9,7 +9,8 @@ use holdfast_halt::Mode;
 use holdfast_halt::matrix::Activity;
 use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{
-    ChainStanding, Input, LastVertices, MempoolReject, Message, Origin, Output, Record, Submission,
+    ChainStanding, Input, LastVertices, Locking, MempoolReject, Message, Origin, Output, Record,
+    Submission,
 };
 use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
@@ -107,10 +108,7 @@ const fn is_known(input: &Input) -> bool {
         | Input::HaltProof(_)
         | Input::Governance(_)
         | Input::HaltStatus(_)
-        | Input::Lockdown(_)
-        | Input::LockdownNotice(_)
-        | Input::VoteLockdown { .. }
-        | Input::VoteRecovery(_)
+        | Input::Locking(_)
         | Input::OwnFault { .. }
         | Input::Repaired
         | Input::ResumeRefused(_)
@@ -182,7 +180,16 @@ fn governance() -> Input {
 
 /// A member votes for a lockdown.
 fn lock_of(author: u16) -> Input {
-    Input::Lockdown(Box::new(LockdownMessage::Vote(lock_vote(author, WALL))))
+    Input::Locking(Locking::Said(Box::new(LockdownMessage::Vote(lock_vote(
+        author, WALL,
+    )))))
+}
+
+fn vote_to_lock() -> Input {
+    Input::Locking(Locking::VoteToLock {
+        trigger: LockdownTrigger::Operator,
+        reason: Vec::new(),
+    })
 }
 
 fn own_fault() -> Input {
@@ -285,12 +292,9 @@ impl World {
                 Input::HaltStatus(Box::new(says))
             }
             Come::LockdownVote(author) => lock_of(author.into()),
-            Come::LockdownVoteAgain => Input::VoteLockdown {
-                trigger: LockdownTrigger::Operator,
-                reason: Vec::new(),
-            },
-            // Two of four: this node and another.
-            Come::RecoveryVote => Input::VoteRecovery(None),
+            Come::LockdownVoteAgain => vote_to_lock(),
+            // Of this node; another one would be two of four.
+            Come::RecoveryVote => Input::Locking(Locking::VoteToGoOn(None)),
             Come::OwnFault => own_fault(),
             Come::Refused => Input::ResumeRefused(Readiness::Behind),
             Come::Excluded => Input::ResumeExcluded { sequence: 9 },

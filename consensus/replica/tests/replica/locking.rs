@@ -4,7 +4,7 @@ use crate::bench::{Bench, WALL, attestation, executed_block, own_vertex};
 use crate::halts::certificate_of;
 use holdfast_halt::lockdown::{LockdownPhase, LockdownRefusal};
 use holdfast_halt::{HaltRefusal, Mode};
-use holdfast_replica::{Fact, Input, Message, Origin, Output};
+use holdfast_replica::{Fact, Input, Locking, Message, Origin, Output};
 use holdfast_types::lockdown::{BallotCertificate, LockdownNotice, Signed};
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, committee, key_pair};
@@ -43,7 +43,7 @@ fn recovery_vote(author: u16, height: u64, at_ms: u64) -> RecoveryVote {
 }
 
 fn hear(bench: &mut Bench, message: LockdownMessage) -> Output {
-    bench.step(Input::Lockdown(Box::new(message)))
+    bench.step(Input::Locking(Locking::Said(Box::new(message))))
 }
 
 fn said(output: &Output) -> Vec<LockdownMessage> {
@@ -63,10 +63,10 @@ fn recovery_of(output: &Output) -> Option<BlockPoint> {
 }
 
 fn vote(bench: &mut Bench) -> Output {
-    bench.step(Input::VoteLockdown {
+    bench.step(Input::Locking(Locking::VoteToLock {
         trigger: LockdownTrigger::Operator,
         reason: b"the roots differ".to_vec(),
-    })
+    }))
 }
 
 /// Block `height` is executed here.
@@ -167,7 +167,7 @@ fn r23_who_was_away_learns_of_it_by_its_certificate() {
         notice.verify(&CHAIN, Era(1), &committee(4), &parameters, &Ed25519),
         Ok(())
     );
-    let output = bench.step(Input::LockdownNotice(Box::new(notice.clone())));
+    let output = bench.step(Input::Locking(Locking::Notice(Box::new(notice.clone()))));
     assert_eq!(output.verdicts, [Ok(())]);
     let began = |fact: &Fact| {
         matches!(
@@ -187,7 +187,7 @@ fn r23_who_was_away_learns_of_it_by_its_certificate() {
 #[test]
 fn r23_votes_for_one_block_let_the_chain_go_on_from_it() {
     let mut bench = locked();
-    let own = bench.step(Input::VoteRecovery(None));
+    let own = bench.step(Input::Locking(Locking::VoteToGoOn(None)));
     assert_eq!(own.verdicts, [Ok(())]);
     assert_eq!(recovery_of(&own), Some(point(3)), "its head");
     drop(hear(
@@ -243,7 +243,7 @@ fn r23_nobody_votes_to_go_on_below_what_it_has_attested() {
         height: attested.minus(1),
         ..point(1)
     };
-    let refused = bench.step(Input::VoteRecovery(Some(below)));
+    let refused = bench.step(Input::Locking(Locking::VoteToGoOn(Some(below))));
     let expected = if attested > Height::ZERO {
         [Err(HaltRefusal::Lockdown(LockdownRefusal::BelowAttested {
             attested,
@@ -257,7 +257,7 @@ fn r23_nobody_votes_to_go_on_below_what_it_has_attested() {
 #[test]
 fn r23_a_vote_to_go_on_is_repeated_before_it_expires() {
     let mut bench = locked();
-    drop(bench.step(Input::VoteRecovery(None)));
+    drop(bench.step(Input::Locking(Locking::VoteToGoOn(None))));
     let renewed = bench.tick(200_000);
     let renewed: Vec<_> = said(&renewed)
         .into_iter()
@@ -286,7 +286,7 @@ fn r23_who_is_behind_catches_up_before_it_names_a_block() {
     };
     let report = Signed::sign(body, AuthorityIndex(2), &CHAIN, &key_pair(2));
     drop(hear(&mut bench, LockdownMessage::Report(report)));
-    let waits = bench.step(Input::VoteRecovery(None));
+    let waits = bench.step(Input::Locking(Locking::VoteToGoOn(None)));
     assert_eq!(
         (waits.verdicts.as_slice(), recovery_of(&waits)),
         (&[Ok(())][..], None)
@@ -307,7 +307,10 @@ fn r23_a_lie_about_a_high_block_is_waited_for_a_while_only() {
         &mut bench,
         LockdownMessage::Recovery(recovery_vote(2, 1_000, WALL)),
     ));
-    assert_eq!(recovery_of(&bench.step(Input::VoteRecovery(None))), None);
+    assert_eq!(
+        recovery_of(&bench.step(Input::Locking(Locking::VoteToGoOn(None)))),
+        None
+    );
     assert_eq!(recovery_of(&bench.tick(5_000)), None);
     assert_eq!(recovery_of(&bench.tick(5_000)), Some(point(3)));
 }
@@ -320,7 +323,7 @@ fn r23_in_another_halt_nothing_is_executed_and_the_head_is_named_at_once() {
         &mut bench,
         LockdownMessage::Recovery(recovery_vote(2, 1_000, WALL)),
     ));
-    let output = bench.step(Input::VoteRecovery(None));
+    let output = bench.step(Input::Locking(Locking::VoteToGoOn(None)));
     assert_eq!(recovery_of(&output), Some(point(3)));
     assert!(!bench.replica.catches_up());
 }
@@ -333,7 +336,7 @@ fn r23_a_follower_votes_for_nothing() {
         refused.verdicts,
         [Err(HaltRefusal::Lockdown(LockdownRefusal::NoVoter))]
     );
-    let refused = bench.step(Input::VoteRecovery(None));
+    let refused = bench.step(Input::Locking(Locking::VoteToGoOn(None)));
     assert_eq!(
         refused.verdicts,
         [Err(HaltRefusal::Lockdown(LockdownRefusal::NoVoter))]

@@ -3,8 +3,8 @@
 use super::{Event, FaultEvent, World};
 use crate::message::{Envelope, Gossip, NodeId};
 use holdfast_halt::lockdown::LockdownPhase;
-use holdfast_replica::Input;
 use holdfast_replica::admission::{self, Judgement};
+use holdfast_replica::{Input, Locking};
 use holdfast_types::lockdown::GossipedLockdown;
 use holdfast_types::{LockdownMessage, LockdownTrigger};
 
@@ -28,10 +28,10 @@ impl World {
                 self.count("votes to lock");
                 self.step(
                     node,
-                    Input::VoteLockdown {
+                    Input::Locking(Locking::VoteToLock {
                         trigger: LockdownTrigger::Operator,
                         reason: b"an anomaly".to_vec(),
-                    },
+                    }),
                 );
             }
         }
@@ -45,7 +45,7 @@ impl World {
             let votes = self.faults_are_over() || self.random.chance(300);
             if phase == Some(LockdownPhase::Locked) && votes {
                 self.count("votes to go on");
-                self.step(node, Input::VoteRecovery(None));
+                self.step(node, Input::Locking(Locking::VoteToGoOn(None)));
             }
         }
         let after_ms = self.random.between(voters.look_ms);
@@ -92,7 +92,7 @@ impl World {
         );
         if judged == Judgement::Accept {
             let message = Box::new(gossiped.message.clone());
-            self.step(node, Input::Lockdown(message));
+            self.step(node, Input::Locking(Locking::Said(message)));
         }
         judged == Judgement::Accept
     }

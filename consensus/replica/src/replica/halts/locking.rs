@@ -1,6 +1,6 @@
 //! Votes to lock the chain and to let it go on: what this validator says, and what it makes of what others say (rule R23).
 
-use crate::io::{Message, Now, Output};
+use crate::io::{Locking, Message, Now, Output};
 use crate::replica::Replica;
 use holdfast_halt::lockdown::{LockdownInput, LockdownPhase, LockdownRefusal};
 use holdfast_halt::manager::{HaltInput, HaltRefusal};
@@ -18,13 +18,20 @@ const CATCH_UP_MS: u64 = 10_000;
 type Verdict = Result<(), HaltRefusal>;
 
 impl Replica {
+    pub(in crate::replica) fn on_locking(&mut self, now: Now, locking: Locking, out: &mut Output) {
+        match locking {
+            Locking::Said(message) => self.on_lockdown(now, *message, out),
+            Locking::Notice(notice) => self.on_lockdown_notice(now, *notice, out),
+            Locking::VoteToLock { trigger, reason } => {
+                let verdict = self.try_vote_lockdown(now, trigger, reason, out);
+                out.verdicts.push(verdict);
+            }
+            Locking::VoteToGoOn(point) => self.vote_recovery(now, point, out),
+        }
+    }
+
     /// Another member's verified statement.
-    pub(in crate::replica) fn on_lockdown(
-        &mut self,
-        now: Now,
-        message: LockdownMessage,
-        out: &mut Output,
-    ) {
+    fn on_lockdown(&mut self, now: Now, message: LockdownMessage, out: &mut Output) {
         let input = match message {
             LockdownMessage::Vote(vote) => LockdownInput::Vote(vote),
             LockdownMessage::Recovery(vote) => LockdownInput::Recovery(vote),
@@ -34,12 +41,7 @@ impl Replica {
     }
 
     /// Verified certificates, of who was there.
-    pub(in crate::replica) fn on_lockdown_notice(
-        &mut self,
-        now: Now,
-        notice: LockdownNotice,
-        out: &mut Output,
-    ) {
+    fn on_lockdown_notice(&mut self, now: Now, notice: LockdownNotice, out: &mut Output) {
         let LockdownNotice { lock, recovery } = notice;
         let input = match recovery {
             Some(recovery) => LockdownInput::RecoveryCertificate(lock, recovery),
@@ -49,17 +51,6 @@ impl Replica {
     }
 
     /// This validator votes to freeze the chain.
-    pub(in crate::replica) fn vote_lockdown(
-        &mut self,
-        now: Now,
-        trigger: LockdownTrigger,
-        reason: Vec<u8>,
-        out: &mut Output,
-    ) {
-        let verdict = self.try_vote_lockdown(now, trigger, reason, out);
-        out.verdicts.push(verdict);
-    }
-
     fn try_vote_lockdown(
         &mut self,
         now: Now,
@@ -90,12 +81,7 @@ impl Replica {
 
     /// This validator votes to go on from a block. None: from its head, once it has executed all that its DAG has decided and
     /// nobody is known to be higher, or has waited for that long enough.
-    pub(in crate::replica) fn vote_recovery(
-        &mut self,
-        now: Now,
-        point: Option<BlockPoint>,
-        out: &mut Output,
-    ) {
+    fn vote_recovery(&mut self, now: Now, point: Option<BlockPoint>, out: &mut Output) {
         let verdict = match point {
             Some(point) => self.try_vote_recovery(now, point, out),
             None => self.want_recovery(now),
