@@ -4,7 +4,7 @@ use crate::harness::{open, options};
 use crate::script::{advance, assert_history, builder_at};
 use crate::truncation::{copy, log_file};
 use holdfast_chain::{ChainBatch, ChainStore};
-use holdfast_storage::{CreateMode, OpenError, Storage, StorageOptions, WalDamage};
+use holdfast_storage::{CreateMode, FORMAT_VERSION, OpenError, Storage, StorageOptions, WalDamage};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::{ChainId, Height};
 use rocksdb::{DB, Options};
@@ -215,12 +215,13 @@ fn another_chain_and_another_format_are_refused() {
     tamper(&path, |db| {
         db.create_cf("of_the_future", &Options::default()).unwrap();
         let meta = db.cf_handle("meta").unwrap();
-        db.put_cf(meta, b"format", 7_u32.to_le_bytes()).unwrap();
+        let later = FORMAT_VERSION + 1;
+        db.put_cf(meta, b"format", later.to_le_bytes()).unwrap();
     });
     let expected = OpenError::WrongFormat {
         path: path.clone(),
-        found: 7,
-        expected: 6,
+        found: FORMAT_VERSION + 1,
+        expected: FORMAT_VERSION,
     };
     assert_eq!(refused(&path), expected);
 }

@@ -179,7 +179,7 @@ fn heights(node: &impl ChainStore) -> BTreeSet<Height> {
 #[test]
 fn a_chain_with_emergencies_is_the_same_on_replay_and_from_a_snapshot_of_any_time() {
     let mut in_emergency = 0;
-    for seed in 1..=6 {
+    for seed in 1..=8 {
         let world = network(seed);
         let node = world.node(0).disk.now();
         let mut replayed = Copy::from_genesis(world.chain());
