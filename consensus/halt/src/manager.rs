@@ -107,7 +107,7 @@ pub enum HaltEffect {
     },
     /// What lets the chain go on is new: build the block that it orders, or wait until it can be built.
     Resume,
-    /// Tell everybody of the lockdown, and of the votes that end it.
+    /// A lockdown, or what ends it, is new: say how this node stands. Certificates go to who asks.
     AnnounceLockdown,
     /// A lockdown lasts, and nobody has ended it: alert.
     StillLocked {

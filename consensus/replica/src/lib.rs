@@ -66,9 +66,9 @@
 //!   another emergency and no more, and whoever has attested an end knows that all who have voted will. The chain is told of a quorum
 //!   of votes: it prefers that branch from then on, and shows the votes to peers on others (rule U9 of the chain).
 //! * R23. *Lockdown.* This validator votes to lock the chain if it is asked to, and says its vote again until it has expired. While the
-//!   chain is locked it reports how it stands. Asked to vote to go on, it first executes what its DAG had decided, unless another
-//!   halt holds, and names its head once nobody is known to be higher, or after 10 s; a higher head at once. It names nothing below
-//!   what it has attested, and says its vote again before it expires. What enough votes name is followed as R15 says.
+//!   chain is locked it reports how it stands. Asked to vote to go on, it executes what its DAG had decided, unless another
+//!   halt holds, and names its head as soon as nobody is known to be higher, or after 10 s; a higher head at once. It names nothing
+//!   below what it has attested, and says its vote again before it expires. What enough votes name is followed as R15 says.
 
 #![cfg_attr(
     not(test),

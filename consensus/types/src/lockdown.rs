@@ -2,8 +2,7 @@
 //!
 //! Rules of a statement:
 //!
-//! * LK1. Who speaks is a member of the committee of the DAG era that runs, or that ran below an emergency. Nobody registers
-//!   by voting.
+//! * LK1. Who speaks is a member of the committee of the DAG era that runs; in an emergency nobody does. Nobody registers by voting.
 //! * LK2. It names that era, and what is signed names the chain and what kind of statement it is. Only the end of an era ends
 //!   a lockdown of it, so an era has at most one: the era says which lockdown is meant.
 //! * LK3. Times are whole milliseconds. On arrival a statement is at most `vote_max_age` old and at most `vote_max_ahead` ahead

@@ -270,7 +270,7 @@ impl Replica {
                 }
                 HaltEffect::Ended { halt, mode } => out.facts.push(Fact::HaltEnded { halt, mode }),
                 HaltEffect::Resume => self.halts.resume_at_ms = now.monotonic_ms,
-                // What everybody knows of it, they learn of votes and statuses; how this node stands is said at once.
+                // Others hear of the lockdown by votes and statuses. That it ends they hear by votes alone: who misses them does not ask.
                 HaltEffect::AnnounceLockdown => self.halts.tell_at_ms = now.monotonic_ms,
                 HaltEffect::StillLocked { for_ms } => {
                     out.facts.push(Fact::LockdownLasts { for_ms });
