@@ -44,6 +44,14 @@ impl Chain {
         }
         if self.outranking.is_some() {
             self.settle(store, &mut work)?;
+            // What it stands on may be taken back with an emergency that the certificate outranks: then it comes again (U2).
+            let stands = |(_, first): &(BlockId, Block)| {
+                let height = first.header.height;
+                height <= self.forks.root().0 || self.forks.contains(&first.header.parent)
+            };
+            if !range.blocks.front().is_some_and(stands) {
+                range.blocks.clear();
+            }
             return Ok(work.finish(&self.forks));
         }
         while let Some((id, block)) = range.blocks.pop_front() {

@@ -200,8 +200,12 @@ impl World {
         let era = context.era;
         let is_provisional = matches!(block.header.origin, BlockOrigin::Emergency { .. })
             && height > self.certified_by_any();
-        // What ends an emergency is certified before anything stands on it: those who take over attest it when it is named.
+        // What ends an emergency is certified before anything stands on it: those who take over attest it when it is named, if
+        // enough of them have voted for it. Votes for two ends bind until the next emergency, which a resume does not wait for.
         let is_end = is_provisional && context.kind == EraKind::Dag;
+        if is_end && !up.iter().any(|node| self.has_attested_end(*node, id)) {
+            return None;
+        }
         let attests = |node: &&NodeId| !is_end || self.may_attest_end(**node, block.header.era, id);
         let committee = &context.committee;
         let is_member = |node: &NodeId| {
@@ -277,6 +281,12 @@ impl World {
         let record = self.nodes[node].disk.guard();
         let attested = record.and_then(|record| record.emergency_end);
         attested.is_none_or(|attested| attested.era != era || attested.block == end)
+    }
+
+    fn has_attested_end(&self, node: NodeId, end: BlockId) -> bool {
+        let record = self.nodes[node].disk.guard();
+        let attested = record.and_then(|record| record.emergency_end);
+        attested.is_some_and(|attested| attested.block == end)
     }
 
     /// Whether a node's block at a height resumes the chain and is not certified: no block to go on from.

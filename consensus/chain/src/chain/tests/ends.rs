@@ -310,3 +310,41 @@ fn u6_the_certificate_of_an_end_below_the_own_head_is_taken_though_its_branch_is
     assert_eq!(offer(Some(&certified)), Err(OfferRefusal::NotBetter));
     assert_eq!(node.head(), head);
 }
+
+/// Others have certified an end, and blocks of their DAG on it; here the chain has stalled again on it. What is taken back are the
+/// blocks of both emergencies, also the one on which the range stands.
+#[test]
+fn u2_a_range_on_an_end_that_is_taken_back_is_no_fault_of_ours() {
+    let (mut trunk, _) = split(1, 0);
+    let below = trunk.head().0.previous();
+    end(&mut trunk, 1, 0);
+    let context = EraContext::clone(trunk.chain.era());
+    let certified = certificate_in(&context, &trunk.block_at(context.anchor_height));
+    let mut quorum = trunk.clone();
+    quorum.certify(certified.clone()).expect("it is ours");
+    let blocks = [3, 4, 5].map(|round| quorum.order(Commit::new(round)));
+    let last = certificate_in(&context, &blocks[2]);
+    quorum.certify(last.clone()).expect("it is ours");
+    for length in [1, 70] {
+        let mut cut_off = trunk.clone();
+        for number in 0..length {
+            master(&mut cut_off, number, &[]);
+        }
+        assert!(cut_off.is_provisional());
+        cut_off
+            .import(&blocks, last.clone())
+            .expect("it is no fault of ours");
+        assert_eq!(cut_off.head().0, below);
+        // The rest comes as after any certificate that outranks an emergency.
+        let ended = blocks_above(&trunk, below.0);
+        let step = cut_off
+            .chain
+            .offer_branch(&cut_off.store, to_offer(ended, Some(&certified)));
+        let step = step.expect("it is no fault of ours").expect("it has ended");
+        cut_off.write(&step.expect("it is a switch"));
+        cut_off.import(&blocks, last.clone()).expect("it executes");
+        assert_same_branch(&cut_off.store, &quorum.store);
+        cut_off.reopen();
+        assert_eq!(cut_off.head(), quorum.head());
+    }
+}
