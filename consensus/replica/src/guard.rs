@@ -134,6 +134,13 @@ impl SignGuard {
         {
             return Err(not_above(body, last));
         }
+        // An end is attested beside all others, and is one of them in its place.
+        if let Some(end) = &self.record.emergency_end
+            && end != body
+            && (body.era, body.height) == (end.era, end.height)
+        {
+            return Err(not_above(body, end));
+        }
         self.record.attestation = Some(*body);
         // The chain is back in an era before that emergency: a certificate has excluded its end.
         if let Some(end) = &self.record.emergency_end
@@ -274,6 +281,8 @@ mod tests {
         }
         // A certificate took it back: the DAG goes on where it was, not below, and may stop again.
         assert!(guard.allow_attestation(&attestation(1, 7, 2)).is_err());
+        // Nor is another block in its place, whatever it is taken for.
+        assert!(guard.allow_attestation(&attestation(2, 40, 2)).is_err());
         assert!(guard.record().emergency_end.is_some());
         guard.allow_attestation(&attestation(1, 8, 1)).unwrap();
         guard.allow_emergency_end(&attestation(2, 60, 1)).unwrap();

@@ -112,6 +112,8 @@ pub enum Input {
     },
     /// An emergency block of a peer that its producer has signed.
     EmergencyBlock(Box<Block>),
+    /// The chain holds the block of [`Output::hold`]: it is not left for one that is as far.
+    Held(BlockId),
     /// What came of [`Output::produce`]; a block that was made is executed and stored.
     Produced(Result<Box<Block>, ProductionRefusal>),
     /// The head of the best peer while this node is behind it and fetches its blocks. To be told once peers were asked for the
@@ -419,7 +421,7 @@ pub struct Output {
     /// To the execution half: make an emergency block, if the slot is ours, and answer with [`Input::Produced`]. Who signs is
     /// for whoever holds the keys.
     pub produce: Option<Box<ProductionTurn>>,
-    /// To the execution half: this validator has voted for the block that ends an emergency.
+    /// To the execution half: this validator is about to vote for the block that ends an emergency, as soon as the chain holds it.
     pub hold: Option<BlockId>,
     /// To the execution half: a quorum has voted for the block that ends an emergency.
     pub end_votes: Option<EndVotes>,

@@ -255,6 +255,7 @@ impl Replica {
             } => self.on_taken_back(now, common_ancestor, transactions, &mut out),
             Input::LastVertices(answer) => self.on_last_vertices(answer, &mut out),
             Input::EmergencyBlock(block) => self.on_emergency_block(now, block, &mut out),
+            Input::Held(end) => self.on_held(end),
             Input::Produced(result) => self.on_produced(result, &mut out),
             Input::PeersAt(at) => self.on_peers_at(at),
             Input::Synced(standing) => self.on_synced(now, standing, &mut out),

@@ -75,6 +75,7 @@ impl Entry {
                     .count(transactions.len()),
             ),
             Input::EmergencyBlock(_)
+            | Input::Held(_)
             | Input::Produced(_)
             | Input::PeersAt(_)
             | Input::Synced(_) => entries.push(of_chain(received, input)),
@@ -237,6 +238,7 @@ fn said(entry: Entry, message: &LockdownMessage) -> Entry {
 fn of_chain(received: impl Fn(&'static str) -> Entry, input: &Input) -> Entry {
     match input {
         Input::EmergencyBlock(block) => produced(received("emergency_block"), block),
+        Input::Held(_) => received("held"),
         Input::Produced(Ok(block)) => produced(received("produced"), block),
         Input::Produced(Err(refusal)) => received("not_produced").detail(refusal.name()),
         Input::PeersAt(Some(at)) => received("peers_at").height(*at),

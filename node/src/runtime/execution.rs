@@ -168,7 +168,9 @@ impl ExecutionThread {
             ExecutionCommand::Resume(request) => self.check_resume(&request.order),
             ExecutionCommand::Produce(turn) => self.produce(*turn),
             ExecutionCommand::Hold(end) => {
-                self.chain.hold(end);
+                if self.chain.hold(end) {
+                    self.core.input(Input::Held(end));
+                }
                 Ok(())
             }
             ExecutionCommand::Offer(blocks) => self.offer(blocks),

@@ -309,9 +309,13 @@ impl Chain {
         theirs < ours || is_held && theirs == ours
     }
 
-    /// This validator has voted for the block that ends an emergency (U6).
-    pub const fn hold(&mut self, end: BlockId) {
-        self.held = Some(end);
+    /// This validator is about to vote for the block that ends an emergency (U6). False: the head is another one by now.
+    pub fn hold(&mut self, end: BlockId) -> bool {
+        let is_head = self.position.head.1 == end;
+        if is_head {
+            self.held = Some(end);
+        }
+        is_head
     }
 
     /// What a branch is made of, if each of its blocks stands on the one before it.

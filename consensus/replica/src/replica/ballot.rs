@@ -1,8 +1,9 @@
 //! Votes for the end of an emergency, before anybody attests it (rule R22).
 
 use super::Replica;
+use crate::guard::{GuardRefusal, SignGuard};
 use crate::io::Output;
-use holdfast_types::{AttestationBody, AuthorityIndex, EndVote, EndVotes, Signature};
+use holdfast_types::{AttestationBody, AuthorityIndex, BlockId, EndVote, EndVotes, Signature};
 use std::collections::BTreeMap;
 
 /// Who has voted for the block that ends the emergency here.
@@ -12,6 +13,9 @@ pub(super) struct Ballot {
     votes: BTreeMap<AuthorityIndex, Signature>,
     /// The chain was told that they are a quorum.
     is_told: bool,
+    /// The chain was asked to hold the block, and does.
+    hold_asked: bool,
+    is_held: bool,
 }
 
 impl Ballot {
@@ -65,6 +69,48 @@ impl Replica {
         pending.is_some_and(|pending| pending.ballot.votes.len() >= quorum)
     }
 
+    /// Whether the chain holds this end. It may be about to take another one that is as far: who signed first, and was then taken
+    /// there, would keep all others from ending the emergency with that one.
+    pub(super) fn is_held(&mut self, end: &AttestationBody, out: &mut Output) -> bool {
+        let Some(pending) = &mut self.pending_era else {
+            return false;
+        };
+        let ballot = &mut pending.ballot;
+        if !ballot.is_held && !std::mem::replace(&mut ballot.hold_asked, true) {
+            out.hold = Some(end.block);
+        }
+        ballot.is_held
+    }
+
+    /// The chain holds a block.
+    pub(super) fn on_held(&mut self, end: BlockId) {
+        if let Some(pending) = &mut self.pending_era
+            && pending.context.anchor == end
+        {
+            pending.ballot.is_held = true;
+        }
+    }
+
+    /// Whether this validator may still vote for this end, or a quorum of others has.
+    pub(super) fn may_vote(&mut self, end: &AttestationBody, out: &mut Output) -> bool {
+        let Some((_, _, mut guard)) = self.signs_anchor(end) else {
+            return false;
+        };
+        match self.guard_vote(&mut guard, end) {
+            Ok(()) => true,
+            Err(refusal) => {
+                self.tell_refused(&refusal, out);
+                self.has_quorum_of_votes()
+            }
+        }
+    }
+
+    fn guard_vote(&self, guard: &mut SignGuard, end: &AttestationBody) -> Result<(), GuardRefusal> {
+        guard.allow_end_vote(end, |before| {
+            before.height <= self.certified || self.open_ends.contains(&before.block)
+        })
+    }
+
     /// Votes for the end of the emergency, once.
     pub(super) fn vote(&mut self, end: &AttestationBody, out: &mut Output) {
         let pending = self.pending_era.as_ref();
@@ -74,16 +120,11 @@ impl Replica {
         let Some((me, signer, mut guard)) = self.signs_anchor(end) else {
             return;
         };
-        let allowed = guard.allow_end_vote(end, |before| {
-            before.height <= self.certified || self.open_ends.contains(&before.block)
-        });
-        if let Err(refusal) = allowed {
-            self.tell_refused(&refusal, out);
+        if self.guard_vote(&mut guard, end).is_err() {
             return;
         }
         out.persist.push(guard.to_record());
         self.guard = Some(guard);
-        out.hold = Some(end.block);
         if let Some(pending) = &mut self.pending_era {
             let vote = end.vote(me, &self.config.chain, signer.as_ref());
             pending.ballot.own = Some(vote);

@@ -66,6 +66,9 @@ impl Replica {
                 .governance_sequence
                 .unwrap_or(self.halts.head.governance_sequence),
         };
+        if self.begins_at_certified(block.attestation.height) {
+            return;
+        }
         if let Some(commit) = block.commit.filter(|commit| commit.era == self.context.era) {
             self.executed_commit = commit.index;
             let height = block.attestation.height;
@@ -83,6 +86,14 @@ impl Replica {
             }
             None => {}
         }
+    }
+
+    /// Whether the era of this replica stands on a certified block at this height or above. The chain may not know of the certificate
+    /// yet and be on another branch: it comes back, and nothing is signed on the way.
+    fn begins_at_certified(&self, height: Height) -> bool {
+        let certificate = self.anchor_certificate.as_ref();
+        let certified = certificate.filter(|known| known.body.block == self.context.anchor);
+        certified.is_some_and(|certified| height <= certified.body.height)
     }
 
     /// The block that ends the running era is executed.
@@ -396,6 +407,9 @@ impl Replica {
         }
         // After a switch an era of the same number may stand on another anchor.
         let same_era = context.era == self.context.era && context.anchor == self.context.anchor;
+        if !same_era && self.begins_at_certified(self.halts.head.height()) {
+            return;
+        }
         let fresh = commits.is_empty() && context.era > self.context.era;
         if fresh {
             // The last synced block ended its era: `on_executed` has made the next one pending, and its certificate, which

@@ -235,9 +235,9 @@ impl Replica {
             .guard
             .as_ref()
             .and_then(|guard| guard.record().end_vote);
-        if let Some(vote) = vote.filter(|vote| Some(vote) == anchor) {
-            out.hold = Some(vote.block);
-        }
+        // Before anything else comes to the chain.
+        let held = vote.filter(|vote| Some(vote) == anchor);
+        out.hold = held.map(|vote| vote.block);
         let attest_from_ms = self.attest_from_ms(now);
         let due = anchor.filter(|_| now.monotonic_ms >= attest_from_ms);
         let attestation = due.and_then(|anchor| self.attest_anchor(anchor, out));

@@ -81,6 +81,8 @@ pub(crate) struct Bench {
     pub(crate) persisted: Vec<Record>,
     /// Own vertices, whatever step they came with.
     pub(crate) sent: Vec<Arc<VerifiedVertex>>,
+    /// The chain answers at once when it is to hold an end of an emergency.
+    pub(crate) chain_holds: bool,
 }
 
 impl Bench {
@@ -174,13 +176,22 @@ impl Bench {
             commits: Vec::new(),
             persisted: Vec::new(),
             sent: Vec::new(),
+            chain_holds: true,
         };
         (bench, first)
     }
 
     /// One step; what is to be executed is noted.
     pub(crate) fn step(&mut self, input: Input) -> Output {
-        let output = self.replica.step(now(self.now_ms), input);
+        let mut output = self.replica.step(now(self.now_ms), input);
+        // The chain is where the replica is.
+        if let Some(end) = output.hold.filter(|_| self.chain_holds) {
+            let held = self.replica.step(now(self.now_ms), Input::Held(end));
+            output.persist.extend(held.persist);
+            output.send.extend(held.send);
+            output.facts.extend(held.facts);
+            output.end_votes = output.end_votes.or(held.end_votes);
+        }
         let records = output.execute.iter().map(|sub_dag| &sub_dag.record);
         self.commits.extend(records.cloned());
         self.persisted.extend(output.persist.iter().cloned());

@@ -123,6 +123,54 @@ fn r21_who_has_attested_the_end_of_the_emergency_leaves_the_dag_below_to_certifi
     refuses_to_attest(&mut bench);
 }
 
+/// The chain has not heard of the certificate when a block with a lower id comes.
+#[test]
+fn r18_an_era_on_a_certified_end_goes_on_while_the_chain_is_on_another_one() {
+    let mut bench = in_emergency();
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    assert_eq!(attested(&vote_passes(&mut bench, body(2, 9))).len(), 1);
+    let sign = |author: u16| body(2, 9).sign(AuthorityIndex(author), &CHAIN, &key_pair(author));
+    drop(bench.step(Input::Attestations(vec![sign(1), sign(2)])));
+    assert_eq!(
+        (bench.replica.era(), bench.replica.dag().is_some()),
+        (Era(3), true)
+    );
+    let other = AttestationBody {
+        block: BlockId::new([8; 32]),
+        ..body(2, 9)
+    };
+    let beside = Arc::new(EraContext {
+        anchor: other.block,
+        ..EraContext::clone(&dag_after(9))
+    });
+    for (end, context) in [(other, beside), (body(2, 9), dag_after(9))] {
+        let back = bench.step(Input::TakenBack {
+            common_ancestor: Height(8),
+            transactions: Vec::new(),
+        });
+        let block = executed_block(end, bench.now_ms, Some(Arc::clone(&context)));
+        let taken = bench.step(Input::Executed(vec![block]));
+        let synced = bench.step(Input::Synced(ChainStanding {
+            context,
+            commits: Vec::new(),
+            vertices: Vec::new(),
+            head_timestamp: TimestampMs::ZERO,
+            emergency: EmergencyClock::default(),
+            tail: None,
+            end_votes: None,
+        }));
+        for output in [back, taken, synced, bench.tick(SLOT_MS)] {
+            assert_eq!(statements(&output).count(), 0);
+            assert!(output.era_started.is_none());
+        }
+        assert_eq!(
+            (bench.replica.era(), bench.replica.dag().is_some()),
+            (Era(3), true)
+        );
+        assert_eq!(bench.replica.context().anchor, body(2, 9).block);
+    }
+}
+
 #[test]
 fn r18_another_end_of_the_emergency_is_certified_by_those_whom_it_names() {
     let mut bench = in_emergency();
@@ -208,6 +256,26 @@ fn r18_a_later_end_is_attested_only_above_the_one_that_was_attested_before() {
         assert_eq!(attested(&vote_of(&mut bench, author, body(4, 20))), []);
     }
     assert_eq!(attested(&vote_of(&mut bench, 3, body(4, 20))), again);
+}
+
+/// The chain may be about to take another end that is as far, and no quorum could end the emergency with either.
+#[test]
+fn r22_nobody_votes_for_an_end_that_its_chain_does_not_hold() {
+    let mut bench = in_emergency();
+    bench.chain_holds = false;
+    let end = body(2, 9);
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    let asks = bench.tick(SLOT_MS);
+    assert_eq!((asks.hold, statements(&asks).count()), (Some(end.block), 0));
+    for author in 1..4 {
+        let heard = vote_of(&mut bench, author, end);
+        assert_eq!((heard.hold, statements(&heard).count()), (None, 0));
+    }
+    let elsewhere = bench.step(Input::Held(BlockId::new([8; 32])));
+    assert_eq!(statements(&elsewhere).count(), 0);
+    let held = bench.step(Input::Held(end.block));
+    assert_eq!(voted(&held), [(Era(2), Height(9), AuthorityIndex(0))]);
+    assert_eq!(attested(&held), [(Era(2), Height(9), AuthorityIndex(0))]);
 }
 
 #[test]

@@ -118,6 +118,7 @@ const fn is_known(input: &Input) -> bool {
         | Input::Executed(_)
         | Input::TakenBack { .. }
         | Input::EmergencyBlock(_)
+        | Input::Held(_)
         | Input::Produced(_)
         | Input::PeersAt(_)
         | Input::Synced(_) => true,

@@ -46,12 +46,14 @@ impl World {
             Execution::Resume(request) => self.resume(node, &request),
             Execution::Range { from, response } => self.apply_range(node, from, response),
             Execution::Produce(turn) => self.produce(node, turn),
-            Execution::Hold(end) => self
-                .with_chain(node, |chain, _| {
-                    chain.hold(end);
-                    Ok(())
-                })
-                .map(drop),
+            Execution::Hold(end) => {
+                self.with_chain(node, |chain, _| Ok(chain.hold(end)))
+                    .map(|held| {
+                        if held == Some(true) {
+                            self.step(node, Input::Held(end));
+                        }
+                    })
+            }
             Execution::Offer(block) => self.offer(node, *block),
             Execution::EndVotes(votes) => self.hear_votes(node, votes),
             Execution::Branch { from, branch } => self.apply_branch(node, from, *branch),
@@ -292,8 +294,10 @@ impl World {
         }
         self.step(node, Input::Certificate(certificate));
         self.tell_standing(node, false)?;
-        // What changes nothing here is no help, however well it is proved.
-        let helped = self.height_of(node) != before;
+        // What changes nothing here is no help, however well it is proved, unless it is on the way to where the branches part.
+        let running = self.nodes[node].running.as_ref();
+        let is_on_the_way = running.is_some_and(|running| running.branch_from.is_some());
+        let helped = self.height_of(node) != before || is_on_the_way;
         self.synced(node, from, helped);
         Ok(())
     }

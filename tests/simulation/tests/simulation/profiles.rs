@@ -116,6 +116,9 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 600768),
         ("emergency", 710013),
         ("emergency", 710788),
+        ("emergency", 721490),
+        ("emergency", 721936),
+        ("emergency", 731728),
     ] {
         pass(profile, seed);
     }

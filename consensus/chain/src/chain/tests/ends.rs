@@ -69,7 +69,8 @@ fn u6_an_end_with_this_validators_vote_is_left_for_a_later_era_or_a_certificate_
     end(&mut held, 1, 0);
     end(&mut longer, 4, 0);
     let end_of_ours = held.head();
-    held.chain.hold(end_of_ours.1);
+    assert!(!held.chain.hold(longer.head().1), "it is not the head");
+    assert!(held.chain.hold(end_of_ours.1));
     let branch = blocks_above(&longer, 3);
     let refused = offer_branch(&mut held, branch.clone());
     assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));
@@ -124,7 +125,7 @@ pub(super) fn end_and_lower_ones() -> (Node, Vec<(BlockId, Block)>) {
 fn u6_a_block_beside_an_end_with_this_validators_vote_is_not_taken_for_its_lower_id() {
     let (mut one, lower) = end_and_lower_ones();
     let mut free = one.clone();
-    one.chain.hold(one.head().1);
+    assert!(one.chain.hold(one.head().1));
     for (id, block) in lower {
         let refused = one.take(&block);
         assert_eq!(refused.err(), Some(OfferRefusal::NotBetter));

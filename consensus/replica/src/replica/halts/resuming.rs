@@ -94,6 +94,9 @@ impl Replica {
             return;
         };
         if self.ends_emergency() {
+            if !self.may_vote(&head, out) || !self.is_held(&head, out) {
+                return;
+            }
             self.vote(&head, out);
             if !self.has_quorum_of_votes() {
                 return;
