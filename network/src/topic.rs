@@ -120,7 +120,9 @@ impl Topic {
             // A proof of a halt may name a whole committee.
             Self::Transactions | Self::Halt => 256 * KIB,
             Self::Attestations => 4 * KIB,
-            Self::Evidence | Self::Lockdown | Self::Governance => 64 * KIB,
+            Self::Evidence | Self::Governance => 64 * KIB,
+            // A certificate of a whole committee.
+            Self::Lockdown => 128 * KIB,
         }
     }
 

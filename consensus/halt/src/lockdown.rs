@@ -10,26 +10,29 @@
 //! * K3. A certificate that somebody else has collected locks as well, whatever the clock says: who comes later learns it so.
 //! * K4. A vote expires `vote_max_age` after it was cast. When none is left and nothing is locked, the vote is over.
 //! * K5. Votes for a recovery may come before this node learns of the lockdown. They are kept, and let nobody go on before.
-//! * K6. As soon as votes that prove a recovery are here, the chain recovers. Of two such certificates the one with the later
-//!   vote counts, until the block that it orders is built here.
+//! * K6. As soon as precommits that prove a recovery are here, the chain recovers. There is one such choice in an era as long as
+//!   less than a third of the members lie (K12), so the first one that is proven here stays.
 //! * K7. Only the end of the era ends a lockdown: no time does, and no message of one node. When `recovery_timeout` has passed
 //!   in it, and as often again, an alert says that it still lasts.
 //! * K8. In another era everything that was said in this one is void.
 //! * K9. Reports decide nothing. The newest of each member is kept.
-//! * K10. A validator votes for the recovery from one block as long as its vote counts. It names a higher one as soon as it has
-//!   that, and any other when its vote has expired. Until the chain goes on it repeats its vote before it expires.
+//! * K10. Who wants to go on votes until the chain does, also after a restart, and repeats its votes before they expire.
 //! * K11. Whatever locks or lets go on is persisted before it is acted upon or told.
+//! * K12. How a validator votes to go on is said in [`recovery`].
 
 mod ballots;
+pub mod recovery;
 pub mod secret;
 
 use ballots::prove;
 use borsh::{BorshDeserialize, BorshSerialize};
-use holdfast_types::lockdown::{LockdownNotice, LockdownStatement, Signed, lockdown_quorum};
+use holdfast_types::lockdown::{
+    LockdownNotice, LockdownStatement, RecoveryStep, Signed, lockdown_quorum,
+};
 use holdfast_types::parameters::LockdownParameters;
 use holdfast_types::{
-    AuthorityIndex, BlockPoint, Era, Height, LockdownCertificate, LockdownError, LockdownVote,
-    QuarantineReport, RecoveryCertificate, RecoveryVote, TimestampMs,
+    AuthorityIndex, Era, Height, LockdownCertificate, LockdownError, LockdownVote,
+    QuarantineReport, RecoveryCertificate, RecoveryChoice, RecoveryVote, Signature, TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -74,10 +77,13 @@ pub struct LockdownState {
     pub era: Era,
     pub votes: BTreeMap<AuthorityIndex, LockdownVote>,
     pub lock: Option<Lock>,
-    pub recovery_votes: BTreeMap<AuthorityIndex, RecoveryVote>,
+    /// This validator is to vote to go on (K10).
+    pub wants_recovery: bool,
+    pub prevotes: BTreeMap<AuthorityIndex, RecoveryVote>,
+    pub precommits: BTreeMap<AuthorityIndex, RecoveryVote>,
+    /// The prevotes of the latest attempt in which a quorum has named one choice.
+    pub agreed: Option<RecoveryCertificate>,
     pub recovery: Option<RecoveryCertificate>,
-    /// The block that the recovery orders is built here (K6).
-    pub recovery_is_built: bool,
     pub reports: BTreeMap<AuthorityIndex, QuarantineReport>,
 }
 
@@ -85,11 +91,13 @@ pub struct LockdownState {
 #[derive(Clone, Debug)]
 pub enum LockdownInput {
     Vote(LockdownVote),
+    /// This validator is to vote to go on.
+    WantRecovery,
     Recovery(RecoveryVote),
     Report(QuarantineReport),
     Certificate(LockdownCertificate),
-    /// With the lockdown that it ends, for who has not heard of it.
-    RecoveryCertificate(LockdownCertificate, RecoveryCertificate),
+    /// Of either step.
+    RecoveryCertificate(RecoveryCertificate),
     /// Time has passed.
     Tick,
     /// The members of another era vote.
@@ -107,11 +115,10 @@ pub enum LockdownEffect {
     VotingEnded,
     /// Stop, and tell everybody why.
     Locked(LockdownCertificate),
-    /// Go on from this block, and tell everybody why.
-    Recovering {
-        point: BlockPoint,
-        certificate: RecoveryCertificate,
-    },
+    /// A quorum has named one choice: tell everybody.
+    Agreed(RecoveryChoice),
+    /// Go on with this, and tell everybody why.
+    Recovering(RecoveryChoice),
     /// K7.
     StillLocked { for_ms: u64 },
     /// The era that was locked is over.
@@ -132,23 +139,18 @@ pub enum LockdownRefusal {
     Known,
     #[error("this node has no validator key, or has stopped signing")]
     NoVoter,
+    #[error(
+        "this validator may have signed what it does not know of any more: it votes when it has heard from a quorum"
+    )]
+    PastUnknown,
     #[error(transparent)]
     Malformed(LockdownError),
-    #[error(
-        "this validator has attested block {attested}: a quorum may have certified it, so it names no block below"
-    )]
-    BelowAttested { attested: Height },
     #[error("the chain is locked already, since {since} ms")]
     AlreadyLocked { since: TimestampMs },
     #[error("nothing is locked: there is nothing to recover from")]
     NotLocked,
-    #[error("enough have voted to go on from block {}: the next era is about to begin", point.height)]
-    Recovering { point: BlockPoint },
-    #[error(
-        "this validator votes to go on from block {}, which counts for {for_ms} ms more: two blocks of one vote could halt the chain for good",
-        point.height
-    )]
-    VotesForAnother { point: BlockPoint, for_ms: u64 },
+    #[error("enough have voted to go on from block {height}: the next era is about to begin")]
+    Recovering { height: Height },
 }
 
 impl LockdownRefusal {
@@ -160,12 +162,11 @@ impl LockdownRefusal {
             Self::NotAMember { .. } => "not_a_member",
             Self::Known => "known",
             Self::NoVoter => "no_voter",
+            Self::PastUnknown => "past_unknown",
             Self::Malformed(error) => error.name(),
-            Self::BelowAttested { .. } => "below_attested",
             Self::AlreadyLocked { .. } => "already_locked",
             Self::NotLocked => "not_locked",
             Self::Recovering { .. } => "recovering",
-            Self::VotesForAnother { .. } => "votes_for_another",
         }
     }
 }
@@ -188,40 +189,30 @@ impl LockdownState {
         }
     }
 
-    /// The block to go on from, once enough have named it.
+    /// What the chain goes on with, once enough have confirmed it.
     #[must_use]
-    pub fn recovery_point(&self) -> Option<BlockPoint> {
-        let (_, point) = self.recovery.as_ref()?.subject()?;
-        Some(point)
+    pub fn recovery_choice(&self) -> Option<RecoveryChoice> {
+        let subject = self.recovery.as_ref()?.subject()?;
+        Some(subject.choice)
     }
 
     /// The highest head that a member reports, or from which one votes to go on. It may be a lie.
     #[must_use]
     pub fn highest_said(&self) -> Height {
         let reports = self.reports.values().map(|report| report.body.head.height);
-        let votes = self
-            .recovery_votes
-            .values()
-            .map(|vote| vote.body.point.height);
+        let votes = self.prevotes.values();
+        let votes = votes.map(|vote| vote.body.choice.point.height);
         reports.chain(votes).max().unwrap_or(Height::ZERO)
     }
 
     /// What convinces who was not there, if the chain is locked.
     #[must_use]
     pub fn notice(&self) -> Option<LockdownNotice> {
-        let lock = self.lock.as_ref()?.certificate.clone();
-        let recovery = self.recovery.clone();
-        Some(LockdownNotice { lock, recovery })
-    }
-
-    /// Who votes to go on from which block: how far the members agree.
-    #[must_use]
-    pub fn recovery_tally(&self) -> BTreeMap<BlockPoint, Vec<AuthorityIndex>> {
-        let mut tally: BTreeMap<BlockPoint, Vec<AuthorityIndex>> = BTreeMap::new();
-        for vote in self.recovery_votes.values() {
-            tally.entry(vote.body.point).or_default().push(vote.author);
-        }
-        tally
+        Some(LockdownNotice {
+            lock: self.lock.as_ref()?.certificate.clone(),
+            agreed: self.agreed.clone(),
+            recovery: self.recovery.clone(),
+        })
     }
 }
 
@@ -259,51 +250,6 @@ impl LockdownRules {
         }
     }
 
-    /// Whether the validator `me` may vote to go on from `point` (K10).
-    pub fn may_recover(
-        &self,
-        state: &LockdownState,
-        me: AuthorityIndex,
-        point: BlockPoint,
-        wall: TimestampMs,
-    ) -> Result<(), LockdownRefusal> {
-        if state.lock.is_none() {
-            return Err(LockdownRefusal::NotLocked);
-        }
-        if let Some(point) = state.recovery_point() {
-            return Err(LockdownRefusal::Recovering { point });
-        }
-        let own = state.recovery_votes.get(&me);
-        let is_bound =
-            |own: &&RecoveryVote| own.body.point != point && own.body.point.height >= point.height;
-        let Some(own) = own.filter(is_bound) else {
-            return Ok(());
-        };
-        let max_ms = self.parameters.vote_max_age_ms;
-        let for_ms = own.body.at.plus(max_ms).since(wall);
-        if for_ms == 0 {
-            return Ok(());
-        }
-        let point = own.body.point;
-        Err(LockdownRefusal::VotesForAnother { point, for_ms })
-    }
-
-    /// The block for which the validator `me` has to vote again, as its vote is half-way to its end (K10).
-    #[must_use]
-    pub fn repeats(
-        &self,
-        state: &LockdownState,
-        me: AuthorityIndex,
-        wall: TimestampMs,
-    ) -> Option<BlockPoint> {
-        if state.phase() != LockdownPhase::Locked {
-            return None;
-        }
-        let own = state.recovery_votes.get(&me)?;
-        let is_due = wall.since(own.body.at) >= self.parameters.vote_max_age_ms / 2;
-        is_due.then_some(own.body.point)
-    }
-
     /// When time alone changes something, by the wall clock.
     #[must_use]
     pub fn next_wall(&self, state: &LockdownState) -> Option<TimestampMs> {
@@ -334,20 +280,22 @@ impl LockdownRules {
                 keep(&mut state.votes, vote)?;
                 effects.extend(self.voted(state, wall));
             }
+            LockdownInput::WantRecovery => Self::want_recovery(state)?,
             LockdownInput::Recovery(vote) => {
                 self.check(state, &vote)?;
-                keep(&mut state.recovery_votes, vote)?;
-                effects.extend(self.recovers(state));
+                effects.extend(self.on_recovery_vote(state, vote)?);
             }
             LockdownInput::Report(report) => {
                 self.check(state, &report)?;
                 keep(&mut state.reports, report)?;
+                // It decides nothing, and comes again.
+                effects.clear();
             }
             LockdownInput::Certificate(certificate) => {
                 effects.extend(self.on_certificate(state, wall, certificate)?);
             }
-            LockdownInput::RecoveryCertificate(lock, recovery) => {
-                effects.extend(self.on_recovery(state, wall, lock, recovery)?);
+            LockdownInput::RecoveryCertificate(certificate) => {
+                effects.extend(self.on_recovery_certificate(state, certificate)?);
             }
             LockdownInput::Tick => match self.on_tick(state, wall) {
                 Some(came) => effects.extend(came),
@@ -412,39 +360,10 @@ impl LockdownRules {
         });
         let mut effects = vec![LockdownEffect::Locked(certificate)];
         // K5: they may have been here before.
-        effects.extend(self.recovers(state));
+        for step in [RecoveryStep::Prevote, RecoveryStep::Precommit] {
+            effects.extend(self.count(state, step));
+        }
         effects
-    }
-
-    /// K6.
-    fn recovers(&self, state: &mut LockdownState) -> Vec<LockdownEffect> {
-        if state.lock.is_none() {
-            return Vec::new();
-        }
-        let max_age_ms = self.parameters.vote_max_age_ms;
-        let proof = prove(state.recovery_votes.values(), self.quorum(), max_age_ms);
-        proof.map_or_else(Vec::new, |certificate| self.recover(state, certificate))
-    }
-
-    /// K6: the later one counts.
-    fn recover(
-        &self,
-        state: &mut LockdownState,
-        certificate: RecoveryCertificate,
-    ) -> Vec<LockdownEffect> {
-        let rank =
-            |certificate: &RecoveryCertificate| (certificate.last_at(), certificate.subject());
-        let known = state.recovery.as_ref();
-        let is_same = known.is_some_and(|known| known.subject() == certificate.subject());
-        let is_later = known.is_none_or(|known| rank(&certificate) > rank(known));
-        let Some((_, point)) = certificate.subject() else {
-            return Vec::new();
-        };
-        if is_same || !is_later || state.recovery_is_built {
-            return Vec::new();
-        }
-        state.recovery = Some(certificate.clone());
-        vec![LockdownEffect::Recovering { point, certificate }]
     }
 
     /// K3.
@@ -459,28 +378,6 @@ impl LockdownRules {
             return Err(LockdownRefusal::Known);
         }
         Ok(self.lock(state, wall, certificate))
-    }
-
-    /// K3, K6.
-    fn on_recovery(
-        &self,
-        state: &mut LockdownState,
-        wall: TimestampMs,
-        lock: LockdownCertificate,
-        recovery: RecoveryCertificate,
-    ) -> Transition {
-        self.check_era(state, lock.era())?;
-        self.check_era(state, recovery.era())?;
-        let mut effects = if state.lock.is_none() {
-            self.lock(state, wall, lock)
-        } else {
-            Vec::new()
-        };
-        effects.extend(self.recover(state, recovery));
-        if effects.is_empty() {
-            return Err(LockdownRefusal::Known);
-        }
-        Ok(effects)
     }
 
     /// K4, K7. None: nothing changes.
@@ -502,11 +399,15 @@ impl LockdownRules {
     fn expire(&self, state: &mut LockdownState, wall: TimestampMs) -> Option<Vec<LockdownEffect>> {
         let max_age_ms = self.parameters.vote_max_age_ms;
         let is_valid = |at: TimestampMs| wall.since(at) <= max_age_ms;
-        let kept = |state: &LockdownState| (state.votes.len(), state.recovery_votes.len());
+        let kept = |state: &LockdownState| {
+            let recovery = state.prevotes.len().saturating_add(state.precommits.len());
+            (state.votes.len(), recovery)
+        };
         let before = kept(state);
         state.votes.retain(|_, vote| is_valid(vote.body.at));
-        let recoveries = &mut state.recovery_votes;
-        recoveries.retain(|_, vote| is_valid(vote.body.at));
+        for votes in [&mut state.prevotes, &mut state.precommits] {
+            votes.retain(|_, vote| is_valid(vote.body.at));
+        }
         let is_over = before.0 > 0 && state.votes.is_empty();
         let effects = is_over.then_some(LockdownEffect::VotingEnded);
         (kept(state) != before).then(|| effects.into_iter().collect())
@@ -545,6 +446,7 @@ fn keep<B: LockdownStatement>(
 }
 
 /// Two statements of one author and one moment are told apart by their signatures: everybody keeps the same one.
-fn newer<B: LockdownStatement>(statement: &Signed<B>) -> (TimestampMs, holdfast_types::Signature) {
-    (statement.body.at(), statement.signature)
+fn newer<B: LockdownStatement>(statement: &Signed<B>) -> (u32, TimestampMs, Signature) {
+    let body = &statement.body;
+    (body.attempt(), body.at(), statement.signature)
 }

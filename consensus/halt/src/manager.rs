@@ -27,9 +27,10 @@
 //! * H15. An emergency that a certificate takes back has settled nothing: the era that it had ended runs on. Proofs of the era
 //!   that is no more go with it.
 //! * H16. A lockdown is a halt among the others ([`crate::lockdown`]): its certificate begins it, and time does not end it.
-//! * H17. While it holds a resume of governance waits: the voters have to let go on as well, whatever block they name. Then the
-//!   message says where.
-//! * H18. What the votes for a recovery order is done when no other halt holds: a halt that ends by itself comes first.
+//! * H17. While it holds a resume of governance waits: the voters have to let go on as well. They name the message, and it is no more
+//!   replaced by another.
+//! * H18. Who is halted by something else, too, does not vote without a message of governance. What a quorum has confirmed is done by
+//!   all, whatever has halted some of them since.
 //! * H19. A lockdown of an era ends with the era, also where a quorum has ended it without having heard of the lockdown.
 //!
 //! Evidence has no rule here: no state of a halt refuses it.
@@ -471,7 +472,7 @@ impl HaltManager {
         message: GovernanceMessage,
     ) -> Transition {
         if let Some(running) = &self.state.resume
-            && self.state.resume_is_built
+            && (self.state.resume_is_built || self.state.lockdown.binds_resume())
         {
             return Err(HaltRefusal::Resuming {
                 sequence: running.body.sequence,
@@ -496,12 +497,11 @@ impl HaltManager {
     }
 
     fn on_resume_built(&mut self, era: Era) -> Vec<HaltEffect> {
-        let point = self.state.resume_point();
+        let point = self.resume_point();
         if point.is_none_or(|point| point.era != era) || self.state.resume_is_built {
             return Vec::new();
         }
         self.state.resume_is_built = true;
-        self.state.lockdown.recovery_is_built = self.state.resume.is_none();
         vec![HaltEffect::Persist]
     }
 

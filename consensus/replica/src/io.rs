@@ -15,11 +15,10 @@ use holdfast_ledger::{EmergencyClock, StateError};
 use holdfast_types::lockdown::LockdownNotice;
 use holdfast_types::wire::{GossipedGovernance, GossipedStatement};
 use holdfast_types::{
-    Attestation, AuthorityIndex, Block, BlockId, BlockPoint, Certificate, CommitRecord,
-    EndStatement, EndVote, EndVotes, Era, EraContext, Evidence, GovernanceMessage, HaltCause,
-    HaltId, HaltProof, Height, LockdownMessage, LockdownTrigger, Readiness, ResumeOrder, Round,
-    SignedHaltStatus, SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex,
-    VertexRef,
+    Attestation, AuthorityIndex, Block, BlockId, Certificate, CommitRecord, EndStatement, EndVote,
+    EndVotes, Era, EraContext, Evidence, GovernanceMessage, HaltCause, HaltId, HaltProof, Height,
+    LockdownMessage, LockdownTrigger, Readiness, ResumeOrder, Round, SignedHaltStatus,
+    SignedTransaction, TimestampMs, VerifiedTransaction, VerifiedVertex, Vertex, VertexRef,
 };
 use std::sync::Arc;
 
@@ -135,8 +134,8 @@ pub enum Locking {
         trigger: LockdownTrigger,
         reason: Vec<u8>,
     },
-    /// This validator is to vote to go on from a block; none: from the highest that it can propose.
-    VoteToGoOn(Option<BlockPoint>),
+    /// This validator is to vote to go on, until the chain does.
+    VoteToGoOn,
 }
 
 impl From<EndStatement> for Input {

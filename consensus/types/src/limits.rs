@@ -24,8 +24,8 @@ pub const GOVERNANCE_BYTES_MAX: usize = 64 * 1024;
 pub const GOVERNANCE_REASON_BYTES_MAX: usize = 1024;
 /// Longest reason of a vote for a lockdown in bytes.
 pub const LOCKDOWN_REASON_BYTES_MAX: usize = 256;
-/// Longest encoded statement on a lockdown in bytes, with its tag.
-pub const LOCKDOWN_MESSAGE_BYTES_MAX: usize = 1024;
+/// Longest encoded message on a lockdown in bytes, with its tag: a certificate of all members that vote to go on.
+pub const LOCKDOWN_MESSAGE_BYTES_MAX: usize = 128 * 1024;
 /// Most governors.
 pub const GOVERNORS_MAX: usize = 64;
 /// Most halts that a resume message names.
@@ -66,8 +66,9 @@ const _: () = {
             <= GOVERNANCE_BYTES_MAX
     );
     assert!(COMMITTEE_MEMBERS_MAX * 400 + 64 <= HALT_PROOF_BYTES_MAX);
-    // A vote for a lockdown is 87 bytes long and its reason, a tag 32; certificates hold one of each member.
+    // A vote for a lockdown is 87 bytes long and its reason, one to go on 192, a tag 32; certificates hold one of each member.
     assert!(LOCKDOWN_REASON_BYTES_MAX + 128 <= LOCKDOWN_MESSAGE_BYTES_MAX);
+    assert!(COMMITTEE_MEMBERS_MAX * 192 + 64 <= LOCKDOWN_MESSAGE_BYTES_MAX);
     assert!(COMMITTEE_MEMBERS_MAX * (LOCKDOWN_REASON_BYTES_MAX + 128) <= HALT_PROOF_BYTES_MAX);
     assert!(VERTEX_GOVERNANCE_MAX * GOVERNANCE_BYTES_MAX * 2 <= VERTEX_BYTES_MAX);
     // A certificate holds one 64-byte signature and a 2-byte index per member, and 200 bytes besides.

@@ -12,7 +12,11 @@
 //!
 //! * LK4. It holds votes of distinct members of one era, in their order: votes · denominator ≥ members · numerator.
 //! * LK5. They lie at most `vote_max_age` apart: there was a moment at which none of them had expired.
-//! * LK6. Votes for a recovery all name the same block.
+//! * LK6. Votes for a recovery are all of one attempt and step, and for the same choice.
+
+mod recovery;
+
+pub use recovery::{RecoveryChoice, RecoveryStep, RecoverySubject, RecoveryVoteBody};
 
 use crate::block::BlockOrigin;
 use crate::committee::Committee;
@@ -65,15 +69,6 @@ pub struct BlockPoint {
     pub state_root: StateRoot,
 }
 
-/// "Go on from this block": `RECOVERY_VOTE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct RecoveryVoteBody {
-    pub era: Era,
-    /// Wall clock of the author: a newer vote replaces an older one.
-    pub at: TimestampMs,
-    pub point: BlockPoint,
-}
-
 /// Where a frozen validator stands: `QUARANTINE_REPORT`. It decides nothing; it shows who has what others lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct QuarantineReportBody {
@@ -100,6 +95,11 @@ pub trait LockdownStatement: BorshSerialize {
     /// Wall clock of the author.
     fn at(&self) -> TimestampMs;
 
+    /// A statement of a later attempt replaces one of an earlier, whatever the clock says.
+    fn attempt(&self) -> u32 {
+        0
+    }
+
     /// Checks the lengths that the format bounds, whoever signs it.
     fn check_limits(&self) -> Result<(), LockdownError> {
         Ok(())
@@ -123,18 +123,6 @@ impl LockdownStatement for LockdownVoteBody {
             return Err(LockdownError::ReasonTooLong { actual });
         }
         Ok(())
-    }
-}
-
-impl LockdownStatement for RecoveryVoteBody {
-    const PURPOSE: Purpose = Purpose::RECOVERY_VOTE;
-
-    fn era(&self) -> Era {
-        self.era
-    }
-
-    fn at(&self) -> TimestampMs {
-        self.at
     }
 }
 
@@ -164,14 +152,6 @@ impl Ballot for LockdownVoteBody {
 
     fn subject(&self) -> Era {
         self.era
-    }
-}
-
-impl Ballot for RecoveryVoteBody {
-    type Subject = (Era, BlockPoint);
-
-    fn subject(&self) -> (Era, BlockPoint) {
-        (self.era, self.point)
     }
 }
 
@@ -355,15 +335,18 @@ impl<B: Ballot> BallotCertificate<B> {
     }
 }
 
-/// What convinces who was not there: that the chain is locked, and that it goes on.
+/// What convinces who was not there: that the chain is locked, what a quorum has named last to go on with, and that it goes on.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct LockdownNotice {
     pub lock: LockdownCertificate,
+    /// Of prevotes.
+    pub agreed: Option<RecoveryCertificate>,
+    /// Of precommits.
     pub recovery: Option<RecoveryCertificate>,
 }
 
 impl LockdownNotice {
-    /// Verifies both certificates against the committee of `era`.
+    /// Verifies all certificates against the committee of `era`.
     pub fn verify(
         &self,
         chain: &ChainId,
@@ -374,10 +357,22 @@ impl LockdownNotice {
     ) -> Result<(), LockdownError> {
         self.lock
             .verify(chain, era, committee, parameters, scheme)?;
-        match &self.recovery {
-            Some(recovery) => recovery.verify(chain, era, committee, parameters, scheme),
-            None => Ok(()),
+        let of_steps = [
+            (&self.agreed, RecoveryStep::Prevote),
+            (&self.recovery, RecoveryStep::Precommit),
+        ];
+        for (certificate, step) in of_steps {
+            let Some(certificate) = certificate else {
+                continue;
+            };
+            if certificate.subject().map(|subject| subject.step) != Some(step) {
+                return Err(LockdownError::OtherStep {
+                    expected: step.name(),
+                });
+            }
+            certificate.verify(chain, era, committee, parameters, scheme)?;
         }
+        Ok(())
     }
 }
 
@@ -387,27 +382,11 @@ pub enum LockdownMessage {
     Vote(LockdownVote),
     Recovery(RecoveryVote),
     Report(QuarantineReport),
+    /// Of either step, for who has missed the votes.
+    Recovered(RecoveryCertificate),
 }
 
 impl LockdownMessage {
-    #[must_use]
-    pub const fn author(&self) -> AuthorityIndex {
-        match self {
-            Self::Vote(vote) => vote.author,
-            Self::Recovery(vote) => vote.author,
-            Self::Report(report) => report.author,
-        }
-    }
-
-    #[must_use]
-    pub const fn era(&self) -> Era {
-        match self {
-            Self::Vote(vote) => vote.body.era,
-            Self::Recovery(vote) => vote.body.era,
-            Self::Report(report) => report.body.era,
-        }
-    }
-
     /// Verifies rules LK1 to LK3 at the moment of receipt, against the committee of `era`. The time comes first: it costs
     /// nothing.
     pub fn verify(
@@ -431,6 +410,10 @@ impl LockdownMessage {
             Self::Report(report) => {
                 report.check_time(now, parameters)?;
                 report.verify(chain, era, committee, scheme)
+            }
+            // It proves the same at any time.
+            Self::Recovered(certificate) => {
+                certificate.verify(chain, era, committee, parameters, scheme)
             }
         }
     }
@@ -507,8 +490,10 @@ pub enum LockdownError {
     Ahead { ahead_ms: u64, max_ms: u64 },
     #[error("{actual} members have voted, {quorum} have to")]
     NoQuorum { actual: usize, quorum: usize },
-    #[error("the votes do not name the same block")]
+    #[error("the votes are not for the same")]
     DifferentSubjects,
+    #[error("the votes are not those of the step {expected}")]
+    OtherStep { expected: &'static str },
     #[error("the votes lie {span_ms} ms apart, the limit is {max_ms} ms: the first had expired")]
     TooFarApart { span_ms: u64, max_ms: u64 },
     #[error("the reason is {actual} bytes long, the limit is {LOCKDOWN_REASON_BYTES_MAX}")]
@@ -527,6 +512,7 @@ impl LockdownError {
             Self::Ahead { .. } => "ahead",
             Self::NoQuorum { .. } => "no_quorum",
             Self::DifferentSubjects => "different_subjects",
+            Self::OtherStep { .. } => "other_step",
             Self::TooFarApart { .. } => "too_far_apart",
             Self::ReasonTooLong { .. } => "reason_too_long",
         }

@@ -22,9 +22,10 @@ use holdfast_types::{
     GovernanceAction, GovernanceBody, GovernanceMessage, Governors, HaltCause, HaltGossip, HaltId,
     HaltNotice, HaltProof, HaltStatus, Height, LockdownMessage, LockdownTrigger, LockdownVoteBody,
     Member, Parameters, PeerClaim, PublicKey, QuarantineReportBody, Readiness, Receipt,
-    ReceiptStatus, RecoveryVoteBody, ResumeOrder, Round, Signature, SignedHaltStatus,
-    SignedTransaction, SignedVertexHeader, SoftwareVersion, StateRoot, Support, TimestampMs,
-    TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader, VertexPayload, VertexRef,
+    ReceiptStatus, RecoveryChoice, RecoveryStep, RecoveryVoteBody, ResumeOrder, Round, Signature,
+    SignedHaltStatus, SignedTransaction, SignedVertexHeader, SoftwareVersion, StateRoot, Support,
+    TimestampMs, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader, VertexPayload,
+    VertexRef,
 };
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -59,7 +60,7 @@ define_formats! {
     Readiness, SignedHaltStatus, SoftwareVersion,
     Height, LastVertexRequest, LastVertexResponse, LockdownMessage, LockdownNotice, LockdownParameters, LockdownTrigger,
     LockdownVoteBody, Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, QuarantineReportBody, Receipt,
-    RecoveryVoteBody, ReceiptStatus, ResumeOrder, Round, Signature,
+    RecoveryChoice, RecoveryStep, RecoveryVoteBody, ReceiptStatus, ResumeOrder, Round, Signature,
     SignedTransaction, SignedVertexHeader, SlashingParameters, StakingParameters, StallParameters, StateRoot,
     Support, TimestampMs, TransactionBatch, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,
     VertexPayload, VertexRef, VerticesRequest, VerticesResponse,

@@ -221,16 +221,28 @@ fn locked(received: impl Fn(&'static str) -> Entry, locking: &Locking) -> Entry 
         Locking::Said(message) => said(received("lockdown"), message),
         Locking::Notice(notice) => received("lockdown_notice").count(notice.lock.votes.len()),
         Locking::VoteToLock { .. } => received("vote_to_lock"),
-        Locking::VoteToGoOn(_) => received("vote_to_go_on"),
+        Locking::VoteToGoOn => received("vote_to_go_on"),
     }
 }
 
 fn said(entry: Entry, message: &LockdownMessage) -> Entry {
-    let entry = entry.era(message.era()).author(message.author());
     match message {
-        LockdownMessage::Vote(_) => entry.detail("to lock the chain"),
-        LockdownMessage::Recovery(vote) => entry.height(vote.body.point.height),
-        LockdownMessage::Report(report) => entry.height(report.body.head.height),
+        LockdownMessage::Vote(vote) => {
+            let entry = entry.era(vote.body.era).author(vote.author);
+            entry.detail("to lock the chain")
+        }
+        LockdownMessage::Recovery(vote) => {
+            let body = &vote.body;
+            let entry = entry.era(body.era).author(vote.author);
+            entry
+                .height(body.choice.point.height)
+                .detail(body.step.name())
+        }
+        LockdownMessage::Report(report) => {
+            let entry = entry.era(report.body.era).author(report.author);
+            entry.height(report.body.head.height)
+        }
+        LockdownMessage::Recovered(certificate) => entry.count(certificate.votes.len()),
     }
 }
 

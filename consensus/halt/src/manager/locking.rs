@@ -2,30 +2,47 @@
 
 use super::{HaltEffect, HaltManager, HaltRefusal, HaltState, Standing, Transition};
 use crate::journal::JournalEvent;
-use crate::lockdown::{LockdownEffect, LockdownInput, LockdownRefusal};
+use crate::lockdown::recovery::NextVote;
+use crate::lockdown::{LockdownEffect, LockdownInput, LockdownPhase, LockdownRefusal};
 use crate::matrix::Mode;
-use holdfast_types::{AuthorityIndex, BlockPoint, Era, HaltId, ResumeOrder, ResumePoint};
+use holdfast_types::{
+    AuthorityIndex, ChainId, Era, HaltId, RecoveryChoice, RecoveryVoteBody, ResumeOrder,
+    ResumePoint,
+};
 
 impl HaltState {
     /// What lets the chain go on, if something does (H17, H18).
-    #[must_use]
-    pub fn resume_order(&self) -> Option<ResumeOrder> {
-        let is_locked = self.lockdown.lock.is_some();
-        let point = self.lockdown.recovery_point();
-        if let Some(message) = &self.resume {
-            let may = !is_locked || point.is_some();
-            return may.then(|| ResumeOrder::Governance(message.clone()));
+    fn resume_order(&self, chain: &ChainId) -> Option<ResumeOrder> {
+        let message = self.resume.as_ref();
+        let governance = |message: &_| ResumeOrder::Governance(Clone::clone(message));
+        if self.lockdown.lock.is_none() {
+            return message.map(governance);
         }
-        let is_alone = self.in_force().all(|halt| halt.mode() == Mode::Lockdown);
-        let era = self.lockdown.era;
-        let point = point.filter(|_| is_locked && is_alone)?;
-        Some(ResumeOrder::Recovery { era, point })
+        let choice = self.lockdown.recovery_choice()?;
+        match choice.resume {
+            // Until the message comes nothing can be built.
+            Some(id) => message
+                .filter(|message| message.body.id(chain) == id)
+                .map(governance),
+            None => Some(ResumeOrder::Recovery {
+                era: self.lockdown.era,
+                point: choice.point,
+            }),
+        }
     }
 
-    /// What the chain goes on from.
+    /// What governance has ordered and the voters of a locked chain have not confirmed (H17).
     #[must_use]
-    pub fn resume_point(&self) -> Option<ResumePoint> {
-        self.resume_order()?.point()
+    pub fn resume_awaited(&self) -> Option<ResumeOrder> {
+        let waits = self.lockdown.phase() == LockdownPhase::Locked;
+        let message = self.resume.as_ref().filter(|_| waits)?;
+        Some(ResumeOrder::Governance(message.clone()))
+    }
+
+    /// Whether a member may say with what the chain is to go on: nothing but the lockdown holds, or governance has said it.
+    #[must_use]
+    pub fn may_choose(&self) -> bool {
+        self.own_fault.is_none() && (self.resume.is_some() || self.is_only_locked())
     }
 
     /// Whether nothing but a lockdown stops this node.
@@ -37,6 +54,18 @@ impl HaltState {
 }
 
 impl HaltManager {
+    /// What lets the chain go on, if something does.
+    #[must_use]
+    pub fn resume_order(&self) -> Option<ResumeOrder> {
+        self.state.resume_order(&self.config.chain)
+    }
+
+    /// What the chain goes on from.
+    #[must_use]
+    pub fn resume_point(&self) -> Option<ResumePoint> {
+        self.resume_order()?.point()
+    }
+
     /// How many members vote in the running era; none in an emergency.
     pub const fn set_voters(&mut self, members: usize) {
         self.lockdown.members = members;
@@ -53,22 +82,29 @@ impl HaltManager {
         self.lockdown.may_vote(&self.state.lockdown, me)
     }
 
-    /// Whether the validator `me` may vote to go on from `point`.
-    pub fn may_recover(
-        &self,
-        standing: Standing,
-        me: AuthorityIndex,
-        point: BlockPoint,
-    ) -> Result<(), LockdownRefusal> {
-        let state = &self.state.lockdown;
-        self.lockdown.may_recover(state, me, point, standing.wall)
+    /// Whether the attempt in which the validator `me` votes to go on has brought a quorum.
+    #[must_use]
+    pub fn is_attempt_full(&self, me: AuthorityIndex) -> bool {
+        self.lockdown.is_attempt_full(&self.state.lockdown, me)
     }
 
-    /// The block for which the validator `me` has to vote again.
+    /// What the validator `me` is to sign now to go on, if anything is.
     #[must_use]
-    pub fn repeats_recovery(&self, standing: Standing, me: AuthorityIndex) -> Option<BlockPoint> {
+    pub fn next_vote(
+        &self,
+        me: AuthorityIndex,
+        own: Option<RecoveryChoice>,
+        is_over: bool,
+    ) -> Option<NextVote> {
         let state = &self.state.lockdown;
-        self.lockdown.repeats(state, me, standing.wall)
+        self.lockdown.next_vote(state, me, own, is_over)
+    }
+
+    /// What the validator `me` has to say again.
+    #[must_use]
+    pub fn to_renew(&self, standing: Standing, me: AuthorityIndex) -> Vec<RecoveryVoteBody> {
+        let state = &self.state.lockdown;
+        self.lockdown.to_renew(state, me, standing.wall)
     }
 
     /// H16.
@@ -98,13 +134,12 @@ impl HaltManager {
                 is_first.then_some(JournalEvent::LockdownVoted { author })
             }
             LockdownInput::Recovery(vote) => {
-                let (author, height) = (vote.author, vote.body.point.height);
-                let is_first = !known.recovery_votes.contains_key(&author);
+                let (author, height) = (vote.author, vote.body.choice.point.height);
+                let is_first = !known.prevotes.contains_key(&author);
                 is_first.then_some(JournalEvent::RecoveryVoted { author, height })
             }
             _ => None,
         }
-        .filter(|_| self.state.era == known.era)
     }
 
     fn follow_lockdown(
@@ -124,8 +159,9 @@ impl HaltManager {
                 effects.extend(self.began(standing, halt, Mode::Lockdown, None));
                 effects.push(HaltEffect::AnnounceLockdown);
             }
-            LockdownEffect::Recovering { point, .. } => {
-                let BlockPoint { height, block, .. } = point;
+            LockdownEffect::Agreed(_) => effects.push(HaltEffect::AnnounceLockdown),
+            LockdownEffect::Recovering(choice) => {
+                let (height, block) = (choice.point.height, choice.point.block);
                 let event = JournalEvent::RecoveryOrdered { height, block };
                 self.note(standing, event, effects);
                 effects.extend([HaltEffect::AnnounceLockdown, HaltEffect::Resume]);

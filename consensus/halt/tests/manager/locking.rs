@@ -6,7 +6,8 @@ use holdfast_halt::lockdown::{LockdownInput, LockdownPhase, LockdownRefusal};
 use holdfast_halt::{JournalEvent, Permission};
 use holdfast_types::lockdown::Signed;
 use holdfast_types::{
-    BlockPoint, LockdownTrigger, LockdownVoteBody, RecoveryVoteBody, ResumeOrder, Signature,
+    BlockPoint, LockdownTrigger, LockdownVoteBody, RecoveryChoice, RecoveryStep, RecoveryVoteBody,
+    ResumeOrder, Signature,
 };
 
 fn vote_of(author: u16, at_ms: u64) -> HaltInput {
@@ -31,17 +32,30 @@ fn point(height: u64) -> BlockPoint {
     }
 }
 
-fn recovery_of(author: u16, height: u64, at_ms: u64) -> HaltInput {
+fn choice(height: u64) -> RecoveryChoice {
+    RecoveryChoice {
+        point: point(height),
+        resume: None,
+    }
+}
+
+fn recovery_in(author: u16, step: RecoveryStep, choice: RecoveryChoice, at_ms: u64) -> HaltInput {
     let body = RecoveryVoteBody {
         era: RUNNING,
         at: at(at_ms).wall,
-        point: point(height),
+        attempt: 0,
+        step,
+        choice,
     };
     HaltInput::Lockdown(LockdownInput::Recovery(Signed {
         body,
         author: AuthorityIndex(author),
         signature: Signature::new([0; 64]),
     }))
+}
+
+fn recovery_of(author: u16, height: u64, at_ms: u64) -> HaltInput {
+    recovery_in(author, RecoveryStep::Precommit, choice(height), at_ms)
 }
 
 /// Any vote of members and strangers, for any block.
@@ -69,8 +83,26 @@ fn locked() -> HaltManager {
 
 /// And three to go on from the block at a height.
 fn recovers(manager: &mut HaltManager, height: u64) -> Vec<HaltEffect> {
-    let votes = (0..3).map(|author| recovery_of(author, height, 2));
+    recovers_with(manager, choice(height))
+}
+
+fn recovers_with(manager: &mut HaltManager, choice: RecoveryChoice) -> Vec<HaltEffect> {
+    let confirm = RecoveryStep::Precommit;
+    let votes = (0..3).map(|author| recovery_in(author, confirm, choice, 2));
     votes.flat_map(|vote| step(manager, 2, vote)).collect()
+}
+
+/// What names the message of governance.
+fn choice_of(message: &GovernanceMessage) -> RecoveryChoice {
+    let named = message.body.action.resume_point().expect("it resumes");
+    RecoveryChoice {
+        point: BlockPoint {
+            height: named.height,
+            block: named.block,
+            state_root: named.state_root,
+        },
+        resume: Some(message.body.id(&config().chain)),
+    }
 }
 
 fn events(effects: &[HaltEffect]) -> Vec<JournalEvent> {
@@ -152,59 +184,85 @@ fn h16_an_alert_tells_how_long_it_lasts() {
 }
 
 #[test]
-fn h17_a_resume_of_governance_waits_for_the_voters_and_then_says_where() {
+fn h17_a_resume_of_governance_waits_until_the_voters_have_confirmed_it() {
     let mut manager = locked();
     drop(step(&mut manager, 2, on(&resume(1))));
-    assert_eq!(manager.state().resume_order(), None);
-    assert_eq!(manager.state().resume_point(), None);
-    let effects = recovers(&mut manager, 98);
+    assert_eq!(
+        (manager.resume_order(), manager.resume_point()),
+        (None, None)
+    );
+    let order = Some(ResumeOrder::Governance(resume(1)));
+    assert_eq!(manager.state().resume_awaited(), order);
+    let effects = recovers_with(&mut manager, choice_of(&resume(1)));
     assert!(effects.contains(&HaltEffect::Resume));
-    let order = manager.state().resume_order();
-    assert_eq!(order, Some(ResumeOrder::Governance(resume(1))));
+    assert_eq!(manager.resume_order(), order);
+    assert_eq!(manager.state().resume_awaited(), None);
 }
 
 #[test]
-fn h18_what_the_voters_order_is_done_when_nothing_else_holds() {
+fn h17_what_the_voters_have_confirmed_is_done_by_all_whatever_governance_has_told_some() {
+    // Without the message nothing can be built.
+    let mut waits = locked();
+    drop(recovers_with(&mut waits, choice_of(&resume(1))));
+    assert_eq!(waits.resume_order(), None);
+    drop(step(&mut waits, 3, on(&resume(1))));
+    let order = Some(ResumeOrder::Governance(resume(1)));
+    assert_eq!(waits.resume_order(), order);
+    // It came after they had voted without it.
+    let mut alone = locked();
+    drop(recovers(&mut alone, 98));
+    drop(step(&mut alone, 3, on(&resume(1))));
+    let (era, point) = (RUNNING, point(98));
+    assert_eq!(
+        alone.resume_order(),
+        Some(ResumeOrder::Recovery { era, point })
+    );
+}
+
+#[test]
+fn h17_who_votes_for_a_message_takes_no_other() {
     let mut manager = locked();
+    drop(step(&mut manager, 2, on(&resume(1))));
+    drop(step(&mut manager, 3, on(&resume(2))));
+    let want = || HaltInput::Lockdown(LockdownInput::WantRecovery);
+    assert_eq!(step(&mut manager, 3, want()), [HaltEffect::Persist]);
+    let refused = manager.step(at(4), on(&resume(3)));
+    let sequence = 2;
+    assert_eq!(refused, Err(HaltRefusal::Resuming { sequence }));
+}
+
+#[test]
+fn h18_what_the_voters_order_is_done_whatever_has_halted_some_of_them_since() {
+    let mut manager = locked();
+    assert!(manager.state().may_choose());
     let effects = recovers(&mut manager, 98);
     let (height, block) = (Height(98), BlockId::new([9; 32]));
     assert!(events(&effects).contains(&JournalEvent::RecoveryOrdered { height, block }));
     let era = RUNNING;
-    let order = Some(ResumeOrder::Recovery {
-        era,
-        point: point(98),
-    });
-    assert_eq!(manager.state().resume_order(), order);
+    let point = point(98);
+    let order = Some(ResumeOrder::Recovery { era, point });
+    assert_eq!(manager.resume_order(), order);
     assert!(manager.is_halted(), "until the next era begins");
-    // A proof that comes now asks for governance.
     let mut proven = manager.clone();
     drop(step(&mut proven, 3, on_proof(RUNNING, 99)));
-    assert_eq!(proven.state().resume_order(), None);
-    drop(step(&mut proven, 4, on(&resume(1))));
-    assert_eq!(
-        proven.state().resume_order(),
-        Some(ResumeOrder::Governance(resume(1)))
-    );
-    // A halt that ends by itself comes first.
-    let mut ordered = manager.clone();
-    drop(step(&mut ordered, 3, on(&halt(1, 10_000, None))));
-    assert_eq!(ordered.state().resume_order(), None);
-    drop(step(&mut ordered, 10_000, progress(0)));
-    assert_eq!(ordered.state().resume_order(), order);
+    assert_eq!(proven.resume_order(), order);
+    drop(step(&mut manager, 3, on(&halt(1, 10_000, None))));
+    assert_eq!(manager.resume_order(), order);
 }
 
 #[test]
-fn h18_what_is_built_stays_what_is_ordered() {
-    let mut manager = locked();
-    drop(recovers(&mut manager, 98));
-    assert_eq!(
-        step(&mut manager, 3, HaltInput::ResumeBuilt(RUNNING)),
-        [HaltEffect::Persist]
-    );
-    for author in 0..4 {
-        drop(step(&mut manager, 10, recovery_of(author, 99, 10)));
-    }
-    assert_eq!(manager.state().lockdown.recovery_point(), Some(point(98)));
+fn h18_who_is_halted_by_something_else_too_chooses_nothing_without_governance() {
+    let mut proven = locked();
+    drop(step(&mut proven, 3, on_proof(RUNNING, 99)));
+    assert!(!proven.state().may_choose());
+    drop(step(&mut proven, 4, on(&resume(1))));
+    assert!(proven.state().may_choose());
+    // A halt that ends by itself comes first.
+    let mut ordered = locked();
+    drop(step(&mut ordered, 3, on(&halt(1, 10_000, None))));
+    assert!(!ordered.state().may_choose());
+    drop(step(&mut ordered, 10_000, progress(0)));
+    assert!(ordered.state().may_choose());
 }
 
 #[test]
@@ -261,14 +319,8 @@ fn h16_the_lockdown_survives_a_restart_with_its_votes() {
         restarted.state().lockdown.phase(),
         LockdownPhase::Recovering
     );
-    let standing = at(3);
-    assert_eq!(
-        restarted.repeats_recovery(standing, AuthorityIndex(0)),
-        None
-    );
-    let refusal = restarted.may_recover(standing, AuthorityIndex(3), point(98));
-    assert_eq!(
-        refusal,
-        Err(LockdownRefusal::Recovering { point: point(98) })
-    );
+    let want = HaltInput::Lockdown(LockdownInput::WantRecovery);
+    let height = Height(98);
+    let refusal = HaltRefusal::Lockdown(LockdownRefusal::Recovering { height });
+    assert_eq!(restarted.step(at(3), want), Err(refusal));
 }

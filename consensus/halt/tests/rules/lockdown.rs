@@ -1,4 +1,4 @@
-//! Rules K1 to K10: how a lockdown begins, and how it ends.
+//! Rules K1 to K11: how a lockdown begins, and how long it lasts.
 
 use holdfast_halt::lockdown::{
     LockdownEffect, LockdownInput, LockdownPhase, LockdownRefusal, LockdownRules, LockdownState,
@@ -10,7 +10,8 @@ use holdfast_types::test_util::{CHAIN, committee, key_pair};
 use holdfast_types::{
     AuthorityIndex, BlockId, BlockPoint, Ed25519, Era, Height, LockdownCertificate,
     LockdownTrigger, LockdownVote, LockdownVoteBody, QuarantineReport, QuarantineReportBody,
-    RecoveryCertificate, RecoveryVote, RecoveryVoteBody, StateRoot, TimestampMs,
+    RecoveryCertificate, RecoveryChoice, RecoveryStep, RecoveryVote, RecoveryVoteBody, StateRoot,
+    TimestampMs,
 };
 
 pub(crate) const ERA: Era = Era(7);
@@ -19,7 +20,7 @@ pub(crate) const NOW: TimestampMs = TimestampMs(1_800_000_000_000);
 pub(crate) const MAX_AGE_MS: u64 = 300_000;
 
 /// As the templates of genesis have them.
-fn limits() -> LockdownParameters {
+pub(crate) fn limits() -> LockdownParameters {
     LockdownParameters {
         recovery_timeout_ms: 600_000,
         ..parameters().lockdown
@@ -50,20 +51,7 @@ impl Lockdown {
         self.rules.may_vote(&self.state, AuthorityIndex(0))
     }
 
-    fn may_recover(
-        &self,
-        me: AuthorityIndex,
-        point: BlockPoint,
-        wall: TimestampMs,
-    ) -> Result<(), LockdownRefusal> {
-        self.rules.may_recover(&self.state, me, point, wall)
-    }
-
-    fn repeats(&self, me: AuthorityIndex, wall: TimestampMs) -> Option<BlockPoint> {
-        self.rules.repeats(&self.state, me, wall)
-    }
-
-    fn next_wall(&self) -> Option<TimestampMs> {
+    pub(crate) fn next_wall(&self) -> Option<TimestampMs> {
         self.rules.next_wall(&self.state)
     }
 }
@@ -103,17 +91,31 @@ pub(crate) fn point(number: u8) -> BlockPoint {
     }
 }
 
-pub(crate) fn recovery_at(author: u16, number: u8, at: TimestampMs) -> RecoveryVote {
+pub(crate) fn recovery_in(
+    author: u16,
+    (attempt, step): (u32, RecoveryStep),
+    number: u8,
+    at: TimestampMs,
+) -> RecoveryVote {
     let body = RecoveryVoteBody {
         era: ERA,
         at,
-        point: point(number),
+        attempt,
+        step,
+        choice: choice(number),
     };
     Signed::sign(body, AuthorityIndex(author), &CHAIN, &key_pair(author))
 }
 
-pub(crate) fn recovery(author: u16, number: u8) -> RecoveryVote {
-    recovery_at(author, number, NOW)
+pub(crate) fn choice(number: u8) -> RecoveryChoice {
+    RecoveryChoice {
+        point: point(number),
+        resume: None,
+    }
+}
+
+pub(crate) fn precommit(author: u16, number: u8) -> RecoveryVote {
+    recovery_in(author, (0, RecoveryStep::Precommit), number, NOW)
 }
 
 fn report(author: u16, pending: u64, at: TimestampMs) -> QuarantineReport {
@@ -129,22 +131,21 @@ fn report(author: u16, pending: u64, at: TimestampMs) -> QuarantineReport {
     Signed::sign(body, AuthorityIndex(author), &CHAIN, &key_pair(author))
 }
 
-fn locks(authors: &[u16]) -> LockdownCertificate {
+pub(crate) fn locks(authors: &[u16]) -> LockdownCertificate {
     let votes = authors.iter().map(|author| vote(*author)).collect();
     BallotCertificate { votes }
 }
 
-fn recovers(authors: &[u16], number: u8, at: TimestampMs) -> RecoveryCertificate {
-    let votes = authors
-        .iter()
-        .map(|author| recovery_at(*author, number, at));
+/// Precommits of the first attempt.
+pub(crate) fn recovers(authors: &[u16], number: u8) -> RecoveryCertificate {
+    let votes = authors.iter().map(|author| precommit(*author, number));
     BallotCertificate {
         votes: votes.collect(),
     }
 }
 
 /// What follows; what changes the state is persisted first.
-fn does_at(
+pub(crate) fn does_at(
     lockdown: &mut Lockdown,
     wall: TimestampMs,
     input: LockdownInput,
@@ -159,11 +160,11 @@ fn does_at(
     effects
 }
 
-fn does(lockdown: &mut Lockdown, input: LockdownInput) -> Vec<LockdownEffect> {
+pub(crate) fn does(lockdown: &mut Lockdown, input: LockdownInput) -> Vec<LockdownEffect> {
     does_at(lockdown, NOW, input)
 }
 
-fn refuses(lockdown: &mut Lockdown, input: LockdownInput) -> LockdownRefusal {
+pub(crate) fn refuses(lockdown: &mut Lockdown, input: LockdownInput) -> LockdownRefusal {
     let before = lockdown.state.clone();
     let refusal = lockdown.step(NOW, input).expect_err("it does nothing");
     assert_eq!(lockdown.state, before);
@@ -297,111 +298,16 @@ fn k4_votes_that_were_not_valid_together_do_not_lock() {
 }
 
 #[test]
-fn k6_two_thirds_that_name_the_same_block_let_go_on() {
-    let mut lockdown = locked();
-    for (author, number) in [(0, 9), (1, 8), (2, 8)] {
-        let vote = recovery(author, number);
-        assert_eq!(does(&mut lockdown, LockdownInput::Recovery(vote)), []);
-    }
-    assert_eq!(
-        lockdown.phase(),
-        LockdownPhase::Locked,
-        "three, and not for one block"
-    );
-    assert_eq!(lockdown.state.recovery_tally()[&point(8)].len(), 2);
-    let effects = does(&mut lockdown, LockdownInput::Recovery(recovery(3, 8)));
-    let certificate = recovers(&[1, 2, 3], 8, NOW);
-    let point = point(8);
-    let expected = [LockdownEffect::Recovering {
-        point,
-        certificate: certificate.clone(),
-    }];
-    assert_eq!(effects, expected);
-    assert_eq!(lockdown.phase(), LockdownPhase::Recovering);
-    assert_eq!(lockdown.state.recovery_point(), Some(point));
-    let verified = certificate.verify(&CHAIN, ERA, &committee(4), &limits(), &Ed25519);
-    assert_eq!(verified, Ok(()));
-}
-
-#[test]
-fn k5_votes_for_a_recovery_unlock_nothing_before_the_lockdown_and_count_after_it() {
-    let mut lockdown = lockdown(4);
-    for author in 0..4 {
-        drop(does(
-            &mut lockdown,
-            LockdownInput::Recovery(recovery(author, 8)),
-        ));
-    }
-    assert_eq!(lockdown.phase(), LockdownPhase::Normal);
-    let me = AuthorityIndex(0);
-    assert_eq!(
-        lockdown.may_recover(me, point(8), NOW),
-        Err(LockdownRefusal::NotLocked)
-    );
-    let effects = does(&mut lockdown, LockdownInput::Certificate(locks(&[0, 1, 2])));
-    assert!(
-        matches!(effects[0], LockdownEffect::Locked(_)),
-        "{effects:?}"
-    );
-    assert!(
-        matches!(effects[1], LockdownEffect::Recovering { .. }),
-        "{effects:?}"
-    );
-}
-
-#[test]
 fn k5_what_was_said_long_before_a_lockdown_does_not_end_it() {
     let mut lockdown = lockdown(4);
     for author in 0..4 {
-        drop(does(
-            &mut lockdown,
-            LockdownInput::Recovery(recovery(author, 8)),
-        ));
+        let vote = precommit(author, 8);
+        drop(does(&mut lockdown, LockdownInput::Recovery(vote)));
     }
     let later = NOW.plus(MAX_AGE_MS + 1);
     drop(lockdown.step(later, LockdownInput::Tick));
     drop(lockdown.step(later, LockdownInput::Certificate(locks(&[0, 1, 2]))));
     assert_eq!(lockdown.phase(), LockdownPhase::Locked);
-}
-
-#[test]
-fn k6_of_two_recoveries_the_later_counts_until_its_block_is_built() {
-    let later = NOW.plus(1);
-    let come = |lockdown: &mut Lockdown, number, at| {
-        let certificate = recovers(&[0, 1, 2], number, at);
-        let input = LockdownInput::RecoveryCertificate(locks(&[0, 1, 2]), certificate);
-        lockdown.step(NOW, input).is_ok()
-    };
-    let mut lockdown = locked();
-    assert!(come(&mut lockdown, 9, NOW));
-    assert!(
-        !come(&mut lockdown, 8, NOW),
-        "of one moment the higher block"
-    );
-    assert!(!come(&mut lockdown, 9, later), "the same again");
-    assert!(come(&mut lockdown, 8, later));
-    assert_eq!(lockdown.state.recovery_point(), Some(point(8)));
-    lockdown.state.recovery_is_built = true;
-    assert!(!come(&mut lockdown, 7, NOW.plus(2)));
-    assert_eq!(lockdown.state.recovery_point(), Some(point(8)));
-}
-
-#[test]
-fn k3_who_missed_it_all_learns_both_at_once() {
-    let mut lockdown = lockdown(4);
-    let both = || {
-        let recovery = recovers(&[0, 1, 3], 9, NOW);
-        LockdownInput::RecoveryCertificate(locks(&[0, 1, 2]), recovery)
-    };
-    drop(does(&mut lockdown, both()));
-    assert_eq!(lockdown.phase(), LockdownPhase::Recovering);
-    assert_eq!(refuses(&mut lockdown, both()), LockdownRefusal::Known);
-    let me = AuthorityIndex(2);
-    let refusal = lockdown.may_recover(me, point(9), NOW);
-    assert_eq!(
-        refusal,
-        Err(LockdownRefusal::Recovering { point: point(9) })
-    );
 }
 
 #[test]
@@ -450,7 +356,9 @@ fn k9_the_newest_report_of_each_member_is_kept() {
     let mut lockdown = locked();
     for (author, pending, at) in [(0, 5, NOW), (3, 7, NOW), (0, 6, NOW.plus(1))] {
         let report = report(author, pending, at);
-        assert_eq!(does(&mut lockdown, LockdownInput::Report(report)), []);
+        // It is not persisted: it comes again.
+        let effects = lockdown.step(NOW, LockdownInput::Report(report));
+        assert_eq!(effects, Ok(Vec::new()));
     }
     let known = report(0, 5, NOW);
     assert_eq!(
@@ -461,41 +369,4 @@ fn k9_the_newest_report_of_each_member_is_kept() {
     let pending: Vec<_> = reports.map(|report| report.body.pending).collect();
     assert_eq!(pending, [6, 7]);
     assert_eq!(lockdown.phase(), LockdownPhase::Locked);
-}
-
-#[test]
-fn k10_a_validator_names_one_block_at_a_time_and_repeats_it() {
-    let mut lockdown = locked();
-    let me = AuthorityIndex(1);
-    assert_eq!(lockdown.may_recover(me, point(8), NOW), Ok(()));
-    assert_eq!(lockdown.repeats(me, NOW), None, "it has not voted");
-    drop(does(&mut lockdown, LockdownInput::Recovery(recovery(1, 8))));
-    assert_eq!(lockdown.repeats(me, NOW.plus(MAX_AGE_MS / 2 - 1)), None);
-    assert_eq!(
-        lockdown.repeats(me, NOW.plus(MAX_AGE_MS / 2)),
-        Some(point(8))
-    );
-    assert_eq!(
-        lockdown.may_recover(me, point(8), NOW),
-        Ok(()),
-        "the same again"
-    );
-    let (bound, for_ms) = (point(8), 1);
-    assert_eq!(lockdown.may_recover(me, point(9), NOW), Ok(()), "higher");
-    let refusal = Err(LockdownRefusal::VotesForAnother {
-        point: bound,
-        for_ms,
-    });
-    assert_eq!(
-        lockdown.may_recover(me, point(7), NOW.plus(MAX_AGE_MS - 1)),
-        refusal
-    );
-    assert_eq!(
-        lockdown.may_recover(me, point(7), NOW.plus(MAX_AGE_MS)),
-        Ok(())
-    );
-    assert_eq!(
-        lockdown.may_recover(AuthorityIndex(2), point(9), NOW),
-        Ok(())
-    );
 }

@@ -1,8 +1,8 @@
 //! Whatever comes in whatever order, all who have the same statements stand the same way.
 
-use crate::lockdown::{Lockdown, MAX_AGE_MS, NOW, lockdown, recovery_at, vote_at};
+use crate::lockdown::{Lockdown, MAX_AGE_MS, NOW, lockdown, recovery_in, vote_at};
 use holdfast_halt::lockdown::{LockdownEffect, LockdownInput, LockdownPhase};
-use holdfast_types::{LockdownVote, RecoveryVote};
+use holdfast_types::{LockdownVote, RecoveryStep, RecoveryVote, TimestampMs};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -10,6 +10,11 @@ use std::collections::VecDeque;
 enum Said {
     Vote(LockdownVote),
     Recovery(RecoveryVote),
+}
+
+/// For a block, in the first attempt.
+fn confirms(author: u16, block: u8, at: TimestampMs) -> RecoveryVote {
+    recovery_in(author, (0, RecoveryStep::Precommit), block, at)
 }
 
 fn hear(lockdown: &mut Lockdown, said: Said) -> Vec<LockdownEffect> {
@@ -31,7 +36,7 @@ fn statements() -> impl Strategy<Value = (u16, Vec<Said>, Vec<Said>)> {
             // 0: it does not vote.
             let recoveries = (0..).zip(recoveries).filter(|(_, (block, _))| *block > 0);
             let recoveries = recoveries.map(|(author, (block, at))| {
-                Said::Recovery(recovery_at(author, block, NOW.minus(at)))
+                Said::Recovery(confirms(author, block, NOW.minus(at)))
             });
             let said: Vec<Said> = votes.chain(recoveries).collect();
             let shuffled = Just(said.clone()).prop_shuffle();
@@ -48,8 +53,8 @@ proptest! {
             for statement in said {
                 drop(hear(&mut lockdown, statement));
             }
-            let point = lockdown.state.recovery_point();
-            (lockdown.phase(), point, lockdown.state.votes.clone(), lockdown.state.recovery_votes.clone())
+            let choice = lockdown.state.recovery_choice();
+            (lockdown.phase(), choice, lockdown.state.votes.clone(), lockdown.state.precommits.clone())
         };
         prop_assert_eq!(stand(one), stand(other));
     }
@@ -67,13 +72,14 @@ proptest! {
             }
         }
         while let Some(effect) = told.pop_front() {
+            let proofs: Vec<_> = nodes.iter().filter_map(|node| node.state.recovery.clone()).collect();
             for node in &mut nodes {
-                let lock = node.state.lock.as_ref().map(|lock| lock.certificate.clone());
-                let input = match (effect.clone(), lock) {
-                    (LockdownEffect::Locked(certificate), _) => LockdownInput::Certificate(certificate),
-                    (LockdownEffect::Recovering { certificate, .. }, Some(lock)) => {
-                        LockdownInput::RecoveryCertificate(lock, certificate)
-                    }
+                let input = match effect.clone() {
+                    LockdownEffect::Locked(certificate) => LockdownInput::Certificate(certificate),
+                    LockdownEffect::Recovering(_) => match proofs.last() {
+                        Some(proof) => LockdownInput::RecoveryCertificate(Clone::clone(proof)),
+                        None => continue,
+                    },
                     _ => continue,
                 };
                 told.extend(node.step(NOW, input).unwrap_or_default());
@@ -82,7 +88,7 @@ proptest! {
         let [one, other] = &nodes;
         let is_over = |phase| matches!(phase, LockdownPhase::Normal | LockdownPhase::Voting);
         prop_assert_eq!(is_over(one.phase()), is_over(other.phase()));
-        prop_assert_eq!(one.state.recovery_point(), other.state.recovery_point());
+        prop_assert_eq!(one.state.recovery_choice(), other.state.recovery_choice());
     }
 
     /// Of n members f say what they like as often as they like, the others nothing.
@@ -104,7 +110,7 @@ proptest! {
             let statement = if is_vote {
                 Said::Vote(vote_at(author, at))
             } else {
-                Said::Recovery(recovery_at(author, block, at))
+                Said::Recovery(confirms(author, block, at))
             };
             drop(hear(&mut free, statement.clone()));
             drop(hear(&mut locked, statement));
@@ -113,7 +119,7 @@ proptest! {
         prop_assert_eq!(locked.phase(), LockdownPhase::Locked);
         // The others let go on without them.
         for author in faulty..members {
-            drop(hear(&mut locked, Said::Recovery(recovery_at(author, 3, NOW))));
+            drop(hear(&mut locked, Said::Recovery(confirms(author, 3, NOW))));
         }
         prop_assert_eq!(locked.phase(), LockdownPhase::Recovering);
     }

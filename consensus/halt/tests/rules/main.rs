@@ -7,6 +7,8 @@ mod journal;
 mod lockdown;
 mod lockdown_properties;
 mod matrix;
+mod recovery;
+mod recovery_properties;
 mod secret;
 mod stall;
 mod stall_properties;

@@ -1,6 +1,6 @@
 //! Rules KS1 to KS4: who does not know the cluster secret is not heard.
 
-use crate::lockdown::{recovery, vote};
+use crate::lockdown::{precommit, vote};
 use holdfast_halt::lockdown::secret::{
     ClusterSecret, ClusterSecrets, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SecretError,
 };
@@ -51,7 +51,7 @@ fn ks1_a_tag_is_for_one_chain_one_secret_and_one_repetition() {
     };
     assert!(!secrets.verify(&CHAIN, &again));
     let of_other = GossipedLockdown {
-        message: LockdownMessage::Recovery(recovery(1, 9)),
+        message: LockdownMessage::Recovery(precommit(1, 9)),
         ..tagged
     };
     assert!(!secrets.verify(&CHAIN, &of_other));

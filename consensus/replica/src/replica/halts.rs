@@ -72,8 +72,10 @@ pub struct Halts {
     ask_at_ms: u64,
     /// Highest governance message that an own vertex of this era carries.
     carried: u64,
-    /// Since when this validator votes to go on after a lockdown, from whatever block it has.
-    wants_recovery_ms: Option<u64>,
+    /// Since when this validator votes in the attempt in which it is.
+    attempt: Option<(u32, u64)>,
+    /// Since when a quorum does.
+    attempt_full_ms: Option<u64>,
 }
 
 /// How many may vote for a lockdown: nobody in an emergency, in which one account is the committee.
@@ -106,7 +108,8 @@ impl Halts {
             resume_at_ms: now.monotonic_ms,
             ask_at_ms: now.monotonic_ms,
             carried: 0,
-            wants_recovery_ms: None,
+            attempt: None,
+            attempt_full_ms: None,
         }
     }
 
@@ -156,7 +159,8 @@ impl Halts {
         self.heard_ms = vec![now.monotonic_ms; committee.size()];
         self.readiness = Readiness::NotAsked;
         self.carried = 0;
-        self.wants_recovery_ms = None;
+        self.attempt = None;
+        self.attempt_full_ms = None;
         self.committed = true;
     }
 
@@ -389,7 +393,8 @@ impl Replica {
         let halted = manager.is_halted();
         let say = halted.then_some(self.halts.say_at_ms);
         let tell = manager.state().has_news().then_some(self.halts.tell_at_ms);
-        let resume = manager.state().resume_order();
+        let resume = manager.resume_order();
+        let resume = resume.or_else(|| manager.state().resume_awaited());
         let resume = resume.map(|_| self.halts.resume_at_ms);
         let stall = self.halts.stall.next_deadline_ms().filter(|_| !halted);
         [by_wall, say, tell, resume, stall]

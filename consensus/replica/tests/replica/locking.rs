@@ -11,7 +11,7 @@ use holdfast_types::test_util::{CHAIN, committee, key_pair};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockPoint, CommitDigest, Ed25519, Era, Height,
     LockdownMessage, LockdownTrigger, LockdownVote, LockdownVoteBody, QuarantineReportBody,
-    RecoveryVote, RecoveryVoteBody, ResumeOrder, TimestampMs,
+    RecoveryChoice, RecoveryStep, RecoveryVote, RecoveryVoteBody, ResumeOrder, TimestampMs,
 };
 
 pub(crate) fn lock_vote(author: u16, at_ms: u64) -> LockdownVote {
@@ -33,13 +33,27 @@ fn point(height: u64) -> BlockPoint {
     }
 }
 
-fn recovery_vote(author: u16, height: u64, at_ms: u64) -> RecoveryVote {
+fn choice(height: u64) -> RecoveryChoice {
+    RecoveryChoice {
+        point: point(height),
+        resume: None,
+    }
+}
+
+fn recovery_in(author: u16, step: RecoveryStep, attempt: u32, height: u64) -> RecoveryVote {
     let body = RecoveryVoteBody {
         era: Era(1),
-        at: TimestampMs(at_ms),
-        point: point(height),
+        at: TimestampMs(WALL),
+        attempt,
+        step,
+        choice: choice(height),
     };
     Signed::sign(body, AuthorityIndex(author), &CHAIN, &key_pair(author))
+}
+
+fn hear_vote(bench: &mut Bench, author: u16, step: RecoveryStep, height: u64) -> Output {
+    let vote = recovery_in(author, step, 0, height);
+    hear(bench, LockdownMessage::Recovery(vote))
 }
 
 fn hear(bench: &mut Bench, message: LockdownMessage) -> Output {
@@ -54,12 +68,25 @@ fn said(output: &Output) -> Vec<LockdownMessage> {
     said.collect()
 }
 
+/// The votes to go on that are told.
+fn recovery_votes(output: &Output) -> Vec<RecoveryVoteBody> {
+    let votes = said(output)
+        .into_iter()
+        .filter_map(|message| match message {
+            LockdownMessage::Recovery(vote) => Some(vote.body),
+            _ => None,
+        });
+    votes.collect()
+}
+
 /// The block that a told vote names.
 fn recovery_of(output: &Output) -> Option<BlockPoint> {
-    said(output).into_iter().find_map(|message| match message {
-        LockdownMessage::Recovery(vote) => Some(vote.body.point),
-        _ => None,
-    })
+    let votes = recovery_votes(output);
+    votes.last().map(|body| body.choice.point)
+}
+
+fn go_on(bench: &mut Bench) -> Output {
+    bench.step(Input::Locking(Locking::VoteToGoOn))
 }
 
 fn vote(bench: &mut Bench) -> Output {
@@ -160,6 +187,7 @@ fn r23_who_was_away_learns_of_it_by_its_certificate() {
     };
     let notice = LockdownNotice {
         lock,
+        agreed: None,
         recovery: None,
     };
     let parameters = parameters().lockdown;
@@ -187,23 +215,23 @@ fn r23_who_was_away_learns_of_it_by_its_certificate() {
 #[test]
 fn r23_votes_for_one_block_let_the_chain_go_on_from_it() {
     let mut bench = locked();
-    let own = bench.step(Input::Locking(Locking::VoteToGoOn(None)));
+    let own = go_on(&mut bench);
     assert_eq!(own.verdicts, [Ok(())]);
     assert_eq!(recovery_of(&own), Some(point(3)), "its head");
-    drop(hear(
-        &mut bench,
-        LockdownMessage::Recovery(recovery_vote(1, 2, WALL)),
-    ));
-    let waits = hear(
-        &mut bench,
-        LockdownMessage::Recovery(recovery_vote(2, 3, WALL)),
+    let (prevote, precommit) = (RecoveryStep::Prevote, RecoveryStep::Precommit);
+    assert_eq!(recovery_votes(&hear_vote(&mut bench, 1, prevote, 2)), []);
+    assert_eq!(recovery_votes(&hear_vote(&mut bench, 2, prevote, 3)), []);
+    let confirms = hear_vote(&mut bench, 3, prevote, 3);
+    let votes = recovery_votes(&confirms);
+    assert!(
+        votes.iter().any(|body| body.step == precommit),
+        "a quorum has named it"
     );
-    assert!(waits.resume.is_none(), "two name it");
-    let asked = hear(
-        &mut bench,
-        LockdownMessage::Recovery(recovery_vote(3, 3, WALL)),
-    );
-    let request = asked.resume.expect("the block is to be made");
+    let waits = hear_vote(&mut bench, 2, precommit, 3);
+    assert!(waits.resume.is_none(), "two have confirmed it");
+    let asked = hear_vote(&mut bench, 3, precommit, 3);
+    let asked = asked.resume.or_else(|| bench.tick(1_000).resume);
+    let request = asked.expect("the block is to be made");
     let era = Era(1);
     let order = ResumeOrder::Recovery {
         era,
@@ -229,47 +257,104 @@ fn r23_votes_for_one_block_let_the_chain_go_on_from_it() {
 
 #[test]
 fn r23_nobody_votes_to_go_on_below_what_it_has_attested() {
-    let mut bench = locked();
-    let guard = bench
-        .persisted
-        .iter()
-        .rev()
-        .find_map(|record| match record {
-            holdfast_replica::Record::SignGuard(guard) => guard.attestation,
-            _ => None,
-        });
-    let attested = guard.map_or(Height::ZERO, |attested| attested.height);
-    let below = BlockPoint {
-        height: attested.minus(1),
-        ..point(1)
+    let mut bench = Bench::new();
+    for height in 1..4 {
+        executed(&mut bench, height);
+    }
+    bench.rounds(3);
+    let record = |bench: &Bench| {
+        let guards = bench
+            .persisted
+            .iter()
+            .rev()
+            .filter_map(|record| match record {
+                holdfast_replica::Record::SignGuard(guard) => guard.attestation,
+                _ => None,
+            });
+        guards.map(|attested| attested.height).max()
     };
-    let refused = bench.step(Input::Locking(Locking::VoteToGoOn(Some(below))));
-    let expected = if attested > Height::ZERO {
-        [Err(HaltRefusal::Lockdown(LockdownRefusal::BelowAttested {
-            attested,
-        }))]
-    } else {
-        [Ok(())]
-    };
-    assert_eq!(refused.verdicts, expected);
+    assert_eq!(
+        record(&bench),
+        Some(Height(3)),
+        "its vertices attest its head"
+    );
+    drop(vote(&mut bench));
+    for author in 1..3 {
+        let vote = lock_vote(author, WALL);
+        drop(hear(&mut bench, LockdownMessage::Vote(vote)));
+    }
+    drop(go_on(&mut bench));
+    for author in 1..4 {
+        let confirms = hear_vote(&mut bench, author, RecoveryStep::Prevote, 2);
+        assert_eq!(recovery_votes(&confirms), []);
+    }
+    let state = bench.replica.halts().manager().state();
+    assert!(state.lockdown.agreed.is_some());
 }
 
 #[test]
 fn r23_a_vote_to_go_on_is_repeated_before_it_expires() {
     let mut bench = locked();
-    drop(bench.step(Input::Locking(Locking::VoteToGoOn(None))));
-    let renewed = bench.tick(200_000);
-    let renewed: Vec<_> = said(&renewed)
-        .into_iter()
-        .filter_map(|message| match message {
-            LockdownMessage::Recovery(vote) => Some(vote.body.at),
-            _ => None,
-        })
-        .collect();
-    assert!(
-        renewed.contains(&TimestampMs(WALL + bench.now_ms)),
-        "{renewed:?}"
-    );
+    drop(go_on(&mut bench));
+    let renewed = recovery_votes(&bench.tick(200_000));
+    let now = TimestampMs(WALL + bench.now_ms);
+    assert!(renewed.iter().any(|body| body.at == now), "{renewed:?}");
+}
+
+#[test]
+fn r23_an_attempt_that_brings_no_quorum_for_one_block_is_followed_by_another() {
+    let mut bench = locked();
+    drop(go_on(&mut bench));
+    for (author, height) in [(1, 2), (2, 1)] {
+        drop(hear_vote(&mut bench, author, RecoveryStep::Prevote, height));
+    }
+    let attempts = |output: &Output| {
+        let votes = recovery_votes(output);
+        votes.iter().map(|body| body.attempt).max()
+    };
+    assert_eq!(attempts(&bench.tick(4_000)), Some(0));
+    assert_eq!(attempts(&bench.tick(1_000)), Some(1));
+    // Alone it stays there.
+    assert_eq!(attempts(&bench.tick(60_000)), Some(1));
+}
+
+#[test]
+fn r23_who_wants_to_go_on_does_so_after_a_restart() {
+    let mut bench = locked();
+    drop(go_on(&mut bench));
+    let stored = bench.replica.halts().manager().state().clone();
+    assert!(stored.lockdown.wants_recovery);
+    let told = bench.tick(1_000);
+    assert_eq!(recovery_of(&told), Some(point(3)));
+}
+
+#[test]
+fn r23_who_has_missed_the_votes_learns_of_the_recovery_by_its_certificate() {
+    let votes = |step| BallotCertificate {
+        votes: (1..4)
+            .map(|author| recovery_in(author, step, 0, 3))
+            .collect(),
+    };
+    let mut bench = locked();
+    let hears = |bench: &mut Bench, step| {
+        let output = hear(bench, LockdownMessage::Recovered(votes(step)));
+        assert_eq!(output.verdicts, [Ok(())]);
+    };
+    hears(&mut bench, RecoveryStep::Prevote);
+    hears(&mut bench, RecoveryStep::Precommit);
+    let state = &bench.replica.halts().manager().state().lockdown;
+    assert_eq!(state.phase(), LockdownPhase::Recovering);
+    // It tells it to others, who may not have heard of it.
+    let tells = said(&bench.tick(1_000));
+    let proof = LockdownMessage::Recovered(votes(RecoveryStep::Precommit));
+    assert!(tells.contains(&proof), "{tells:?}");
+    // And whoever has heard of nothing at all by what it is told when it asks.
+    let notice = bench.replica.halts().manager().state().notice();
+    let notice = notice.lockdown.expect("it is locked");
+    let mut away = Bench::new();
+    drop(away.step(Input::Locking(Locking::Notice(Box::new(notice)))));
+    let state = &away.replica.halts().manager().state().lockdown;
+    assert_eq!(state.phase(), LockdownPhase::Recovering);
 }
 
 #[test]
@@ -286,7 +371,7 @@ fn r23_who_is_behind_catches_up_before_it_names_a_block() {
     };
     let report = Signed::sign(body, AuthorityIndex(2), &CHAIN, &key_pair(2));
     drop(hear(&mut bench, LockdownMessage::Report(report)));
-    let waits = bench.step(Input::Locking(Locking::VoteToGoOn(None)));
+    let waits = go_on(&mut bench);
     assert_eq!(
         (waits.verdicts.as_slice(), recovery_of(&waits)),
         (&[Ok(())][..], None)
@@ -295,36 +380,27 @@ fn r23_who_is_behind_catches_up_before_it_names_a_block() {
     assert_eq!(recovery_of(&bench.tick(1_000)), None);
     executed(&mut bench, 5);
     assert_eq!(recovery_of(&bench.tick(1_000)), Some(point(5)));
-    // What comes later is higher: it is named at once.
+    // What comes later is not named in this attempt.
     executed(&mut bench, 6);
-    assert_eq!(recovery_of(&bench.tick(1_000)), Some(point(6)));
+    assert_eq!(recovery_of(&bench.tick(1_000)), Some(point(5)));
 }
 
 #[test]
 fn r23_a_lie_about_a_high_block_is_waited_for_a_while_only() {
     let mut bench = locked();
-    drop(hear(
-        &mut bench,
-        LockdownMessage::Recovery(recovery_vote(2, 1_000, WALL)),
-    ));
-    assert_eq!(
-        recovery_of(&bench.step(Input::Locking(Locking::VoteToGoOn(None)))),
-        None
-    );
+    drop(hear_vote(&mut bench, 2, RecoveryStep::Prevote, 1_000));
+    assert_eq!(recovery_of(&go_on(&mut bench)), None);
     assert_eq!(recovery_of(&bench.tick(5_000)), None);
     assert_eq!(recovery_of(&bench.tick(5_000)), Some(point(3)));
 }
 
 #[test]
-fn r23_in_another_halt_nothing_is_executed_and_the_head_is_named_at_once() {
+fn r23_in_another_halt_nothing_is_executed_and_nobody_votes_before_governance() {
     let mut bench = locked();
     drop(bench.step(crate::halts::halt(1, 3_600_000)));
-    drop(hear(
-        &mut bench,
-        LockdownMessage::Recovery(recovery_vote(2, 1_000, WALL)),
-    ));
-    let output = bench.step(Input::Locking(Locking::VoteToGoOn(None)));
-    assert_eq!(recovery_of(&output), Some(point(3)));
+    let output = go_on(&mut bench);
+    assert_eq!(output.verdicts, [Ok(())], "it waits");
+    assert_eq!(recovery_of(&output), None);
     assert!(!bench.replica.catches_up());
 }
 
@@ -336,7 +412,7 @@ fn r23_a_follower_votes_for_nothing() {
         refused.verdicts,
         [Err(HaltRefusal::Lockdown(LockdownRefusal::NoVoter))]
     );
-    let refused = bench.step(Input::Locking(Locking::VoteToGoOn(None)));
+    let refused = go_on(&mut bench);
     assert_eq!(
         refused.verdicts,
         [Err(HaltRefusal::Lockdown(LockdownRefusal::NoVoter))]

@@ -28,7 +28,8 @@ use crate::ids::{
 };
 use crate::lockdown::{
     BallotCertificate, BlockPoint, GossipedLockdown, LockdownMessage, LockdownNotice,
-    LockdownTrigger, LockdownVoteBody, QuarantineReportBody, RecoveryVoteBody, ResumeOrder, Signed,
+    LockdownTrigger, LockdownVoteBody, QuarantineReportBody, RecoveryChoice, RecoveryStep,
+    RecoveryVoteBody, ResumeOrder, Signed,
 };
 use crate::peer_claim::PeerClaim;
 use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
@@ -153,7 +154,7 @@ sample_structs! {
     GossipedGovernance { message, repetition }
     LastVertexRequest { era, author }
     HaltNotice { proofs, messages, lockdown }
-    LockdownNotice { lock, recovery }
+    LockdownNotice { lock, agreed, recovery }
     HaltStatus {
         era, head, head_id, state_root, certified, attested, version, halts, own_fault, resume, readiness, at
     }
@@ -164,7 +165,8 @@ sample_structs! {
     BlockPoint { height, block, state_root }
     GossipedLockdown { message, repetition, tag }
     LockdownVoteBody { era, at, trigger, reason }
-    RecoveryVoteBody { era, at, point }
+    RecoveryChoice { point, resume }
+    RecoveryVoteBody { era, at, attempt, step, choice }
     QuarantineReportBody { era, at, head, certified, attested, pending, pending_root }
     SignedHaltStatus { status, author, signature }
     SoftwareVersion { major, minor, patch }
@@ -247,6 +249,7 @@ sample_enums! {
         DkgMismatch { confirmations }
     }
     LockdownTrigger { Operator, Risk }
+    RecoveryStep { Prevote, Precommit }
     Readiness { NotAsked, Ready, Behind, Differs, AttestedAbove, OldVersion, OwnFault }
 }
 
@@ -282,10 +285,11 @@ impl Sample for ResumeOrder {
 
 impl Sample for LockdownMessage {
     fn sample(sampler: &mut Sampler) -> Self {
-        match sampler.below(3) {
+        match sampler.below(4) {
             0 => Self::Vote(Sample::sample(sampler)),
             1 => Self::Recovery(Sample::sample(sampler)),
-            _ => Self::Report(Sample::sample(sampler)),
+            2 => Self::Report(Sample::sample(sampler)),
+            _ => Self::Recovered(Sample::sample(sampler)),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Statements on a lockdown: who may make them, when they count, and how many lock or let go on (rules LK1 to LK6).
 
 use holdfast_types::limits::{LOCKDOWN_MESSAGE_BYTES_MAX, LOCKDOWN_REASON_BYTES_MAX};
-use holdfast_types::lockdown::{BallotCertificate, LockdownStatement, Signed, lockdown_quorum};
+use holdfast_types::lockdown::{
+    BallotCertificate, LockdownNotice, LockdownStatement, Signed, lockdown_quorum,
+};
 use holdfast_types::parameters::LockdownParameters;
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, committee, key_pair};
 use holdfast_types::{
     AuthorityIndex, BlockId, BlockPoint, ChainId, Ed25519, Era, Height, LockdownError,
-    LockdownMessage, LockdownTrigger, LockdownVoteBody, QuarantineReportBody, RecoveryVoteBody,
-    StateRoot, TimestampMs, codec,
+    LockdownMessage, LockdownTrigger, LockdownVoteBody, QuarantineReportBody, RecoveryChoice,
+    RecoveryStep, RecoveryVoteBody, StateRoot, TimestampMs, codec,
 };
 
 const ERA: Era = Era(7);
@@ -40,7 +42,12 @@ fn recovery(number: u8) -> RecoveryVoteBody {
     RecoveryVoteBody {
         era: ERA,
         at: NOW,
-        point: point(number),
+        attempt: 1,
+        step: RecoveryStep::Prevote,
+        choice: RecoveryChoice {
+            point: point(number),
+            resume: None,
+        },
     }
 }
 
@@ -136,11 +143,14 @@ fn every_field_is_signed() {
         change(&mut vote.body);
         assert_eq!(verdict(&vote), Err(LockdownError::BadSignature));
     }
-    let changes: [fn(&mut RecoveryVoteBody); 4] = [
+    let changes: [fn(&mut RecoveryVoteBody); 7] = [
         |body| body.at.0 += 1,
-        |body| body.point.height.0 += 1,
-        |body| body.point.block = BlockId::new([2; 32]),
-        |body| body.point.state_root = StateRoot::new([2; 32]),
+        |body| body.attempt += 1,
+        |body| body.step = RecoveryStep::Precommit,
+        |body| body.choice.point.height.0 += 1,
+        |body| body.choice.point.block = BlockId::new([2; 32]),
+        |body| body.choice.point.state_root = StateRoot::new([2; 32]),
+        |body| body.choice.resume = Some([2; 32]),
     ];
     for change in changes {
         let mut vote = sign(recovery(1), 1);
@@ -204,7 +214,20 @@ fn a_statement_counts_from_5_seconds_ahead_until_it_is_300_seconds_old() {
     let verify = |now| message.verify(now, &CHAIN, ERA, &committee(4), &limits, &Ed25519);
     assert_eq!(verify(NOW), Ok(()));
     assert_eq!(verify(NOW.plus(300_001)), Err(too_old));
-    assert_eq!((message.author(), message.era()), (AuthorityIndex(1), ERA));
+    // What proves something proves it for ever.
+    let votes = (0..3).map(|author| sign(recovery(1), author)).collect();
+    let certificate = BallotCertificate { votes };
+    let message = LockdownMessage::Recovered(certificate.clone());
+    let verify = |now| message.verify(now, &CHAIN, ERA, &committee(4), &limits, &Ed25519);
+    assert_eq!(verify(NOW.plus(u64::MAX / 2)), Ok(()));
+    let few = BallotCertificate {
+        votes: certificate.votes[1..].to_vec(),
+    };
+    let (actual, quorum) = (2, 3);
+    assert_eq!(
+        LockdownMessage::Recovered(few).verify(NOW, &CHAIN, ERA, &committee(4), &limits, &Ed25519),
+        Err(LockdownError::NoQuorum { actual, quorum })
+    );
 }
 
 #[test]
@@ -269,6 +292,21 @@ fn a_recovery_goes_on_from_one_block() {
         proves(votes([5, 5, 6]), 4),
         Err(LockdownError::DifferentSubjects)
     );
+    // Of another attempt or step it is another vote.
+    for other in [
+        RecoveryVoteBody {
+            attempt: 2,
+            ..recovery(5)
+        },
+        RecoveryVoteBody {
+            step: RecoveryStep::Precommit,
+            ..recovery(5)
+        },
+    ] {
+        let mut mixed = votes([5, 5, 5]);
+        mixed[2] = sign(other, 2);
+        assert_eq!(proves(mixed, 4), Err(LockdownError::DifferentSubjects));
+    }
     // Reasons may differ.
     let other_reason = LockdownVoteBody {
         reason: b"disk".to_vec(),
@@ -296,6 +334,36 @@ fn a_recovery_goes_on_from_one_block() {
 }
 
 #[test]
+fn a_notice_holds_each_certificate_in_its_place() {
+    let votes = |step| {
+        let body = RecoveryVoteBody {
+            step,
+            ..recovery(5)
+        };
+        let votes = (0..3).map(|author| sign(body, author)).collect();
+        Some(BallotCertificate { votes })
+    };
+    let lock = BallotCertificate {
+        votes: (0..3).map(|author| sign(vote_at(NOW.0), author)).collect(),
+    };
+    let verdict = |agreed, recovery| {
+        let lock = lock.clone();
+        let notice = LockdownNotice {
+            lock,
+            agreed,
+            recovery,
+        };
+        notice.verify(&CHAIN, ERA, &committee(4), &limits(), &Ed25519)
+    };
+    let (prevotes, precommits) = (votes(RecoveryStep::Prevote), votes(RecoveryStep::Precommit));
+    assert_eq!(verdict(prevotes.clone(), precommits.clone()), Ok(()));
+    assert_eq!(verdict(None, None), Ok(()));
+    let other = |expected| Err(LockdownError::OtherStep { expected });
+    assert_eq!(verdict(precommits.clone(), precommits), other("prevote"));
+    assert_eq!(verdict(None, prevotes), other("precommit"));
+}
+
+#[test]
 fn a_certificate_says_what_it_is_about() {
     let votes = vec![
         sign(recovery(5), 0),
@@ -309,7 +377,9 @@ fn a_certificate_says_what_it_is_about() {
     ];
     let certificate = BallotCertificate { votes };
     assert_eq!(certificate.era(), Some(ERA));
-    assert_eq!(certificate.subject(), Some((ERA, point(5))));
+    let subject = certificate.subject().expect("it has votes");
+    assert_eq!((subject.era, subject.attempt), (ERA, 1));
+    assert_eq!(subject.choice.point, point(5));
     assert_eq!(certificate.last_at(), Some(NOW.plus(9)));
     let empty = BallotCertificate::<RecoveryVoteBody> { votes: Vec::new() };
     assert_eq!(

@@ -7,7 +7,7 @@ use crate::chain::{
     GOVERNANCE_THRESHOLD, GOVERNORS, SimulatedChain, governor_key, validator_account, validator_key,
 };
 use holdfast_halt::HaltState;
-use holdfast_types::lockdown::{LockdownStatement, Signed};
+use holdfast_types::lockdown::{Ballot as _, LockdownStatement, Signed};
 use holdfast_types::{
     AccountName, Attestation, AuthorityIndex, EraContext, GovernanceMessage, HaltProof,
     Signer as _, StateRoot,
@@ -36,9 +36,9 @@ impl Authority<'_> {
         }
         if let Some(recovery) = &state.lockdown.recovery {
             self.check_votes(&recovery.votes, "to go on")?;
-            let mut points = recovery.votes.iter().map(|vote| vote.body.point);
-            let first = points.next();
-            if !points.all(|point| Some(point) == first) {
+            let mut subjects = recovery.votes.iter().map(|vote| vote.body.subject());
+            let first = subjects.next();
+            if !subjects.all(|subject| Some(subject) == first) {
                 return Err(format!("votes for several blocks let go on: {recovery:?}"));
             }
         }

@@ -261,10 +261,7 @@ impl World {
     /// Whether governance, or enough validators, have named this block to go on from, as a node knows.
     pub(super) fn is_named(&self, node: NodeId, id: BlockId) -> bool {
         let running = self.nodes[node].running.as_ref();
-        let named = running.and_then(|running| {
-            let state = running.replica.halts().manager().state();
-            state.resume_point()
-        });
+        let named = running.and_then(|running| running.replica.halts().manager().resume_point());
         named.is_some_and(|named| named.block == id)
     }
 

@@ -267,7 +267,15 @@ pub(super) fn message(message: &Message) -> Option<String> {
         Message::Lockdown { message, .. } => match message {
             LockdownMessage::Vote(_) => "votes to lock the chain".to_owned(),
             LockdownMessage::Recovery(vote) => {
-                format!("votes to go on from block {}", vote.body.point.height)
+                let body = &vote.body;
+                let (step, height) = (body.step.name(), body.choice.point.height);
+                format!(
+                    "votes to go on from block {height}, {step} {}",
+                    body.attempt
+                )
+            }
+            LockdownMessage::Recovered(certificate) => {
+                format!("tells of {} votes to go on", certificate.votes.len())
             }
             LockdownMessage::Report(report) => {
                 format!("reports its head, block {}", report.body.head.height)

@@ -45,7 +45,7 @@ impl World {
             let votes = self.faults_are_over() || self.random.chance(300);
             if phase == Some(LockdownPhase::Locked) && votes {
                 self.count("votes to go on");
-                self.step(node, Input::Locking(Locking::VoteToGoOn(None)));
+                self.step(node, Input::Locking(Locking::VoteToGoOn));
             }
         }
         let after_ms = self.random.between(voters.look_ms);

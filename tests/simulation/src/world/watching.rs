@@ -56,8 +56,8 @@ impl World {
     pub(super) fn is_resuming(&self, node: NodeId) -> bool {
         let running = self.nodes[node].running.as_ref();
         running.is_some_and(|running| {
-            let state = running.replica.halts().manager().state();
-            state.resume_point().is_some() || running.replica.catches_up()
+            let manager = running.replica.halts().manager();
+            manager.resume_point().is_some() || running.replica.catches_up()
         })
     }
 

@@ -2,18 +2,23 @@
 
 use crate::io::{Locking, Message, Now, Output};
 use crate::replica::Replica;
+use holdfast_halt::lockdown::recovery::NextVote;
 use holdfast_halt::lockdown::{LockdownInput, LockdownPhase, LockdownRefusal};
 use holdfast_halt::manager::{HaltInput, HaltRefusal};
 use holdfast_types::lockdown::{LockdownNotice, LockdownStatement, Signed};
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AuthorityIndex, BlockPoint, Height, LockdownMessage, LockdownTrigger, LockdownVoteBody,
-    QuarantineReportBody, RecoveryVoteBody, Signer, TransactionId,
+    QuarantineReportBody, RecoveryChoice, RecoveryVote, RecoveryVoteBody, Signer, TransactionId,
 };
 use std::sync::Arc;
 
-/// How long a validator that votes to go on waits for blocks that others say they have, in ms.
+/// How long a validator that votes to go on waits in each attempt for blocks that others say they have, in ms.
 const CATCH_UP_MS: u64 = 10_000;
+/// How long the first attempt goes on after a quorum takes part, in ms; each later one takes so much longer.
+const ATTEMPT_MS: u64 = 5_000;
+/// After so many the time of an attempt stays the same.
+const ATTEMPTS_LONGER: u64 = 12;
 
 type Verdict = Result<(), HaltRefusal>;
 
@@ -26,8 +31,9 @@ impl Replica {
                 let verdict = self.try_vote_lockdown(now, trigger, reason, out);
                 out.verdicts.push(verdict);
             }
-            Locking::VoteToGoOn(point) => self.vote_recovery(now, point, out),
+            Locking::VoteToGoOn => self.want_recovery(now, out),
         }
+        self.follow_recovery(now, out);
     }
 
     /// Another member's verified statement.
@@ -36,18 +42,34 @@ impl Replica {
             LockdownMessage::Vote(vote) => LockdownInput::Vote(vote),
             LockdownMessage::Recovery(vote) => LockdownInput::Recovery(vote),
             LockdownMessage::Report(report) => LockdownInput::Report(report),
+            LockdownMessage::Recovered(certificate) => {
+                LockdownInput::RecoveryCertificate(certificate)
+            }
         };
         self.halt_step(now, HaltInput::Lockdown(input), out);
     }
 
     /// Verified certificates, of who was there.
     fn on_lockdown_notice(&mut self, now: Now, notice: LockdownNotice, out: &mut Output) {
-        let LockdownNotice { lock, recovery } = notice;
-        let input = match recovery {
-            Some(recovery) => LockdownInput::RecoveryCertificate(lock, recovery),
-            None => LockdownInput::Certificate(lock),
-        };
-        self.halt_step(now, HaltInput::Lockdown(input), out);
+        let LockdownNotice {
+            lock,
+            agreed,
+            recovery,
+        } = notice;
+        let certificates = agreed.into_iter().chain(recovery);
+        let inputs = std::iter::once(LockdownInput::Certificate(lock))
+            .chain(certificates.map(LockdownInput::RecoveryCertificate));
+        let mut verdict = Err(HaltRefusal::Known);
+        for input in inputs {
+            let standing = self.halts.standing(now);
+            let transition = self
+                .halts
+                .manager
+                .step(standing, HaltInput::Lockdown(input));
+            let news = self.take_effects(now, transition, out);
+            verdict = verdict.or(news);
+        }
+        out.verdicts.push(verdict);
     }
 
     /// This validator votes to freeze the chain.
@@ -79,88 +101,144 @@ impl Replica {
         )
     }
 
-    /// This validator votes to go on from a block. None: from its head, once it has executed all that its DAG has decided and
-    /// nobody is known to be higher, or has waited for that long enough.
-    fn vote_recovery(&mut self, now: Now, point: Option<BlockPoint>, out: &mut Output) {
-        let verdict = match point {
-            Some(point) => self.try_vote_recovery(now, point, out),
-            None => self.want_recovery(now),
-        };
-        out.verdicts.push(verdict);
-        self.recover_from_head(now, out);
-    }
-
-    fn want_recovery(&mut self, now: Now) -> Verdict {
-        let (me, _) = self.voter()?;
-        let (standing, head) = (self.halts.standing(now), self.own_point());
-        let may = self.halts.manager.may_recover(standing, me, head);
-        may.map_err(HaltRefusal::Lockdown)?;
-        self.halts.wants_recovery_ms.get_or_insert(now.monotonic_ms);
-        Ok(())
+    /// This validator votes to go on, once it has executed all that its DAG has decided and nobody is known to be higher, or has
+    /// waited for that long enough.
+    fn want_recovery(&mut self, now: Now, out: &mut Output) {
+        if let Err(refusal) = self.voter() {
+            out.verdicts.push(Err(refusal));
+            return;
+        }
+        self.halt_step(now, HaltInput::Lockdown(LockdownInput::WantRecovery), out);
     }
 
     /// Whether this validator wants to go on, and has to execute what was decided before it can say from where. Where another halt
     /// holds nothing is executed.
     #[must_use]
     pub fn catches_up(&self) -> bool {
-        self.wants_recovery() && self.halts.manager.state().is_only_locked()
+        let state = self.halts.manager.state();
+        self.wants_recovery() && state.is_only_locked()
     }
 
     fn wants_recovery(&self) -> bool {
-        let phase = self.halts.manager.state().lockdown.phase();
-        self.halts.wants_recovery_ms.is_some() && phase == LockdownPhase::Locked
-    }
-
-    /// Names the head, if that is to be the block to go on from.
-    fn recover_from_head(&mut self, now: Now, out: &mut Output) {
-        if !self.wants_recovery() {
-            return;
-        }
-        let (Some(since_ms), Ok((me, _))) = (self.halts.wants_recovery_ms, self.voter()) else {
-            return;
-        };
-        let head = self.own_point();
         let state = &self.halts.manager.state().lockdown;
-        let named = state.recovery_votes.get(&me).map(|vote| vote.body.point);
-        let waits = state.highest_said() > head.height && self.catches_up();
-        let is_over = now.monotonic_ms.saturating_sub(since_ms) >= CATCH_UP_MS;
-        if named != Some(head) && (!waits || is_over) {
-            // It stays with what it has named if that is no lower.
-            drop(self.try_vote_recovery(now, head, out));
+        state.wants_recovery && state.phase() == LockdownPhase::Locked
+    }
+
+    /// Signs what is to be signed now to go on (rules KR1 to KR5 of `holdfast_halt::lockdown::recovery`).
+    fn follow_recovery(&mut self, now: Now, out: &mut Output) {
+        let may_choose = self.wants_recovery() && self.halts.manager.state().may_choose();
+        let Some((me, signer)) = self.voter().ok().filter(|_| may_choose) else {
+            return;
+        };
+        self.time_attempt(now, me);
+        // Who votes last brings both steps to an end.
+        for _ in 0..3 {
+            let own = self.recovery_choice(now);
+            let is_over = self.is_attempt_over(now);
+            let manager = &self.halts.manager;
+            let Some(next) = manager.next_vote(me, own, is_over) else {
+                return;
+            };
+            // A quorum may have certified what this key has attested: to go on below it would be to sign against it.
+            if next.choice.point.height < self.attested_in_era() {
+                return;
+            }
+            let NextVote {
+                attempt,
+                step,
+                choice,
+            } = next;
+            let body = RecoveryVoteBody {
+                era: manager.state().lockdown.era,
+                at: now.wall,
+                attempt,
+                step,
+                choice,
+            };
+            let vote = Signed::sign(body, me, &self.config.chain, signer.as_ref());
+            drop(self.say_recovery(now, vote, out));
+            self.time_attempt(now, me);
         }
     }
 
-    fn try_vote_recovery(&mut self, now: Now, point: BlockPoint, out: &mut Output) -> Verdict {
-        let (me, signer) = self.voter()?;
-        let standing = self.halts.standing(now);
-        let manager = &self.halts.manager;
-        manager
-            .may_recover(standing, me, point)
-            .map_err(HaltRefusal::Lockdown)?;
-        // A quorum may have certified what this key has attested: to go on below it would be to sign against it.
-        let attested = self.attested_in_era();
-        if point.height < attested {
-            let refusal = LockdownRefusal::BelowAttested { attested };
-            return Err(HaltRefusal::Lockdown(refusal));
+    /// Looks at how long this attempt goes on, and since when a quorum takes part.
+    fn time_attempt(&mut self, now: Now, me: AuthorityIndex) {
+        let attempt = self.halts.manager.state().lockdown.attempt_of(me);
+        let attempt = attempt.unwrap_or_default();
+        let is_same = self.halts.attempt.is_some_and(|(of, _)| of == attempt);
+        if !is_same {
+            self.halts.attempt = Some((attempt, now.monotonic_ms));
+            self.halts.attempt_full_ms = None;
         }
-        let body = RecoveryVoteBody {
-            era: manager.state().lockdown.era,
-            at: now.wall,
-            point,
+        if self.halts.attempt_full_ms.is_none() && self.halts.manager.is_attempt_full(me) {
+            self.halts.attempt_full_ms = Some(now.monotonic_ms);
+        }
+    }
+
+    /// KR5.
+    fn is_attempt_over(&self, now: Now) -> bool {
+        let (Some((attempt, _)), Some(full_ms)) = (self.halts.attempt, self.halts.attempt_full_ms)
+        else {
+            return false;
         };
-        let vote = Signed::sign(body, me, &self.config.chain, signer.as_ref());
-        self.say(
-            now,
-            LockdownMessage::Recovery(vote),
-            LockdownInput::Recovery(vote),
-            out,
-        )
+        let attempts = u64::from(attempt).saturating_add(1).min(ATTEMPTS_LONGER);
+        now.monotonic_ms.saturating_sub(full_ms) >= ATTEMPT_MS.saturating_mul(attempts)
+    }
+
+    /// What this validator would go on with; none until it can tell.
+    fn recovery_choice(&self, now: Now) -> Option<RecoveryChoice> {
+        let state = self.halts.manager.state();
+        if let Some(message) = &state.resume {
+            let point = message.body.action.resume_point()?;
+            let resume = Some(message.body.id(&self.config.chain));
+            let is_new_enough = self.config.halts.version >= point.minimum_version;
+            return is_new_enough.then_some(RecoveryChoice {
+                point: BlockPoint {
+                    height: point.height,
+                    block: point.block,
+                    state_root: point.state_root,
+                },
+                resume,
+            });
+        }
+        let head = self.own_point();
+        let ordered = self
+            .dag
+            .as_ref()
+            .map(holdfast_dag::DagCore::last_commit_index);
+        let is_behind = ordered.is_some_and(|ordered| ordered > self.executed_commit);
+        let waits = is_behind || state.lockdown.highest_said() > head.height;
+        let since_ms = self
+            .halts
+            .attempt
+            .map_or(now.monotonic_ms, |(_, since_ms)| since_ms);
+        let is_patient = now.monotonic_ms.saturating_sub(since_ms) < CATCH_UP_MS;
+        let resume = None;
+        (!waits || !is_patient).then_some(RecoveryChoice {
+            point: head,
+            resume,
+        })
     }
 
     /// As whom and with what this node votes.
     fn voter(&self) -> Result<(AuthorityIndex, Arc<dyn Signer>), HaltRefusal> {
         let voter = self.authority().zip(self.signer.clone());
-        voter.ok_or(HaltRefusal::Lockdown(LockdownRefusal::NoVoter))
+        // After its era nobody speaks for it, before the next one begins nobody does for that one.
+        let of_era = self.context.era == self.halts.manager.state().lockdown.era;
+        let refused = |refusal| Err(HaltRefusal::Lockdown(refusal));
+        let guard = self.guard.as_ref();
+        if guard.is_some_and(|guard| guard.record().past_unknown) {
+            return refused(LockdownRefusal::PastUnknown);
+        }
+        match voter.filter(|_| of_era) {
+            Some(voter) => Ok(voter),
+            None => refused(LockdownRefusal::NoVoter),
+        }
+    }
+
+    fn say_recovery(&mut self, now: Now, vote: RecoveryVote, out: &mut Output) -> Verdict {
+        let message = LockdownMessage::Recovery(vote);
+        self.say(now, message, LockdownInput::Recovery(vote), out)
     }
 
     /// Counts an own statement, and tells it.
@@ -205,7 +283,7 @@ impl Replica {
     pub(super) fn tell_lockdown(&mut self, now: Now, repetition: u32, out: &mut Output) {
         let Ok((me, _)) = self.voter() else { return };
         self.renew(now, me, out);
-        self.recover_from_head(now, out);
+        self.follow_recovery(now, out);
         let state = &self.halts.manager.state().lockdown;
         let mut said = Vec::new();
         match state.phase() {
@@ -215,8 +293,14 @@ impl Replica {
                 said.extend(own.map(LockdownMessage::Vote));
             }
             LockdownPhase::Locked | LockdownPhase::Recovering => {
-                let own = state.recovery_votes.get(&me).copied();
-                said.extend(own.map(LockdownMessage::Recovery));
+                if state.wants_recovery && state.recovery.is_none() {
+                    let votes = [&state.prevotes, &state.precommits];
+                    let own = votes.into_iter().filter_map(|votes| votes.get(&me));
+                    said.extend(own.copied().map(LockdownMessage::Recovery));
+                }
+                // Who has missed the votes of others stands as everybody does.
+                let proof = state.recovery.as_ref().or(state.agreed.as_ref());
+                said.extend(proof.cloned().map(LockdownMessage::Recovered));
                 let report = state.reports.get(&me).copied();
                 said.extend(report.map(LockdownMessage::Report));
             }
@@ -231,9 +315,12 @@ impl Replica {
     /// What was said and is half-way to its end, or is not true any more, is said anew.
     fn renew(&mut self, now: Now, me: AuthorityIndex, out: &mut Output) {
         let standing = self.halts.standing(now);
-        if let Some(point) = self.halts.manager.repeats_recovery(standing, me) {
-            // It may have attested more meanwhile: then its vote ends with its time.
-            drop(self.try_vote_recovery(now, point, out));
+        let signer = self.signer.clone();
+        for body in self.halts.manager.to_renew(standing, me) {
+            if let Some(signer) = &signer {
+                let vote = Signed::sign(body, me, &self.config.chain, signer.as_ref());
+                drop(self.say_recovery(now, vote, out));
+            }
         }
         let state = &self.halts.manager.state().lockdown;
         if state.lock.is_none() {

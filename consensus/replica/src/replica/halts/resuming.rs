@@ -11,7 +11,7 @@ use holdfast_types::{AttestationBody, Height, Readiness};
 
 impl Halts {
     fn is_above_target(&self, height: Height) -> bool {
-        let target = self.manager.state().resume_point();
+        let target = self.manager.resume_point();
         target.is_some_and(|target| height > target.height)
     }
 }
@@ -24,7 +24,7 @@ impl Replica {
         if self.allows(Activity::Commits) || self.catches_up() {
             return usize::MAX;
         }
-        let Some(target) = self.halts.manager.state().resume_point() else {
+        let Some(target) = self.halts.manager.resume_point() else {
             return 0;
         };
         let ordered = self
@@ -42,7 +42,7 @@ impl Replica {
         let Some(pending) = &self.pending_era else {
             return false;
         };
-        let target = self.halts.manager.state().resume_point();
+        let target = self.halts.manager.resume_point();
         let is_on_the_way = target.is_some_and(|target| target.era >= pending.context.era);
         // A lockdown ends with its era, and this one is certified to be over (rule H19 of the manager).
         let is_free =
@@ -60,7 +60,10 @@ impl Replica {
 
     /// Rule R15: asks for the block that resumes, unless this node must not be ready. Then it asks whether the message holds.
     pub(super) fn follow_resume(&mut self, now: Now, out: &mut Output) {
-        let order = self.halts.manager.state().resume_order();
+        let manager = &self.halts.manager;
+        let awaited = manager.state().resume_awaited();
+        let is_awaited = awaited.is_some();
+        let order = manager.resume_order().or(awaited);
         let Some(order) = order.filter(|_| now.monotonic_ms >= self.halts.resume_at_ms) else {
             return;
         };
@@ -76,7 +79,7 @@ impl Replica {
         }
         out.resume = Some(Box::new(ResumeRequest {
             order,
-            is_ready: why_not.is_none(),
+            is_ready: why_not.is_none() && !is_awaited,
         }));
     }
 
@@ -130,13 +133,13 @@ impl Replica {
 
     /// Whether governance has named this block to go on from.
     pub(in crate::replica) fn is_named(&self, body: &AttestationBody) -> bool {
-        let target = self.halts.manager.state().resume_point();
+        let target = self.halts.manager.resume_point();
         target.is_some_and(|target| target.block == body.block)
     }
 
     /// What this node knows by itself; what the chain says comes as an input.
     fn why_not_ready(&self) -> Option<Readiness> {
-        let target = self.halts.manager.state().resume_point()?;
+        let target = self.halts.manager.resume_point()?;
         if self.halts.manager.state().own_fault.is_some() {
             return Some(Readiness::OwnFault);
         }
@@ -160,13 +163,16 @@ impl Replica {
         }
         self.halts.readiness = readiness;
         self.halts.say_at_ms = now.monotonic_ms;
-        let event = match (readiness, &self.halts.manager.state().resume) {
-            (Readiness::Ready, Some(message)) => JournalEvent::Ready {
-                message: message.body.id(&self.config.chain),
-            },
-            _ => JournalEvent::NotReady { readiness },
+        let message = self.halts.manager.state().resume.as_ref();
+        let message = message.map(|message| message.body.id(&self.config.chain));
+        let event = match readiness {
+            // To go on after a lockdown is in the journal already.
+            Readiness::Ready => message.map(|message| JournalEvent::Ready { message }),
+            _ => Some(JournalEvent::NotReady { readiness }),
         };
-        self.halt_note(now, HaltInput::Record(event), out);
+        if let Some(event) = event {
+            self.halt_note(now, HaltInput::Record(event), out);
+        }
         out.facts.push(Fact::Readiness(readiness));
     }
 
@@ -178,7 +184,7 @@ impl Replica {
     /// An era has begun here: what halted the one before is settled. Software that is older than what the resume message
     /// asks for signs nothing in it.
     pub(in crate::replica) fn halts_of_era_settled(&mut self, now: Now, out: &mut Output) {
-        if let Some(target) = self.halts.manager.state().resume_point()
+        if let Some(target) = self.halts.manager.resume_point()
             && target.era < self.context.era
             && self.config.halts.version < target.minimum_version
             && self.signing == SigningState::Active
