@@ -9,8 +9,8 @@ use holdfast_chain::ChainStore as _;
 use holdfast_halt::ModeSet;
 use holdfast_replica::RecordStore;
 use holdfast_types::{
-    Block, BlockId, BlockOrigin, Era, EraContext, EraKind, Evidence, GovernanceAction,
-    GovernanceMessage, HaltId, Height, Readiness, SoftwareVersion, TimestampMs,
+    AttestationBody, Block, BlockId, BlockOrigin, Era, EraContext, EraKind, Evidence,
+    GovernanceAction, GovernanceMessage, HaltId, Height, Readiness, SoftwareVersion, TimestampMs,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,7 +166,8 @@ impl World {
         let heads: BTreeSet<Height> = up
             .iter()
             .filter_map(|node| self.standing(*node))
-            .map(|standing| standing.head)
+            // The block before an end for which too few can vote is one to go on from.
+            .flat_map(|standing| [standing.head, standing.head.previous()])
             .filter(|head| *head >= certified)
             .collect();
         let action = heads
@@ -203,9 +204,6 @@ impl World {
         // What ends an emergency is certified before anything stands on it: those who take over attest it when it is named, if
         // enough of them have voted for it. Votes for two ends bind until the next emergency, which a resume does not wait for.
         let is_end = is_provisional && context.kind == EraKind::Dag;
-        if is_end && !up.iter().any(|node| self.has_attested_end(*node, id)) {
-            return None;
-        }
         let attests = |node: &&NodeId| !is_end || self.may_attest_end(**node, block.header.era, id);
         let committee = &context.committee;
         let is_member = |node: &NodeId| {
@@ -273,17 +271,14 @@ impl World {
             .is_some_and(|last| last.era == era && last.height > height && !last.has_no_commit())
     }
 
-    /// Whether a node has attested no other end of the emergency `era`.
+    /// Whether a node has voted for no other end of the emergency `era`, and attested none.
     fn may_attest_end(&self, node: NodeId, era: Era, end: BlockId) -> bool {
-        let record = self.nodes[node].disk.guard();
-        let attested = record.and_then(|record| record.emergency_end);
-        attested.is_none_or(|attested| attested.era != era || attested.block == end)
-    }
-
-    fn has_attested_end(&self, node: NodeId, end: BlockId) -> bool {
-        let record = self.nodes[node].disk.guard();
-        let attested = record.and_then(|record| record.emergency_end);
-        attested.is_some_and(|attested| attested.block == end)
+        let Some(record) = self.nodes[node].disk.guard() else {
+            return true;
+        };
+        let signed = [record.end_vote, record.emergency_end];
+        let is_free = |signed: AttestationBody| signed.era != era || signed.block == end;
+        signed.into_iter().flatten().all(is_free)
     }
 
     /// Whether a node's block at a height resumes the chain and is not certified: no block to go on from.
