@@ -140,7 +140,7 @@ pub enum LockdownRefusal {
     #[error("this node has no validator key, or has stopped signing")]
     NoVoter,
     #[error(
-        "this validator may have signed what it does not know of any more: it votes when it has heard from a quorum"
+        "this validator may have signed what it does not know of any more: it votes in no lockdown of this era"
     )]
     PastUnknown,
     #[error(transparent)]

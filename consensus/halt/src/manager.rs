@@ -108,7 +108,7 @@ pub enum HaltEffect {
     },
     /// What lets the chain go on is new: build the block that it orders, or wait until it can be built.
     Resume,
-    /// A lockdown, or what ends it, is new: say how this node stands. Certificates go to who asks.
+    /// A lockdown, or what ends it, is new: say how this node stands, and what proves how far the votes to go on are.
     AnnounceLockdown,
     /// A lockdown lasts, and nobody has ended it: alert.
     StillLocked {

@@ -13,17 +13,16 @@ use holdfast_types::{
 impl HaltState {
     /// What lets the chain go on, if something does (H17, H18).
     fn resume_order(&self, chain: &ChainId) -> Option<ResumeOrder> {
-        let message = self.resume.as_ref();
-        let governance = |message: &_| ResumeOrder::Governance(Clone::clone(message));
+        let message = self.resume.clone();
         if self.lockdown.lock.is_none() {
-            return message.map(governance);
+            return message.map(ResumeOrder::Governance);
         }
         let choice = self.lockdown.recovery_choice()?;
         match choice.resume {
             // Until the message comes nothing can be built.
             Some(id) => message
                 .filter(|message| message.body.id(chain) == id)
-                .map(governance),
+                .map(ResumeOrder::Governance),
             None => Some(ResumeOrder::Recovery {
                 era: self.lockdown.era,
                 point: choice.point,

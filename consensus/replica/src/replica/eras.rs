@@ -89,7 +89,8 @@ impl Replica {
     }
 
     /// Whether the era of this replica stands on a certified block at this height or above. The chain may not know of the certificate
-    /// yet and be on another branch: it comes back, and nothing is signed on the way.
+    /// yet and be on another branch that is as far: it comes back, and nothing is signed for that one. A longer branch is not told
+    /// apart yet.
     fn begins_at_certified(&self, height: Height) -> bool {
         let certificate = self.anchor_certificate.as_ref();
         let certified = certificate.filter(|known| known.body.block == self.context.anchor);

@@ -274,7 +274,7 @@ impl Replica {
                 }
                 HaltEffect::Ended { halt, mode } => out.facts.push(Fact::HaltEnded { halt, mode }),
                 HaltEffect::Resume => self.halts.resume_at_ms = now.monotonic_ms,
-                // Others hear of the lockdown by votes and statuses. That it ends they hear by votes alone: who misses them does not ask.
+                // Others hear of the lockdown by votes and statuses, and of what ends it by votes and certificates.
                 HaltEffect::AnnounceLockdown => self.halts.tell_at_ms = now.monotonic_ms,
                 HaltEffect::StillLocked { for_ms } => {
                     out.facts.push(Fact::LockdownLasts { for_ms });

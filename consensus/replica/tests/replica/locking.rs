@@ -319,7 +319,7 @@ fn r23_an_attempt_that_brings_no_quorum_for_one_block_is_followed_by_another() {
 }
 
 #[test]
-fn r23_who_wants_to_go_on_does_so_after_a_restart() {
+fn r23_the_wish_to_go_on_is_stored() {
     let mut bench = locked();
     drop(go_on(&mut bench));
     let stored = bench.replica.halts().manager().state().clone();
