@@ -22,7 +22,8 @@
 //! * R7. *Handing on.* A node that does not propose gossips the transactions of its clients: at once, and those that wait
 //!   the longest again every `forward_interval`, until they are executed.
 //! * R8. *Another branch.* Blocks that were taken back are not attested any more, an era that began on them does not start,
-//!   and their transactions wait again.
+//!   and their transactions wait again. An era that stands on a certified block runs on when the chain leaves that block: it has not
+//!   been given the certificate yet, and comes back. Until then nothing is signed for the other branch, and no era follows it.
 //! * R9. *Backpressure.* While more than [`EXECUTION_LAG_MAX`] commits wait to be executed, own vertices carry at most
 //!   [`LAGGING_TRANSACTIONS_MAX`] transactions: the others wait in the mempool, which is bounded and says so to clients.
 //! * R10. Everything that waits is bounded, per author where peers can fill it.

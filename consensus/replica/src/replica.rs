@@ -165,6 +165,8 @@ pub struct Replica {
     to_attest: VecDeque<AttestationBody>,
     /// Certificate of this era's anchor, for the first own vertex.
     anchor_certificate: Option<Certificate>,
+    /// The chain has left the certified anchor of this era (rule R8).
+    chain_is_elsewhere: bool,
     /// Executed blocks of this era that are not known to be certified, with the rounds of their leaders.
     uncertified: VecDeque<(Height, Round)>,
     /// Leader round of the highest block of this era that is executed and certified.

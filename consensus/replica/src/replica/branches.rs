@@ -19,6 +19,8 @@ impl Replica {
         out: &mut Output,
     ) {
         self.to_attest.retain(|body| body.height <= common_ancestor);
+        let begins_at = self.certified_anchor().map(|anchor| anchor.height);
+        self.chain_is_elsewhere |= begins_at.is_some_and(|height| height > common_ancestor);
         if let Some(pending) = &self.pending_era
             && pending.context.anchor_height > common_ancestor
         {

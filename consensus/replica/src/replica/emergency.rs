@@ -261,7 +261,10 @@ impl Replica {
         if self.production.clock.is_active {
             return is_running;
         }
-        self.production.is_master && self.has_executed_all() && self.production.dag_is_silent(now)
+        self.production.is_master
+            && !self.chain_is_elsewhere
+            && self.has_executed_all()
+            && self.production.dag_is_silent(now)
     }
 
     /// No commit waits to be executed, and no peer is known to be far ahead: what the head says of a stall is no matter of

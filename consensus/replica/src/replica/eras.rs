@@ -66,7 +66,7 @@ impl Replica {
                 .governance_sequence
                 .unwrap_or(self.halts.head.governance_sequence),
         };
-        if self.begins_at_certified(block.attestation.height) {
+        if self.is_off_chain(&block.attestation) {
             return;
         }
         if let Some(commit) = block.commit.filter(|commit| commit.era == self.context.era) {
@@ -88,13 +88,20 @@ impl Replica {
         }
     }
 
-    /// Whether the era of this replica stands on a certified block at this height or above. The chain may not know of the certificate
-    /// yet and be on another branch that is as far: it comes back, and nothing is signed for that one. A longer branch is not told
-    /// apart yet.
-    fn begins_at_certified(&self, height: Height) -> bool {
+    /// The block on which the running era stands, if it is known to be certified.
+    pub(super) fn certified_anchor(&self) -> Option<AttestationBody> {
         let certificate = self.anchor_certificate.as_ref();
         let certified = certificate.filter(|known| known.body.block == self.context.anchor);
-        certified.is_some_and(|certified| height <= certified.body.height)
+        certified.map(|certified| certified.body)
+    }
+
+    /// Whether the executed block leads away from the certified anchor of the running era, or back to it (rule R8).
+    fn is_off_chain(&mut self, executed: &AttestationBody) -> bool {
+        let was_elsewhere = self.chain_is_elsewhere;
+        if executed.block == self.context.anchor {
+            self.chain_is_elsewhere = false;
+        }
+        was_elsewhere
     }
 
     /// The block that ends the running era is executed.
@@ -397,6 +404,9 @@ impl Replica {
         } = standing;
         self.on_end_votes(end_votes.as_deref(), out);
         self.production.executed(emergency, head_timestamp);
+        if self.chain_is_elsewhere {
+            return;
+        }
         if let Some(tail) = tail
             && !self.tail.as_ref().is_some_and(|own| own.stands_at(&tail))
         {
@@ -408,9 +418,6 @@ impl Replica {
         }
         // After a switch an era of the same number may stand on another anchor.
         let same_era = context.era == self.context.era && context.anchor == self.context.anchor;
-        if !same_era && self.begins_at_certified(self.halts.head.height()) {
-            return;
-        }
         let fresh = commits.is_empty() && context.era > self.context.era;
         if fresh {
             // The last synced block ended its era: `on_executed` has made the next one pending, and its certificate, which

@@ -151,6 +151,7 @@ impl Replica {
             executed_commit: restored.commits.last().map_or(0, |commit| commit.index),
             to_attest: VecDeque::new(),
             anchor_certificate: restored.anchor_certificate.clone(),
+            chain_is_elsewhere: false,
             uncertified: VecDeque::new(),
             settled: Round::ZERO,
             pruned: Round::ZERO,

@@ -79,7 +79,10 @@ fn place(statement: &EndStatement) -> (Era, Height, AuthorityIndex) {
 
 /// A validator in an emergency that began with block 1.
 pub(crate) fn in_emergency() -> Bench {
-    let mut bench = Bench::new();
+    enter_emergency(Bench::new())
+}
+
+pub(crate) fn enter_emergency(mut bench: Bench) -> Bench {
     drop(bench.submit(0, Origin::Local));
     bench.rounds(3);
     assert_eq!(bench.replica.mempool().in_flight_len(), 1);

@@ -2,8 +2,8 @@
 
 use crate::bench::{Bench, executed_block, now, own_vertex};
 use crate::emergency::{
-    SLOT_MS, attested, body, dag_after, emergency, executed, in_emergency, rounds_below,
-    statements, voted,
+    SLOT_MS, attested, body, dag_after, emergency, enter_emergency, executed, in_emergency,
+    rounds_below, statements, voted,
 };
 use crate::halts::{certificate_of, halt, resume_of};
 use holdfast_chain::ExecutedBlock;
@@ -123,10 +123,12 @@ fn r21_who_has_attested_the_end_of_the_emergency_leaves_the_dag_below_to_certifi
     refuses_to_attest(&mut bench);
 }
 
-/// The chain has not heard of the certificate when a block with a lower id comes.
+/// The chain has not heard of the certificate when a block with a lower id comes, a longer branch with another end, or one on which
+/// the emergency goes on.
 #[test]
-fn r18_an_era_on_a_certified_end_goes_on_while_the_chain_is_on_another_one() {
-    let mut bench = in_emergency();
+fn r8_an_era_on_a_certified_end_goes_on_while_the_chain_is_on_another_branch() {
+    let mut bench = enter_emergency(Bench::master());
+    drop(bench.step(Input::PeersAt(None)));
     drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
     assert_eq!(attested(&vote_passes(&mut bench, body(2, 9))).len(), 1);
     let sign = |author: u16| body(2, 9).sign(AuthorityIndex(author), &CHAIN, &key_pair(author));
@@ -135,31 +137,50 @@ fn r18_an_era_on_a_certified_end_goes_on_while_the_chain_is_on_another_one() {
         (bench.replica.era(), bench.replica.dag().is_some()),
         (Era(3), true)
     );
-    let other = AttestationBody {
-        block: BlockId::new([8; 32]),
-        ..body(2, 9)
+    let end_at = |height| {
+        let other = AttestationBody {
+            block: BlockId::new([8; 32]),
+            ..body(2, height)
+        };
+        let context = EraContext {
+            anchor: other.block,
+            ..EraContext::clone(&dag_after(height))
+        };
+        (other, Some(Arc::new(context)))
     };
-    let beside = Arc::new(EraContext {
-        anchor: other.block,
-        ..EraContext::clone(&dag_after(9))
-    });
-    for (end, context) in [(other, beside), (body(2, 9), dag_after(9))] {
+    let own = (body(2, 9), Some(dag_after(9)));
+    let goes_on = (end_at(12).0, None);
+    let mut is_emergency = false;
+    for (head, next) in [end_at(9), end_at(11), goes_on, own] {
         let back = bench.step(Input::TakenBack {
             common_ancestor: Height(8),
             transactions: Vec::new(),
         });
-        let block = executed_block(end, bench.now_ms, Some(Arc::clone(&context)));
+        let stalled = EmergencyClock {
+            slot_zero: Some(now(bench.now_ms).wall),
+            is_active: false,
+        };
+        let is_back = head == body(2, 9);
+        let block = ExecutedBlock {
+            emergency: stalled,
+            ..executed_block(head, bench.now_ms, next.clone())
+        };
         let taken = bench.step(Input::Executed(vec![block]));
+        let context = next.unwrap_or_else(|| emergency(1));
+        is_emergency |= context.kind == EraKind::Emergency;
         let synced = bench.step(Input::Synced(ChainStanding {
             context,
             commits: Vec::new(),
             vertices: Vec::new(),
-            head_timestamp: TimestampMs::ZERO,
-            emergency: EmergencyClock::default(),
+            head_timestamp: now(bench.now_ms).wall,
+            emergency: stalled,
             tail: None,
             end_votes: None,
         }));
-        for output in [back, taken, synced, bench.tick(SLOT_MS)] {
+        let later = bench.tick(100 * SLOT_MS);
+        // Nor does a master build on that branch.
+        assert_eq!(later.produce.is_some(), is_back);
+        for output in [back, taken, synced, later] {
             assert_eq!(statements(&output).count(), 0);
             assert!(output.era_started.is_none());
         }
@@ -169,6 +190,14 @@ fn r18_an_era_on_a_certified_end_goes_on_while_the_chain_is_on_another_one() {
         );
         assert_eq!(bench.replica.context().anchor, body(2, 9).block);
     }
+    assert!(is_emergency);
+    // The chain is back: the era ends as any other.
+    let next = EraContext {
+        era: Era(4),
+        ..EraContext::clone(&dag_after(10))
+    };
+    drop(executed(&mut bench, 3, 10, Some(Arc::new(next))));
+    assert!(bench.replica.is_between_eras());
 }
 
 #[test]

@@ -246,14 +246,10 @@ impl World {
         })
     }
 
-    /// The era of what stands on a block of a node, as this node knows it.
-    fn context_after(&self, holder: NodeId, block: &Block) -> Option<&EraContext> {
-        let era = block.next_era();
-        let running = self.nodes[holder].running.as_ref()?;
-        // The replica may be behind, in an era of the same number on another branch.
-        let known = [running.chain.era(), &running.era];
-        let context = known.into_iter().find(|context| context.era == era);
-        context.map(std::sync::Arc::as_ref)
+    /// The era of what stands on a block of a node, as this node has stored it.
+    fn context_after(&self, holder: NodeId, block: &Block) -> Option<EraContext> {
+        let stored = self.nodes[holder].disk.now().era(block.next_era());
+        stored.ok().flatten()
     }
 
     /// Whether governance, or enough validators, have named this block to go on from, as a node knows.
