@@ -173,21 +173,47 @@ impl World {
         let action = heads
             .into_iter()
             .rev()
+            .filter(|height| self.leaves_a_quorum_free(*height, &up))
             .find_map(|height| self.resume_at(height, &up))?;
         Some(self.message(action))
     }
 
-    /// The resume on the block of a height that most have, if a quorum can agree on it.
-    fn resume_at(&self, height: Height, up: &[NodeId]) -> Option<GovernanceAction> {
+    /// Whether enough validators can vote for an end above the block of a height that most have: who has attested the end of an emergency
+    /// that its branch leaves out does not (known limit of the page on emergency consensus). If not, governors wait: the parts of a
+    /// network come together.
+    fn leaves_a_quorum_free(&self, height: Height, up: &[NodeId]) -> bool {
+        let certified = self.certified_by_any();
+        let holder = self.holders(height, up).map(|(_, holders)| holders);
+        let Some(holder) = holder.and_then(|holders| holders.first().copied()) else {
+            return false;
+        };
+        let tables = self.nodes[holder].disk.now();
+        let is_here = |end: &AttestationBody| {
+            end.height <= height && tables.block_id_at(end.height).ok().flatten() == Some(end.block)
+        };
+        let members = self.plan.chain.validators;
+        let ends = self.honest().filter(|node| *node < members);
+        let ends = ends.filter_map(|node| self.nodes[node].disk.guard()?.emergency_end);
+        let locked = ends.filter(|end| end.height > certified && !is_here(end));
+        locked.count() <= (members - 1) / 3
+    }
+
+    /// The block of a height that most have, and who.
+    fn holders(&self, height: Height, up: &[NodeId]) -> Option<(BlockId, Vec<NodeId>)> {
         let mut holders_of: BTreeMap<BlockId, Vec<NodeId>> = BTreeMap::new();
         for node in up {
             if let Some(id) = self.nodes[*node].disk.now().block_id_at(height).ok()? {
                 holders_of.entry(id).or_default().push(*node);
             }
         }
-        let (id, holders) = holders_of
+        holders_of
             .into_iter()
-            .max_by_key(|(_, holders)| holders.len())?;
+            .max_by_key(|(_, holders)| holders.len())
+    }
+
+    /// The resume on the block of a height that most have, if a quorum can agree on it.
+    fn resume_at(&self, height: Height, up: &[NodeId]) -> Option<GovernanceAction> {
+        let (id, holders) = self.holders(height, up)?;
         let holder = *holders.first()?;
         if self.is_open_resume(holder, height) {
             return None;

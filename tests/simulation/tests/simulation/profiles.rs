@@ -114,6 +114,7 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 410172),
         ("emergency", 500589),
         ("emergency", 600768),
+        ("emergency", 812469),
         ("emergency", 710013),
         ("emergency", 710788),
         ("emergency", 721490),
