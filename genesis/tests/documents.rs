@@ -305,7 +305,7 @@ fn halts_emergencies_and_votes_are_related() {
         ),
         (
             broken(|it| it.parameters.lockdown.quorum_denominator = 4),
-            "parameters.lockdown.quorum_numerator: above one half of quorum_denominator and at most all of it, which is 4; got 2",
+            "parameters.lockdown.quorum_numerator: two thirds of quorum_denominator or more, and at most all of it, which is 4; got 2",
         ),
         (
             broken(|it| it.parameters.governance.threshold = 6),

@@ -364,6 +364,8 @@ mod tests {
         assert_eq!(useless_until_ban(Topic::Halt, 128), None);
         assert_eq!(useless_until_ban(Topic::Evidence, 16), None);
         assert_eq!(useless_until_ban(Topic::Governance, 16), None);
+        // Four messages of each member of a frozen chain, at a node without the cluster secret.
+        assert_eq!(useless_until_ban(Topic::Lockdown, 512), None);
         // Whoever runs behind gets the vertices of another era as fast as they are made.
         assert_eq!(useless_until_ban(Topic::Vertices, 4_096), None);
     }

@@ -181,18 +181,24 @@ impl Topic {
             Self::EmergencyBlocks => rate([64, 512], [4 * M, 16 * M]),
             // Each halted member says every second how it stands: 128 authors are 128/s.
             Self::Halt => rate([256, 1_024], [M, 8 * M]),
-            Self::Evidence | Self::Lockdown | Self::Governance => rate([64, 512], [M, 8 * M]),
+            // In a lockdown each member says every second how it stands, its two votes to go on, and what proves them.
+            Self::Lockdown => rate([1_024, 4_096], [8 * M, 32 * M]),
+            Self::Evidence | Self::Governance => rate([64, 512], [M, 8 * M]),
         }
     }
 
     /// What a message costs of its sender's allowance for messages of no use, when the node ignores
     /// it. Nothing where a node that runs behind, or ahead, ignores all that the others say: vertices
-    /// and attestations of another era, emergency blocks of another branch.
+    /// and attestations of another era, emergency blocks of another branch, all of a lockdown for who has no cluster secret.
     pub(crate) const fn useless_cost(self) -> u64 {
         match self {
-            Self::Vertices | Self::Attestations | Self::Transactions | Self::EmergencyBlocks => 0,
+            Self::Vertices
+            | Self::Attestations
+            | Self::Transactions
+            | Self::EmergencyBlocks
+            | Self::Lockdown => 0,
             Self::Halt => 1,
-            Self::Evidence | Self::Lockdown | Self::Governance => 8,
+            Self::Evidence | Self::Governance => 8,
         }
     }
 }

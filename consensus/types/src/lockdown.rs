@@ -292,6 +292,10 @@ impl<B: Ballot> BallotCertificate<B> {
         parameters: &LockdownParameters,
         scheme: &dyn SignatureScheme,
     ) -> Result<(), LockdownError> {
+        if let Some(actual) = self.era() {
+            // Of another era nothing can be said, whatever its committee was.
+            check_era(actual, era)?;
+        }
         let actual = self.votes.len();
         let quorum = lockdown_quorum(committee.size(), parameters);
         if actual < quorum {

@@ -260,11 +260,10 @@ fn lockdown(checker: &mut Checker, lockdown: &LockdownParameters) {
     let numerator = u64::from(lockdown.quorum_numerator);
     let denominator = u64::from(lockdown.quorum_denominator);
     checker.require(
-        2 * numerator > denominator && numerator <= denominator,
+        3 * numerator >= 2 * denominator && numerator <= denominator,
         "parameters.lockdown.quorum_numerator",
-        format!(
-            "above one half of quorum_denominator and at most all of it, which is {denominator}"
-        ),
+        // Below it two parts of which each has a third of liars could go on from different blocks.
+        format!("two thirds of quorum_denominator or more, and at most all of it, which is {denominator}"),
         numerator,
     );
 }

@@ -116,6 +116,11 @@ fn running_era(restored: &Restored) -> (Arc<EraContext>, bool, Option<Arc<EraCon
     }
 }
 
+/// Who has a key signs.
+fn signing_with(signer: Option<&Arc<dyn Signer>>) -> SigningState {
+    signer.map_or(SigningState::NoKey, |_| SigningState::Active)
+}
+
 impl Replica {
     /// The replica as it was, as far as the store knows; the output holds what has to be done first.
     pub fn restore(config: ReplicaConfig, restored: Restored, now: Now) -> (Self, Output) {
@@ -128,9 +133,7 @@ impl Replica {
             halts,
             production,
             listening: listens.then(|| Listening::new(now)),
-            signing: signer
-                .as_ref()
-                .map_or(SigningState::NoKey, |_| SigningState::Active),
+            signing: signing_with(signer.as_ref()),
             signer,
             guard,
             signed_here: SignedHere::default(),

@@ -123,6 +123,19 @@ fn r21_who_has_attested_the_end_of_the_emergency_leaves_the_dag_below_to_certifi
     refuses_to_attest(&mut bench);
 }
 
+/// Another end of the emergency, and the era that follows it.
+fn other_end(height: u64) -> (AttestationBody, Option<Arc<EraContext>>) {
+    let other = AttestationBody {
+        block: BlockId::new([8; 32]),
+        ..body(2, height)
+    };
+    let context = EraContext {
+        anchor: other.block,
+        ..EraContext::clone(&dag_after(height))
+    };
+    (other, Some(Arc::new(context)))
+}
+
 /// The chain has not heard of the certificate when a block with a lower id comes, a longer branch with another end, or one on which
 /// the emergency goes on.
 #[test]
@@ -137,21 +150,10 @@ fn r8_an_era_on_a_certified_end_goes_on_while_the_chain_is_on_another_branch() {
         (bench.replica.era(), bench.replica.dag().is_some()),
         (Era(3), true)
     );
-    let end_at = |height| {
-        let other = AttestationBody {
-            block: BlockId::new([8; 32]),
-            ..body(2, height)
-        };
-        let context = EraContext {
-            anchor: other.block,
-            ..EraContext::clone(&dag_after(height))
-        };
-        (other, Some(Arc::new(context)))
-    };
     let own = (body(2, 9), Some(dag_after(9)));
-    let goes_on = (end_at(12).0, None);
+    let goes_on = (other_end(12).0, None);
     let mut is_emergency = false;
-    for (head, next) in [end_at(9), end_at(11), goes_on, own] {
+    for (head, next) in [other_end(9), other_end(11), goes_on, own] {
         let back = bench.step(Input::TakenBack {
             common_ancestor: Height(8),
             transactions: Vec::new(),
