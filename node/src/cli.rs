@@ -19,6 +19,7 @@ mod init;
 mod key_text;
 mod keys;
 mod layout;
+mod lockdown;
 mod node_client;
 mod password;
 mod run;
@@ -67,6 +68,9 @@ enum Verb {
     /// Emergency consensus: where it stands, who is missing, what ends it.
     #[command(subcommand)]
     Emergency(emergency::Command),
+    /// Lockdown: freeze the chain by vote, look who has voted, go on by vote.
+    #[command(subcommand)]
+    Lockdown(lockdown::Command),
     /// Governance messages: draft, sign offline, combine, submit, show.
     #[command(subcommand)]
     Governance(Box<governance::Command>),
@@ -210,6 +214,7 @@ impl CommandLine {
             Verb::Why(arguments) => why::run(&arguments, &global, context),
             Verb::Halt(command) => halt::run(&command, &global, context),
             Verb::Emergency(command) => emergency::run(&command, &global, context),
+            Verb::Lockdown(command) => lockdown::run(&command, &global, context),
             Verb::Governance(command) => governance::run(*command, &global, context),
             Verb::Evidence(command) => evidence::run(&command, &global, context),
             Verb::Account(command) => account::run(command, &global, context),

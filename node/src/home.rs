@@ -64,6 +64,12 @@ impl Home {
         self.0.join("keys")
     }
 
+    /// What a caller shows to change the running node; the node writes it when it starts.
+    #[must_use]
+    pub fn admin_token_file(&self) -> PathBuf {
+        self.0.join("admin.token")
+    }
+
     #[must_use]
     pub fn data_folder(&self) -> PathBuf {
         self.0.join("data")

@@ -14,6 +14,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod cluster_secret;
 pub mod config;
 pub mod devnet;
 pub mod durable_file;

@@ -12,6 +12,7 @@
 //! - [`execution`]: owns the chain; executes, writes, tells;
 //! - [`verification`]: decodes and verifies what others send;
 //! - [`halted`]: halts, evidence and governance, as they come and as they are shown;
+//! - `cluster`: what the members of a cluster say about a lockdown, and the secret that they share;
 //! - [`traffic`], [`peers`], [`serve`], [`sync`]: the network's side;
 //! - [`board`], [`backend`], [`facts`]: what RPC, metrics and logs show;
 //! - [`sabotage`]: faults that a drill asks for;
@@ -19,6 +20,7 @@
 
 pub mod backend;
 pub mod board;
+mod cluster;
 pub mod core_thread;
 pub mod execution;
 pub mod facts;
@@ -35,5 +37,6 @@ pub mod sync;
 pub mod traffic;
 pub mod verification;
 
+pub use cluster::Cluster;
 pub use key_keeper::Farewell;
 pub use start::{KeyPast, NodeParts, RunningNode, start};

@@ -4,8 +4,8 @@ use crate::codes::{ErrorCode, Fault};
 use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockSelector, Certificate, ChainState,
     Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, GovernanceState, GovernanceSummary,
-    HaltMatrix, HaltProof, HaltReport, Hash, JournalEntry, NodeInfo, Peer, Receipt, Status,
-    Transaction, Validator,
+    HaltMatrix, HaltProof, HaltReport, Hash, JournalEntry, LockdownStatus, NodeInfo, Peer, Receipt,
+    Status, Transaction, Validator,
 };
 use crate::feed::Feed;
 use crate::health::Health;
@@ -97,6 +97,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Everything about emergency consensus of this moment.
     fn emergency(&self) -> Result<EmergencyStatus, BackendError>;
 
+    /// Everything about the lockdown of this moment. Reads memory only.
+    fn lockdown(&self) -> Result<LockdownStatus, BackendError>;
+
+    /// This validator votes to freeze the chain. Blocks until the vote is durable or refused.
+    fn vote_lockdown(&self, reason: &str) -> Result<LockdownStatus, BackendError>;
+
+    /// This validator votes to go on. Blocks until the wish is durable or refused.
+    fn vote_recovery(&self) -> Result<LockdownStatus, BackendError>;
+
     /// The governors, and what they have ordered.
     fn governance(&self) -> Result<GovernanceState, BackendError>;
 
@@ -170,6 +179,14 @@ pub enum BackendError {
         /// The reason in words.
         message: String,
     },
+    /// This validator does not vote in a lockdown.
+    #[error("this validator does not vote: {message}")]
+    LockdownRefused {
+        /// Stable name of the reason: `not_locked`, `no_secret`, …
+        reason: String,
+        /// The reason in words.
+        message: String,
+    },
     /// Evidence proves nothing here.
     #[error("the evidence was refused: {message}")]
     EvidenceRejected {
@@ -216,6 +233,9 @@ impl From<BackendError> for Fault {
             }
             BackendError::EvidenceRejected { reason, .. } => {
                 Self::new(ErrorCode::EvidenceRejected, message).detail("reason", reason)
+            }
+            BackendError::LockdownRefused { reason, .. } => {
+                Self::new(ErrorCode::LockdownRefused, message).detail("reason", reason)
             }
             BackendError::NotPrimaryStore => Self::new(ErrorCode::NotPrimaryStore, message),
             BackendError::Internal { cause } => {

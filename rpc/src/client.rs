@@ -2,6 +2,7 @@
 //! method definitions of the server.
 
 use crate::codes::ErrorCode;
+use crate::config::AdminToken;
 use crate::dto::{Notification, Sent, TransactionBytes};
 use crate::methods::{
     Method, NOTIFICATION_METHOD, SendParams, SendTransaction, Subscribe, SubscribeParams,
@@ -12,7 +13,7 @@ use jsonrpsee::core::client::{
 };
 use jsonrpsee::core::params::BatchRequestBuilder;
 use jsonrpsee::core::traits::ToRpcParams;
-use jsonrpsee::http_client::HttpClient;
+use jsonrpsee::http_client::{HeaderMap, HeaderValue, HttpClient};
 use jsonrpsee::types::ErrorObject;
 use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
 use serde::Serialize;
@@ -106,12 +107,14 @@ impl From<&ErrorObject<'_>> for RpcCallError {
 }
 
 /// Limits of a client.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// Longest time for one call.
     pub call_timeout: Duration,
     /// Longest reply, in bytes.
     pub reply_max_bytes: u32,
+    /// For methods that change the node.
+    pub admin_token: Option<AdminToken>,
 }
 
 impl Default for ClientConfig {
@@ -119,6 +122,7 @@ impl Default for ClientConfig {
         Self {
             call_timeout: Duration::from_secs(75),
             reply_max_bytes: 64 << 20,
+            admin_token: None,
         }
     }
 }
@@ -134,15 +138,24 @@ impl Client {
     /// A client of the node at `url`, `http://host:port`.
     pub fn new(url: &str, config: ClientConfig) -> Result<Self, ClientError> {
         let url = endpoint(url);
+        let refused = |reason: String| ClientError::Url {
+            url: url.clone(),
+            reason,
+        };
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &config.admin_token {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.as_str()))
+                .map_err(|_| refused("the admin token is no text of one line".to_owned()))?;
+            value.set_sensitive(true);
+            headers.insert("authorization", value);
+        }
         let http = HttpClient::builder()
+            .set_headers(headers)
             .request_timeout(config.call_timeout)
             .max_response_size(config.reply_max_bytes)
             .max_request_size(u32::MAX)
             .build(&url)
-            .map_err(|error| ClientError::Url {
-                url: url.clone(),
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| refused(error.to_string()))?;
         Ok(Self { http, url })
     }
 

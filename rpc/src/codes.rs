@@ -93,8 +93,8 @@ error_codes! {
         "Too many calls: of this address, or in flight on this node.",
         "Retry after `data.retry_after_s` seconds; send transactions in batches.";
     AuthRequired = -32059, "AUTH_REQUIRED",
-        "The method is served on the admin listener only.",
-        "Use the command line on the node's own machine.";
+        "The method changes the node: it is for callers on the node's own machine that show the admin token, which the node writes to `admin.token` in its home folder when it starts.",
+        "Use the command line on the node's own machine, or send the header `Authorization: Bearer <token>` over HTTP.";
     TooManySubscriptions = -32060, "TOO_MANY_SUBSCRIPTIONS",
         "The connection has as many subscriptions as it may; `data.limit` says how many.",
         "Unsubscribe from some, or open another connection.";
@@ -110,6 +110,9 @@ error_codes! {
     EvidenceRejected = -32064, "EVIDENCE_REJECTED",
         "The evidence proves nothing here; `data.reason` is a stable name for why: `malformed`, `unknown_era`, `different_slots`, `no_contradiction`, `unknown_author`, `bad_signature`, `not_contradicted`, `full`.",
         "Check that it is complete and of this chain; submit it to a node that knows its era.";
+    LockdownRefused = -32065, "LOCKDOWN_REFUSED",
+        "This validator does not vote; `data.reason` is a stable name for why: `no_secret`, `no_voter`, `past_unknown`, `not_a_member`, `already_locked`, `not_locked`, `recovering`, `known`, `other_era`, `reason_too_long`.",
+        "`holdfast lockdown status` says where the lockdown stands.";
 }
 
 /// An error as a caller sees it: what becomes the `error` object of a reply.

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RpcConfig {
-    /// Address to listen on. Loopback by default: methods are for anybody who can connect.
+    /// Address to listen on. Loopback by default: methods are for anybody who can connect, but those of an admin.
     pub listen: SocketAddr,
     /// Host names by which clients may address the node, besides `localhost` and IP addresses.
     pub hosts: Vec<String>,
@@ -52,6 +52,44 @@ pub struct RpcConfig {
     pub websocket_idle_timeout_ms: u32,
     /// Time for connections to end by themselves when the server stops, in milliseconds.
     pub shutdown_grace_ms: u32,
+    /// Who shows it, from this machine, may call what changes the node; none: nobody may.
+    #[serde(skip)]
+    pub admin_token: Option<AdminToken>,
+}
+
+/// What a caller shows to change the node: hexadecimal digits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// A token of 32 random bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(hex::encode(bytes))
+    }
+
+    /// A token as it was read from the file of a node.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// As it is written in the file of the node, and shown in the header `Authorization: Bearer …`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is it. How long that takes says nothing of the token.
+    pub(crate) fn is(&self, shown: &str) -> bool {
+        blake3::hash(self.0.as_bytes()) == blake3::hash(shown.as_bytes())
+    }
+}
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("AdminToken(…)")
+    }
 }
 
 /// Limit of calls per client address: a bucket of `burst` calls that refills at `calls_per_second`. Every entry of a
@@ -106,6 +144,7 @@ impl Default for RpcConfig {
             websocket_ping_interval_ms: 20_000,
             websocket_idle_timeout_ms: 60_000,
             shutdown_grace_ms: 3_000,
+            admin_token: None,
         }
     }
 }

@@ -9,7 +9,7 @@
 mod request;
 
 use crate::codes::{ErrorCode, Fault};
-use crate::methods::{Handler, RawParams};
+use crate::methods::{Handler, RawParams, Transport};
 use crate::server::{MemoryBudget, Reservation};
 use crate::state::ServerState;
 use crate::subscriptions::{ConnectionSubscriptions, Subscription};
@@ -28,6 +28,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) address: IpAddr,
     /// The subscriptions of the WebSocket connection; none over HTTP.
     pub(crate) subscriptions: Option<&'a ConnectionSubscriptions>,
+    /// It may change the node.
+    pub(crate) is_admin: bool,
 }
 
 /// What goes back.
@@ -198,9 +200,16 @@ async fn execute(
     caller: Caller<'_>,
     budget: &ReplyBudget,
 ) -> (Option<usize>, Result<Executed, Fault>) {
-    let Some((index, handler)) = state.methods.find(&request.method) else {
+    let Some((index, (handler, transport))) = state.methods.find(&request.method) else {
         return (None, Err(unknown_method(&request.method)));
     };
+    if *transport == Transport::Admin && !caller.is_admin {
+        let text = format!(
+            "method `{}` is served over HTTP, on the node's own machine, to who shows its admin token",
+            request.method
+        );
+        return (Some(index), Err(Fault::new(ErrorCode::AuthRequired, text)));
+    }
     // A notification of anything but a transaction has no effect that its sender could notice.
     if request.id.is_none() && !matches!(handler, Handler::Send(_)) {
         return (

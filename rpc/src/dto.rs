@@ -9,6 +9,7 @@ mod emergency;
 mod evidence;
 mod governance;
 mod halt;
+mod lockdown;
 mod names;
 mod node;
 mod numbers;
@@ -35,6 +36,7 @@ pub use halt::{
     HaltFigures, HaltInForce, HaltMatrix, HaltNotification, HaltPhase, HaltProof, HaltReport,
     JournalEntry, MatrixCell, MatrixRow, OwnFault, ResumeMeter, StallReport, ValidatorStanding,
 };
+pub use lockdown::{LockdownPhase, LockdownStatus, LockdownVote, QuarantineReport, RecoveryVote};
 pub use names::AccountName;
 pub use node::{NodeInfo, Peer, PeerClass, PeerDirection, SigningState, SigningStatus};
 pub use numbers::{Amount, Number, SAFE_INTEGER_END};

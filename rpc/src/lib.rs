@@ -29,7 +29,7 @@ pub mod testing;
 pub use backend::{AttributedReceipt, Backend, BackendError};
 pub use client::{Client, ClientConfig, ClientError, EventStream, RpcCallError};
 pub use codes::{ErrorCode, Fault};
-pub use config::{DEFAULT_RPC_PORT, RateLimit, RpcConfig, RpcConfigError};
+pub use config::{AdminToken, DEFAULT_RPC_PORT, RateLimit, RpcConfig, RpcConfigError};
 pub use docs::{example_requests, rpc_reference};
 pub use feed::{ChainEvent, Feed, FeedLimits};
 pub use health::{Check, CheckReply, Health, HealthReply, NotReady};

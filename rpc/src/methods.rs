@@ -12,13 +12,13 @@ pub(crate) use list::METHOD_NAMES;
 pub use list::{
     Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetEmergencyStatus,
     GetGovernanceState, GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader,
-    GetInfo, GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators,
-    ListEvidence, SendTransaction, SubmitEvidence, SubmitGovernance, Subscribe, SubscribeHalts,
-    Unsubscribe,
+    GetInfo, GetLockdownStatus, GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction,
+    GetValidators, ListEvidence, SendTransaction, SubmitEvidence, SubmitGovernance, Subscribe,
+    SubscribeHalts, Unsubscribe, VoteLockdown, VoteRecovery,
 };
 pub use params::{
     AccountParams, BlockParams, CommitteeParams, EvidenceParams, GovernanceParams, HaltIdParams,
-    HaltSubscribeParams, HeaderParams, HeightParams, HistoryParams, NoParams, SendParams,
-    SubscribeParams, TransactionIdParams, UnsubscribeParams,
+    HaltSubscribeParams, HeaderParams, HeightParams, HistoryParams, LockdownVoteParams, NoParams,
+    SendParams, SubscribeParams, TransactionIdParams, UnsubscribeParams,
 };
 pub(crate) use table::{Handler, MethodTable, NOTIFICATION_METHOD};

@@ -2,6 +2,7 @@
 
 mod emergency;
 mod halts;
+mod lockdown;
 mod samples;
 
 use crate::backend::{AttributedReceipt, Backend, BackendError};
@@ -9,7 +10,8 @@ use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector, BlockSummary,
     Certificate, ChainState, Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, Finality,
     FinalityNotification, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
-    Hash, JournalEntry, NodeInfo, Number, Peer, Receipt, Status, Transaction, Validator,
+    Hash, JournalEntry, LockdownStatus, NodeInfo, Number, Peer, Receipt, Status, Transaction,
+    Validator,
 };
 use crate::feed::{ChainEvent, Feed, FeedLimits};
 use crate::health::Health;
@@ -17,6 +19,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use halts::FakeHalts;
 pub use halts::halt_id;
+use lockdown::FakeLockdown;
 pub use samples::sample_hash;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -49,6 +52,7 @@ struct FakeChain {
     health: Health,
     state: ChainState,
     halts: FakeHalts,
+    lockdown: FakeLockdown,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +82,7 @@ impl FakeBackend {
             health: Health::all_pass(),
             state: ChainState::Running,
             halts: FakeHalts::default(),
+            lockdown: FakeLockdown::default(),
         };
         Arc::new(Self {
             chain: Mutex::new(chain),
@@ -116,6 +121,11 @@ impl FakeBackend {
             chain.state = ChainState::Running;
         }
         self.announce_finality(chain);
+    }
+
+    /// So many validators have voted to freeze the chain.
+    pub fn set_lockdown_votes(&self, votes: usize) {
+        self.chain().lockdown.set_votes(votes);
     }
 
     /// From now on emergency consensus makes the blocks, and those up to a height are irreversible for it alone.
@@ -469,6 +479,21 @@ impl Backend for FakeBackend {
 
     fn halt_proof(&self, id: &Hash) -> Result<Option<HaltProof>, BackendError> {
         Ok(self.chain().halts.proof(id))
+    }
+
+    fn lockdown(&self) -> Result<LockdownStatus, BackendError> {
+        let chain = self.chain();
+        Ok(chain.lockdown.status(&chain.block_ref(chain.head_height())))
+    }
+
+    fn vote_lockdown(&self, reason: &str) -> Result<LockdownStatus, BackendError> {
+        self.chain().lockdown.vote(reason)?;
+        self.lockdown()
+    }
+
+    fn vote_recovery(&self) -> Result<LockdownStatus, BackendError> {
+        self.chain().lockdown.recover()?;
+        self.lockdown()
     }
 
     fn governance(&self) -> Result<GovernanceState, BackendError> {

@@ -14,6 +14,8 @@ mod health;
 mod http;
 #[path = "rpc/limits.rs"]
 mod limits;
+#[path = "rpc/lockdown.rs"]
+mod lockdown;
 #[path = "rpc/metrics.rs"]
 mod metrics;
 #[path = "rpc/protocol.rs"]

@@ -127,6 +127,11 @@ pub(super) fn in_emergency(report: &HaltReport) -> bool {
     report.modes == ["emergency_consensus"]
 }
 
+/// The validators have frozen the chain.
+pub(super) fn is_locked(report: &HaltReport) -> bool {
+    report.modes.iter().any(|mode| mode == "lockdown")
+}
+
 /// A halt in a few lines.
 pub(super) fn halt_text(halt: &HaltInForce) -> String {
     let mut lines = vec![format!("{}  {}", halt.id, halt.mode)];

@@ -6,7 +6,7 @@ use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use clap::Args;
 use holdfast_rpc::methods::Method;
-use holdfast_rpc::{Client, ClientConfig, ClientError, ErrorCode, RpcCallError};
+use holdfast_rpc::{AdminToken, Client, ClientConfig, ClientError, ErrorCode, RpcCallError};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -38,6 +38,35 @@ impl RpcArguments {
         Self { rpc: Some(url) }
     }
 
+    /// A client that may change the node: it shows the token that the node has written to its home folder.
+    pub(super) fn connect_as_admin(
+        &self,
+        global: &GlobalArguments,
+        context: &Context<'_>,
+    ) -> Result<NodeClient, Failure> {
+        let path = global.home(context)?.admin_token_file();
+        let token = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::new(
+                ExitCode::Refused,
+                format!("cannot read the admin token {}", path.display()),
+                error,
+                "run this as the user of the node, on its machine, with its --home; the node writes the token when it starts",
+            )
+        })?;
+        let url = self.url(global, context)?;
+        let own = global.load_config(context, MissingFile::UseDefaults)?;
+        if !is_on_this_machine(&url, own.config.rpc().listen) {
+            return Err(Failure::new(
+                ExitCode::Usage,
+                format!("{url} is not the node of this home folder"),
+                "the admin token is for the node on this machine, and would be sent there in clear text",
+                "run this on the node's machine, without --rpc",
+            ));
+        }
+        let token = AdminToken::from_text(&token);
+        self.connect_with(global, context, Duration::ZERO, Some(token))
+    }
+
     /// A client that waits for an answer as long as most calls take.
     pub(super) fn connect(
         &self,
@@ -54,9 +83,20 @@ impl RpcArguments {
         context: &Context<'_>,
         patience: Duration,
     ) -> Result<NodeClient, Failure> {
+        self.connect_with(global, context, patience, None)
+    }
+
+    fn connect_with(
+        &self,
+        global: &GlobalArguments,
+        context: &Context<'_>,
+        patience: Duration,
+        admin_token: Option<AdminToken>,
+    ) -> Result<NodeClient, Failure> {
         let url = self.url(global, context)?;
         let config = ClientConfig {
             call_timeout: ANSWER_LIMIT + patience,
+            admin_token,
             ..ClientConfig::default()
         };
         let client = Client::new(&url, config).map_err(|error| failure(&error))?;
@@ -85,6 +125,16 @@ impl RpcArguments {
         let loaded = global.load_config(context, MissingFile::UseDefaults)?;
         Ok(format!("http://{}", reachable(loaded.config.rpc().listen)))
     }
+}
+
+/// Whether a URL names loopback, or the address on which the node of this machine listens.
+fn is_on_this_machine(url: &str, listen: SocketAddr) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    authority.parse::<SocketAddr>().is_ok_and(|address| {
+        let here = reachable(listen).ip();
+        address.ip().is_loopback() || address.ip() == here
+    })
 }
 
 /// Where a listener is reached from its own machine: one that listens everywhere also listens on loopback.
@@ -230,6 +280,27 @@ mod tests {
             .unwrap_err();
         assert_eq!(failure.code, ExitCode::Unreachable);
         assert!(failure.next_step.contains("holdfast run"), "{failure}");
+    }
+
+    #[test]
+    fn the_admin_token_is_not_sent_to_another_machine() {
+        let listen = |text: &str| text.parse().unwrap();
+        let everywhere = listen("0.0.0.0:8645");
+        for url in ["http://127.0.0.1:1", "http://[::1]:2/rpc", "127.0.0.1:3"] {
+            assert!(is_on_this_machine(url, everywhere), "{url}");
+        }
+        assert!(is_on_this_machine(
+            "http://10.1.2.3:1",
+            listen("10.1.2.3:1")
+        ));
+        for url in [
+            "http://10.1.2.3:1",
+            "http://127.0.0.1.evil.example:1",
+            "http://127.0.0.1:1@evil.example:1",
+            "http://evil.example/127.0.0.1:1",
+        ] {
+            assert!(!is_on_this_machine(url, everywhere), "{url}");
+        }
     }
 
     #[test]

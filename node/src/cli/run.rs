@@ -3,13 +3,14 @@
 use super::global::MissingFile;
 use super::password::PasswordArguments;
 use super::{Context, GlobalArguments};
+use crate::cluster_secret;
 use crate::config::{Config, effective_values, render_json};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::keystore::{self, KeyKind, Password, Purpose};
 use crate::runtime::KeyPast;
 use crate::runtime::sabotage::InjectedFault;
-use crate::runtime::{NodeParts, start};
+use crate::runtime::{Cluster, NodeParts, start};
 use crate::signals::{StopSignals, stop_when_input_ends};
 use crate::supervisor::{StopReason, Supervisor};
 use crate::watchdog::ServiceManager;
@@ -64,6 +65,7 @@ pub(super) fn run(
         signer: signer(&config, &password)?,
         emergency: emergency_key(&config, &genesis, &password)?,
         owner: owner_key(&config, &password)?,
+        cluster: cluster(&config)?,
         init_sign_guard: arguments.init_sign_guard,
         settings,
         service_manager: service_manager(context)?,
@@ -200,6 +202,19 @@ fn emergency_key(
         ));
     }
     Ok(Some(Arc::new(key)))
+}
+
+/// The cluster secret, and what the node cannot do without one.
+fn cluster(config: &Config) -> Result<Cluster, Failure> {
+    let Some(path) = config.cluster_secret_file() else {
+        if config.validator().is_some() {
+            tracing::warn!(
+                "lockdown.secret_file is empty: this validator can neither vote to freeze the chain nor hear such votes"
+            );
+        }
+        return Ok(Cluster::default());
+    };
+    Ok(Cluster::new(Some(cluster_secret::read(path)?)))
 }
 
 /// The key of the validator's account, for its guard.

@@ -1,7 +1,8 @@
 //! `holdfast why`: the causal chain of what stands still, on one screen.
 
 use super::halt::{
-    add_figures, add_stall_and_fault, halt_text, in_emergency, journal_line, names, title,
+    add_figures, add_stall_and_fault, halt_text, in_emergency, is_locked, journal_line, names,
+    title,
 };
 use super::layout::{Sheet, count};
 use super::node_client::RpcArguments;
@@ -105,6 +106,7 @@ impl Facts {
                 self.report.figures.quorum
             ),
             HaltPhase::Halted if in_emergency(&self.report) => "the quorum is gone: masters make the blocks, transactions are executed, and all of it is provisional until the validators are back and certify it".to_owned(),
+            HaltPhase::Halted if is_locked(&self.report) => "the validators have frozen the chain by vote, and vote when to go on; queries, evidence and gossip go on, transactions are rejected".to_owned(),
             HaltPhase::Halted => "this node signs no vertex and commits nothing until somebody resumes; queries, evidence and gossip go on, transactions wait".to_owned(),
             HaltPhase::Resuming => format!(
                 "a resume is being carried out: {} of {} validators are ready",

@@ -73,6 +73,15 @@ fn a_running_chain_has_no_reason() {
 }
 
 #[test]
+fn in_a_lockdown_transactions_are_rejected() {
+    let mut report = report(false);
+    report.chain_state = HaltPhase::Halted;
+    report.modes = vec!["lockdown".to_owned()];
+    let text = facts(report).as_text();
+    assert!(text.contains("transactions are rejected"), "{text}");
+}
+
+#[test]
 fn in_an_emergency_nobody_is_waited_for_to_resume() {
     let mut report = report(false);
     report.chain_state = HaltPhase::Halted;

@@ -47,6 +47,7 @@ pub(super) fn check(merged: &Figment, home: &Path) -> Result<Config, Vec<FieldEr
         p2p: checker.p2p(&raw.p2p),
         validator: checker.validator(&raw.validator, &raw.storage),
         emergency_key_file: checker.file_if_set(&raw.emergency.key_file),
+        cluster_secret_file: checker.file_if_set(&raw.lockdown.secret_file),
         storage: checker.storage(&raw.storage),
         mempool: checker.mempool(&raw.mempool),
         execution: checker.execution(&raw.execution),

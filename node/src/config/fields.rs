@@ -11,7 +11,7 @@ pub(super) struct Field {
     pub(super) help: &'static str,
 }
 
-pub(super) const SECTIONS: [(&str, &str); 9] = [
+pub(super) const SECTIONS: [(&str, &str); 10] = [
     ("node", "The node as a whole."),
     (
         "rpc",
@@ -25,6 +25,10 @@ pub(super) const SECTIONS: [(&str, &str); 9] = [
     (
         "emergency",
         "Only on a master: a node that makes blocks when the quorum is gone.",
+    ),
+    (
+        "lockdown",
+        "Validators that share a secret can freeze the chain by vote.",
     ),
     ("storage", "The database."),
     (
@@ -65,6 +69,7 @@ pub(super) const FIELDS: &[Field] = fields! {
     "validator.owner_key_file" => "The key of the account. With it the node gives the signing key back by itself when an emergency has\ntaken it. Empty: the operator does it.",
     "validator.disable_key_on_shutdown" => "On SIGTERM take the signing key off the chain before stopping, so that nobody waits for this validator\nwhile it is away; the next start gives it back. Takes up to 10 s. Needs validator.owner_key_file.",
     "emergency.key_file" => "The emergency key of the chain. Empty: this node is no master.",
+    "lockdown.secret_file" => "The cluster secret, the same on every validator. Empty: this node neither votes to freeze the chain nor\nhears such votes; it stops with the others when they show that they have.",
     "storage.data_dir" => "Folder of the database.",
     "storage.cache_mib" => "Memory for cached blocks of the database in MiB, 8 to 65536.",
     "storage.prune_blocks" => "Keep this many irreversible blocks, at least 1000. 0: keep all.",

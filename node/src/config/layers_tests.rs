@@ -61,7 +61,7 @@ fn flags_beat_environment_beats_file_beats_default() {
     let environment = Environment::from([
         ("HOLDFAST_RPC__LISTEN", "127.0.0.1:2"),
         ("HOLDFAST_RPC__BATCH_MAX", "8"),
-        ("HOLDFAST_PASSWORD", "secret"),
+        ("HOLDFAST_PASSWORD", "wheat"),
         ("HOLDFAST_PORT", "tcp://10.0.0.1:8645"),
     ]);
     let loaded = home
@@ -86,7 +86,7 @@ fn flags_beat_environment_beats_file_beats_default() {
         home.file().display().to_string()
     );
     assert_eq!(origins["rpc.request_kib_max"], "default");
-    assert!(!format!("{origins:?}").contains("secret"));
+    assert!(!format!("{origins:?}").contains("wheat"));
 }
 
 #[test]

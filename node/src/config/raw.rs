@@ -11,6 +11,7 @@ pub(super) struct RawConfig {
     pub(super) p2p: RawP2p,
     pub(super) validator: RawValidator,
     pub(super) emergency: RawEmergency,
+    pub(super) lockdown: RawLockdown,
     pub(super) storage: RawStorage,
     pub(super) mempool: RawMempool,
     pub(super) execution: RawExecution,
@@ -104,6 +105,12 @@ pub(super) struct RawValidator {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawEmergency {
     pub(super) key_file: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLockdown {
+    pub(super) secret_file: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

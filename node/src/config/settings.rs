@@ -15,6 +15,7 @@ pub struct Config {
     pub(super) p2p: P2pSettings,
     pub(super) validator: Option<ValidatorSettings>,
     pub(super) emergency_key_file: Option<PathBuf>,
+    pub(super) cluster_secret_file: Option<PathBuf>,
     pub(super) storage: StorageSettings,
     pub(super) mempool: MempoolSettings,
     pub(super) execution: ExecutionSettings,
@@ -52,6 +53,12 @@ impl Config {
     #[must_use]
     pub fn emergency_key_file(&self) -> Option<&Path> {
         self.emergency_key_file.as_deref()
+    }
+
+    /// The cluster secret, on a node that takes part in lockdowns.
+    #[must_use]
+    pub fn cluster_secret_file(&self) -> Option<&Path> {
+        self.cluster_secret_file.as_deref()
     }
 
     #[must_use]

@@ -2,6 +2,7 @@
 
 use super::islands::Island;
 use super::ports::ReservedPorts;
+use crate::cluster_secret;
 use crate::config;
 use crate::durable_file::{self, Existing};
 use crate::failure::Failure;
@@ -283,6 +284,8 @@ impl HomeMaker<'_> {
             let file = key.seal(&password, KdfParameters::INSECURE)?;
             keystore::save_new(&home.key_file(kind), &file)?;
         }
+        let secret = home.keys_folder().join("cluster.secret");
+        cluster_secret::create_known(&secret, &validator_key("cluster", 0))?;
         write(&home.path().join("genesis.toml"), self.genesis)?;
         write(&home.config_file(), &self.configuration(node))?;
         let guard = home.key_file(KeyKind::Validator).with_extension("guard");
@@ -315,6 +318,7 @@ impl HomeMaker<'_> {
             ),
             ("validator.key_file", text("keys/validator.json")),
             ("validator.owner_key_file", text("keys/account.json")),
+            ("lockdown.secret_file", text("keys/cluster.secret")),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))

@@ -207,7 +207,7 @@ impl Tracker {
     /// Follows from `next_height` on, until the stream ends.
     async fn follow_stream(&self, url: &str, next_height: &mut u64) -> Result<(), ClientError> {
         let config = ClientConfig::default();
-        let client = Client::new(url, config)?;
+        let client = Client::new(url, config.clone())?;
         let subscription = SubscribeParams {
             kind: SubscriptionKind::Finality,
             from: None,

@@ -6,10 +6,12 @@ mod events;
 mod figures;
 mod halts;
 mod health;
+mod lockdown;
 mod queries;
 mod submit;
 
 use super::board::Board;
+use super::cluster::Cluster;
 use super::core_thread::CoreHandle;
 use super::execution::{AppliedSummary, ChainObserver};
 use super::halted::HaltPicture;
@@ -49,6 +51,7 @@ pub struct BackendParts {
     pub vitals: Vitals,
     pub validator_account: Option<String>,
     pub key: Option<PublicKey>,
+    pub cluster: Cluster,
     pub moniker: String,
 }
 

@@ -15,7 +15,8 @@ use crate::supervisor::{StopReason, Supervisor};
 use crate::watchdog::Heartbeat;
 use holdfast_halt::{HaltRefusal, Mode, StallChange};
 use holdfast_replica::{
-    Fact, Input, Message, Now, Output, Record, Replica, SigningState, Submission, SubmissionResult,
+    Fact, Input, Locking, Message, Now, Output, Record, Replica, SigningState, Submission,
+    SubmissionResult,
 };
 use holdfast_rpc::Metrics;
 use holdfast_storage::RecordWriter;
@@ -37,6 +38,11 @@ pub enum CoreCommand {
     /// A message of governance that wants an answer; it comes when what follows is durable.
     Governance {
         message: Box<GovernanceMessage>,
+        reply: oneshot::Sender<Result<(), HaltRefusal>>,
+    },
+    /// This validator is to vote in a lockdown; the answer comes when what follows is durable.
+    Lockdown {
+        locking: Locking,
         reply: oneshot::Sender<Result<(), HaltRefusal>>,
     },
     /// Evidence that wants an answer: whether it is new here.
@@ -125,6 +131,9 @@ impl CoreThread {
                     CoreCommand::Governance { message, reply } => {
                         (Input::Governance(message), Reply::Verdict(reply))
                     }
+                    CoreCommand::Lockdown { locking, reply } => {
+                        (Input::Locking(locking), Reply::Verdict(reply))
+                    }
                     CoreCommand::Evidence { evidence, reply } => {
                         (Input::Evidence(vec![*evidence]), Reply::News(reply))
                     }
@@ -143,7 +152,6 @@ impl CoreThread {
             // Before anything is told: who preserves the recorder because of it finds it there.
             self.recorder.append(&mut self.entries);
             self.carry_out(outputs, taken_up)?;
-            self.update_board();
             let step = &self.metrics.core.step_seconds;
             step.observe(taken_up.elapsed().as_secs_f64());
             self.heartbeat.beat();
@@ -171,7 +179,7 @@ impl CoreThread {
         Some(commands)
     }
 
-    /// Makes everything durable, then lets it out.
+    /// Makes everything durable, shows it, then lets it out.
     fn carry_out(
         &mut self,
         outputs: Vec<(Output, Reply)>,
@@ -196,6 +204,8 @@ impl CoreThread {
                 Record::Halts(_) | Record::Evidence(_) | Record::EvidenceRemove(_)
             )
         });
+        // Who was answered finds there what came of it.
+        self.update_board();
         for (output, reply) in outputs {
             self.time_detection(&output, taken_up);
             self.let_out(output, reply);

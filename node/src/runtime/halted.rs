@@ -1,7 +1,7 @@
 //! Halts at the edge of the node: what comes of them from peers, what is wrong with this node, what others see.
 
 use super::verification::Verifier;
-use holdfast_halt::{HaltState, ModeSet, Stall};
+use holdfast_halt::{HaltState, Mode, ModeSet, Stall};
 use holdfast_network::{Topic, Verdict};
 use holdfast_replica::admission::{self, Judgement};
 use holdfast_replica::{Input, Now, Replica};
@@ -43,6 +43,11 @@ impl HaltPicture {
     pub fn of(replica: &Replica, now: Now, last: Option<&Self>) -> Self {
         let halts = replica.halts();
         let (state, evidence) = match last {
+            // Of a lockdown not all that is shown is stored.
+            Some(last) if halts.modes().contains(Mode::Lockdown) => (
+                Arc::new(halts.manager().state().clone()),
+                Arc::clone(&last.evidence),
+            ),
             Some(last) => (Arc::clone(&last.state), Arc::clone(&last.evidence)),
             None => (
                 Arc::new(halts.manager().state().clone()),

@@ -3,10 +3,12 @@
 use super::backend::NodeBackend;
 use super::start::NodeParts;
 use crate::config::Config;
+use crate::durable_file::{self, Existing};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
+use crate::home::Home;
 use holdfast_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
-use holdfast_rpc::{Metrics, RpcConfig, RpcHandle, RpcServer};
+use holdfast_rpc::{AdminToken, Metrics, RpcConfig, RpcHandle, RpcServer};
 use holdfast_types::{Parameters, PeerClaim, codec};
 use std::sync::Arc;
 
@@ -51,6 +53,28 @@ pub(super) async fn start_network(
     })
 }
 
+/// A new token for this process, in a file that only its user can read.
+fn new_admin_token(config: &Config) -> Option<AdminToken> {
+    let token = AdminToken::new(rand::random());
+    let path = Home::at(config.home().to_owned()).admin_token_file();
+    let text = format!("{}\n", token.as_str());
+    let written = durable_file::write(
+        &path,
+        text.as_bytes(),
+        durable_file::PRIVATE,
+        Existing::Replace,
+    );
+    match written {
+        Ok(()) => Some(token),
+        // Without it the node does all that it has to do by itself.
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "cannot write the admin token: nobody can vote in a lockdown through this node");
+            None
+        }
+    }
+}
+
 /// Starts the RPC server.
 pub(super) async fn start_rpc(
     config: &Config,
@@ -68,6 +92,7 @@ pub(super) async fn start_rpc(
         reply_max_bytes: size(settings.response_bytes_max),
         batch_entries_max: size(settings.batch_max),
         subscriptions_per_connection_max: size(settings.subscriptions_per_connection_max),
+        admin_token: new_admin_token(config),
         ..RpcConfig::default()
     };
     RpcServer::start(rpc_config, backend, metrics)

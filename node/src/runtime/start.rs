@@ -4,6 +4,7 @@ mod resumed;
 
 use super::backend::{BackendParts, NodeBackend};
 use super::board::Board;
+use super::cluster::Cluster;
 use super::core_thread::{COMMANDS_MAX, CoreCommand, CoreHandle, CoreThread, Outlets, Reverify};
 use super::execution::{ExecutionCommand, ExecutionThread};
 use super::facts::FactsThread;
@@ -56,6 +57,8 @@ pub struct NodeParts {
     pub emergency: Option<Arc<KeyPair>>,
     /// The key of the validator's account, if the node is to give a lost signing key back.
     pub owner: Option<Arc<KeyPair>>,
+    /// What it shares with the other members, for a lockdown.
+    pub cluster: Cluster,
     /// Create the sign guard if it is missing; the operator says what is known of the key.
     pub init_sign_guard: Option<KeyPast>,
     /// Every setting with its origin, for whoever looks into an incident.
@@ -158,14 +161,14 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
         core: CoreHandle::new(core_sender),
         execution,
         recorder: Recorder::default(),
+        cluster: parts.cluster.clone(),
         vitals: watchdog.vitals(),
         far_blocks: DagConfig::from_parameters(&parameters).far(),
     };
 
     let backend = Arc::new(shared.backend(&parts, Arc::clone(&parameters)));
     let rpc = start_rpc(&parts.config, Arc::clone(&backend), shared.metrics.clone()).await?;
-    let threads = parts.config.execution().verify_threads.get();
-    shared.start_verification(threads, Arc::clone(&parameters))?;
+    shared.start_verification(&parts, Arc::clone(&parameters))?;
     shared.start_execution(
         &parts,
         resumed.chain,
@@ -226,6 +229,7 @@ struct Shared<'a> {
     core: CoreHandle,
     execution: Sender<ExecutionCommand>,
     recorder: Recorder,
+    cluster: Cluster,
     vitals: Vitals,
     /// So many blocks behind a peer is far.
     far_blocks: u64,
@@ -251,6 +255,7 @@ impl Shared<'_> {
                 .validator()
                 .map(|validator| validator.account.clone()),
             key: self.key,
+            cluster: self.cluster.clone(),
             vitals: self.vitals.clone(),
             moniker: parts.config.node().moniker.clone(),
         })
@@ -258,9 +263,10 @@ impl Shared<'_> {
 
     fn start_verification(
         &self,
-        threads: usize,
+        parts: &NodeParts,
         parameters: Arc<Parameters>,
     ) -> Result<(), Failure> {
+        let threads = parts.config.execution().verify_threads.get();
         let verifier = Arc::new(Verifier {
             chain: self.chain_id,
             parameters,
@@ -276,6 +282,7 @@ impl Shared<'_> {
                 self.started,
                 self.key,
             ),
+            cluster: self.cluster.clone(),
         });
         verification::start(self.supervisor, &self.jobs, &verifier, threads)
             .map_err(|error| no_thread(&error))
@@ -420,6 +427,7 @@ impl Shared<'_> {
             stopping: self.supervisor.stopping(),
             peer_arrived: Arc::clone(&peer_arrived),
             recorder: self.recorder.clone(),
+            cluster: self.cluster.clone(),
             started: self.started,
         };
         let outbound = traffic.clone().outbound(messages);

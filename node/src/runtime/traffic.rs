@@ -1,5 +1,6 @@
 //! Between the network and the rest: events in, messages out.
 
+use super::cluster::Cluster;
 use super::core_thread::Reverify;
 use super::peers::Peers;
 use super::verification::{Asked, Job, JobQueue, Urgency};
@@ -40,6 +41,7 @@ pub struct Traffic {
     /// Wakes the sync task when a peer comes.
     pub peer_arrived: Arc<tokio::sync::Notify>,
     pub recorder: Recorder,
+    pub cluster: Cluster,
     /// Origin of the monotonic clock.
     pub started: Instant,
 }
@@ -188,8 +190,14 @@ impl Traffic {
                 let batch = TransactionBatch { transactions };
                 return self.publish(Topic::Transactions, codec::encode(&batch));
             }
-            // This version has no place for the cluster secret, and nothing that votes.
-            Message::Lockdown { .. } => {}
+            Message::Lockdown {
+                message,
+                repetition,
+            } => {
+                if let Some(tagged) = self.cluster.tag(&self.chain, message, repetition) {
+                    return self.publish(Topic::Lockdown, codec::encode(&tagged));
+                }
+            }
             Message::AskHalts { to } => self.ask_halts(to),
             Message::Fetch { era, request } => self.fetch(&era, request),
             Message::Ask { era, request } => self.ask(&era, request),

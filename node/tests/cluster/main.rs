@@ -7,5 +7,6 @@ mod farewell;
 mod harness;
 mod kill_all;
 mod kill_one;
+mod lockdown;
 mod lost_guard;
 mod membership;

@@ -56,6 +56,9 @@ impl Docs {
             method["x-notification"] =
                 json!({ "method": NOTIFICATION_METHOD, "result": self.notification });
         }
+        if doc.transport == Transport::Admin {
+            method["x-transport"] = json!("admin");
+        }
         method
     }
 }

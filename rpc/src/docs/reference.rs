@@ -60,7 +60,7 @@ fn example_request(doc: &MethodDoc) -> String {
     for spec in doc
         .params
         .iter()
-        .filter(|spec| spec.required || doc.transport == Transport::Any)
+        .filter(|spec| spec.required || doc.transport != Transport::WebSocket)
     {
         let example =
             serde_json::from_str(spec.example).expect("examples are JSON; a test sends them");
@@ -127,6 +127,12 @@ fn example(text: &mut String, doc: &MethodDoc, replies: &BTreeMap<String, String
                 "```sh\ncurl -s http://127.0.0.1:{DEFAULT_RPC_PORT}/rpc -H 'content-type: application/json' \\\n  -d '{request}'\n```\n\n"
             ),
         ),
+        Transport::Admin => add(
+            text,
+            format_args!(
+                "On the node's own machine, with the token of its home folder:\n\n```sh\ncurl -s http://127.0.0.1:{DEFAULT_RPC_PORT}/rpc -H 'content-type: application/json' \\\n  -H \"authorization: Bearer $(cat HOME/admin.token)\" \\\n  -d '{request}'\n```\n\n"
+            ),
+        ),
         Transport::WebSocket => add(
             text,
             format_args!("Over WebSocket:\n\n```json\n{request}\n```\n\n"),
@@ -188,8 +194,8 @@ fn introduction() -> String {
 <!-- Made from the code (rpc/src/methods, rpc/src/dto); do not edit. HOLDFAST_UPDATE_DOCS=1 cargo test --release -p holdfast-rpc documents writes it. -->
 
 A node speaks [JSON-RPC 2.0](https://www.jsonrpc.org/specification) at `http://127.0.0.1:{DEFAULT_RPC_PORT}/rpc`, by `POST` or over a
-WebSocket at the same path. It listens on loopback unless `rpc.listen` says otherwise; every method here is for
-anybody who can connect. `GET /openrpc.json` has this page for machines ([OpenRPC](https://spec.open-rpc.org)).
+WebSocket at the same path. It listens on loopback unless `rpc.listen` says otherwise; every method here but
+those that need the admin token is for anybody who can connect. `GET /openrpc.json` has this page for machines ([OpenRPC](https://spec.open-rpc.org)).
 
 | path | |
 |---|---|

@@ -35,6 +35,8 @@ pub enum Transport {
     Any,
     /// Over WebSocket only.
     WebSocket,
+    /// Over HTTP, to who calls from this machine with the admin token.
+    Admin,
 }
 
 /// Parameters of a method, by name (an object) or by position (an array).

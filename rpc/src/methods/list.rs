@@ -3,14 +3,14 @@
 use super::definition::{Method, Transport};
 use super::params::{
     AccountParams, BlockParams, CommitteeParams, EvidenceParams, GovernanceParams, HaltIdParams,
-    HaltSubscribeParams, HeaderParams, HeightParams, HistoryParams, NoParams, SendParams,
-    SubscribeParams, TransactionIdParams, UnsubscribeParams,
+    HaltSubscribeParams, HeaderParams, HeightParams, HistoryParams, LockdownVoteParams, NoParams,
+    SendParams, SubscribeParams, TransactionIdParams, UnsubscribeParams,
 };
 use crate::codes::ErrorCode;
 use crate::dto::{
     Account, Block, BlockHeader, Certificate, Committee, EmergencyStatus, EvidenceItem,
     EvidenceReceipt, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
-    JournalEntry, NodeInfo, Peer, Receipt, Sent, Status, Transaction, Validator,
+    JournalEntry, LockdownStatus, NodeInfo, Peer, Receipt, Sent, Status, Transaction, Validator,
 };
 use serde_json::{Map, Value};
 
@@ -171,6 +171,28 @@ methods! {
     GetEmergencyStatus = "emergency_getStatus" (NoParams) -> EmergencyStatus {
         summary: "Where emergency consensus stands, and what is missing for its end.",
         description: "How long until it can begin, whose the slots of the running round are, which validators have come back, why this node made no block last, what is final and what is provisional, and what to do next.",
+    }
+
+    /// `lockdown_getStatus`.
+    GetLockdownStatus = "lockdown_getStatus" (NoParams) -> LockdownStatus {
+        summary: "Whether the validators have frozen the chain, or vote to.",
+        description: "Who has voted to freeze the chain and why, how many are missing, who has voted to go on with what, how each validator stands and who has what others lack, and what to do next.",
+    }
+
+    /// `lockdown_vote`.
+    VoteLockdown = "lockdown_vote" (LockdownVoteParams) -> LockdownStatus {
+        summary: "This validator votes to freeze the chain.",
+        description: "Two thirds of the validators freeze it: no block is made and transactions are rejected until as many have voted to go on. The vote expires. The reply comes when it is durable.",
+        errors: [AuthRequired, LockdownRefused],
+        transport: Admin,
+    }
+
+    /// `lockdown_recover`.
+    VoteRecovery = "lockdown_recover" (NoParams) -> LockdownStatus {
+        summary: "This validator votes to go on after a lockdown.",
+        description: "It executes what was decided before, names the block that it has, and votes until two thirds agree on one. The wish is kept over a restart.",
+        errors: [AuthRequired, LockdownRefused],
+        transport: Admin,
     }
 
     /// `governance_getState`.

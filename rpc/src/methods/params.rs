@@ -133,6 +133,14 @@ params! {
 }
 
 params! {
+    /// Parameters of `lockdown_vote`.
+    LockdownVoteParams {
+        /// Why, for the other operators: at most 256 bytes.
+        required reason: String = "\"roots differ between data centres\"",
+    }
+}
+
+params! {
     /// Parameters of `evidence_submit`.
     EvidenceParams {
         /// The evidence in its canonical encoding, as hexadecimal digits.

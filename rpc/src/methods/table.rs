@@ -1,13 +1,13 @@
 //! The table of methods: name to handler, and what documents need.
 
-use super::definition::{Method, MethodDoc, Params, RawParams};
+use super::definition::{Method, MethodDoc, Params, RawParams, Transport};
 use super::handlers;
 use super::list::{
     Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetEmergencyStatus,
     GetGovernanceState, GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader,
-    GetInfo, GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction, GetValidators,
-    ListEvidence, METHOD_NAMES, SendTransaction, SubmitEvidence, SubmitGovernance, Subscribe,
-    SubscribeHalts, Unsubscribe,
+    GetInfo, GetLockdownStatus, GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction,
+    GetValidators, ListEvidence, METHOD_NAMES, SendTransaction, SubmitEvidence, SubmitGovernance,
+    Subscribe, SubscribeHalts, Unsubscribe, VoteLockdown, VoteRecovery,
 };
 use super::params::{SubscribeParams, UnsubscribeParams};
 use crate::backend::{Backend, BackendError};
@@ -50,7 +50,7 @@ pub(crate) enum Handler {
 
 /// All methods.
 pub(crate) struct MethodTable {
-    handlers: Vec<Handler>,
+    handlers: Vec<(Handler, Transport)>,
     by_name: HashMap<&'static str, usize>,
     document: Arc<str>,
 }
@@ -147,6 +147,18 @@ impl MethodTable {
             parse::<GetEmergencyStatus>(params)?;
             query(|backend| backend.emergency())
         });
+        builder.blocking::<GetLockdownStatus>(|params| {
+            parse::<GetLockdownStatus>(params)?;
+            query(|backend| backend.lockdown())
+        });
+        builder.blocking::<VoteLockdown>(|params| {
+            let reason = parse::<VoteLockdown>(params)?.reason;
+            query(move |backend| backend.vote_lockdown(&reason))
+        });
+        builder.blocking::<VoteRecovery>(|params| {
+            parse::<VoteRecovery>(params)?;
+            query(|backend| backend.vote_recovery())
+        });
         builder.blocking::<GetGovernanceState>(|params| {
             parse::<GetGovernanceState>(params)?;
             query(|backend| backend.governance())
@@ -165,8 +177,8 @@ impl MethodTable {
         });
     }
 
-    /// Index and handler of a method.
-    pub(crate) fn find(&self, name: &str) -> Option<(usize, &Handler)> {
+    /// Index, handler and transport of a method.
+    pub(crate) fn find(&self, name: &str) -> Option<(usize, &(Handler, Transport))> {
         self.by_name
             .get(name)
             .map(|&index| (index, &self.handlers[index]))
@@ -179,13 +191,13 @@ impl MethodTable {
 }
 
 struct Builder {
-    handlers: Vec<Handler>,
+    handlers: Vec<(Handler, Transport)>,
     docs: DocsBuilder,
 }
 
 impl Builder {
     fn add<M: Method>(&mut self, handler: Handler) {
-        self.handlers.push(handler);
+        self.handlers.push((handler, M::TRANSPORT));
         self.docs.add(MethodDoc::of::<M>);
     }
 

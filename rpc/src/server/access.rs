@@ -5,10 +5,12 @@
 //!   the node (DNS rebinding) is refused.
 //! - A request with an `Origin` header comes from a browser. It must be of the node's own origin or of a configured one;
 //!   WebSockets are not subject to CORS, so this is what keeps foreign pages off them.
+//! - What changes the node is for who calls from this machine and shows the admin token, which only the owner of the node's home can
+//!   read: a proxy on this machine passes calls of others on, but they have no token.
 //! - JSON-RPC must be `application/json`, which browsers do not send across origins without asking first.
 
 use crate::config::RpcConfig;
-use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Request};
 use std::net::IpAddr;
@@ -86,6 +88,19 @@ fn is_allowed_origin(config: &RpcConfig, origin: &HeaderValue, host: &Authority)
         .any(|allowed| allowed.eq_ignore_ascii_case(origin))
 }
 
+/// Whether the caller may change the node.
+pub(super) fn is_admin(config: &RpcConfig, address: IpAddr, headers: &HeaderMap) -> bool {
+    let shown = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let token = config.admin_token.as_ref().zip(shown);
+    let address = address.to_canonical();
+    // Who calls a listener on one address of this machine from this machine has that address.
+    let is_here = address.is_loopback() || address == config.listen.ip().to_canonical();
+    is_here && token.is_some_and(|(token, shown)| token.is(shown))
+}
+
 /// Whether a body is declared as JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers
@@ -104,6 +119,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AdminToken;
 
     fn verdict(host: &str, origin: Option<&str>) -> Result<(), Denied> {
         let config = RpcConfig {
@@ -175,6 +191,39 @@ mod tests {
                 Err(Denied::Origin),
                 "{origin}"
             );
+        }
+    }
+
+    #[test]
+    fn only_who_calls_from_this_machine_with_the_token_is_an_admin() {
+        let token = AdminToken::new([7; 32]);
+        let good = format!("Bearer {}", token.as_str());
+        let with = |admin_token| RpcConfig {
+            admin_token,
+            ..RpcConfig::default()
+        };
+        let verdict = |config: &RpcConfig, address: &str, shown: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(shown) = shown {
+                headers.insert(AUTHORIZATION, shown.parse().unwrap());
+            }
+            is_admin(config, address.parse().unwrap(), &headers)
+        };
+        let config = with(Some(token.clone()));
+        for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(verdict(&config, address, Some(&good)), "{address}");
+        }
+        assert!(!verdict(&config, "10.1.2.3", Some(&good)));
+        let elsewhere = RpcConfig {
+            listen: "10.1.2.3:8645".parse().unwrap(),
+            ..config.clone()
+        };
+        assert!(verdict(&elsewhere, "10.1.2.3", Some(&good)));
+        assert!(!verdict(&elsewhere, "10.1.2.4", Some(&good)));
+        assert!(!verdict(&with(None), "::1", Some(&good)));
+        let upper = good.to_uppercase();
+        for shown in [None, Some("Bearer "), Some(token.as_str()), Some(&upper)] {
+            assert!(!verdict(&config, "::1", shown), "{shown:?}");
         }
     }
 

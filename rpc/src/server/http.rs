@@ -116,11 +116,13 @@ async fn call(
     request: Request,
 ) -> Response {
     let state = &shared.state;
+    let is_admin = access::is_admin(&state.config, peer.ip(), request.headers());
     match receive(state, peer, request).await {
         Ok((body, _reservation)) => {
             let caller = Caller {
                 address: peer.ip(),
                 subscriptions: None,
+                is_admin,
             };
             reply(state, dispatch(state, &body, caller).await)
         }

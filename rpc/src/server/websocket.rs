@@ -155,6 +155,7 @@ impl Session {
         let caller = Caller {
             address: self.address,
             subscriptions: Some(&self.subscriptions),
+            is_admin: false,
         };
         (
             text.len(),

@@ -2,7 +2,7 @@
 
 use crate::support::{config, metrics, start};
 use holdfast_rpc::metrics::metrics_reference;
-use holdfast_rpc::{ErrorCode, example_requests, rpc_reference};
+use holdfast_rpc::{AdminToken, ErrorCode, RpcConfig, example_requests, rpc_reference};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,13 @@ fn check(path: &str, actual: &str) {
 
 /// Sends every request that the reference shows to a node whose chain has what they ask for.
 async fn example_replies() -> BTreeMap<String, String> {
-    let node = start(config()).await;
+    let token = AdminToken::new([7; 32]);
+    let authorization = format!("Bearer {}", token.as_str());
+    let node = start(RpcConfig {
+        admin_token: Some(token),
+        ..config()
+    })
+    .await;
     let requests = example_requests();
     let send = requests
         .iter()
@@ -41,8 +47,22 @@ async fn example_replies() -> BTreeMap<String, String> {
         if name == "emergency_getStatus" {
             node.backend.set_emergency(2);
         }
-        socket.send(request).await;
-        let reply = socket.json().await;
+        if name == "lockdown_getStatus" {
+            node.backend.set_lockdown_votes(2);
+        }
+        let reply = if matches!(name, "lockdown_vote" | "lockdown_recover") {
+            let headers = [
+                ("content-type", "application/json"),
+                ("authorization", authorization.as_str()),
+            ];
+            let reply = node
+                .request("POST /rpc", &headers, request.as_bytes())
+                .await;
+            reply.json()
+        } else {
+            socket.send(request).await;
+            socket.json().await
+        };
         assert!(
             !reply["result"].is_null(),
             "the example of {name} gives {reply}"

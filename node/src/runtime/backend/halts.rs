@@ -139,6 +139,8 @@ fn stall_reasons(picture: &HaltPicture) -> Vec<String> {
     reasons.map(StallReason::name).map(str::to_owned).collect()
 }
 
+pub(super) use submit::wait;
+
 pub(super) fn block_ref(height: Height, id: &BlockId) -> BlockRef {
     BlockRef {
         height: Number(height.0),

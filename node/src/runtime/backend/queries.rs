@@ -1,6 +1,7 @@
 //! The queries of RPC.
 
 use super::health::{self, Bounds};
+use super::lockdown::vote_to_lock;
 use super::{NodeBackend, convert, emergency, halts};
 use crate::runtime::board::Standing;
 use futures::future::BoxFuture;
@@ -8,12 +9,13 @@ use holdfast_chain::ChainStore;
 use holdfast_ledger::keys::{AccountKey, StateKey};
 use holdfast_ledger::{StateError, dynamic_properties};
 use holdfast_network::{Direction, PeerClass as NetworkPeerClass};
+use holdfast_replica::Locking;
 use holdfast_rpc::dto::{
     Account, AccountName, AccountProof, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector,
     Certificate, ChainState, Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, Finality,
     GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport, Hash, Head, HexBytes,
-    JournalEntry, MempoolStatus, NodeInfo, Number, Peer, PeerClass, PeerDirection, Receipt,
-    SigningState, SigningStatus, Status, Syncing, Transaction, Validator,
+    JournalEntry, LockdownStatus, MempoolStatus, NodeInfo, Number, Peer, PeerClass, PeerDirection,
+    Receipt, SigningState, SigningStatus, Status, Syncing, Transaction, Validator,
 };
 use holdfast_rpc::{AttributedReceipt, Backend, BackendError, Feed, Health};
 use holdfast_types as types;
@@ -458,6 +460,18 @@ impl Backend for NodeBackend {
 
     fn halt_proof(&self, id: &Hash) -> Result<Option<HaltProof>, BackendError> {
         Ok(self.proof_of_halt(id))
+    }
+
+    fn lockdown(&self) -> Result<LockdownStatus, BackendError> {
+        Ok(self.lockdown_status())
+    }
+
+    fn vote_lockdown(&self, reason: &str) -> Result<LockdownStatus, BackendError> {
+        self.vote_in_lockdown(vote_to_lock(reason))
+    }
+
+    fn vote_recovery(&self) -> Result<LockdownStatus, BackendError> {
+        self.vote_in_lockdown(Locking::VoteToGoOn)
     }
 
     fn governance(&self) -> Result<GovernanceState, BackendError> {

@@ -3,6 +3,7 @@
 use super::submissions::Submit;
 use crate::clock;
 use crate::runtime::board::era_of;
+use crate::runtime::cluster::Cluster;
 use crate::runtime::core_thread::{CoreCommand, CoreHandle, Reverify};
 use crate::runtime::serve;
 use bytes::Bytes;
@@ -98,6 +99,7 @@ pub struct Verifier {
     pub network: NetworkHandle,
     pub storage: Arc<Storage>,
     pub server: serve::Server,
+    pub cluster: Cluster,
 }
 
 impl Verifier {
@@ -185,8 +187,7 @@ impl Verifier {
             Topic::Halt => self.gossiped_halt(data),
             Topic::Governance => self.gossiped_governance(data),
             Topic::EmergencyBlocks => self.gossiped_emergency_block(data),
-            // Its mechanism is not part of this version; nobody is blamed for being ahead of us.
-            Topic::Lockdown => Verdict::Ignore,
+            Topic::Lockdown => self.gossiped_lockdown(data),
         }
     }
 

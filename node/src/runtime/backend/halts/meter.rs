@@ -206,6 +206,12 @@ pub(super) fn advice(picture: &HaltPicture, meter: &ResumeMeter) -> Advice {
             ),
             "docs/runbooks/hard-halt.md",
         )
+    } else if picture.modes.contains(Mode::Lockdown) {
+        (
+            "holdfast lockdown status: who has voted and why, how all stand, and how to go on"
+                .to_owned(),
+            super::super::lockdown::RUNBOOK,
+        )
     } else if picture.modes.contains(Mode::EmergencyHalt) {
         (draft.to_owned(), "docs/runbooks/emergency-halt.md")
     } else if picture.modes.contains(Mode::EmergencyConsensus) {

@@ -126,6 +126,14 @@ fn a_fault_of_this_node_comes_first() {
 }
 
 #[test]
+fn in_a_lockdown_the_advice_leads_to_its_own_screen() {
+    let picture = picture(ModeSet::of(Mode::Lockdown), Vec::new());
+    let advice = advice(&picture, &measured(&picture));
+    assert!(advice.next_command.starts_with("holdfast lockdown status"));
+    assert_eq!(advice.runbook, "docs/runbooks/lockdown.md");
+}
+
+#[test]
 fn in_an_emergency_the_advice_leads_to_its_own_screen() {
     let picture = picture(ModeSet::of(Mode::EmergencyConsensus), Vec::new());
     let advice = advice(&picture, &measured(&picture));

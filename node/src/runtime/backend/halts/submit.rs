@@ -99,7 +99,9 @@ impl NodeBackend {
 }
 
 /// Waits for the core thread, on a thread that may block.
-fn wait<T>(answer: oneshot::Receiver<T>) -> Result<T, BackendError> {
+pub(in crate::runtime::backend) fn wait<T>(
+    answer: oneshot::Receiver<T>,
+) -> Result<T, BackendError> {
     let waiting = async { tokio::time::timeout(ANSWER_LIMIT, answer).await };
     match tokio::runtime::Handle::current().block_on(waiting) {
         Ok(Ok(answer)) => Ok(answer),
