@@ -216,7 +216,7 @@ fn out_of_step(why: &str) -> Failure {
         ExitCode::Usage,
         "the cluster secret is not at this step",
         why,
-        "the steps are add, switch, finish, in this order, each on all validators before the next",
+        "the steps: add on one validator, whose file all others get; then switch on each; then finish on each",
     )
 }
 
