@@ -65,7 +65,8 @@
 //!   certified; a quorum of votes of others shows that it is not, and then it is attested all the same. A vote holds to its end, as an
 //!   attestation does (R21), until the chain has stalled again, by its clock or by another emergency: so a split of votes costs
 //!   another emergency and no more, and whoever has attested an end knows that all who have voted will. Before it votes or attests the
-//!   chain has to hold the end: it may be about to take another one that is as far. The chain is told of a quorum of votes: it prefers
+//!   chain has to hold the end: it may be about to take another one that is as far, or be given a commit of the DAG below. No such commit
+//!   goes to it between the question and its answer, and after one it is asked anew. The chain is told of a quorum of votes: it prefers
 //!   that branch from then on, and shows the votes to peers on others (rule U9 of the chain).
 //! * R23. *Lockdown.* This validator votes to lock the chain if it is asked to, and says its vote again until it has expired. While the
 //!   chain is locked it reports how it stands. Asked to vote to go on, it executes what its DAG had decided, unless another halt holds,

@@ -17,7 +17,8 @@
 //! * U6. The last block of an emergency is certified by the committee that it names. With this certificate a branch is better
 //!   than one without, whatever its length. Without it a branch that has ended its emergency is still better than one that goes
 //!   on in the same: those who have given their keys back have made its last blocks, and may have attested the end.
-//!   A validator that has voted for an end leaves it for a certificate or a later era only, not for a longer branch or a lower id.
+//!   A validator that has voted for an end leaves it for a certificate or a later era only, not for a longer branch or a lower id. A
+//!   commit of its own DAG (U8) it does not get as long as its vote holds (rules R21 and R22 of the replica).
 //! * U7. While a certified block is missing (U2), a branch that holds it, or that has ended with a certificate, is taken, whatever its
 //!   length, and no other.
 //! * U8. A commit of this node's own DAG outranks emergency blocks that leave it out, as a certificate does: its block may have

@@ -13,15 +13,33 @@ pub(super) struct Ballot {
     votes: BTreeMap<AuthorityIndex, Signature>,
     /// The chain was told that they are a quorum.
     is_told: bool,
-    /// The chain was asked to hold the block, and does.
-    hold_asked: bool,
-    is_held: bool,
+    hold: Hold,
+}
+
+/// Whether the chain holds the block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hold {
+    #[default]
+    NotAsked,
+    /// It answers if it does. If it does not, it has left the block, and tells of that.
+    Asked,
+    Held,
 }
 
 impl Ballot {
     /// The vote of this validator, to be said again.
     pub(super) const fn own(&self) -> Option<EndVote> {
         self.own
+    }
+
+    /// The chain was asked to hold the block, and has not answered.
+    pub(super) fn awaits_hold(&self) -> bool {
+        self.hold == Hold::Asked
+    }
+
+    /// The chain is given what it may leave the block for.
+    pub(super) fn release(&mut self) {
+        self.hold = Hold::NotAsked;
     }
 }
 
@@ -76,18 +94,20 @@ impl Replica {
             return false;
         };
         let ballot = &mut pending.ballot;
-        if !ballot.is_held && !std::mem::replace(&mut ballot.hold_asked, true) {
+        if ballot.hold == Hold::NotAsked {
+            ballot.hold = Hold::Asked;
             out.hold = Some(end.block);
         }
-        ballot.is_held
+        ballot.hold == Hold::Held
     }
 
     /// The chain holds a block.
     pub(super) fn on_held(&mut self, end: BlockId) {
         if let Some(pending) = &mut self.pending_era
             && pending.context.anchor == end
+            && pending.ballot.awaits_hold()
         {
-            pending.ballot.is_held = true;
+            pending.ballot.hold = Hold::Held;
         }
     }
 

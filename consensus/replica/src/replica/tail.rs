@@ -116,6 +116,11 @@ impl Replica {
             return;
         }
         let (sub_dags, freed) = tail.dag.try_commit(now.monotonic_ms);
+        if let Some(pending) = &mut self.pending_era
+            && !sub_dags.is_empty()
+        {
+            pending.ballot.release();
+        }
         Self::tell_commits(&sub_dags, out);
         out.execute.extend(sub_dags);
         self.accepted_in_tail(now, &freed, out);
@@ -123,9 +128,13 @@ impl Replica {
 
     /// Whether this validator has attested the end of an emergency on this DAG: from then on only a certificate takes it back here,
     /// as this one may be certified, too. It holds to a vote as long as the end may be certified before the chain stalls again, so that all who
-    /// have voted come to attest it once a quorum has.
+    /// have voted come to attest it once a quorum has. As long as the chain was asked to hold the end it gets no commit that would cross its
+    /// answer.
     fn holds_to_end(&self, now: Now) -> bool {
         let pending = self.pending_era.as_ref();
+        if pending.is_some_and(|pending| pending.ballot.awaits_hold()) {
+            return true;
+        }
         // There may be no master on this side that says so by a block.
         let next = self.production.clock().slot_zero;
         let is_stalled = next.is_some_and(|next| now.wall >= next);

@@ -309,6 +309,36 @@ fn r22_nobody_votes_for_an_end_that_its_chain_does_not_hold() {
     assert_eq!(attested(&held), [(Era(2), Height(9), AuthorityIndex(0))]);
 }
 
+/// A commit that crosses the answer of the chain would take back what is about to be attested.
+#[test]
+fn r22_while_the_chain_is_asked_to_hold_an_end_no_commit_of_the_dag_below_goes_to_it() {
+    let mut bench = in_emergency();
+    bench.chain_holds = false;
+    let end = body(2, 9);
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    assert_eq!(bench.tick(SLOT_MS).hold, Some(end.block));
+    assert_eq!(rounds_below(&mut bench, 5), 0);
+    assert_eq!(voted(&bench.step(Input::Held(end.block))).len(), 1);
+    assert_eq!(rounds_below(&mut bench, 5), 0);
+}
+
+#[test]
+fn r22_after_a_commit_of_the_dag_below_the_chain_is_asked_again_before_the_end_is_attested() {
+    let mut bench = in_emergency();
+    let may_begin = end_before_a_stall(&mut bench, 20 * SLOT_MS);
+    assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
+    assert_eq!(rounds_below(&mut bench, 5), 0);
+    let commits = bench.commits.len();
+    bench.chain_holds = false;
+    let stalled = bench.tick(may_begin.since(now(bench.now_ms).wall));
+    assert!(bench.commits.len() > commits && stalled.hold.is_none());
+    let end = body(2, 9);
+    assert_eq!(vote_of(&mut bench, 1, end).hold, Some(end.block));
+    assert_eq!(attested(&vote_of(&mut bench, 2, end)), []);
+    let held = bench.step(Input::Held(end.block));
+    assert_eq!(attested(&held), [(Era(2), Height(9), AuthorityIndex(0))]);
+}
+
 #[test]
 fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
     let mut bench = in_emergency();
@@ -331,6 +361,20 @@ fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
     let commits = bench.commits.len();
     drop(executed(&mut bench, 3, 12, Some(began)));
     assert!(bench.commits.len() > commits, "what the chain lacks");
+}
+
+/// The emergency ends with block 9; in so many ms another one may begin.
+fn end_before_a_stall(bench: &mut Bench, stall_ms: u64) -> TimestampMs {
+    let may_begin = TimestampMs(now(bench.now_ms).wall.0 + stall_ms);
+    let block = ExecutedBlock {
+        emergency: EmergencyClock {
+            slot_zero: Some(may_begin),
+            is_active: false,
+        },
+        ..executed_block(body(2, 9), bench.now_ms, Some(dag_after(9)))
+    };
+    drop(bench.step(Input::Executed(vec![block])));
+    may_begin
 }
 
 /// The chain stands at the end of the emergency, with votes that came with its branch.
@@ -387,15 +431,7 @@ fn r22_votes_that_come_with_a_branch_release_who_has_attested_another_end() {
 fn r22_a_vote_holds_to_its_end_no_longer_than_until_another_emergency_may_begin_whether_one_does_or_not()
  {
     let mut bench = in_emergency();
-    let may_begin = TimestampMs(now(bench.now_ms).wall.0 + 20 * SLOT_MS);
-    let block = ExecutedBlock {
-        emergency: EmergencyClock {
-            slot_zero: Some(may_begin),
-            is_active: false,
-        },
-        ..executed_block(body(2, 9), bench.now_ms, Some(dag_after(9)))
-    };
-    drop(bench.step(Input::Executed(vec![block])));
+    let may_begin = end_before_a_stall(&mut bench, 20 * SLOT_MS);
     assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
     assert_eq!(rounds_below(&mut bench, 5), 0, "a quorum may have voted");
     let commits = bench.commits.len();

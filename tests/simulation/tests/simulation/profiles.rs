@@ -120,6 +120,7 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 721490),
         ("emergency", 721936),
         ("emergency", 731728),
+        ("emergency", 803870),
     ] {
         pass(profile, seed);
     }
