@@ -27,10 +27,12 @@
 //! * H15. An emergency that a certificate takes back has settled nothing: the era that it had ended runs on. Proofs of the era
 //!   that is no more go with it.
 //! * H16. A lockdown is a halt among the others ([`crate::lockdown`]): its certificate begins it, and time does not end it.
-//! * H17. While it holds a resume of governance waits: the voters have to let go on as well. They name the message, and it is no more
-//!   replaced by another.
-//! * H18. Who is halted by something else, too, does not vote without a message of governance. What a quorum has confirmed is done by
-//!   all, whatever has halted some of them since.
+//! * H17. While it holds a resume of governance waits: the voters have to let go on as well. They name the message. If that is what they
+//!   confirm they let governance decide, and a later message replaces it as it does elsewhere (H8): so two messages in one lockdown, or one
+//!   that cannot be carried out, keep nobody from going on.
+//! * H18. Who is halted by something else, too, does not vote before governance has said how to go on: then what halts it is settled,
+//!   also if the voters have agreed on something else before. What a quorum has confirmed is done by all, whatever has halted some of them
+//!   since.
 //! * H19. A lockdown of an era ends with the era, also where a quorum has ended it without having heard of the lockdown.
 //!
 //! Evidence has no rule here: no state of a halt refuses it.
@@ -472,7 +474,7 @@ impl HaltManager {
         message: GovernanceMessage,
     ) -> Transition {
         if let Some(running) = &self.state.resume
-            && (self.state.resume_is_built || self.state.lockdown.binds_resume())
+            && self.state.resume_is_built
         {
             return Err(HaltRefusal::Resuming {
                 sequence: running.body.sequence,

@@ -23,7 +23,7 @@ use crate::signed_here::SignedHere;
 use eras::PendingEra;
 use halts::{HaltSettings, Halts};
 use holdfast_chain::CertificateCollector;
-use holdfast_dag::{DagConfig, DagCore};
+use holdfast_dag::{DagConfig, DagCore, SubDag};
 use holdfast_halt::HaltInput;
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockId, Certificate, ChainId, Era, EraContext, Evidence,
@@ -161,6 +161,10 @@ pub struct Replica {
     early: EarlyVertices,
     /// Index of the last commit of this era that was executed.
     executed_commit: u64,
+    /// Index of the last commit of this era that was given to be executed.
+    given_commit: u64,
+    /// Commits of this era that must not be executed yet, as they lie above the block that a resume message names (H8).
+    kept_back: VecDeque<SubDag>,
     /// Executed blocks of this era that an own vertex has yet to attest.
     to_attest: VecDeque<AttestationBody>,
     /// Certificate of this era's anchor, for the first own vertex.

@@ -75,8 +75,8 @@ pub use ids::{
 };
 pub use lockdown::{
     BlockPoint, LockdownCertificate, LockdownError, LockdownMessage, LockdownTrigger, LockdownVote,
-    LockdownVoteBody, QuarantineReport, QuarantineReportBody, RecoveryCertificate, RecoveryChoice,
-    RecoveryStep, RecoverySubject, RecoveryVote, RecoveryVoteBody, ResumeOrder,
+    LockdownVoteBody, NamedResume, QuarantineReport, QuarantineReportBody, RecoveryCertificate,
+    RecoveryChoice, RecoveryStep, RecoverySubject, RecoveryVote, RecoveryVoteBody, ResumeOrder,
 };
 pub use parameters::Parameters;
 pub use peer_claim::PeerClaim;

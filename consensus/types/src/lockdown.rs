@@ -16,7 +16,7 @@
 
 mod recovery;
 
-pub use recovery::{RecoveryChoice, RecoveryStep, RecoverySubject, RecoveryVoteBody};
+pub use recovery::{NamedResume, RecoveryChoice, RecoveryStep, RecoverySubject, RecoveryVoteBody};
 
 use crate::block::BlockOrigin;
 use crate::committee::Committee;

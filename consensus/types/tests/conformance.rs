@@ -21,11 +21,11 @@ use holdfast_types::{
     EndVote, EndVotes, Era, EraContext, EraEnd, EraKind, Event, Evidence, FailureCode,
     GovernanceAction, GovernanceBody, GovernanceMessage, Governors, HaltCause, HaltGossip, HaltId,
     HaltNotice, HaltProof, HaltStatus, Height, LockdownMessage, LockdownTrigger, LockdownVoteBody,
-    Member, Parameters, PeerClaim, PublicKey, QuarantineReportBody, Readiness, Receipt,
-    ReceiptStatus, RecoveryChoice, RecoveryStep, RecoveryVoteBody, ResumeOrder, Round, Signature,
-    SignedHaltStatus, SignedTransaction, SignedVertexHeader, SoftwareVersion, StateRoot, Support,
-    TimestampMs, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader, VertexPayload,
-    VertexRef,
+    Member, NamedResume, Parameters, PeerClaim, PublicKey, QuarantineReportBody, Readiness,
+    Receipt, ReceiptStatus, RecoveryChoice, RecoveryStep, RecoveryVoteBody, ResumeOrder, Round,
+    Signature, SignedHaltStatus, SignedTransaction, SignedVertexHeader, SoftwareVersion, StateRoot,
+    Support, TimestampMs, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,
+    VertexPayload, VertexRef,
 };
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -59,7 +59,7 @@ define_formats! {
     HaltCause, HaltGossip, HaltId, HaltNotice, HaltParameters, HaltProof, HaltStatus,
     Readiness, SignedHaltStatus, SoftwareVersion,
     Height, LastVertexRequest, LastVertexResponse, LockdownMessage, LockdownNotice, LockdownParameters, LockdownTrigger,
-    LockdownVoteBody, Member, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, QuarantineReportBody, Receipt,
+    LockdownVoteBody, Member, NamedResume, MissingVerticesRequest, Parameters, PeerClaim, PeerStatus, PublicKey, QuarantineReportBody, Receipt,
     RecoveryChoice, RecoveryStep, RecoveryVoteBody, ReceiptStatus, ResumeOrder, Round, Signature,
     SignedTransaction, SignedVertexHeader, SlashingParameters, StakingParameters, StallParameters, StateRoot,
     Support, TimestampMs, TransactionBatch, TransactionBody, TransactionId, Vertex, VertexDigest, VertexHeader,

@@ -46,13 +46,6 @@ impl LockdownState {
         let own = votes.into_iter().filter_map(|votes| votes.get(&member));
         own.map(|vote| vote.body.attempt).max()
     }
-
-    /// Whether a resume message of governance has to stay, as this validator, or a quorum, may have named it.
-    #[must_use]
-    pub fn binds_resume(&self) -> bool {
-        let agreed = self.agreed_in().and_then(|(_, choice)| choice.resume);
-        self.lock.is_some() && (self.wants_recovery || agreed.is_some())
-    }
 }
 
 impl LockdownRules {

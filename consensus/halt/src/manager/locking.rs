@@ -6,7 +6,7 @@ use crate::lockdown::recovery::NextVote;
 use crate::lockdown::{LockdownEffect, LockdownInput, LockdownPhase, LockdownRefusal};
 use crate::matrix::Mode;
 use holdfast_types::{
-    AuthorityIndex, ChainId, Era, HaltId, RecoveryChoice, RecoveryVoteBody, ResumeOrder,
+    AuthorityIndex, ChainId, Era, HaltId, Height, RecoveryChoice, RecoveryVoteBody, ResumeOrder,
     ResumePoint,
 };
 
@@ -20,8 +20,8 @@ impl HaltState {
         let choice = self.lockdown.recovery_choice()?;
         match choice.resume {
             // Until the message comes nothing can be built.
-            Some(id) => message
-                .filter(|message| message.body.id(chain) == id)
+            Some(named) => message
+                .filter(|message| named.is_followed_by(message, chain))
                 .map(ResumeOrder::Governance),
             None => Some(ResumeOrder::Recovery {
                 era: self.lockdown.era,
@@ -42,6 +42,17 @@ impl HaltState {
     #[must_use]
     pub fn may_choose(&self) -> bool {
         self.own_fault.is_none() && (self.resume.is_some() || self.is_only_locked())
+    }
+
+    /// Whether the block of this height, with which a resume is carried out, may be attested: in a lockdown only if it is what the voters
+    /// have confirmed (H17). One that was built before may be another.
+    #[must_use]
+    pub fn lets_resume(&self, height: Height) -> bool {
+        match self.lockdown.recovery_choice() {
+            // Governance may have replaced what they have confirmed.
+            Some(choice) => choice.resume.is_some() || choice.point.height.next() == height,
+            None => self.lockdown.lock.is_none(),
+        }
     }
 
     /// Whether nothing but a lockdown stops this node.

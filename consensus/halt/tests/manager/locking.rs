@@ -6,8 +6,8 @@ use holdfast_halt::lockdown::{LockdownInput, LockdownPhase, LockdownRefusal};
 use holdfast_halt::{JournalEvent, Permission};
 use holdfast_types::lockdown::Signed;
 use holdfast_types::{
-    BlockPoint, LockdownTrigger, LockdownVoteBody, RecoveryChoice, RecoveryStep, RecoveryVoteBody,
-    ResumeOrder, Signature,
+    BlockPoint, LockdownTrigger, LockdownVoteBody, NamedResume, RecoveryChoice, RecoveryStep,
+    RecoveryVoteBody, ResumeOrder, Signature,
 };
 
 fn vote_of(author: u16, at_ms: u64) -> HaltInput {
@@ -101,7 +101,7 @@ fn choice_of(message: &GovernanceMessage) -> RecoveryChoice {
             block: named.block,
             state_root: named.state_root,
         },
-        resume: Some(message.body.id(&config().chain)),
+        resume: Some(NamedResume::of(message, &config().chain)),
     }
 }
 
@@ -219,15 +219,27 @@ fn h17_what_the_voters_have_confirmed_is_done_by_all_whatever_governance_has_tol
     );
 }
 
+/// What was confirmed may be void, or the governors may have made a mistake.
 #[test]
-fn h17_who_votes_for_a_message_takes_no_other() {
+fn h17_a_later_message_replaces_the_one_that_the_voters_have_confirmed_until_its_block_is_built() {
     let mut manager = locked();
+    let want = HaltInput::Lockdown(LockdownInput::WantRecovery);
+    assert_eq!(step(&mut manager, 2, want), [HaltEffect::Persist]);
     drop(step(&mut manager, 2, on(&resume(1))));
-    drop(step(&mut manager, 3, on(&resume(2))));
-    let want = || HaltInput::Lockdown(LockdownInput::WantRecovery);
-    assert_eq!(step(&mut manager, 3, want()), [HaltEffect::Persist]);
-    let refused = manager.step(at(4), on(&resume(3)));
-    let sequence = 2;
+    drop(recovers_with(&mut manager, choice_of(&resume(2))));
+    assert_eq!(
+        manager.resume_order(),
+        None,
+        "an earlier one is not followed"
+    );
+    for sequence in [2, 3] {
+        drop(step(&mut manager, 3, on(&resume(sequence))));
+        let order = Some(ResumeOrder::Governance(resume(sequence)));
+        assert_eq!(manager.resume_order(), order);
+    }
+    drop(step(&mut manager, 4, HaltInput::ResumeBuilt(RUNNING)));
+    let refused = manager.step(at(5), on(&resume(4)));
+    let sequence = 3;
     assert_eq!(refused, Err(HaltRefusal::Resuming { sequence }));
 }
 

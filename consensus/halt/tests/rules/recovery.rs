@@ -246,11 +246,3 @@ fn k5_votes_for_a_recovery_unlock_nothing_before_the_lockdown_and_count_after_it
     ];
     assert_eq!(effects[1..], follow);
 }
-
-#[test]
-fn k10_a_resume_of_governance_stays_while_it_may_have_been_named() {
-    let mut lockdown = locked();
-    assert!(!lockdown.state.binds_resume());
-    drop(does(&mut lockdown, LockdownInput::WantRecovery));
-    assert!(lockdown.state.binds_resume());
-}

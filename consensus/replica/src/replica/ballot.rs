@@ -27,6 +27,18 @@ enum Hold {
 }
 
 impl Ballot {
+    /// The chain was asked to hold the block, or was not.
+    pub(super) fn new(hold_is_asked: bool) -> Self {
+        Self {
+            hold: if hold_is_asked {
+                Hold::Asked
+            } else {
+                Hold::NotAsked
+            },
+            ..Self::default()
+        }
+    }
+
     /// The vote of this validator, to be said again.
     pub(super) const fn own(&self) -> Option<EndVote> {
         self.own

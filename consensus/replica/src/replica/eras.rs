@@ -176,6 +176,7 @@ impl Replica {
         self.future.clear();
         self.evidence.era_ended();
         self.mempool.requeue_all();
+        self.kept_back.clear();
         self.dag.take()
     }
 
@@ -251,7 +252,7 @@ impl Replica {
         let me = self.authority_in(&self.context)?;
         let signer = self.signer.clone()?;
         let may_sign = if self.is_resume(anchor) {
-            self.may_be_ready()
+            self.may_be_ready() && self.halts.manager().state().lets_resume(anchor.height)
         } else {
             self.allows(Activity::VertexProduction) || self.is_named(anchor)
         };
@@ -352,13 +353,20 @@ impl Replica {
         self.collector = collector(&context, context.anchor_height);
         self.context = context;
         self.ending = None;
-        self.executed_commit = 0;
+        self.stands_at_commit(0);
         self.to_attest.clear();
         self.future.clear();
         self.uncertified.clear();
         self.settled = Round::ZERO;
         self.pruned = Round::ZERO;
         self.behind_reported = Round::ZERO;
+    }
+
+    /// The chain has executed this commit of the running era, and the DAG goes on after it.
+    fn stands_at_commit(&mut self, index: u64) {
+        self.executed_commit = index;
+        self.given_commit = index;
+        self.kept_back.clear();
     }
 
     /// A DAG of `context` after `commits`; own vertices only above what the guard has signed.
@@ -437,7 +445,7 @@ impl Replica {
             out.verify = self.early.take();
             self.tell_of_era(out);
         }
-        self.executed_commit = commits.last().map_or(0, |commit| commit.index);
+        self.stands_at_commit(commits.last().map_or(0, |commit| commit.index));
         let mut dag = self.stored_dag(now, &context, &commits, &vertices);
         if let Some(old) = old.filter(|_| same_era) {
             let first = dag.gc_round().next();

@@ -11,6 +11,7 @@ use crate::mempool::{Mempool, Origin};
 use crate::parked::{EarlyVertices, FutureVertices};
 use crate::recent_nonces::RecentNonces;
 use crate::record::SignGuardRecord;
+use crate::replica::ballot::Ballot;
 use crate::replica::eras::{certifying, collector};
 use crate::replica::halts::{ExecutedHead, Halts};
 use crate::replica::listening::Listening;
@@ -128,7 +129,11 @@ impl Replica {
         let production = production(&config, &restored, now);
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let listens = signer.is_some() && config.listen_limit_ms > 0;
-        let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
+        let mut halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
+        if ending.is_some() {
+            halts.nobody_votes();
+        }
+        let last_commit = restored.commits.last().map_or(0, |commit| commit.index);
         let mut replica = Self {
             halts,
             production,
@@ -151,7 +156,9 @@ impl Replica {
             evidence: waiting(restored.evidence),
             future: FutureVertices::new(FUTURE_PER_AUTHOR_MAX),
             early: EarlyVertices::new(COMMITTEE_MEMBERS_MAX, EARLY_PER_AUTHOR_MAX),
-            executed_commit: restored.commits.last().map_or(0, |commit| commit.index),
+            executed_commit: last_commit,
+            given_commit: last_commit,
+            kept_back: VecDeque::new(),
             to_attest: VecDeque::new(),
             anchor_certificate: restored.anchor_certificate.clone(),
             chain_is_elsewhere: false,
@@ -253,7 +260,7 @@ impl Replica {
             asked: 0,
             is_resume: resumed.is_some(),
             attest_from_ms,
-            ballot: Default::default(),
+            ballot: Ballot::new(held.is_some()),
             is_refused: false,
         });
         if let Some(attestation) = attestation {

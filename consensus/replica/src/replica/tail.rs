@@ -7,7 +7,7 @@ use crate::record::Record;
 use holdfast_chain::{CertificateCollector, Collected};
 use holdfast_dag::DagCore;
 use holdfast_halt::matrix::Activity;
-use holdfast_types::{Attestation, Era, EraContext, Height, VerifiedVertex};
+use holdfast_types::{Attestation, AttestationBody, Era, EraContext, Height, VerifiedVertex};
 use std::sync::Arc;
 
 /// The DAG of the era before an emergency: it is listened to, and nothing is proposed in it.
@@ -138,13 +138,15 @@ impl Replica {
         // There may be no master on this side that says so by a block.
         let next = self.production.clock().slot_zero;
         let is_stalled = next.is_some_and(|next| now.wall >= next);
-        if pending.is_some_and(|pending| pending.ballot.own().is_some()) && !is_stalled {
-            return true;
-        }
         let (Some(guard), Some(tail)) = (&self.guard, self.tail()) else {
             return false;
         };
+        // Also one from before a restart.
+        let vote = guard.record().end_vote;
+        let is_of = |vote: AttestationBody| {
+            pending.is_some_and(|pending| pending.context.anchor == vote.block)
+        };
         let end = guard.record().emergency_end;
-        end.is_some_and(|end| end.era > tail.era)
+        vote.is_some_and(is_of) && !is_stalled || end.is_some_and(|end| end.era > tail.era)
     }
 }

@@ -4,8 +4,8 @@ use holdfast_chain::{ExecutedBlock, ExecutedTransaction};
 use holdfast_dag::DagConfig;
 use holdfast_halt::HaltState;
 use holdfast_replica::{
-    ExecutedHead, HaltSettings, Input, MempoolConfig, Message, Now, Origin, Output, Record,
-    Replica, ReplicaConfig, Restored, SignGuard, SignGuardRecord, Submission,
+    DagStanding, ExecutedHead, HaltSettings, Input, MempoolConfig, Message, Now, Origin, Output,
+    Record, Replica, ReplicaConfig, Restored, SignGuard, SignGuardRecord, Submission,
 };
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair, samples};
@@ -85,6 +85,33 @@ pub(crate) struct Bench {
     pub(crate) chain_holds: bool,
 }
 
+/// What a node knows at genesis.
+fn fresh(
+    context: &Arc<EraContext>,
+    signer: Option<(Arc<dyn Signer>, SignGuardRecord)>,
+) -> Restored {
+    Restored {
+        context: Arc::clone(context),
+        ended: None,
+        commits: Vec::new(),
+        tail: None,
+        vertices: Vec::new(),
+        own_last: None,
+        recent: Vec::new(),
+        anchor_certificate: None,
+        open_ends: Vec::new(),
+        end_votes: None,
+        certified: Height::ZERO,
+        signer,
+        mempool: Vec::new(),
+        halts: HaltState::default(),
+        evidence: Vec::new(),
+        head: ExecutedHead::default(),
+        head_timestamp: TimestampMs::ZERO,
+        emergency: Default::default(),
+    }
+}
+
 impl Bench {
     pub(crate) fn new() -> Self {
         Self::with_guard(SignGuard::empty(key_pair(0).public_key()).record().clone())
@@ -144,24 +171,8 @@ impl Bench {
     ) -> (Self, Output) {
         let context = Arc::new(era_context(4));
         let restored = Restored {
-            context: Arc::clone(&context),
-            ended: None,
-            commits: Vec::new(),
-            tail: None,
-            vertices: Vec::new(),
             own_last,
-            recent: Vec::new(),
-            anchor_certificate: None,
-            open_ends: Vec::new(),
-            end_votes: None,
-            certified: Height::ZERO,
-            signer,
-            mempool: Vec::new(),
-            halts: HaltState::default(),
-            evidence: Vec::new(),
-            head: ExecutedHead::default(),
-            head_timestamp: TimestampMs::ZERO,
-            emergency: Default::default(),
+            ..fresh(&context, signer)
         };
         let (replica, first) = Replica::restore(config, restored, now(0));
         assert!(
@@ -179,6 +190,47 @@ impl Bench {
             chain_holds: true,
         };
         (bench, first)
+    }
+
+    /// The process ends, and starts again where the chain has come to `anchor`, the last block of the era `ended`, which stands on the
+    /// DAG of this bench. What has to be done first is in the output.
+    pub(crate) fn restart_at_end(
+        &mut self,
+        ended: Arc<EraContext>,
+        next: Arc<EraContext>,
+        anchor: AttestationBody,
+    ) -> Output {
+        let mut guard = None;
+        let mut vertices = Vec::new();
+        for record in &self.persisted {
+            match record {
+                Record::SignGuard(record) => guard = Some(record.as_ref().clone()),
+                Record::PeerVertex(vertex) | Record::OwnVertex(vertex) => {
+                    vertices.push(Arc::clone(vertex));
+                }
+                _ => {}
+            }
+        }
+        vertices.sort_by_key(|vertex| vertex.reference());
+        let signer: Arc<dyn Signer> = Arc::new(key_pair(0));
+        let restored = Restored {
+            context: next,
+            ended: Some(ended),
+            tail: Some(DagStanding {
+                context: Arc::clone(&self.context),
+                commits: self.commits.clone(),
+                vertices,
+            }),
+            recent: vec![anchor],
+            head: ExecutedHead {
+                body: Some(anchor),
+                ..ExecutedHead::default()
+            },
+            ..fresh(&self.context, guard.map(|guard| (signer, guard)))
+        };
+        let (replica, first) = Replica::restore(config(), restored, now(self.now_ms));
+        self.replica = replica;
+        first
     }
 
     /// One step; what is to be executed is noted.

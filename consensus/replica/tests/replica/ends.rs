@@ -340,6 +340,19 @@ fn r22_after_a_commit_of_the_dag_below_the_chain_is_asked_again_before_the_end_i
 }
 
 #[test]
+fn r22_a_vote_holds_to_its_end_after_a_restart_too() {
+    let mut bench = in_emergency();
+    let end = body(2, 9);
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
+    let first = bench.restart_at_end(emergency(1), dag_after(9), end);
+    assert_eq!(first.hold, Some(end.block), "before anything else");
+    assert_eq!(rounds_below(&mut bench, 5), 0, "the chain has not answered");
+    drop(bench.step(Input::Held(end.block)));
+    assert_eq!(rounds_below(&mut bench, 5), 0, "a quorum may have voted");
+}
+
+#[test]
 fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
     let mut bench = in_emergency();
     drop(executed(&mut bench, 2, 9, Some(dag_after(9))));

@@ -1,8 +1,9 @@
 //! Votes to go on after a lockdown.
 
 use super::{Ballot, BlockPoint, LockdownStatement};
+use crate::governance::GovernanceMessage;
 use crate::hash::{Hash32, Purpose};
-use crate::ids::{Era, TimestampMs};
+use crate::ids::{ChainId, Era, TimestampMs};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// What a locked chain is to go on with.
@@ -12,8 +13,34 @@ use borsh::{BorshDeserialize, BorshSerialize};
 pub struct RecoveryChoice {
     /// From here.
     pub point: BlockPoint,
-    /// Id of the resume message of governance that says so; none: the votes alone.
-    pub resume: Option<Hash32>,
+    /// The resume message of governance that says so; none: the votes alone.
+    pub resume: Option<NamedResume>,
+}
+
+/// A resume message of governance that voters of a locked chain name. They have let governance decide: a later message replaces it as it
+/// would where nothing is locked.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
+pub struct NamedResume {
+    pub sequence: u64,
+    pub message: Hash32,
+}
+
+impl NamedResume {
+    #[must_use]
+    pub fn of(message: &GovernanceMessage, chain: &ChainId) -> Self {
+        Self {
+            sequence: message.body.sequence,
+            message: message.body.id(chain),
+        }
+    }
+
+    /// Whether this is the message that was named, or one that replaces it.
+    #[must_use]
+    pub fn is_followed_by(&self, message: &GovernanceMessage, chain: &ChainId) -> bool {
+        message.body.sequence > self.sequence || Self::of(message, chain) == *self
+    }
 }
 
 /// A vote to go on has two steps, as in Tendermint (Buchman, Kwon, Milosevic: The latest gossip on BFT consensus, 2018): only

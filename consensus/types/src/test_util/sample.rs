@@ -28,8 +28,8 @@ use crate::ids::{
 };
 use crate::lockdown::{
     BallotCertificate, BlockPoint, GossipedLockdown, LockdownMessage, LockdownNotice,
-    LockdownTrigger, LockdownVoteBody, QuarantineReportBody, RecoveryChoice, RecoveryStep,
-    RecoveryVoteBody, ResumeOrder, Signed,
+    LockdownTrigger, LockdownVoteBody, NamedResume, QuarantineReportBody, RecoveryChoice,
+    RecoveryStep, RecoveryVoteBody, ResumeOrder, Signed,
 };
 use crate::peer_claim::PeerClaim;
 use crate::receipt::{Event, FailureCode, Receipt, ReceiptStatus};
@@ -166,6 +166,7 @@ sample_structs! {
     GossipedLockdown { message, repetition, tag }
     LockdownVoteBody { era, at, trigger, reason }
     RecoveryChoice { point, resume }
+    NamedResume { sequence, message }
     RecoveryVoteBody { era, at, attempt, step, choice }
     QuarantineReportBody { era, at, head, certified, attested, pending, pending_root }
     SignedHaltStatus { status, author, signature }

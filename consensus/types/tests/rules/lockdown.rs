@@ -9,8 +9,8 @@ use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, committee, key_pair};
 use holdfast_types::{
     AuthorityIndex, BlockId, BlockPoint, ChainId, Ed25519, Era, Height, LockdownError,
-    LockdownMessage, LockdownTrigger, LockdownVoteBody, QuarantineReportBody, RecoveryChoice,
-    RecoveryStep, RecoveryVoteBody, StateRoot, TimestampMs, codec,
+    LockdownMessage, LockdownTrigger, LockdownVoteBody, NamedResume, QuarantineReportBody,
+    RecoveryChoice, RecoveryStep, RecoveryVoteBody, StateRoot, TimestampMs, codec,
 };
 
 const ERA: Era = Era(7);
@@ -150,7 +150,7 @@ fn every_field_is_signed() {
         |body| body.choice.point.height.0 += 1,
         |body| body.choice.point.block = BlockId::new([2; 32]),
         |body| body.choice.point.state_root = StateRoot::new([2; 32]),
-        |body| body.choice.resume = Some([2; 32]),
+        |body| body.choice.resume = Some(NamedResume::default()),
     ];
     for change in changes {
         let mut vote = sign(recovery(1), 1);

@@ -178,7 +178,7 @@ fn recovery_votes(state: &LockdownState, committee: &Committee) -> Vec<RecoveryV
             step: vote.body.step.name().to_owned(),
             attempt: vote.body.attempt,
             block: block_ref(choice.point.height, &choice.point.block),
-            resume: choice.resume.map(|id| hash(&id)),
+            resume: choice.resume.map(|named| hash(&named.message)),
             at_ms: Number(vote.body.at.0),
         }
     };

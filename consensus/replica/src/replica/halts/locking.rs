@@ -9,7 +9,8 @@ use holdfast_types::lockdown::{LockdownNotice, LockdownStatement, Signed};
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AuthorityIndex, BlockPoint, Height, LockdownMessage, LockdownTrigger, LockdownVoteBody,
-    QuarantineReportBody, RecoveryChoice, RecoveryVote, RecoveryVoteBody, Signer, TransactionId,
+    NamedResume, QuarantineReportBody, Readiness, RecoveryChoice, RecoveryVote, RecoveryVoteBody,
+    Signer, TransactionId,
 };
 use std::sync::Arc;
 
@@ -141,6 +142,7 @@ impl Replica {
             };
             // A quorum may have certified what this key has attested: to go on below it would be to sign against it.
             if next.choice.point.height < self.attested_in_era() {
+                self.set_readiness(now, Readiness::AttestedAbove, out);
                 return;
             }
             let NextVote {
@@ -190,7 +192,7 @@ impl Replica {
         let state = self.halts.manager.state();
         if let Some(message) = &state.resume {
             let point = message.body.action.resume_point()?;
-            let resume = Some(message.body.id(&self.config.chain));
+            let resume = Some(NamedResume::of(message, &self.config.chain));
             let is_new_enough = self.config.halts.version >= point.minimum_version;
             return is_new_enough.then_some(RecoveryChoice {
                 point: BlockPoint {

@@ -27,11 +27,7 @@ impl Replica {
         let Some(target) = self.halts.manager.resume_point() else {
             return 0;
         };
-        let ordered = self
-            .dag
-            .as_ref()
-            .map_or(0, holdfast_dag::DagCore::last_commit_index);
-        let in_flight = ordered.saturating_sub(self.executed_commit);
+        let in_flight = self.given_commit.saturating_sub(self.executed_commit);
         let missing = target.height.since(self.halts.head.height());
         usize::try_from(missing.saturating_sub(in_flight)).unwrap_or(usize::MAX)
     }
@@ -43,7 +39,10 @@ impl Replica {
             return false;
         };
         let target = self.halts.manager.resume_point();
-        let is_on_the_way = target.is_some_and(|target| target.era >= pending.context.era);
+        // The voters of a locked chain may name the last block of their era: then that era is over, and nothing more is built in it.
+        let is_on_the_way = target.is_some_and(|target| {
+            target.era >= pending.context.era || target.block == pending.context.anchor
+        });
         // A lockdown ends with its era, and this one is certified to be over (rule H19 of the manager).
         let is_free =
             self.allows(Activity::VertexProduction) || self.halts.manager.state().is_only_locked();
