@@ -159,12 +159,7 @@ pub struct Replica {
     production: Production,
     future: FutureVertices,
     early: EarlyVertices,
-    /// Index of the last commit of this era that was executed.
-    executed_commit: u64,
-    /// Index of the last commit of this era that was given to be executed.
-    given_commit: u64,
-    /// Commits of this era that must not be executed yet, as they lie above the block that a resume message names (H8).
-    kept_back: VecDeque<SubDag>,
+    commits: Commits,
     /// Executed blocks of this era that an own vertex has yet to attest.
     to_attest: VecDeque<AttestationBody>,
     /// Certificate of this era's anchor, for the first own vertex.
@@ -180,6 +175,48 @@ pub struct Replica {
     behind_reported: Round,
     /// When waiting transactions were handed on last, in ms; on a node that does not propose.
     forwarded_at_ms: u64,
+}
+
+/// How far the commits of the running era have come.
+#[derive(Debug, Default)]
+struct Commits {
+    /// Index of the last one that was executed.
+    executed: u64,
+    /// Index of the last one that was given to be executed.
+    given: u64,
+    /// Those that must not be executed yet, as they lie above the block that a resume message names (H8).
+    kept_back: VecDeque<SubDag>,
+}
+
+impl Commits {
+    /// The chain has executed the one with this index, and the DAG goes on after it.
+    fn standing_at(index: u64) -> Self {
+        Self {
+            executed: index,
+            given: index,
+            kept_back: VecDeque::new(),
+        }
+    }
+
+    /// Those of the new and the kept ones that may be executed now, `allowed` at most.
+    fn take(&mut self, new: Vec<SubDag>, allowed: usize) -> Vec<SubDag> {
+        self.kept_back.extend(new);
+        // Others may have come with blocks of peers.
+        let executed = self.executed;
+        self.kept_back
+            .retain(|sub_dag| sub_dag.record.index > executed);
+        let count = allowed.min(self.kept_back.len());
+        let taken: Vec<_> = self.kept_back.drain(..count).collect();
+        if let Some(last) = taken.last() {
+            self.given = last.record.index;
+        }
+        taken
+    }
+
+    /// How many were given and are not executed.
+    const fn in_flight(&self) -> u64 {
+        self.given.saturating_sub(self.executed)
+    }
 }
 
 /// Asks members for vertices that this DAG lacks.

@@ -277,12 +277,6 @@ impl<B: Ballot> BallotCertificate<B> {
         self.votes.first().map(|vote| vote.body.subject())
     }
 
-    /// When the last of the votes was cast, by the clock of who cast it.
-    #[must_use]
-    pub fn last_at(&self) -> Option<TimestampMs> {
-        self.votes.iter().map(|vote| vote.body.at()).max()
-    }
-
     /// Verifies rules LK1, LK2 and LK4 to LK6 against the committee of `era`.
     pub fn verify(
         &self,

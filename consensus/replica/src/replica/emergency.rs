@@ -271,7 +271,7 @@ impl Replica {
     /// this node's own delay.
     fn has_executed_all(&self) -> bool {
         self.dag.as_ref().is_none_or(|dag| {
-            dag.last_commit_index() <= self.executed_commit && !dag.is_far_behind()
+            dag.last_commit_index() <= self.commits.executed && !dag.is_far_behind()
         })
     }
 

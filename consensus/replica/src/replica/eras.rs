@@ -2,7 +2,7 @@
 
 use super::ballot::Ballot;
 use super::halts::ExecutedHead;
-use super::{COLLECTOR_HEIGHTS_MAX, Replica, SigningState};
+use super::{COLLECTOR_HEIGHTS_MAX, Commits, Replica, SigningState};
 use crate::guard::{GuardRefusal, SignGuard};
 use crate::io::{ChainStanding, Fact, Message, Now, Output};
 use crate::record::Record;
@@ -70,7 +70,7 @@ impl Replica {
             return;
         }
         if let Some(commit) = block.commit.filter(|commit| commit.era == self.context.era) {
-            self.executed_commit = commit.index;
+            self.commits.executed = commit.index;
             let height = block.attestation.height;
             self.uncertified.push_back((height, commit.leader.round));
         }
@@ -176,7 +176,7 @@ impl Replica {
         self.future.clear();
         self.evidence.era_ended();
         self.mempool.requeue_all();
-        self.kept_back.clear();
+        self.commits.kept_back.clear();
         self.dag.take()
     }
 
@@ -353,20 +353,13 @@ impl Replica {
         self.collector = collector(&context, context.anchor_height);
         self.context = context;
         self.ending = None;
-        self.stands_at_commit(0);
+        self.commits = Commits::default();
         self.to_attest.clear();
         self.future.clear();
         self.uncertified.clear();
         self.settled = Round::ZERO;
         self.pruned = Round::ZERO;
         self.behind_reported = Round::ZERO;
-    }
-
-    /// The chain has executed this commit of the running era, and the DAG goes on after it.
-    fn stands_at_commit(&mut self, index: u64) {
-        self.executed_commit = index;
-        self.given_commit = index;
-        self.kept_back.clear();
     }
 
     /// A DAG of `context` after `commits`; own vertices only above what the guard has signed.
@@ -445,7 +438,7 @@ impl Replica {
             out.verify = self.early.take();
             self.tell_of_era(out);
         }
-        self.stands_at_commit(commits.last().map_or(0, |commit| commit.index));
+        self.commits = Commits::standing_at(commits.last().map_or(0, |commit| commit.index));
         let mut dag = self.stored_dag(now, &context, &commits, &vertices);
         if let Some(old) = old.filter(|_| same_era) {
             let first = dag.gc_round().next();

@@ -127,7 +127,7 @@ impl Replica {
             .dag
             .as_ref()
             .map_or(0, holdfast_dag::DagCore::last_commit_index);
-        let lags = committed.saturating_sub(self.executed_commit) > EXECUTION_LAG_MAX;
+        let lags = committed.saturating_sub(self.commits.executed) > EXECUTION_LAG_MAX;
         let transactions_max = if lags {
             LAGGING_TRANSACTIONS_MAX.min(self.config.vertex_transactions_max)
         } else {

@@ -1,8 +1,8 @@
 //! A replica from what the store holds.
 
 use super::{
-    EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, FUTURE_PER_AUTHOR_MAX, Production, Replica,
-    ReplicaConfig, SigningState,
+    Commits, EARLY_PER_AUTHOR_MAX, EVIDENCE_WAITING_MAX, FUTURE_PER_AUTHOR_MAX, Production,
+    Replica, ReplicaConfig, SigningState,
 };
 use crate::evidence::EvidencePool;
 use crate::guard::SignGuard;
@@ -129,11 +129,7 @@ impl Replica {
         let production = production(&config, &restored, now);
         let (signer, guard) = restored.signer.map(sign_guard).unzip();
         let listens = signer.is_some() && config.listen_limit_ms > 0;
-        let mut halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
-        if ending.is_some() {
-            halts.nobody_votes();
-        }
-        let last_commit = restored.commits.last().map_or(0, |commit| commit.index);
+        let halts = Halts::new(&config.halts, restored.halts, restored.head, running, now);
         let mut replica = Self {
             halts,
             production,
@@ -156,9 +152,7 @@ impl Replica {
             evidence: waiting(restored.evidence),
             future: FutureVertices::new(FUTURE_PER_AUTHOR_MAX),
             early: EarlyVertices::new(COMMITTEE_MEMBERS_MAX, EARLY_PER_AUTHOR_MAX),
-            executed_commit: last_commit,
-            given_commit: last_commit,
-            kept_back: VecDeque::new(),
+            commits: Commits::standing_at(restored.commits.last().map_or(0, |commit| commit.index)),
             to_attest: VecDeque::new(),
             anchor_certificate: restored.anchor_certificate.clone(),
             chain_is_elsewhere: false,
@@ -238,6 +232,9 @@ impl Replica {
         anchor: Option<&AttestationBody>,
         out: &mut Output,
     ) {
+        if self.ends_emergency() {
+            self.halts.nobody_votes();
+        }
         let resumed = anchor.filter(|anchor| self.is_resume(anchor));
         if let Some(anchor) = resumed {
             self.halt_note(now, HaltInput::ResumeBuilt(anchor.era), out);

@@ -174,16 +174,8 @@ impl Replica {
         let (sub_dags, freed) = dag.try_commit(now.monotonic_ms);
         let dropped = dag.take_dropped_own();
         // What lies above the block that a resume message names is void, unless a later message names a higher one.
-        self.kept_back.extend(sub_dags);
-        let executed = self.executed_commit;
-        self.kept_back
-            .retain(|sub_dag| sub_dag.record.index > executed);
-        let sub_dags: Vec<_> = self
-            .kept_back
-            .drain(..allowed.min(self.kept_back.len()))
-            .collect();
-        if let Some(last) = sub_dags.last() {
-            self.given_commit = last.record.index;
+        let sub_dags = self.commits.take(sub_dags, allowed);
+        if !sub_dags.is_empty() {
             self.halts.committed();
         }
         Self::tell_commits(&sub_dags, out);

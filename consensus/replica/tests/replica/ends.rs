@@ -347,6 +347,11 @@ fn r22_a_vote_holds_to_its_end_after_a_restart_too() {
     assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
     let first = bench.restart_at_end(emergency(1), dag_after(9), end);
     assert_eq!(first.hold, Some(end.block), "before anything else");
+    let may_freeze = bench.replica.halts().manager().may_vote(AuthorityIndex(0));
+    assert!(
+        may_freeze.is_err(),
+        "between two eras nobody votes for that"
+    );
     assert_eq!(rounds_below(&mut bench, 5), 0, "the chain has not answered");
     drop(bench.step(Input::Held(end.block)));
     assert_eq!(rounds_below(&mut bench, 5), 0, "a quorum may have voted");

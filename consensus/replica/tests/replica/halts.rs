@@ -436,11 +436,22 @@ fn r15_nothing_but_the_way_to_the_named_block_is_committed() {
     }])));
     drop(bench.step(halt(1, 600_000)));
     // The DAG of the others goes on a little.
-    bench.rounds(8);
+    bench.rounds(12);
     assert_eq!(bench.commits.len() as u64, committed);
     drop(bench.step(resume(2, committed + 2, SoftwareVersion::default())));
     drop(bench.tick(10));
     assert_eq!(bench.commits.len() as u64, committed + 2);
+    // Governance names a higher block.
+    drop(bench.step(resume(3, committed + 4, SoftwareVersion::default())));
+    drop(bench.tick(10));
+    assert_eq!(bench.commits.len() as u64, committed + 4);
+    // A quorum has gone on without it, and the halt is over.
+    drop(bench.step(Input::ResumeExcluded { sequence: 3 }));
+    drop(bench.tick(600_000));
+    assert!(bench.commits.len() as u64 > committed + 4);
+    let indexes: Vec<u64> = bench.commits.iter().map(|commit| commit.index).collect();
+    let all: Vec<u64> = (1..).take(indexes.len()).collect();
+    assert_eq!(indexes, all, "none is left out");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use holdfast_types::test_util::{CHAIN, committee, key_pair};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockPoint, CommitDigest, Ed25519, Era, Height,
     LockdownMessage, LockdownTrigger, LockdownVote, LockdownVoteBody, QuarantineReportBody,
-    RecoveryChoice, RecoveryStep, RecoveryVote, RecoveryVoteBody, ResumeOrder, TimestampMs,
+    Readiness, RecoveryChoice, RecoveryStep, RecoveryVote, RecoveryVoteBody, ResumeOrder,
+    TimestampMs,
 };
 
 pub(crate) fn lock_vote(author: u16, at_ms: u64) -> LockdownVote {
@@ -288,8 +289,63 @@ fn r23_nobody_votes_to_go_on_below_what_it_has_attested() {
         let confirms = hear_vote(&mut bench, author, RecoveryStep::Prevote, 2);
         assert_eq!(recovery_votes(&confirms), []);
     }
-    let state = bench.replica.halts().manager().state();
-    assert!(state.lockdown.agreed.is_some());
+    let halts = bench.replica.halts();
+    assert!(halts.manager().state().lockdown.agreed.is_some());
+    assert_eq!(halts.readiness(), Readiness::AttestedAbove, "it says so");
+}
+
+/// Three others prevote and confirm the block at a height.
+fn others_confirm(bench: &mut Bench, height: u64) {
+    for step in [RecoveryStep::Prevote, RecoveryStep::Precommit] {
+        for author in 1..4 {
+            drop(hear_vote(bench, author, step, height));
+        }
+    }
+    let state = &bench.replica.halts().manager().state().lockdown;
+    assert_eq!(state.phase(), LockdownPhase::Recovering);
+}
+
+/// Their era may be over with the block that they name. Then nothing is built on it, and the next era begins whatever has halted some
+/// of them since.
+#[test]
+fn r23_the_voters_may_go_on_from_the_last_block_of_their_era_also_if_a_halt_comes_then() {
+    let mut bench = locked();
+    let anchor = attestation(4, 7);
+    let next = crate::bench::next_era(4);
+    let block = executed_block(anchor, bench.now_ms, Some(next));
+    drop(bench.step(Input::Executed(vec![block])));
+    others_confirm(&mut bench, 4);
+    drop(bench.step(crate::halts::halt(1, 3_600_000)));
+    drop(bench.step(Input::Certificate(certificate_of(anchor))));
+    assert_eq!(bench.replica.era(), Era(2));
+    let halts = bench.replica.halts();
+    assert_eq!(
+        halts.modes().iter().collect::<Vec<_>>(),
+        [Mode::EmergencyHalt],
+        "it holds in the next era"
+    );
+}
+
+/// It was built right before the lock, and the voters may name another block.
+#[test]
+fn r23_a_block_that_resumes_is_not_attested_in_a_lockdown_before_the_voters_have_confirmed_it() {
+    for (confirmed, is_attested) in [(3, true), (2, false)] {
+        let mut bench = locked();
+        let made = AttestationBody {
+            commit: CommitDigest::default(),
+            ..attestation(4, 7)
+        };
+        let next = crate::bench::next_era(4);
+        let block = executed_block(made, bench.now_ms, Some(next));
+        let attests = |output: Output| {
+            let is_statement = |message: &Message| matches!(message, Message::Statement(_));
+            output.send.iter().any(is_statement)
+        };
+        assert!(!attests(bench.step(Input::Executed(vec![block]))));
+        assert!(!attests(bench.tick(1_000)));
+        others_confirm(&mut bench, confirmed);
+        assert_eq!(attests(bench.tick(1_000)), is_attested);
+    }
 }
 
 #[test]

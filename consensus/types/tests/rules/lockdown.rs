@@ -380,10 +380,6 @@ fn a_certificate_says_what_it_is_about() {
     let subject = certificate.subject().expect("it has votes");
     assert_eq!((subject.era, subject.attempt), (ERA, 1));
     assert_eq!(subject.choice.point, point(5));
-    assert_eq!(certificate.last_at(), Some(NOW.plus(9)));
     let empty = BallotCertificate::<RecoveryVoteBody> { votes: Vec::new() };
-    assert_eq!(
-        (empty.era(), empty.subject(), empty.last_at()),
-        (None, None, None)
-    );
+    assert_eq!((empty.era(), empty.subject()), (None, None));
 }

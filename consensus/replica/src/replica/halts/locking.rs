@@ -208,7 +208,7 @@ impl Replica {
             .dag
             .as_ref()
             .map(holdfast_dag::DagCore::last_commit_index);
-        let is_behind = ordered.is_some_and(|ordered| ordered > self.executed_commit);
+        let is_behind = ordered.is_some_and(|ordered| ordered > self.commits.executed);
         let waits = is_behind || state.lockdown.highest_said() > head.height;
         let since_ms = self
             .halts

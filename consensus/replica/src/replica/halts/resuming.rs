@@ -27,7 +27,7 @@ impl Replica {
         let Some(target) = self.halts.manager.resume_point() else {
             return 0;
         };
-        let in_flight = self.given_commit.saturating_sub(self.executed_commit);
+        let in_flight = self.commits.in_flight();
         let missing = target.height.since(self.halts.head.height());
         usize::try_from(missing.saturating_sub(in_flight)).unwrap_or(usize::MAX)
     }
