@@ -9,7 +9,7 @@
 //! - `fields`: what each setting means, for the template and for `config show`;
 //! - `layers`: from texts and files to one merged tree that remembers origins;
 //! - `checks`: from the merged tree to the typed settings;
-//! - `settings`: the typed settings.
+//! - `settings`, `webhook`: the typed settings.
 
 mod addresses;
 mod checks;
@@ -18,14 +18,16 @@ mod layers;
 mod raw;
 mod settings;
 mod show;
+mod webhook;
 
 pub use fields::template;
 pub use layers::{ConfigError, FieldError, Loaded, Override, Sources, load};
 pub use settings::{
-    Config, ExecutionSettings, LogFormat, LogSettings, MempoolSettings, NodeSettings, P2pSettings,
-    RpcSettings, StorageSettings, ValidatorSettings,
+    Config, ExecutionSettings, LockdownSettings, LogFormat, LogSettings, MempoolSettings,
+    NodeSettings, P2pSettings, RpcSettings, StorageSettings, ValidatorSettings,
 };
 pub use show::{EffectiveValue, effective_values, render_json, render_toml};
+pub use webhook::WebhookUrl;
 
 /// Name of the configuration file in the home folder.
 pub const FILE_NAME: &str = "holdfast.toml";

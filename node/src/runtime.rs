@@ -15,9 +15,11 @@
 //! - `cluster`: what the members of a cluster say about a lockdown, and the secret that they share;
 //! - [`traffic`], [`peers`], [`serve`], [`sync`]: the network's side;
 //! - [`board`], [`backend`], [`facts`]: what RPC, metrics and logs show;
+//! - [`risk`]: what the node worries about; [`alerts`]: whom it tells;
 //! - [`sabotage`]: faults that a drill asks for;
 //! - [`mod@start`], `listeners`: how it is put together; [`failures`]: how it ends.
 
+pub mod alerts;
 pub mod backend;
 pub mod board;
 mod cluster;
@@ -29,6 +31,7 @@ pub mod halted;
 mod key_keeper;
 mod listeners;
 pub mod peers;
+pub mod risk;
 pub mod sabotage;
 pub mod serve;
 mod skew;

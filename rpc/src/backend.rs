@@ -5,7 +5,7 @@ use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockSelector, Certificate, ChainState,
     Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, GovernanceState, GovernanceSummary,
     HaltMatrix, HaltProof, HaltReport, Hash, JournalEntry, LockdownStatus, NodeInfo, Peer, Receipt,
-    Status, Transaction, Validator,
+    RiskStatus, Status, Transaction, Validator,
 };
 use crate::feed::Feed;
 use crate::health::Health;
@@ -99,6 +99,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Everything about the lockdown of this moment. Reads memory only.
     fn lockdown(&self) -> Result<LockdownStatus, BackendError>;
+
+    /// How the rules of the risk analyzer stand. Reads memory only.
+    fn risk(&self) -> Result<RiskStatus, BackendError>;
 
     /// This validator votes to freeze the chain. Blocks until the vote is durable or refused.
     fn vote_lockdown(&self, reason: &str) -> Result<LockdownStatus, BackendError>;

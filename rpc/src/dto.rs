@@ -13,6 +13,7 @@ mod lockdown;
 mod names;
 mod node;
 mod numbers;
+mod risk;
 mod status;
 mod subscription;
 mod text;
@@ -40,6 +41,7 @@ pub use lockdown::{LockdownPhase, LockdownStatus, LockdownVote, QuarantineReport
 pub use names::AccountName;
 pub use node::{NodeInfo, Peer, PeerClass, PeerDirection, SigningState, SigningStatus};
 pub use numbers::{Amount, Number, SAFE_INTEGER_END};
+pub use risk::{RiskLevel, RiskRule, RiskStatus};
 pub use status::{ChainState, HaltStatus, Head, MempoolStatus, Status, Syncing};
 pub use subscription::{
     Cursor, FinalityNotification, Gap, Notification, NotificationBody, ReceiptsNotification,

@@ -6,7 +6,8 @@
 mod waiters;
 
 use crate::dto::{
-    BlockSummary, Cursor, FinalityNotification, HaltNotification, Hash, SubscriptionKind,
+    BlockSummary, Cursor, FinalityNotification, HaltNotification, Hash, LockdownStatus,
+    SubscriptionKind,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -33,6 +34,8 @@ pub enum ChainEvent {
     Finality(FinalityNotification),
     /// What is known of halts has changed.
     Halts(Box<HaltNotification>),
+    /// What is known of the lockdown has changed.
+    Lockdown(Box<LockdownStatus>),
 }
 
 /// How much the feed keeps.
@@ -143,7 +146,7 @@ impl Feed {
             } => {
                 inner.waiters.announce(transaction_ids, *height);
             }
-            ChainEvent::Block(_) | ChainEvent::Halts(_) => {}
+            ChainEvent::Block(_) | ChainEvent::Halts(_) | ChainEvent::Lockdown(_) => {}
         }
         let mut ring = inner.ring.lock().expect("no holder of the ring panics");
         let newest = ring.push(event, inner.limits);
@@ -258,7 +261,10 @@ impl Ring {
                 (ChainEvent::Receipts { height, .. }, SubscriptionKind::Receipts) => Some(*height),
                 (
                     ChainEvent::Block(block),
-                    SubscriptionKind::Blocks | SubscriptionKind::Finality | SubscriptionKind::Halts,
+                    SubscriptionKind::Blocks
+                    | SubscriptionKind::Finality
+                    | SubscriptionKind::Halts
+                    | SubscriptionKind::Lockdown,
                 ) => Some(block.header.height.get()),
                 _ => None,
             })
@@ -272,6 +278,7 @@ impl ChainEvent {
             Self::Receipts { .. } => SubscriptionKind::Receipts,
             Self::Finality(_) => SubscriptionKind::Finality,
             Self::Halts(_) => SubscriptionKind::Halts,
+            Self::Lockdown(_) => SubscriptionKind::Lockdown,
         }
     }
 
@@ -280,13 +287,13 @@ impl ChainEvent {
             Self::Receipts {
                 transaction_ids, ..
             } => transaction_ids.len(),
-            Self::Block(_) | Self::Finality(_) | Self::Halts(_) => 0,
+            Self::Block(_) | Self::Finality(_) | Self::Halts(_) | Self::Lockdown(_) => 0,
         }
     }
 }
 
 impl Entry {
-    /// `"block":{…}`, `"finality":{…}` or `"halts":{…}`; made once for all subscribers.
+    /// `"block":{…}`, `"finality":{…}`, `"halts":{…}` or `"lockdown":{…}`; made once for all subscribers.
     pub(crate) fn json(&self) -> Option<&str> {
         let make = |name: &str, json: serde_json::Result<String>| {
             format!(
@@ -307,6 +314,10 @@ impl Entry {
             ChainEvent::Halts(halts) => Some(
                 self.json
                     .get_or_init(|| make("halts", serde_json::to_string(halts))),
+            ),
+            ChainEvent::Lockdown(lockdown) => Some(
+                self.json
+                    .get_or_init(|| make("lockdown", serde_json::to_string(lockdown))),
             ),
             ChainEvent::Receipts { .. } => None,
         }

@@ -173,7 +173,8 @@ impl Subscription {
         match (&entry.event, self.kind) {
             (ChainEvent::Block(_), SubscriptionKind::Blocks)
             | (ChainEvent::Finality(_), SubscriptionKind::Finality)
-            | (ChainEvent::Halts(_), SubscriptionKind::Halts) => {
+            | (ChainEvent::Halts(_), SubscriptionKind::Halts)
+            | (ChainEvent::Lockdown(_), SubscriptionKind::Lockdown) => {
                 entry.json().map(|body| self.text(state, body))
             }
             (
@@ -302,7 +303,7 @@ impl Entry {
         match &self.event {
             ChainEvent::Block(block) => Some(block.header.height.get()),
             ChainEvent::Receipts { height, .. } => Some(*height),
-            ChainEvent::Finality(_) | ChainEvent::Halts(_) => None,
+            ChainEvent::Finality(_) | ChainEvent::Halts(_) | ChainEvent::Lockdown(_) => None,
         }
     }
 }

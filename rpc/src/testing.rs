@@ -10,8 +10,8 @@ use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector, BlockSummary,
     Certificate, ChainState, Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, Finality,
     FinalityNotification, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
-    Hash, JournalEntry, LockdownStatus, NodeInfo, Number, Peer, Receipt, Status, Transaction,
-    Validator,
+    Hash, JournalEntry, LockdownStatus, NodeInfo, Number, Peer, Receipt, RiskStatus, Status,
+    Transaction, Validator,
 };
 use crate::feed::{ChainEvent, Feed, FeedLimits};
 use crate::health::Health;
@@ -125,7 +125,13 @@ impl FakeBackend {
 
     /// So many validators have voted to freeze the chain.
     pub fn set_lockdown_votes(&self, votes: usize) {
-        self.chain().lockdown.set_votes(votes);
+        let status = {
+            let mut chain = self.chain();
+            chain.lockdown.set_votes(votes);
+            let head = chain.block_ref(chain.head_height());
+            chain.lockdown.status(&head)
+        };
+        self.feed.publish(ChainEvent::Lockdown(Box::new(status)));
     }
 
     /// From now on emergency consensus makes the blocks, and those up to a height are irreversible for it alone.
@@ -484,6 +490,10 @@ impl Backend for FakeBackend {
     fn lockdown(&self) -> Result<LockdownStatus, BackendError> {
         let chain = self.chain();
         Ok(chain.lockdown.status(&chain.block_ref(chain.head_height())))
+    }
+
+    fn risk(&self) -> Result<RiskStatus, BackendError> {
+        Ok(samples::risk())
     }
 
     fn vote_lockdown(&self, reason: &str) -> Result<LockdownStatus, BackendError> {

@@ -5,6 +5,7 @@ mod emergency;
 mod governors;
 mod kills;
 mod kind;
+mod lockdown;
 mod outcome;
 mod script;
 mod stage;
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::signals::unless_interrupted;
 use clap::{Args, Subcommand};
 use kills::Kills;
-use kind::{Kind, Masters};
+use kind::{Kind, Masters, Voters};
 use outcome::{Outcome, Run};
 use stage::Stage;
 use tempfile::TempDir;
@@ -40,6 +41,17 @@ pub(super) enum Command {
     Resume(Arguments),
     /// Kill all validators but the masters; they take over until the others are back (docs/runbooks/emergency-consensus.md).
     EmergencyConsensus(EmergencyArguments),
+    /// Two thirds of the validators freeze the chain by vote, and let it go on by vote (docs/runbooks/lockdown.md).
+    Lockdown(LockdownArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LockdownArguments {
+    #[command(flatten)]
+    common: Arguments,
+    /// As many validators as the chain tolerates vote alone first, and never vote to go on.
+    #[arg(long)]
+    byzantine: bool,
 }
 
 #[derive(Debug, Args)]
@@ -90,6 +102,12 @@ impl Command {
                     partition: arguments.partition,
                 };
                 (Kind::EmergencyConsensus(masters), &arguments.common)
+            }
+            Self::Lockdown(arguments) => {
+                let voters = Voters {
+                    byzantine: arguments.byzantine,
+                };
+                (Kind::Lockdown(voters), &arguments.common)
             }
         }
     }

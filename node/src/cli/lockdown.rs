@@ -1,8 +1,10 @@
 //! `holdfast lockdown`: freeze the chain by vote, and let it go on by vote.
 
+mod simulate;
+
 use super::global::MissingFile;
 use super::layout::{Sheet, listed, short};
-use super::node_client::RpcArguments;
+use super::node_client::{NodeClient, RpcArguments};
 use super::units::show_time;
 use super::{Context, GlobalArguments};
 use crate::cluster_secret::{self, RotationStep};
@@ -11,12 +13,15 @@ use crate::failure::Failure;
 use clap::{Args, Subcommand};
 use holdfast_rpc::dto::{
     AccountName, LockdownPhase, LockdownStatus, LockdownVote, Number, QuarantineReport,
-    RecoveryVote,
+    RecoveryVote, RiskLevel, RiskStatus,
 };
 use holdfast_rpc::methods::{
-    GetLockdownStatus, LockdownVoteParams, NoParams, VoteLockdown, VoteRecovery,
+    CommitteeParams, GetCommittee, GetHaltMatrix, GetLockdownStatus, GetRisk, GetStatus,
+    LockdownVoteParams, NoParams, VoteLockdown, VoteRecovery,
 };
 use serde_json::json;
+use simulate::Rehearsal;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -27,6 +32,8 @@ pub(super) enum Command {
     Vote(VoteArguments),
     /// This validator votes to go on. It keeps voting until two thirds have agreed on the block to go on from.
     Recover(StatusArguments),
+    /// What a lockdown would do now: who would be frozen, what stops, what goes on. Changes nothing.
+    Simulate(StatusArguments),
     /// Make the cluster secret: for one validator, whose operator hands the file to the others.
     NewSecret(SecretArguments),
     /// Change the cluster secret in three steps; each has reached every validator before the next.
@@ -76,7 +83,11 @@ pub(super) fn run(
         Command::Status(arguments) => {
             let node = arguments.rpc.connect(global, context)?;
             let status = node.call::<GetLockdownStatus>(NoParams {})?;
-            show(&status, arguments.json, node.url(), context)
+            if arguments.json {
+                return show(&status, true, node.url(), context);
+            }
+            let risk = node.call::<GetRisk>(NoParams {})?;
+            context.print(&as_text(&status, Some(&risk), node.url()))
         }
         Command::Vote(arguments) => {
             let node = arguments.output.rpc.connect_as_admin(global, context)?;
@@ -92,6 +103,15 @@ pub(super) fn run(
             let what = "this validator does not vote to go on";
             let status = node.call_or::<VoteRecovery>(what, NoParams {})?;
             show(&status, arguments.json, node.url(), context)
+        }
+        Command::Simulate(arguments) => {
+            let node = arguments.rpc.connect(global, context)?;
+            let rehearsal = rehearsal(&node)?;
+            context.print(&if arguments.json {
+                format!("{:#}\n", rehearsal.as_json())
+            } else {
+                rehearsal.as_text(node.url())
+            })
         }
         Command::NewSecret(arguments) => {
             let path = arguments.path(global, context)?;
@@ -125,8 +145,8 @@ impl SecretArguments {
             return Ok(file.clone());
         }
         let loaded = global.load_config(context, MissingFile::UseDefaults)?;
-        let configured = loaded.config.cluster_secret_file();
-        configured.map(PathBuf::from).ok_or_else(|| {
+        let configured = loaded.config.lockdown().secret_file.clone();
+        configured.ok_or_else(|| {
             Failure::new(
                 ExitCode::Usage,
                 "cannot tell where the cluster secret is to be",
@@ -135,6 +155,25 @@ impl SecretArguments {
             )
         })
     }
+}
+
+fn rehearsal(node: &NodeClient) -> Result<Rehearsal, Failure> {
+    let committee = node.call::<GetCommittee>(CommitteeParams { era: None })?;
+    let committee = committee.ok_or_else(|| {
+        Failure::new(
+            ExitCode::Internal,
+            "the node does not know its own committee",
+            "chain_getCommittee answered null",
+            "look at its log",
+        )
+    })?;
+    let status = node.call::<GetStatus>(NoParams {})?;
+    Ok(Rehearsal {
+        status: node.call::<GetLockdownStatus>(NoParams {})?,
+        committee,
+        matrix: node.call::<GetHaltMatrix>(NoParams {})?,
+        waiting: status.mempool.transactions.get(),
+    })
 }
 
 fn show(
@@ -146,15 +185,18 @@ fn show(
     let text = if as_json {
         format!("{:#}\n", json!(status))
     } else {
-        as_text(status, url)
+        as_text(status, None, url)
     };
     context.print(&text)
 }
 
-fn as_text(status: &LockdownStatus, url: &str) -> String {
+fn as_text(status: &LockdownStatus, risk: Option<&RiskStatus>, url: &str) -> String {
     let phase = status.phase.as_str().to_uppercase();
     let mut sheet = Sheet::titled(format_args!("{phase}  {url}"));
     sheet.line("so", in_a_sentence(status));
+    if let Some(risk) = risk {
+        sheet.line("risk", risk_text(risk));
+    }
     if !status.has_secret {
         sheet.line(
             "NO SECRET",
@@ -225,6 +267,35 @@ fn in_a_sentence(status: &LockdownStatus) -> String {
     }
 }
 
+/// The level, and under it what has been found, the worst first.
+fn risk_text(risk: &RiskStatus) -> String {
+    let mut text = risk.level.as_str().to_owned();
+    if risk.level > RiskLevel::Normal {
+        let _infallible = write!(text, " since {}", show_time(risk.since_ms.get()));
+    }
+    if let Some(from) = risk.votes_from {
+        let _infallible = write!(
+            text,
+            "; from {} on this validator votes by itself",
+            from.as_str()
+        );
+    }
+    let mut raised: Vec<_> = risk
+        .rules
+        .iter()
+        .filter(|rule| rule.level > RiskLevel::Normal)
+        .collect();
+    raised.sort_by_key(|rule| std::cmp::Reverse(rule.level));
+    for rule in raised {
+        let (level, window) = (rule.level.as_str(), rule.window_seconds);
+        let value = rule
+            .value
+            .map_or_else(|| "less now".to_owned(), |value| value.to_string());
+        let _infallible = write!(text, "\n{:<26} {level}: {value} in {window} s", rule.rule);
+    }
+    text
+}
+
 fn who(account: Option<&AccountName>, authority: u16) -> String {
     account.map_or_else(|| format!("authority {authority}"), ToString::to_string)
 }
@@ -284,16 +355,19 @@ mod tests {
 
     #[test]
     fn the_screen_says_who_has_voted_how_all_stand_and_what_to_do() {
-        let text = as_text(&status(1), "http://node");
+        let risk = FakeBackend::new(FeedLimits::default()).risk().unwrap();
+        let text = as_text(&status(1), Some(&risk), "http://node");
         assert!(text.starts_with("VOTING  http://node\n"), "{text}");
         for part in [
             "1 of 4 validators vote to freeze the chain, 2 more freeze it",
             "validator-0 ",
             "operator: \"roots differ between data centres\"",
+            "elevated since 2026-01-01T00:01:40",
+            "equivocations              elevated: 1 in 600 s",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        let text = as_text(&status(3), "http://node");
+        let text = as_text(&status(3), None, "http://node");
         for part in [
             "LOCKED",
             "3 of 4 validators have to vote to go on",
@@ -302,7 +376,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        let normal = as_text(&status(0), "http://node");
+        let normal = as_text(&status(0), None, "http://node");
         assert!(
             normal.contains("nobody votes to freeze the chain; 3 of 4"),
             "{normal}"
@@ -317,7 +391,7 @@ mod tests {
             members: 0,
             ..status(0)
         };
-        let text = as_text(&hindered, "http://node");
+        let text = as_text(&hindered, None, "http://node");
         for part in [
             "NO SECRET",
             "7 messages with the tag",

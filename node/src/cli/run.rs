@@ -206,7 +206,7 @@ fn emergency_key(
 
 /// The cluster secret, and what the node cannot do without one.
 fn cluster(config: &Config) -> Result<Cluster, Failure> {
-    let Some(path) = config.cluster_secret_file() else {
+    let Some(path) = &config.lockdown().secret_file else {
         if config.validator().is_some() {
             tracing::warn!(
                 "lockdown.secret_file is empty: this validator can neither vote to freeze the chain nor hear such votes"

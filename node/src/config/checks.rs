@@ -3,13 +3,16 @@
 use super::addresses::{self, AddressRule};
 use super::layers::FieldError;
 use super::raw::{
-    RawConfig, RawExecution, RawLog, RawMempool, RawNode, RawP2p, RawRpc, RawStorage, RawValidator,
+    RawConfig, RawExecution, RawLockdown, RawLog, RawMempool, RawNode, RawP2p, RawRpc, RawStorage,
+    RawValidator,
 };
 use super::settings::{
-    Config, ExecutionSettings, LogFormat, LogSettings, MempoolSettings, NodeSettings, P2pSettings,
-    RpcSettings, StorageSettings, ValidatorSettings,
+    Config, ExecutionSettings, LockdownSettings, LogFormat, LogSettings, MempoolSettings,
+    NodeSettings, P2pSettings, RpcSettings, StorageSettings, ValidatorSettings,
 };
+use super::webhook::WebhookUrl;
 use figment::Figment;
+use holdfast_halt::risk::RiskLevel;
 use multiaddr::Multiaddr;
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,7 +50,8 @@ pub(super) fn check(merged: &Figment, home: &Path) -> Result<Config, Vec<FieldEr
         p2p: checker.p2p(&raw.p2p),
         validator: checker.validator(&raw.validator, &raw.storage),
         emergency_key_file: checker.file_if_set(&raw.emergency.key_file),
-        cluster_secret_file: checker.file_if_set(&raw.lockdown.secret_file),
+        lockdown: checker.lockdown(&raw.lockdown),
+        alerts_webhook: checker.webhook(&raw.alerts.webhook),
         storage: checker.storage(&raw.storage),
         mempool: checker.mempool(&raw.mempool),
         execution: checker.execution(&raw.execution),
@@ -304,6 +308,40 @@ impl Checker<'_> {
         ExecutionSettings {
             verify_threads: chosen.unwrap_or_else(processors),
         }
+    }
+
+    fn lockdown(&mut self, raw: &RawLockdown) -> LockdownSettings {
+        let secret_file = self.file_if_set(&raw.secret_file);
+        let vote_at_risk = match raw.vote_at_risk.as_str() {
+            "never" => None,
+            "high" => Some(RiskLevel::High),
+            "critical" => Some(RiskLevel::Critical),
+            other => {
+                let rule = "must be never, high or critical";
+                self.refuse("lockdown.vote_at_risk", rule, format!("{other:?}"));
+                None
+            }
+        };
+        if vote_at_risk.is_some() && secret_file.is_none() {
+            let rule = "needs lockdown.secret_file: nobody would count the vote";
+            let value = format!("{:?}", raw.vote_at_risk);
+            self.refuse("lockdown.vote_at_risk", rule, value);
+        }
+        LockdownSettings {
+            secret_file,
+            vote_at_risk,
+        }
+    }
+
+    fn webhook(&mut self, raw: &str) -> Option<WebhookUrl> {
+        if raw.is_empty() {
+            return None;
+        }
+        let parsed = raw.parse();
+        if let Err(rule) = parsed {
+            self.refuse("alerts.webhook", rule, format!("{raw:?}"));
+        }
+        parsed.ok()
     }
 
     fn log(&mut self, raw: RawLog) -> LogSettings {

@@ -11,7 +11,7 @@ pub(super) struct Field {
     pub(super) help: &'static str,
 }
 
-pub(super) const SECTIONS: [(&str, &str); 10] = [
+pub(super) const SECTIONS: [(&str, &str); 11] = [
     ("node", "The node as a whole."),
     (
         "rpc",
@@ -29,6 +29,10 @@ pub(super) const SECTIONS: [(&str, &str); 10] = [
     (
         "lockdown",
         "Validators that share a secret can freeze the chain by vote.",
+    ),
+    (
+        "alerts",
+        "Whom to tell that something is wrong, besides the log and the metrics.",
     ),
     ("storage", "The database."),
     (
@@ -70,6 +74,8 @@ pub(super) const FIELDS: &[Field] = fields! {
     "validator.disable_key_on_shutdown" => "On SIGTERM take the signing key off the chain before stopping, so that nobody waits for this validator\nwhile it is away; the next start gives it back. Takes up to 10 s. Needs validator.owner_key_file.",
     "emergency.key_file" => "The emergency key of the chain. Empty: this node is no master.",
     "lockdown.secret_file" => "The cluster secret, the same on every validator. Empty: this node neither votes to freeze the chain nor\nhears such votes; it stops with the others when they show that they have.",
+    "lockdown.vote_at_risk" => "never, high or critical: from this level of node_getRisk on the validator votes by itself to freeze the chain.",
+    "alerts.webhook" => "Where to POST alerts as Alertmanager takes them: http://127.0.0.1:9093/api/v2/alerts. Empty: nowhere.",
     "storage.data_dir" => "Folder of the database.",
     "storage.cache_mib" => "Memory for cached blocks of the database in MiB, 8 to 65536.",
     "storage.prune_blocks" => "Keep this many irreversible blocks, at least 1000. 0: keep all.",

@@ -12,6 +12,7 @@ pub(super) struct RawConfig {
     pub(super) validator: RawValidator,
     pub(super) emergency: RawEmergency,
     pub(super) lockdown: RawLockdown,
+    pub(super) alerts: RawAlerts,
     pub(super) storage: RawStorage,
     pub(super) mempool: RawMempool,
     pub(super) execution: RawExecution,
@@ -107,10 +108,26 @@ pub(super) struct RawEmergency {
     pub(super) key_file: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLockdown {
     pub(super) secret_file: String,
+    pub(super) vote_at_risk: String,
+}
+
+impl Default for RawLockdown {
+    fn default() -> Self {
+        Self {
+            secret_file: String::new(),
+            vote_at_risk: "never".into(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAlerts {
+    pub(super) webhook: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! The typed settings. A [`Config`] is made by `checks` alone and handed out by shared reference, so every value in it
 //! keeps every rule, alone and together with the others.
 
+use super::webhook::WebhookUrl;
+use holdfast_halt::risk::RiskLevel;
 use multiaddr::Multiaddr;
 use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -15,7 +17,8 @@ pub struct Config {
     pub(super) p2p: P2pSettings,
     pub(super) validator: Option<ValidatorSettings>,
     pub(super) emergency_key_file: Option<PathBuf>,
-    pub(super) cluster_secret_file: Option<PathBuf>,
+    pub(super) lockdown: LockdownSettings,
+    pub(super) alerts_webhook: Option<WebhookUrl>,
     pub(super) storage: StorageSettings,
     pub(super) mempool: MempoolSettings,
     pub(super) execution: ExecutionSettings,
@@ -55,10 +58,15 @@ impl Config {
         self.emergency_key_file.as_deref()
     }
 
-    /// The cluster secret, on a node that takes part in lockdowns.
     #[must_use]
-    pub fn cluster_secret_file(&self) -> Option<&Path> {
-        self.cluster_secret_file.as_deref()
+    pub const fn lockdown(&self) -> &LockdownSettings {
+        &self.lockdown
+    }
+
+    /// Who is told of alerts, besides the log and the metrics.
+    #[must_use]
+    pub const fn alerts_webhook(&self) -> Option<&WebhookUrl> {
+        self.alerts_webhook.as_ref()
     }
 
     #[must_use]
@@ -128,6 +136,14 @@ pub struct ValidatorSettings {
     pub owner_key_file: Option<PathBuf>,
     /// Take the signing key off the chain before the node stops.
     pub disable_key_on_shutdown: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockdownSettings {
+    /// The cluster secret, on a node that takes part in lockdowns.
+    pub secret_file: Option<PathBuf>,
+    /// From which level of risk on the validator votes by itself; none: never.
+    pub vote_at_risk: Option<RiskLevel>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

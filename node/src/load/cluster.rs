@@ -6,9 +6,10 @@ use crate::devnet::process::{NodeProcess, ProcessError, resident_bytes, stop_all
 use crate::devnet::session::command;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
+use crate::home::Home;
 use holdfast_rpc::dto::{BlockSelector, Status};
 use holdfast_rpc::methods::{GetHeader, GetStatus, HeaderParams, Method, NoParams};
-use holdfast_rpc::{Client, ClientConfig, ClientError};
+use holdfast_rpc::{AdminToken, Client, ClientConfig, ClientError};
 use holdfast_types::ChainId;
 use rustix::process::Signal;
 use std::ffi::OsString;
@@ -221,6 +222,27 @@ impl Cluster {
             .call::<M>(params)
             .await
             .map_err(|error| no_answer(&member.node.name, &error))
+    }
+
+    /// The same for one that changes the node.
+    pub async fn call_as_admin<M: Method>(
+        &self,
+        number: usize,
+        params: M::Params,
+    ) -> Result<M::Output, Failure> {
+        let node = self.node(number);
+        let path = Home::at(node.home.clone()).admin_token_file();
+        // It is another one each time the node starts.
+        let token = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::disk("cannot read an admin token", &error))?;
+        let config = ClientConfig {
+            admin_token: Some(AdminToken::from_text(&token)),
+            ..ClientConfig::default()
+        };
+        let client = Client::new(&url(node), config);
+        let client = client.map_err(|error| no_answer(&node.name, &error))?;
+        let answer = client.call::<M>(params).await;
+        answer.map_err(|error| no_answer(&node.name, &error))
     }
 
     /// Where a node stands; nothing if it does not answer.

@@ -241,6 +241,10 @@ impl Lane {
             match reply {
                 Ok(_) => self.note_accepted(position),
                 Err(_) if self.was_accepted(*id).await? => self.note_accepted(position),
+                Err(error) if error.error_code() == Some(ErrorCode::Lockdown) => {
+                    self.tracker.frozen(id);
+                    full = true;
+                }
                 Err(error) => {
                     self.tracker.refused(id, &error);
                     match error.error_code() {

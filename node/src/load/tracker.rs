@@ -28,6 +28,7 @@ struct Inner {
     unanswered: u64,
     submitted: u64,
     rejected: u64,
+    frozen: u64,
     last_refusal: Option<String>,
     irreversible: u64,
     latencies: LatencyCounts,
@@ -49,6 +50,8 @@ pub struct Latencies {
 pub struct Counts {
     pub submitted: u64,
     pub rejected: u64,
+    /// Refused as the chain was frozen.
+    pub frozen: u64,
     pub irreversible: u64,
     pub pending: u64,
 }
@@ -84,6 +87,16 @@ impl Tracker {
         inner.unanswered = inner.unanswered.saturating_sub(1);
         inner.rejected += 1;
         inner.last_refusal = Some(why.to_string());
+        drop(inner);
+        self.fewer_pending.notify_waiters();
+    }
+
+    /// The node has refused it, as the chain is frozen: it is sent again.
+    pub fn frozen(&self, id: &[u8; 32]) {
+        let mut inner = self.lock();
+        inner.pending.remove(id);
+        inner.unanswered = inner.unanswered.saturating_sub(1);
+        inner.frozen += 1;
         drop(inner);
         self.fewer_pending.notify_waiters();
     }
@@ -140,6 +153,7 @@ impl Tracker {
         Counts {
             submitted: inner.submitted,
             rejected: inner.rejected,
+            frozen: inner.frozen,
             irreversible: inner.irreversible,
             pending: inner.pending.len() as u64,
         }
@@ -325,5 +339,9 @@ mod tests {
             }
         );
         assert_eq!(tracker.last_refusal().as_deref(), Some("full"));
+        tracker.sending([2; 32], Instant::now());
+        tracker.frozen(&[2; 32]);
+        let counts = tracker.counts();
+        assert_eq!((counts.rejected, counts.frozen, counts.pending), (1, 1, 0));
     }
 }

@@ -8,6 +8,7 @@ mod halts;
 mod health;
 mod lockdown;
 mod queries;
+mod risk;
 mod submit;
 
 use super::board::Board;
@@ -20,9 +21,11 @@ use super::verification::{Job, JobQueue};
 use crate::clock;
 use crate::watchdog::Vitals;
 use figures::Stopwatches;
+pub(super) use health::Bounds;
+use holdfast_halt::risk::RiskLevel;
 use holdfast_network::{NetworkHandle, PeerInfo};
 use holdfast_rpc::dto::{
-    BlockRef, BlockSummary, FinalityNotification, HaltNotification, Hash, Number,
+    BlockRef, BlockSummary, FinalityNotification, HaltNotification, Hash, LockdownStatus, Number,
 };
 use holdfast_rpc::{ChainEvent, Feed, FeedLimits, Metrics};
 use holdfast_storage::Storage;
@@ -52,6 +55,8 @@ pub struct BackendParts {
     pub validator_account: Option<String>,
     pub key: Option<PublicKey>,
     pub cluster: Cluster,
+    /// From which level of risk on this validator votes by itself.
+    pub votes_from: Option<RiskLevel>,
     pub moniker: String,
 }
 
@@ -66,6 +71,8 @@ pub struct NodeBackend {
     known_peers: Mutex<Vec<PeerInfo>>,
     /// What subscribers were told of halts last, and the picture that it was made of.
     told: Mutex<Option<(Arc<HaltPicture>, HaltNotification)>>,
+    /// The same of the lockdown.
+    told_lockdown: Mutex<Option<LockdownStatus>>,
     stopwatches: Arc<Mutex<Stopwatches>>,
 }
 
@@ -80,6 +87,7 @@ impl NodeBackend {
             started_at,
             known_peers: Mutex::default(),
             told: Mutex::default(),
+            told_lockdown: Mutex::default(),
             stopwatches: Arc::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Where the node stands, for everybody who asks: written by the threads that know, read without waiting for them.
 
 use super::halted::HaltPicture;
+use super::risk::RiskPicture;
 use holdfast_chain::serve::branch_rank;
 use holdfast_chain::{Chain, ChainStore};
 use holdfast_ledger::StateError;
@@ -60,6 +61,8 @@ pub struct Standing {
     pub production: Production,
     /// Halts, and what is known of them.
     pub halts: Arc<HaltPicture>,
+    /// What this node worries about.
+    pub risk: Arc<RiskPicture>,
 }
 
 impl Standing {
@@ -103,6 +106,7 @@ impl Standing {
             signing_stopped: None,
             production: replica.production().clone(),
             halts: Arc::new(halts),
+            risk: Arc::new(RiskPicture::first()),
         })
     }
 }

@@ -1,7 +1,9 @@
 //! What happened, as log lines and metrics.
 
+use super::alerts::Alerts;
 use super::backend::NodeBackend;
 use super::board::Board;
+use super::risk::{self, RiskWatch};
 use crate::failure::Failure;
 use holdfast_halt::{Mode, StallChange, StallReason};
 use holdfast_network::NetworkHandle;
@@ -28,6 +30,8 @@ pub struct FactsThread {
     pub stopping: CancellationToken,
     /// Halts whose forensic state is to be preserved.
     pub halts: Sender<HaltId>,
+    pub risk: RiskWatch,
+    pub alerts: Alerts,
 }
 
 /// How often the gauges are set.
@@ -37,7 +41,7 @@ const HALTS: Duration = Duration::from_millis(50);
 
 impl FactsThread {
     /// Runs until the node stops.
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(mut self) -> Result<(), Failure> {
         let mut gauges_at = Instant::now();
         let mut halts_at = Instant::now();
         while !self.stopping.is_cancelled() {
@@ -56,9 +60,21 @@ impl FactsThread {
                 gauges::count_stall(&self.metrics, &self.board, since);
                 gauges::set(&self.metrics, &self.board, &self.storage, &self.network);
                 self.backend.set_gauges();
+                self.look_at_risk();
             }
         }
         Ok(())
+    }
+
+    fn look_at_risk(&mut self) {
+        let counters = self.network.counters();
+        self.risk.look(
+            &self.metrics,
+            &self.board,
+            &counters,
+            &self.alerts,
+            &self.backend,
+        );
     }
 
     /// Has the forensic state preserved if a halt began that is worth it.
@@ -77,6 +93,7 @@ impl FactsThread {
     fn on_fact(&self, fact: &Fact) {
         gauges::count(&self.metrics, fact);
         self.preserve(fact);
+        risk::alert(&self.alerts, fact);
         match fact {
             Fact::Proposed { .. }
             | Fact::Committed { .. }

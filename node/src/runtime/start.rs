@@ -2,6 +2,7 @@
 
 mod resumed;
 
+use super::alerts::{Alerts, Webhook};
 use super::backend::{BackendParts, NodeBackend};
 use super::board::Board;
 use super::cluster::Cluster;
@@ -11,6 +12,7 @@ use super::facts::FactsThread;
 use super::key_keeper::{Farewell, KeyKeeper};
 use super::listeners::{start_network, start_rpc};
 use super::peers::Peers;
+use super::risk::RiskWatch;
 use super::sabotage::{InjectedFault, Saboteur};
 use super::serve::Server;
 use super::sync::{EmergencySync, Sync};
@@ -185,7 +187,7 @@ pub async fn start(mut parts: NodeParts, supervisor: &Supervisor) -> Result<Runn
     };
     shared.start_core(core, core_commands, outlets, core_heartbeat)?;
     let halts = shared.start_preserver(&parts)?;
-    shared.start_facts(facts_received, backend, halts)?;
+    shared.start_facts(facts_received, backend, halts, &parts)?;
     shared.start_reverify(reverify_received)?;
     shared.start_network_tasks(events, messages_received, &parameters);
     let watching = watchdog.start(supervisor);
@@ -256,6 +258,7 @@ impl Shared<'_> {
                 .map(|validator| validator.account.clone()),
             key: self.key,
             cluster: self.cluster.clone(),
+            votes_from: parts.config.lockdown().vote_at_risk,
             vitals: self.vitals.clone(),
             moniker: parts.config.node().moniker.clone(),
         })
@@ -381,12 +384,34 @@ impl Shared<'_> {
         Ok(halts)
     }
 
+    /// Alerts are told by webhook, if there is one.
+    fn start_alerts(&self, parts: &NodeParts) -> Alerts {
+        let Some(url) = parts.config.alerts_webhook().cloned() else {
+            return Alerts::default();
+        };
+        let alerts = Alerts::new();
+        let webhook = Webhook {
+            url,
+            alerts: alerts.clone(),
+            instance: parts.config.node().moniker.clone(),
+            chain: parts.genesis.chain_name().to_owned(),
+            metrics: self.metrics.clone(),
+        };
+        let stopping = self.supervisor.stopping();
+        self.supervisor.spawn_task("alerts", webhook.run(stopping));
+        alerts
+    }
+
     fn start_facts(
         &self,
         facts: Receiver<Fact>,
         backend: Arc<NodeBackend>,
         halts: Sender<HaltId>,
+        parts: &NodeParts,
     ) -> Result<(), Failure> {
+        let votes_from = parts.config.lockdown().vote_at_risk;
+        let risk = RiskWatch::new(parts.genesis.parameters(), votes_from);
+        let alerts = self.start_alerts(parts);
         let facts_thread = FactsThread {
             facts,
             metrics: self.metrics.clone(),
@@ -396,6 +421,8 @@ impl Shared<'_> {
             backend,
             stopping: self.supervisor.stopping(),
             halts,
+            risk,
+            alerts,
         };
         self.start_thread("facts", move || facts_thread.run())
     }

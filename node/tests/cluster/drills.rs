@@ -23,7 +23,10 @@ fn play(arguments: &[&str], times: &[&str]) -> Value {
     }
     assert_eq!(run["lost"], 0);
     assert_eq!(run["accepted"], run["irreversible"]);
-    assert!(run["queued_during_halt"].as_u64() >= Some(20), "{run:#}");
+    // A lockdown queues nothing.
+    let held = run.get("refused_in_lockdown");
+    let held = held.unwrap_or_else(|| &run["queued_during_halt"]);
+    assert!(held.as_u64() >= Some(20), "{run:#}");
     run
 }
 
@@ -48,6 +51,14 @@ fn a_hard_halt_stops_all_and_slashes_the_one_that_attested_another_root() {
 #[test]
 fn an_emergency_halt_stops_all_and_slashes_nobody() {
     let run = run("emergency-halt");
+    assert_eq!(run["slashed"], json!([]));
+}
+
+#[test]
+fn two_thirds_freeze_the_chain_and_let_it_go_on_and_the_others_can_do_neither() {
+    let times = ["vote_to_frozen_ms", "vote_to_first_commit_ms"];
+    let run = play(&["lockdown", "--byzantine"], &times);
+    assert_eq!(run["disturbed"], json!(["v3"]));
     assert_eq!(run["slashed"], json!([]));
 }
 

@@ -1,6 +1,6 @@
 //! Subscriptions: cursors and what subscribers receive.
 
-use super::{BlockRef, BlockSummary, HaltNotification, Hash, Number, Receipt};
+use super::{BlockRef, BlockSummary, HaltNotification, Hash, LockdownStatus, Number, Receipt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -19,11 +19,13 @@ pub enum SubscriptionKind {
     Finality,
     /// Each change of what is known of halts.
     Halts,
+    /// Each change of what is known of the lockdown: votes, certificates, reports.
+    Lockdown,
 }
 
 impl SubscriptionKind {
     /// Every kind, as the metric label `kind` lists them.
-    pub const NAMES: [&'static str; 4] = ["blocks", "receipts", "finality", "halts"];
+    pub const NAMES: [&'static str; 5] = ["blocks", "receipts", "finality", "halts", "lockdown"];
 
     /// The word that JSON and metrics use.
     #[must_use]
@@ -33,6 +35,7 @@ impl SubscriptionKind {
             Self::Receipts => Self::NAMES[1],
             Self::Finality => Self::NAMES[2],
             Self::Halts => Self::NAMES[3],
+            Self::Lockdown => Self::NAMES[4],
         }
     }
 }
@@ -168,6 +171,8 @@ pub enum NotificationBody {
     Finality(FinalityNotification),
     /// Kind `halts`.
     Halts(Box<HaltNotification>),
+    /// Kind `lockdown`.
+    Lockdown(Box<LockdownStatus>),
     /// Any kind: events were lost.
     Gap(Gap),
 }

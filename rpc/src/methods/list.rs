@@ -10,7 +10,8 @@ use crate::codes::ErrorCode;
 use crate::dto::{
     Account, Block, BlockHeader, Certificate, Committee, EmergencyStatus, EvidenceItem,
     EvidenceReceipt, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
-    JournalEntry, LockdownStatus, NodeInfo, Peer, Receipt, Sent, Status, Transaction, Validator,
+    JournalEntry, LockdownStatus, NodeInfo, Peer, Receipt, RiskStatus, Sent, Status, Transaction,
+    Validator,
 };
 use serde_json::{Map, Value};
 
@@ -122,7 +123,7 @@ methods! {
 
     /// `chain_subscribe`.
     Subscribe = "chain_subscribe" (SubscribeParams) -> String {
-        summary: "Subscribes to blocks, receipts, finality or halts.",
+        summary: "Subscribes to blocks, receipts, finality, halts or the lockdown.",
         description: "The result is the id of the subscription. Notifications have the method `chain_subscription` and the params `{subscription, result}`, where `result` is a `Notification`. Events come in order. After a lost connection hand back the last cursor as `from`. If events are missing (a slow client, an old cursor, a restarted or different node) the next notification is a `gap` that says which; fetch the blocks in between and go on.",
         errors: [TooManySubscriptions],
         transport: WebSocket,
@@ -179,6 +180,14 @@ methods! {
         description: "Who has voted to freeze the chain and why, how many are missing, who has voted to go on with what, how each validator stands and who has what others lack, and what to do next.",
     }
 
+    /// `lockdown_subscribe`.
+    SubscribeLockdown = "lockdown_subscribe" (HaltSubscribeParams) -> String {
+        summary: "Subscribes to every change of what is known of the lockdown.",
+        description: "Each notification has all of `lockdown_getStatus`. The same as `chain_subscribe` with the kind `lockdown`; `chain_unsubscribe` ends it.",
+        errors: [TooManySubscriptions],
+        transport: WebSocket,
+    }
+
     /// `lockdown_vote`.
     VoteLockdown = "lockdown_vote" (LockdownVoteParams) -> LockdownStatus {
         summary: "This validator votes to freeze the chain.",
@@ -226,6 +235,12 @@ methods! {
     GetInfo = "node_getInfo" (NoParams) -> NodeInfo {
         summary: "What this node is.",
         description: "Version, chain, peer id, and whether it validates and signs.",
+    }
+
+    /// `node_getRisk`.
+    GetRisk = "node_getRisk" (NoParams) -> RiskStatus {
+        summary: "What this node sees that may become a reason to freeze the chain.",
+        description: "Each rule of the risk analyzer with its window, thresholds and level. It decides nothing for others; this validator votes by itself only if its configuration says so.",
     }
 
     /// `node_getPeers`.

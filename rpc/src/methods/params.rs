@@ -117,7 +117,7 @@ params! {
 }
 
 params! {
-    /// Parameters of `halt_subscribe`.
+    /// Parameters of `halt_subscribe` and `lockdown_subscribe`.
     HaltSubscribeParams {
         /// Go on behind this cursor; with the next event if absent.
         optional from: Cursor = "\"6423f1e8a1b4-17\"",

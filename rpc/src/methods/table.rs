@@ -5,15 +5,16 @@ use super::handlers;
 use super::list::{
     Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetEmergencyStatus,
     GetGovernanceState, GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader,
-    GetInfo, GetLockdownStatus, GetParameters, GetPeers, GetReceipt, GetStatus, GetTransaction,
-    GetValidators, ListEvidence, METHOD_NAMES, SendTransaction, SubmitEvidence, SubmitGovernance,
-    Subscribe, SubscribeHalts, Unsubscribe, VoteLockdown, VoteRecovery,
+    GetInfo, GetLockdownStatus, GetParameters, GetPeers, GetReceipt, GetRisk, GetStatus,
+    GetTransaction, GetValidators, ListEvidence, METHOD_NAMES, SendTransaction, SubmitEvidence,
+    SubmitGovernance, Subscribe, SubscribeHalts, SubscribeLockdown, Unsubscribe, VoteLockdown,
+    VoteRecovery,
 };
 use super::params::{SubscribeParams, UnsubscribeParams};
 use crate::backend::{Backend, BackendError};
 use crate::codes::{ErrorCode, Fault};
 use crate::docs::{Docs, DocsBuilder};
-use crate::dto::SubscriptionKind;
+use crate::dto::{Cursor, SubscriptionKind};
 use crate::state::ServerState;
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -106,6 +107,10 @@ impl MethodTable {
         builder.add::<Unsubscribe>(Handler::Unsubscribe(parse::<Unsubscribe>));
         Self::add_halts(&mut builder);
         builder.inline::<GetInfo>(|backend| json(backend.node_info()));
+        builder.blocking::<GetRisk>(|params| {
+            parse::<GetRisk>(params)?;
+            query(|backend| backend.risk())
+        });
         builder.inline::<GetPeers>(|backend| json(backend.peers()));
         builder.add::<Discover>(Handler::Document);
         builder.build()
@@ -135,13 +140,7 @@ impl MethodTable {
         });
         builder.add::<SubscribeHalts>(Handler::Subscribe(|params| {
             let params = parse::<SubscribeHalts>(params)?;
-            Ok(SubscribeParams {
-                kind: SubscriptionKind::Halts,
-                from: params.from,
-                finality: None,
-                account: None,
-                transaction_id: None,
-            })
+            Ok(all_of(SubscriptionKind::Halts, params.from))
         }));
         builder.blocking::<GetEmergencyStatus>(|params| {
             parse::<GetEmergencyStatus>(params)?;
@@ -151,6 +150,10 @@ impl MethodTable {
             parse::<GetLockdownStatus>(params)?;
             query(|backend| backend.lockdown())
         });
+        builder.add::<SubscribeLockdown>(Handler::Subscribe(|params| {
+            let params = parse::<SubscribeLockdown>(params)?;
+            Ok(all_of(SubscriptionKind::Lockdown, params.from))
+        }));
         builder.blocking::<VoteLockdown>(|params| {
             let reason = parse::<VoteLockdown>(params)?.reason;
             query(move |backend| backend.vote_lockdown(&reason))
@@ -232,6 +235,17 @@ impl Builder {
             },
             docs,
         )
+    }
+}
+
+/// A subscription to all of one kind.
+const fn all_of(kind: SubscriptionKind, from: Option<Cursor>) -> SubscribeParams {
+    SubscribeParams {
+        kind,
+        from,
+        finality: None,
+        account: None,
+        transaction_id: None,
     }
 }
 

@@ -73,6 +73,9 @@ groups! {
         detect_seconds: Labelled<Histogram> = labelled_histogram(HALT_DETECT),
         governance_sequence: IntGauge = int_gauge(GOVERNANCE_SEQUENCE),
         ready_validators: IntGauge = int_gauge(READY_VALIDATORS),
+        alerts: Labelled<IntCounter> = labelled_counter(ALERTS),
+        risk_level: IntGauge = int_gauge(RISK_LEVEL),
+        risk_rule_level: Labelled<IntGauge> = labelled_gauge(RISK_RULE_LEVEL),
     }
 
     /// Emergency consensus.

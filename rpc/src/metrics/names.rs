@@ -69,6 +69,24 @@ const HALT_KIND: Label = Label {
         "partial",
     ],
 };
+const ALERT_OUTCOME: Label = Label {
+    name: "outcome",
+    values: &["sent", "failed"],
+};
+const RISK_RULE: Label = Label {
+    name: "rule",
+    values: &[
+        "equivocations",
+        "root_mismatches",
+        "evidence",
+        "invalid_messages",
+        "clock_offset_permille",
+        "members_missing_permille",
+        "commit_delay_permille",
+        "disk_runway_seconds",
+        "memory_permille",
+    ],
+};
 const BUNDLE_OUTCOME: Label = Label {
     name: "outcome",
     values: &["complete", "partial", "failed"],
@@ -321,6 +339,13 @@ metrics! {
         "Highest sequence number of a governance message that was accepted here.";
     READY_VALIDATORS = GAUGE "holdfast_ready_validators" []
         "Validators that say they are ready for the era after a halt; 0 while nobody resumes.";
+
+    ALERTS = COUNTER "holdfast_alerts_total" [ALERT_OUTCOME]
+        "Messages to alerts.webhook, by what became of them. One that failed is tried again.";
+    RISK_LEVEL = GAUGE "holdfast_risk_level" []
+        "The highest level of the rules of the risk analyzer: 0 normal, 1 elevated, 2 high, 3 critical.";
+    RISK_RULE_LEVEL = GAUGE "holdfast_risk_rule_level" [RISK_RULE]
+        "The level of one rule of the risk analyzer, as node_getRisk names it: 0 normal, 1 elevated, 2 high, 3 critical.";
 
     EMERGENCY_PHASE = GAUGE "holdfast_emergency_phase" [EMERGENCY_PHASES]
         "1 for the phase of emergency consensus, as emergency_getStatus names it, else 0.";

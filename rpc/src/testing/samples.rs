@@ -4,8 +4,8 @@ use crate::dto::{
     Account, AccountName, AccountProof, Action, Amount, Block, BlockDetail, BlockHeader,
     BlockOrigin, BlockRef, Certificate, CertificateSignature, ChainState, CommitVertex, Committee,
     CommitteeKind, CommitteeMember, Event, Finality, Hash, Head, HexBytes, MempoolStatus, NodeInfo,
-    Number, Peer, PeerClass, PeerDirection, PublicKey, Receipt, ReceiptStatus, Signature,
-    SigningState, SigningStatus, Status, Support, Transaction, Validator,
+    Number, Peer, PeerClass, PeerDirection, PublicKey, Receipt, ReceiptStatus, RiskLevel, RiskRule,
+    RiskStatus, Signature, SigningState, SigningStatus, Status, Support, Transaction, Validator,
 };
 use serde_json::{Map, Value, json};
 
@@ -320,4 +320,25 @@ pub(super) fn peer() -> Peer {
 
 pub(super) fn parameters() -> Map<String, Value> {
     object(json!({ "max_validators": 21, "epoch_duration_ms": 10_800_000, "gc_depth_rounds": 60 }))
+}
+
+/// A validator that has signed two vertices in one round was seen.
+pub(super) fn risk() -> RiskStatus {
+    let equivocations = RiskRule {
+        rule: "equivocations".to_owned(),
+        level: RiskLevel::Elevated,
+        value: Some(Number(1)),
+        judged_by: "rise".to_owned(),
+        window_seconds: Number(600),
+        elevated: Some(Number(1)),
+        high: Some(Number(5)),
+        critical: Some(Number(20)),
+    };
+    RiskStatus {
+        level: RiskLevel::Elevated,
+        since_ms: Number(1_767_225_700_000),
+        votes_from: None,
+        rules: vec![equivocations],
+        runbook: "docs/runbooks/lockdown.md".to_owned(),
+    }
 }

@@ -1,9 +1,9 @@
 //! Lockdowns, and who may vote in them.
 
 use crate::support::{Node, config, request, start};
-use holdfast_rpc::dto::LockdownPhase;
+use holdfast_rpc::dto::{LockdownPhase, Number, RiskLevel};
 use holdfast_rpc::methods::{
-    GetLockdownStatus, LockdownVoteParams, NoParams, VoteLockdown, VoteRecovery,
+    GetLockdownStatus, GetRisk, LockdownVoteParams, NoParams, VoteLockdown, VoteRecovery,
 };
 use holdfast_rpc::{AdminToken, Client, ClientConfig, ClientError, ErrorCode, RpcConfig};
 use serde_json::json;
@@ -80,4 +80,35 @@ async fn without_the_token_nobody_changes_the_node_on_any_transport() {
         let seen = node.client().call::<GetLockdownStatus>(NoParams {}).await;
         assert_eq!(seen.unwrap().phase, LockdownPhase::Normal);
     }
+}
+
+#[tokio::test]
+async fn everybody_sees_what_the_node_worries_about() {
+    let node = node().await;
+    let risk = node.client().call::<GetRisk>(NoParams {}).await.unwrap();
+    assert_eq!((risk.level, risk.votes_from), (RiskLevel::Elevated, None));
+    assert_eq!(risk.rules[0].value, Some(Number(1)));
+}
+
+#[tokio::test]
+async fn subscribers_hear_of_every_vote() {
+    let node = node().await;
+    let mut socket = node.websocket().await;
+    let reply = socket.call("lockdown_subscribe", json!({})).await;
+    assert!(reply["result"].is_string(), "{reply}");
+    // What halts the chain is another subscription.
+    node.backend.set_halted(true);
+    node.backend.set_lockdown_votes(1);
+    let voted = socket.notification().await;
+    let phase = |notification: &serde_json::Value| notification["lockdown"]["phase"].clone();
+    assert_eq!(phase(&voted), "voting");
+    node.backend.set_lockdown_votes(3);
+    assert_eq!(phase(&socket.notification().await), "locked");
+    // By the other name, behind a cursor.
+    socket
+        .call("chain_unsubscribe", json!([reply["result"]]))
+        .await;
+    let params = json!({ "kind": "lockdown", "from": voted["cursor"] });
+    socket.subscribe(params).await;
+    assert_eq!(phase(&socket.notification().await), "locked");
 }

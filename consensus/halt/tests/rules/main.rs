@@ -9,6 +9,7 @@ mod lockdown_properties;
 mod matrix;
 mod recovery;
 mod recovery_properties;
+mod risk;
 mod secret;
 mod stall;
 mod stall_properties;

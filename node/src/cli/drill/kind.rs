@@ -12,6 +12,14 @@ pub(super) enum Kind {
     EmergencyHalt,
     Resume,
     EmergencyConsensus(Masters),
+    Lockdown(Voters),
+}
+
+/// Who votes in a drill of a lockdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Voters {
+    /// As many as may be lying vote to freeze the chain before anybody else, and never to go on.
+    pub(super) byzantine: bool,
 }
 
 /// Who has the emergency key in a drill, and what is done to them.
@@ -48,6 +56,7 @@ impl Kind {
             Self::EmergencyHalt => "emergency-halt",
             Self::Resume => "resume",
             Self::EmergencyConsensus(_) => "emergency-consensus",
+            Self::Lockdown(_) => "lockdown",
         }
     }
 
@@ -59,6 +68,7 @@ impl Kind {
             Self::EmergencyHalt => "docs/runbooks/emergency-halt.md",
             Self::Resume => "docs/runbooks/resume.md",
             Self::EmergencyConsensus(_) => "docs/runbooks/emergency-consensus.md",
+            Self::Lockdown(_) => "docs/runbooks/lockdown.md",
         }
     }
 
@@ -69,6 +79,7 @@ impl Kind {
             Self::HardHalt | Self::EquivocationCluster => Mode::HardHalt,
             Self::EmergencyHalt | Self::Resume => Mode::EmergencyHalt,
             Self::EmergencyConsensus(_) => Mode::EmergencyConsensus,
+            Self::Lockdown(_) => Mode::Lockdown,
         }
     }
 
@@ -77,9 +88,11 @@ impl Kind {
         match self {
             Self::HardHalt => Some(InjectedFault::WrongRoot),
             Self::EquivocationCluster => Some(InjectedFault::Equivocate),
-            Self::SoftStall | Self::EmergencyHalt | Self::Resume | Self::EmergencyConsensus(_) => {
-                None
-            }
+            Self::SoftStall
+            | Self::EmergencyHalt
+            | Self::Resume
+            | Self::EmergencyConsensus(_)
+            | Self::Lockdown(_) => None,
         }
     }
 
@@ -93,7 +106,7 @@ impl Kind {
             Self::EquivocationCluster => equivocators.min(faulty_max + 1),
             Self::EmergencyHalt => 0,
             // A quorum resumes without them.
-            Self::Resume => faulty_max,
+            Self::Resume | Self::Lockdown(_) => faulty_max,
             Self::EmergencyConsensus(masters) => validators.saturating_sub(masters.count.into()),
         }
     }
@@ -117,6 +130,12 @@ impl Kind {
             Self::Resume => format!(
                 "the governors halted the chain and resumed it without {whom}, which came back later"
             ),
+            Self::Lockdown(Voters { byzantine: false }) => format!(
+                "two thirds of the validators froze the chain by vote and let it go on by vote; {whom} were killed meanwhile, and did not vote"
+            ),
+            Self::Lockdown(Voters { byzantine: true }) => format!(
+                "{whom} voted alone to freeze the chain, in vain; with others they froze it; without them it went on, though they were killed and never voted to go on"
+            ),
             Self::EmergencyConsensus(masters) => format!(
                 "{whom} were killed, {} made the blocks until they were started again and had their keys back",
                 if masters.count == 1 {
@@ -134,6 +153,7 @@ impl Kind {
     pub(super) fn figures(self) -> Vec<Figure> {
         let (detect, everywhere, resume) = match self {
             Self::EmergencyConsensus(masters) => return emergency_figures(masters),
+            Self::Lockdown(_) => return lockdown_figures(),
             Self::SoftStall => (
                 "from the last kill to the first stall_began in a journal",
                 "from the last kill to the last stall_began in a journal",
@@ -169,6 +189,24 @@ pub(super) const KEYS: &str = "return_to_keys_ms";
 pub(super) const EXIT: &str = "return_to_exit_ms";
 pub(super) const FINAL: &str = "exit_to_final_ms";
 pub(super) const DAG: &str = "exit_to_dag_ms";
+
+pub(super) const FROZEN: &str = "vote_to_frozen_ms";
+pub(super) const THAWED: &str = "vote_to_first_commit_ms";
+
+fn lockdown_figures() -> Vec<Figure> {
+    vec![
+        figure(
+            FROZEN,
+            "all frozen",
+            "from the submission of the deciding vote to the last halt_began in a journal",
+        ),
+        figure(
+            THAWED,
+            "first commit",
+            "from the submission of the deciding vote to go on to the first block of the next era, looked for every 5 ms",
+        ),
+    ]
+}
 
 fn emergency_figures(masters: Masters) -> Vec<Figure> {
     let mut figures = vec![
@@ -227,13 +265,14 @@ mod tests {
         partition: false,
     };
 
-    const ALL: [Kind; 6] = [
+    const ALL: [Kind; 7] = [
         Kind::SoftStall,
         Kind::HardHalt,
         Kind::EquivocationCluster,
         Kind::EmergencyHalt,
         Kind::Resume,
         Kind::EmergencyConsensus(MASTER),
+        Kind::Lockdown(Voters { byzantine: true }),
     ];
 
     #[test]
@@ -257,7 +296,8 @@ mod tests {
             let disturbed = |kind: Kind| kind.disturbed(validators, 10);
             assert!(validators - disturbed(Kind::SoftStall) < quorum);
             assert_eq!(disturbed(Kind::EmergencyConsensus(MASTER)), validators - 1);
-            for kind in [Kind::HardHalt, Kind::EmergencyHalt, Kind::Resume] {
+            let lockdown = Kind::Lockdown(Voters { byzantine: false });
+            for kind in [Kind::HardHalt, Kind::EmergencyHalt, Kind::Resume, lockdown] {
                 assert!(validators - disturbed(kind) >= quorum, "{kind:?}");
             }
             assert!(disturbed(Kind::EquivocationCluster) <= 10);

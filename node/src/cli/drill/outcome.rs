@@ -19,6 +19,9 @@ pub(super) struct Run {
     /// Transfers that a validator has acknowledged, before, in and after the halt.
     pub(super) accepted: u64,
     pub(super) queued_during_halt: u64,
+    /// Transfers that were refused as the chain was frozen, and sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refused_in_lockdown: Option<u64>,
     /// Transfers that were acknowledged in an emergency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) accepted_in_emergency: Option<u64>,
@@ -185,15 +188,17 @@ impl Outcome {
             let time = shown(run.times.get(figure.name));
             sheet.line(figure.label, format_args!("{time} {}", figure.how));
         }
-        let standstill = match self.kind {
-            Kind::EmergencyConsensus(_) => "stall",
-            _ => "halt",
+        let queued = run.queued_during_halt;
+        let held = match (self.kind, run.refused_in_lockdown) {
+            (_, Some(refused)) => format!("{refused} refused in the lockdown and sent again"),
+            (Kind::EmergencyConsensus(_), None) => format!("{queued} of them queued in the stall"),
+            _ => format!("{queued} of them queued in the halt"),
         };
         sheet.line(
             "transfers",
             format_args!(
-                "{} accepted, {} of them queued in the {standstill}; {} irreversible, {} lost",
-                run.accepted, run.queued_during_halt, run.irreversible, run.lost
+                "{} accepted, {held}; {} irreversible, {} lost",
+                run.accepted, run.irreversible, run.lost
             ),
         );
         if let (Some(accepted), Some(blocks)) = (run.accepted_in_emergency, run.emergency_blocks) {

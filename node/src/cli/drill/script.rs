@@ -4,7 +4,7 @@ use super::kind::{self, Kind};
 use super::outcome::Run;
 use super::stage::{OBSERVER, PATIENCE, Stage};
 use super::watch::{self, until};
-use super::{checks, emergency};
+use super::{checks, emergency, lockdown};
 use crate::cli::governance::TOO_FEW;
 use crate::cli::units::now_ms;
 use crate::exit_codes::ExitCode;
@@ -27,6 +27,9 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 pub(super) async fn play(stage: &mut Stage, run: &mut Run) -> Result<(), Failure> {
     if let Kind::EmergencyConsensus(masters) = stage.kind {
         return emergency::play(stage, run, masters).await;
+    }
+    if let Kind::Lockdown(voters) = stage.kind {
+        return lockdown::play(stage, run, voters).await;
     }
     let before = stage.validators().await?;
     let era = stage.cluster.status(OBSERVER).await?.era.get();
@@ -61,6 +64,8 @@ pub(super) async fn inject(stage: &mut Stage) -> Result<u64, Failure> {
             }
             Ok(at_ms)
         }
+        // It has its own acts.
+        Kind::Lockdown(_) => Ok(now_ms()),
         Kind::EmergencyHalt | Kind::Resume => {
             let url = stage.cluster.url(OBSERVER);
             let order = stage.governors.halt(&url)?;
@@ -255,7 +260,8 @@ async fn bring_back(stage: &mut Stage, run: &mut Run) -> Result<(), Failure> {
             Kind::SoftStall
             | Kind::HardHalt
             | Kind::EmergencyHalt
-            | Kind::EmergencyConsensus(_) => {}
+            | Kind::EmergencyConsensus(_)
+            | Kind::Lockdown(_) => {}
         }
     }
     Ok(())

@@ -225,7 +225,7 @@ impl Stage {
         .await
     }
 
-    async fn more_irreversible(&self, count: u64) -> Result<(), Failure> {
+    pub(super) async fn more_irreversible(&self, count: u64) -> Result<(), Failure> {
         let wanted = self.load.tracker().counts().irreversible + count;
         until(PATIENCE, "transfers become irreversible", async || {
             let irreversible = self.load.tracker().counts().irreversible;

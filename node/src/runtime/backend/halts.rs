@@ -338,6 +338,8 @@ impl NodeBackend {
         let ready = i64::try_from(news.ready.len()).unwrap_or(i64::MAX);
         self.parts.metrics.halt.ready_validators.set(ready);
         *told = Some((Arc::clone(picture), news));
+        drop(told);
+        self.tell_lockdown();
     }
 }
 

@@ -14,15 +14,15 @@ const IDLE_INTERVALS: u64 = 5;
 
 /// What the parameters of the chain demand of a node that is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(in crate::runtime) struct Bounds {
     /// A head that stays the same for longer is a stall.
-    stall_after: Duration,
+    pub(in crate::runtime) stall_after: Duration,
     /// The vertices of a validator whose clock is further ahead are parked by the others.
-    clock_drift: Duration,
+    pub(in crate::runtime) clock_drift: Duration,
 }
 
 impl Bounds {
-    pub(super) fn of(parameters: &Parameters) -> Self {
+    pub(in crate::runtime) fn of(parameters: &Parameters) -> Self {
         let idle_ms = parameters.dag.idle_round_interval_ms * IDLE_INTERVALS;
         Self {
             stall_after: Duration::from_millis(parameters.stall.timeout_ms.max(idle_ms)),

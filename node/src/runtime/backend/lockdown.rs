@@ -8,16 +8,17 @@ use crate::runtime::core_thread::CoreCommand;
 use holdfast_halt::lockdown::{Lock, LockdownState};
 use holdfast_halt::{HaltRefusal, HaltState};
 use holdfast_replica::Locking;
-use holdfast_rpc::BackendError;
 use holdfast_rpc::dto::{
     AccountName, LockdownPhase, LockdownStatus, LockdownVote, Number, QuarantineReport,
     RecoveryVote,
 };
+use holdfast_rpc::{BackendError, ChainEvent};
 use holdfast_types::lockdown::lockdown_quorum;
 use holdfast_types::{
     AuthorityIndex, BlockPoint, Committee, EraContext, EraKind, LockdownTrigger, Parameters,
     RecoveryCertificate, TimestampMs,
 };
+use std::sync::PoisonError;
 use tokio::sync::oneshot;
 
 /// What to read in a lockdown.
@@ -53,6 +54,24 @@ impl NodeBackend {
         )
     }
 
+    /// Tells subscribers if anything is another than they were told.
+    pub(super) fn tell_lockdown(&self) {
+        let now = self.lockdown_status();
+        let told = &mut *self
+            .told_lockdown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_quiet = |status: &LockdownStatus| status.phase == LockdownPhase::Normal;
+        let changed = told
+            .as_ref()
+            .map_or_else(|| !is_quiet(&now), |known| *known != now);
+        if changed {
+            let news = ChainEvent::Lockdown(Box::new(now.clone()));
+            self.feed.publish(news);
+        }
+        *told = Some(now);
+    }
+
     pub(super) fn vote_in_lockdown(
         &self,
         locking: Locking,
@@ -72,9 +91,9 @@ impl NodeBackend {
     }
 }
 
-pub(super) fn vote_to_lock(reason: &str) -> Locking {
+pub(super) fn vote_to_lock(trigger: LockdownTrigger, reason: &str) -> Locking {
     Locking::VoteToLock {
-        trigger: LockdownTrigger::Operator,
+        trigger,
         reason: reason.as_bytes().to_vec(),
     }
 }

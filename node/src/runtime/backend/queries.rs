@@ -15,11 +15,13 @@ use holdfast_rpc::dto::{
     Certificate, ChainState, Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, Finality,
     GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport, Hash, Head, HexBytes,
     JournalEntry, LockdownStatus, MempoolStatus, NodeInfo, Number, Peer, PeerClass, PeerDirection,
-    Receipt, SigningState, SigningStatus, Status, Syncing, Transaction, Validator,
+    Receipt, RiskStatus, SigningState, SigningStatus, Status, Syncing, Transaction, Validator,
 };
 use holdfast_rpc::{AttributedReceipt, Backend, BackendError, Feed, Health};
 use holdfast_types as types;
-use holdfast_types::{AuthorityIndex, BlockId, Era, Event, Height, TimestampMs, TransactionId};
+use holdfast_types::{
+    AuthorityIndex, BlockId, Era, Event, Height, LockdownTrigger, TimestampMs, TransactionId,
+};
 use serde_json::{Map, Value};
 
 /// Validators listed at most.
@@ -467,7 +469,11 @@ impl Backend for NodeBackend {
     }
 
     fn vote_lockdown(&self, reason: &str) -> Result<LockdownStatus, BackendError> {
-        self.vote_in_lockdown(vote_to_lock(reason))
+        self.vote_in_lockdown(vote_to_lock(LockdownTrigger::Operator, reason))
+    }
+
+    fn risk(&self) -> Result<RiskStatus, BackendError> {
+        Ok(self.risk_status())
     }
 
     fn vote_recovery(&self) -> Result<LockdownStatus, BackendError> {

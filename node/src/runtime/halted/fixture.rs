@@ -2,6 +2,7 @@
 
 use super::HaltPicture;
 use crate::runtime::board::Standing;
+use crate::runtime::risk::RiskPicture;
 use holdfast_halt::{HaltState, ModeSet, OwnFault};
 use holdfast_replica::Production;
 use holdfast_types::wire::BranchRank;
@@ -137,5 +138,6 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         signing_stopped: None,
         production: Production::idle(),
         halts: Arc::new(halts),
+        risk: Arc::new(RiskPicture::first()),
     }
 }

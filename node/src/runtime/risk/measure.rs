@@ -1,0 +1,185 @@
+//! What the rules of the risk analyzer are given.
+
+use crate::runtime::backend::Bounds;
+use crate::runtime::board::Standing;
+use holdfast_halt::Mode;
+use holdfast_halt::risk::{RiskSample, RiskSignal};
+use holdfast_network::{NetworkCounters, Penalty};
+use holdfast_rpc::Metrics;
+use holdfast_types::EraKind;
+
+/// What the rules are given at this moment, measured against what the chain demands of a node that is well.
+pub(super) fn sample(
+    bounds: Bounds,
+    standing: &Standing,
+    metrics: &Metrics,
+    counters: &NetworkCounters,
+) -> RiskSample {
+    let mut sample = RiskSample::default();
+    let evidence = |offence| metrics.consensus.evidence.with(offence).get();
+    let equivocations = evidence("equivocation");
+    let mismatches = evidence("contradictory_attestations");
+    sample.set(RiskSignal::Equivocations, equivocations);
+    sample.set(RiskSignal::RootMismatches, mismatches);
+    sample.set(RiskSignal::Evidence, equivocations + mismatches);
+    let faults: u64 = Penalty::ALL
+        .into_iter()
+        .map(|penalty| counters.penalty(penalty))
+        .sum();
+    sample.set(RiskSignal::InvalidMessages, faults);
+    let offset = standing.clock_skew_seconds.abs();
+    sample.set(
+        RiskSignal::ClockOffset,
+        permille(offset / bounds.clock_drift.as_secs_f64()),
+    );
+    if moves(standing) {
+        let delay = standing.head_changed_at.elapsed().as_secs_f64();
+        sample.set(
+            RiskSignal::CommitDelay,
+            permille(delay / bounds.stall_after.as_secs_f64()),
+        );
+        let committee = &standing.context.committee;
+        let missing = committee.size().saturating_sub(standing.active_committee);
+        let spare = committee.size().saturating_sub(committee.quorum()).max(1);
+        sample.set(
+            RiskSignal::MembersMissing,
+            permille(missing as f64 / spare as f64),
+        );
+    }
+    let free = metrics.storage.disk_free_bytes.get();
+    if let Ok(free) = u64::try_from(free)
+        && free > 0
+    {
+        sample.set(RiskSignal::DiskFree, free);
+    }
+    if let Some(share) = memory_share() {
+        sample.set(RiskSignal::Memory, permille(share));
+    }
+    sample
+}
+
+/// A share in thousandths. Too much for the type is the most there is.
+fn permille(share: f64) -> u64 {
+    (share * 1_000.0) as u64
+}
+
+/// Whether the chain is one that should make blocks, as far as this node can tell: nothing halts it, and this node is where it is.
+fn moves(standing: &Standing) -> bool {
+    let is_stopped = Mode::ALL
+        .into_iter()
+        .any(|mode| mode != Mode::SoftStall && standing.halts.modes.contains(mode));
+    let is_dag = standing.context.kind == EraKind::Dag && !standing.between_eras;
+    standing.has_moved && is_dag && !is_stopped && standing.sync_target.is_none()
+}
+
+/// Memory of this process, as a share of it and what the machine has left; none where `/proc` does not tell.
+fn memory_share() -> Option<f64> {
+    let read = |path| std::fs::read_to_string(path).ok();
+    share_of(&read("/proc/self/status")?, &read("/proc/meminfo")?)
+}
+
+fn share_of(status: &str, machine: &str) -> Option<f64> {
+    let used = kibibytes(status, "VmRSS:")?;
+    let available = kibibytes(machine, "MemAvailable:")?;
+    Some(used / (used + available))
+}
+
+/// The value behind "name: value kB".
+fn kibibytes(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::halted::fixture;
+    use crate::runtime::start::BUILD;
+    use holdfast_halt::ModeSet;
+    use holdfast_halt::risk::{RiskAnalyzer, RiskLevel};
+    use holdfast_types::Height;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    const BOUNDS: Bounds = Bounds {
+        stall_after: Duration::from_secs(5),
+        clock_drift: Duration::from_secs(1),
+    };
+
+    fn well() -> Standing {
+        let picture = fixture::picture(ModeSet::default(), Vec::new());
+        fixture::standing(&Arc::new(fixture::context()), picture)
+    }
+
+    /// Which rules are above normal after two minutes in which this was measured.
+    fn raised(standing: &Standing, metrics: &Metrics) -> Vec<(RiskSignal, RiskLevel)> {
+        let mut analyzer = RiskAnalyzer::default();
+        let counters = NetworkCounters::default();
+        for seconds in 0..120 {
+            let sample = sample(BOUNDS, standing, metrics, &counters);
+            analyzer.observe(seconds * 1_000, &sample);
+        }
+        let standings = analyzer.standings();
+        standings
+            .filter(|standing| standing.level > RiskLevel::Normal)
+            .filter(|standing| standing.rule.signal != RiskSignal::Memory)
+            .map(|standing| (standing.rule.signal, standing.level))
+            .collect()
+    }
+
+    #[test]
+    fn a_node_that_is_well_worries_about_nothing() {
+        assert_eq!(raised(&well(), &Metrics::new(BUILD)), []);
+    }
+
+    #[test]
+    fn members_and_blocks_are_missed_where_the_chain_should_move() {
+        let mut standing = well();
+        standing.active_committee = 3;
+        standing.clock_skew_seconds = -0.6;
+        standing.head_changed_at = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        let expected = [
+            (RiskSignal::ClockOffset, RiskLevel::Elevated),
+            (RiskSignal::MembersMissing, RiskLevel::High),
+            (RiskSignal::CommitDelay, RiskLevel::High),
+        ];
+        let metrics = Metrics::new(BUILD);
+        assert_eq!(raised(&standing, &metrics), expected);
+        // Not while it catches up, nor where it stands by order.
+        let mut syncs = standing.clone();
+        syncs.sync_target = Some(Height(100));
+        let picture = fixture::picture([Mode::Lockdown].into_iter().collect(), Vec::new());
+        let mut locked = standing;
+        locked.halts = Arc::new(picture);
+        for standing in [syncs, locked] {
+            assert_eq!(raised(&standing, &metrics), expected[..1]);
+        }
+    }
+
+    #[test]
+    fn evidence_is_counted_as_it_comes() {
+        let (standing, metrics) = (well(), Metrics::new(BUILD));
+        let mut analyzer = RiskAnalyzer::default();
+        let mut look = |seconds: u64| {
+            let sample = sample(BOUNDS, &standing, &metrics, &NetworkCounters::default());
+            analyzer.observe(seconds * 1_000, &sample);
+            analyzer.level()
+        };
+        let known = look(0);
+        metrics
+            .consensus
+            .evidence
+            .with("contradictory_attestations")
+            .inc_by(5);
+        assert_eq!((known, look(60)), (RiskLevel::Normal, RiskLevel::Critical));
+    }
+
+    #[test]
+    fn memory_is_measured_against_what_is_left() {
+        let status = "Name:\tholdfast\nVmRSS:\t    2048 kB\n";
+        let machine = "MemTotal: 9 kB\nMemAvailable:    6144 kB\n";
+        assert_eq!(share_of(status, machine), Some(0.25));
+        assert_eq!(share_of("", machine), None);
+        assert!(memory_share().is_some_and(|share| share > 0.0 && share < 1.0));
+    }
+}
