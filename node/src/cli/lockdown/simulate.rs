@@ -39,7 +39,7 @@ impl Rehearsal {
             let continues = matches!(permission, "continues" | "plain_only");
             let name = row.activity.replace('_', " ");
             (continues == goes_on).then(|| {
-                if wording == "continues" {
+                if wording.starts_with("continue") {
                     name
                 } else {
                     format!("{name}: {wording}")
@@ -179,7 +179,7 @@ mod tests {
             "IF THE VALIDATORS FROZE THE CHAIN NOW  http://node\n",
             "3 of 4 votes in era",
             "validator-0",
-            "vertex production: stopped",
+            "vertex production: stops",
             "transaction submission: rejected",
             "slashing evidence",
             "1 transaction of this node stay",

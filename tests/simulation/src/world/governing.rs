@@ -179,8 +179,8 @@ impl World {
     }
 
     /// Whether enough validators can vote for an end above the block of a height that most have: who has attested the end of an emergency
-    /// that its branch leaves out does not (known limit of the page on emergency consensus). If not, governors wait: the parts of a
-    /// network come together.
+    /// that its branch leaves out does not (known limit of the page on emergency consensus), and who misbehaves need not. If not, governors
+    /// wait: the parts of a network come together.
     fn leaves_a_quorum_free(&self, height: Height, up: &[NodeId]) -> bool {
         let certified = self.certified_by_any();
         let holder = self.holders(height, up).map(|(_, holders)| holders);
@@ -192,10 +192,13 @@ impl World {
             end.height <= height && tables.block_id_at(end.height).ok().flatten() == Some(end.block)
         };
         let members = self.plan.chain.validators;
-        let ends = self.honest().filter(|node| *node < members);
-        let ends = ends.filter_map(|node| self.nodes[node].disk.guard()?.emergency_end);
-        let locked = ends.filter(|end| end.height > certified && !is_here(end));
-        locked.count() <= (members - 1) / 3
+        let is_locked = |node: NodeId| {
+            let record = self.nodes[node].disk.guard();
+            let end = record.and_then(|record| record.emergency_end);
+            end.is_some_and(|end| end.height > certified && !is_here(&end))
+        };
+        let votes = |node: &NodeId| *node < members && !is_locked(*node);
+        self.honest().filter(votes).count() >= members - (members - 1) / 3
     }
 
     /// The block of a height that most have, and who.

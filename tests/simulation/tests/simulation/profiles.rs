@@ -121,6 +121,7 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 721936),
         ("emergency", 731728),
         ("emergency", 803870),
+        ("emergency", 821331),
     ] {
         pass(profile, seed);
     }
