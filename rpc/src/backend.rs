@@ -4,8 +4,8 @@ use crate::codes::{ErrorCode, Fault};
 use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockSelector, Certificate, ChainState,
     Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, GovernanceState, GovernanceSummary,
-    HaltMatrix, HaltProof, HaltReport, Hash, JournalEntry, LockdownStatus, NodeInfo, Peer, Receipt,
-    RiskStatus, Status, Transaction, Validator,
+    HaltMatrix, HaltProof, HaltReport, Hash, JournalEntry, LockdownStatus, NodeInfo, Peer,
+    PendingTransactions, Receipt, RiskStatus, Status, Transaction, Validator,
 };
 use crate::feed::Feed;
 use crate::health::Health;
@@ -99,6 +99,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Everything about the lockdown of this moment. Reads memory only.
     fn lockdown(&self) -> Result<LockdownStatus, BackendError>;
+
+    /// What waits on this node.
+    fn pending(&self) -> Result<PendingTransactions, BackendError>;
 
     /// How the rules of the risk analyzer stand. Reads memory only.
     fn risk(&self) -> Result<RiskStatus, BackendError>;

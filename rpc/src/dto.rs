@@ -37,7 +37,10 @@ pub use halt::{
     HaltFigures, HaltInForce, HaltMatrix, HaltNotification, HaltPhase, HaltProof, HaltReport,
     JournalEntry, MatrixCell, MatrixRow, OwnFault, ResumeMeter, StallReport, ValidatorStanding,
 };
-pub use lockdown::{LockdownPhase, LockdownStatus, LockdownVote, QuarantineReport, RecoveryVote};
+pub use lockdown::{
+    LockdownPhase, LockdownStatus, LockdownVote, PendingTransactions, QuarantineReport,
+    RecoveryVote,
+};
 pub use names::AccountName;
 pub use node::{NodeInfo, Peer, PeerClass, PeerDirection, SigningState, SigningStatus};
 pub use numbers::{Amount, Number, SAFE_INTEGER_END};

@@ -12,9 +12,10 @@ pub(crate) use list::METHOD_NAMES;
 pub use list::{
     Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetEmergencyStatus,
     GetGovernanceState, GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader,
-    GetInfo, GetLockdownStatus, GetParameters, GetPeers, GetReceipt, GetRisk, GetStatus,
-    GetTransaction, GetValidators, ListEvidence, SendTransaction, SubmitEvidence, SubmitGovernance,
-    Subscribe, SubscribeHalts, SubscribeLockdown, Unsubscribe, VoteLockdown, VoteRecovery,
+    GetInfo, GetLockdownStatus, GetParameters, GetPeers, GetPending, GetReceipt, GetRisk,
+    GetStatus, GetTransaction, GetValidators, ListEvidence, SendTransaction, SubmitEvidence,
+    SubmitGovernance, Subscribe, SubscribeHalts, SubscribeLockdown, Unsubscribe, VoteLockdown,
+    VoteRecovery,
 };
 pub use params::{
     AccountParams, BlockParams, CommitteeParams, EvidenceParams, GovernanceParams, HaltIdParams,

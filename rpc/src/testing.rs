@@ -10,8 +10,8 @@ use crate::dto::{
     Account, AccountName, Block, BlockDetail, BlockHeader, BlockRef, BlockSelector, BlockSummary,
     Certificate, ChainState, Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, Finality,
     FinalityNotification, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
-    Hash, JournalEntry, LockdownStatus, NodeInfo, Number, Peer, Receipt, RiskStatus, Status,
-    Transaction, Validator,
+    Hash, JournalEntry, LockdownStatus, NodeInfo, Number, Peer, PendingTransactions, Receipt,
+    RiskStatus, Status, Transaction, Validator,
 };
 use crate::feed::{ChainEvent, Feed, FeedLimits};
 use crate::health::Health;
@@ -490,6 +490,10 @@ impl Backend for FakeBackend {
     fn lockdown(&self) -> Result<LockdownStatus, BackendError> {
         let chain = self.chain();
         Ok(chain.lockdown.status(&chain.block_ref(chain.head_height())))
+    }
+
+    fn pending(&self) -> Result<PendingTransactions, BackendError> {
+        Ok(samples::pending())
     }
 
     fn risk(&self) -> Result<RiskStatus, BackendError> {

@@ -1,5 +1,6 @@
 //! `holdfast lockdown`: freeze the chain by vote, and let it go on by vote.
 
+mod pending;
 mod simulate;
 
 use super::global::MissingFile;
@@ -16,9 +17,10 @@ use holdfast_rpc::dto::{
     RecoveryVote, RiskLevel, RiskStatus,
 };
 use holdfast_rpc::methods::{
-    CommitteeParams, GetCommittee, GetHaltMatrix, GetLockdownStatus, GetRisk, GetStatus,
-    LockdownVoteParams, NoParams, VoteLockdown, VoteRecovery,
+    CommitteeParams, GetCommittee, GetHaltMatrix, GetLockdownStatus, GetPending, GetRisk,
+    GetStatus, LockdownVoteParams, NoParams, VoteLockdown, VoteRecovery,
 };
+use pending::Comparison;
 use serde_json::json;
 use simulate::Rehearsal;
 use std::fmt::Write as _;
@@ -34,6 +36,8 @@ pub(super) enum Command {
     Recover(StatusArguments),
     /// What a lockdown would do now: who would be frozen, what stops, what goes on. Changes nothing.
     Simulate(StatusArguments),
+    /// Which transactions wait on a node, and what another one has that it lacks.
+    Pending(PendingArguments),
     /// Make the cluster secret: for one validator, whose operator hands the file to the others.
     NewSecret(SecretArguments),
     /// Change the cluster secret in three steps; each has reached every validator before the next.
@@ -54,6 +58,15 @@ pub(super) struct VoteArguments {
     /// What was seen, for the other operators: at most 256 bytes.
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    #[command(flatten)]
+    output: StatusArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PendingArguments {
+    /// Another node to compare with: http://host:port
+    #[arg(long, value_name = "URL")]
+    against: Option<String>,
     #[command(flatten)]
     output: StatusArguments,
 }
@@ -113,6 +126,14 @@ pub(super) fn run(
                 rehearsal.as_text(node.url())
             })
         }
+        Command::Pending(arguments) => {
+            let comparison = pending(arguments, global, context)?;
+            context.print(&if arguments.output.json {
+                format!("{:#}\n", comparison.as_json())
+            } else {
+                comparison.as_text()
+            })
+        }
         Command::NewSecret(arguments) => {
             let path = arguments.path(global, context)?;
             cluster_secret::create(&path)?;
@@ -155,6 +176,26 @@ impl SecretArguments {
             )
         })
     }
+}
+
+fn pending(
+    arguments: &PendingArguments,
+    global: &GlobalArguments,
+    context: &Context<'_>,
+) -> Result<Comparison, Failure> {
+    let of = |node: &NodeClient| -> Result<_, Failure> {
+        let pending = node.call::<GetPending>(NoParams {})?;
+        Ok((node.url().to_owned(), pending))
+    };
+    let here = of(&arguments.output.rpc.connect(global, context)?)?;
+    let there = match &arguments.against {
+        Some(url) => {
+            let other = RpcArguments::to(url.clone());
+            Some(of(&other.connect(global, context)?)?)
+        }
+        None => None,
+    };
+    Ok(Comparison { here, there })
 }
 
 fn rehearsal(node: &NodeClient) -> Result<Rehearsal, Failure> {

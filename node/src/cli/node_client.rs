@@ -33,6 +33,11 @@ pub(super) struct NodeClient {
 }
 
 impl RpcArguments {
+    /// As if this address had been given.
+    pub(super) const fn to(url: String) -> Self {
+        Self { rpc: Some(url) }
+    }
+
     /// The node at this address.
     pub(super) const fn at(url: String) -> Self {
         Self { rpc: Some(url) }

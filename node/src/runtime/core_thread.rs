@@ -20,7 +20,7 @@ use holdfast_replica::{
 };
 use holdfast_rpc::Metrics;
 use holdfast_storage::RecordWriter;
-use holdfast_types::{EraContext, Evidence, GovernanceMessage, Vertex};
+use holdfast_types::{EraContext, Evidence, GovernanceMessage, TransactionId, Vertex};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -44,6 +44,10 @@ pub enum CoreCommand {
     Lockdown {
         locking: Locking,
         reply: oneshot::Sender<Result<(), HaltRefusal>>,
+    },
+    /// The ids of all transactions that wait.
+    Pending {
+        reply: oneshot::Sender<Vec<TransactionId>>,
     },
     /// Evidence that wants an answer: whether it is new here.
     Evidence {
@@ -133,6 +137,12 @@ impl CoreThread {
                     }
                     CoreCommand::Lockdown { locking, reply } => {
                         (Input::Locking(locking), Reply::Verdict(reply))
+                    }
+                    CoreCommand::Pending { reply } => {
+                        let ids = self.replica.mempool().ids().copied().collect();
+                        // Who asked may have gone.
+                        let _gone = reply.send(ids);
+                        continue;
                     }
                     CoreCommand::Evidence { evidence, reply } => {
                         (Input::Evidence(vec![*evidence]), Reply::News(reply))

@@ -90,6 +90,17 @@ pub struct QuarantineReport {
     pub at_ms: Number,
 }
 
+/// Answer of `lockdown_getPending`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingTransactions {
+    /// How many wait on this node.
+    pub count: Number,
+    /// Merkle root of their ids, as a report has it.
+    pub root: Hash,
+    /// Their ids, rising.
+    pub transaction_ids: Vec<Hash>,
+}
+
 /// Everything about the lockdown of one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LockdownStatus {

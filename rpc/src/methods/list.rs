@@ -10,8 +10,8 @@ use crate::codes::ErrorCode;
 use crate::dto::{
     Account, Block, BlockHeader, Certificate, Committee, EmergencyStatus, EvidenceItem,
     EvidenceReceipt, GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport,
-    JournalEntry, LockdownStatus, NodeInfo, Peer, Receipt, RiskStatus, Sent, Status, Transaction,
-    Validator,
+    JournalEntry, LockdownStatus, NodeInfo, Peer, PendingTransactions, Receipt, RiskStatus, Sent,
+    Status, Transaction, Validator,
 };
 use serde_json::{Map, Value};
 
@@ -178,6 +178,13 @@ methods! {
     GetLockdownStatus = "lockdown_getStatus" (NoParams) -> LockdownStatus {
         summary: "Whether the validators have frozen the chain, or vote to.",
         description: "Who has voted to freeze the chain and why, how many are missing, who has voted to go on with what, how each validator stands and who has what others lack, and what to do next.",
+    }
+
+    /// `lockdown_getPending`.
+    GetPending = "lockdown_getPending" (NoParams) -> PendingTransactions {
+        summary: "The ids of the transactions that wait on this node.",
+        description: "What the reports of frozen validators give as a count and a Merkle root: where two differ, this says in what.",
+        errors: [ReplyTooLarge],
     }
 
     /// `lockdown_subscribe`.

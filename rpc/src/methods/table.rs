@@ -5,10 +5,10 @@ use super::handlers;
 use super::list::{
     Discover, GetAccount, GetBlock, GetCertificate, GetCommittee, GetEmergencyStatus,
     GetGovernanceState, GetHaltHistory, GetHaltMatrix, GetHaltProof, GetHaltStatus, GetHeader,
-    GetInfo, GetLockdownStatus, GetParameters, GetPeers, GetReceipt, GetRisk, GetStatus,
-    GetTransaction, GetValidators, ListEvidence, METHOD_NAMES, SendTransaction, SubmitEvidence,
-    SubmitGovernance, Subscribe, SubscribeHalts, SubscribeLockdown, Unsubscribe, VoteLockdown,
-    VoteRecovery,
+    GetInfo, GetLockdownStatus, GetParameters, GetPeers, GetPending, GetReceipt, GetRisk,
+    GetStatus, GetTransaction, GetValidators, ListEvidence, METHOD_NAMES, SendTransaction,
+    SubmitEvidence, SubmitGovernance, Subscribe, SubscribeHalts, SubscribeLockdown, Unsubscribe,
+    VoteLockdown, VoteRecovery,
 };
 use super::params::{SubscribeParams, UnsubscribeParams};
 use crate::backend::{Backend, BackendError};
@@ -149,6 +149,10 @@ impl MethodTable {
         builder.blocking::<GetLockdownStatus>(|params| {
             parse::<GetLockdownStatus>(params)?;
             query(|backend| backend.lockdown())
+        });
+        builder.blocking::<GetPending>(|params| {
+            parse::<GetPending>(params)?;
+            query(|backend| backend.pending())
         });
         builder.add::<SubscribeLockdown>(Handler::Subscribe(|params| {
             let params = parse::<SubscribeLockdown>(params)?;

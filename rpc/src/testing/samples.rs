@@ -4,8 +4,9 @@ use crate::dto::{
     Account, AccountName, AccountProof, Action, Amount, Block, BlockDetail, BlockHeader,
     BlockOrigin, BlockRef, Certificate, CertificateSignature, ChainState, CommitVertex, Committee,
     CommitteeKind, CommitteeMember, Event, Finality, Hash, Head, HexBytes, MempoolStatus, NodeInfo,
-    Number, Peer, PeerClass, PeerDirection, PublicKey, Receipt, ReceiptStatus, RiskLevel, RiskRule,
-    RiskStatus, Signature, SigningState, SigningStatus, Status, Support, Transaction, Validator,
+    Number, Peer, PeerClass, PeerDirection, PendingTransactions, PublicKey, Receipt, ReceiptStatus,
+    RiskLevel, RiskRule, RiskStatus, Signature, SigningState, SigningStatus, Status, Support,
+    Transaction, Validator,
 };
 use serde_json::{Map, Value, json};
 
@@ -340,5 +341,14 @@ pub(super) fn risk() -> RiskStatus {
         votes_from: None,
         rules: vec![equivocations],
         runbook: "docs/runbooks/lockdown.md".to_owned(),
+    }
+}
+
+/// Two transactions wait.
+pub(super) fn pending() -> PendingTransactions {
+    PendingTransactions {
+        count: Number(2),
+        root: sample_hash("pending", 0),
+        transaction_ids: vec![sample_hash("pending", 1), sample_hash("pending", 2)],
     }
 }

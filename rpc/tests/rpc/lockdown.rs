@@ -3,7 +3,8 @@
 use crate::support::{Node, config, request, start};
 use holdfast_rpc::dto::{LockdownPhase, Number, RiskLevel};
 use holdfast_rpc::methods::{
-    GetLockdownStatus, GetRisk, LockdownVoteParams, NoParams, VoteLockdown, VoteRecovery,
+    GetLockdownStatus, GetPending, GetRisk, LockdownVoteParams, NoParams, VoteLockdown,
+    VoteRecovery,
 };
 use holdfast_rpc::{AdminToken, Client, ClientConfig, ClientError, ErrorCode, RpcConfig};
 use serde_json::json;
@@ -111,4 +112,11 @@ async fn subscribers_hear_of_every_vote() {
     let params = json!({ "kind": "lockdown", "from": voted["cursor"] });
     socket.subscribe(params).await;
     assert_eq!(phase(&socket.notification().await), "locked");
+}
+
+#[tokio::test]
+async fn what_waits_on_a_node_is_told_by_its_ids() {
+    let node = node().await;
+    let pending = node.client().call::<GetPending>(NoParams {}).await.unwrap();
+    assert_eq!(pending.count.get(), pending.transaction_ids.len() as u64);
 }

@@ -1,6 +1,7 @@
 //! Byzantine nodes: the replica is the honest one, and what it sends passes through one of these.
 
 mod equivocator;
+mod false_voter;
 mod fetch_abuser;
 mod forger;
 mod future_flooder;
@@ -16,6 +17,7 @@ mod withholder;
 mod wrong_root;
 
 pub use equivocator::Equivocator;
+pub use false_voter::FalseVoter;
 pub use fetch_abuser::FetchAbuser;
 pub use forger::Forger;
 pub use future_flooder::FutureFlooder;
@@ -33,8 +35,9 @@ pub use wrong_root::WrongRoot;
 use crate::keys::SimulatedKey;
 use crate::message::{Gossip, NodeId, Request, Response};
 use crate::random::Random;
+use holdfast_halt::lockdown::secret::ClusterSecrets;
 use holdfast_replica::Replica;
-use holdfast_types::{Block, ChainId, VerifiedVertex, VertexDraft};
+use holdfast_types::{Block, ChainId, TimestampMs, VerifiedVertex, VertexDraft};
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,6 +48,10 @@ pub struct Situation<'a> {
     pub key: &'a SimulatedKey,
     pub peers: &'a [NodeId],
     pub replica: &'a Replica,
+    /// What the validators share.
+    pub cluster: &'a ClusterSecrets,
+    /// By its own clock.
+    pub wall: TimestampMs,
     pub random: &'a mut Random,
 }
 
@@ -131,6 +138,7 @@ pub enum Fault {
     Forger,
     TwoBlocks,
     TwoEnds,
+    FalseVoter,
 }
 
 impl Fault {
@@ -149,14 +157,22 @@ impl Fault {
         Self::Forger,
         Self::TwoBlocks,
         Self::TwoEnds,
+        Self::FalseVoter,
     ];
 
-    /// Those against the DAG: all but the last three. Who forges orders is in the profiles that have orders, and what only an
+    /// All but the last, which needs lockdowns.
+    pub const WITHOUT_VOTES: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
+
+    /// Those against the DAG: of these all but the last three. Who forges orders is in the profiles that have orders, and what only an
     /// emergency offers in that of emergencies.
-    pub const AGAINST_CONSENSUS: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 3).0;
+    pub const AGAINST_CONSENSUS: &'static [Self] = Self::WITHOUT_VOTES
+        .split_at(Self::WITHOUT_VOTES.len() - 3)
+        .0;
 
     /// Those that an emergency offers.
-    pub const AGAINST_EMERGENCIES: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 2).1;
+    pub const AGAINST_EMERGENCIES: &'static [Self] = Self::WITHOUT_VOTES
+        .split_at(Self::WITHOUT_VOTES.len() - 2)
+        .1;
 
     #[must_use]
     pub fn behaviour(self) -> Box<dyn Behaviour> {
@@ -175,6 +191,7 @@ impl Fault {
             Self::Forger => Box::new(Forger::default()),
             Self::TwoBlocks => Box::new(TwoBlocks),
             Self::TwoEnds => Box::new(TwoEnds::default()),
+            Self::FalseVoter => Box::new(FalseVoter::default()),
         }
     }
 }

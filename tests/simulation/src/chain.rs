@@ -40,6 +40,8 @@ pub struct ChainPlan {
     pub one_dissenter_halts: bool,
     /// Times of emergency consensus; none: those of the template, which no simulation is long enough for.
     pub emergency: Option<EmergencyPlan>,
+    /// How long votes of a lockdown are valid; none: as in the template, longer than a simulation.
+    pub vote_age_ms: Option<u64>,
     /// Rounds of a DAG that has nothing to do; none: as in the template.
     pub idle_ms: Option<u64>,
     pub signatures: Scheme,
@@ -174,6 +176,9 @@ fn parameters(plan: &ChainPlan) -> Parameters {
         parameters.stall.timeout_ms = IDLE_ROUNDS_OF_STALL * idle_ms;
     }
     parameters.dag.leader_timeout_ms = plan.leader_timeout_ms;
+    if let Some(age_ms) = plan.vote_age_ms {
+        parameters.lockdown.vote_max_age_ms = age_ms;
+    }
     let faulty = u16::try_from((plan.validators - 1) / 3).expect("a simulation is small");
     parameters.halt.root_divergence_min_dissenters = if plan.one_dissenter_halts {
         1

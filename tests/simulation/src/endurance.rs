@@ -77,6 +77,7 @@ fn plan(emergency: EmergencyPlan) -> Plan {
             leader_timeout_ms: 1_000,
             one_dissenter_halts: false,
             emergency: Some(emergency),
+            vote_age_ms: None,
             idle_ms: None,
             signatures: Scheme::Fast,
         },

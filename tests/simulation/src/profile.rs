@@ -41,6 +41,8 @@ pub struct Profile {
     /// See [`ChainPlan::emergency`].
     pub emergency: Option<EmergencyPlan>,
     pub epoch_ms: u64,
+    /// See [`ChainPlan::vote_age_ms`].
+    pub vote_age_ms: Option<u64>,
     pub faults: Faults,
     pub expects: Expects,
     /// What many seeds together reach: a fault that never happens tests nothing.
@@ -107,6 +109,7 @@ const CALM: Profile = Profile {
     leader_timeout_ms: 250,
     one_dissenter_halts: false,
     emergency: None,
+    vote_age_ms: None,
     epoch_ms: LONG_MS,
     faults: Faults {
         crashes: None,
@@ -495,8 +498,8 @@ impl Profile {
     /// The faults of a seed: in chaos, some of all. What breaks rules is of one kind, so that it is no more than f.
     #[must_use]
     pub fn faults(&self, random: &mut Random) -> Faults {
-        if self.emergency.is_some() {
-            return self.faults_of_emergency(random);
+        if self.sometimes.is_some() {
+            return self.some_faults(random);
         }
         if self.name != CHAOS.name {
             return self.faults;
@@ -579,6 +582,7 @@ impl Profile {
                 leader_timeout_ms: self.leader_timeout_ms,
                 one_dissenter_halts: self.one_dissenter_halts,
                 emergency: self.emergency,
+                vote_age_ms: self.vote_age_ms,
                 idle_ms: None,
                 signatures: Scheme::Fast,
             },

@@ -10,9 +10,9 @@ use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, committee, key_pair};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockPoint, CommitDigest, Ed25519, Era, Height,
-    LockdownMessage, LockdownTrigger, LockdownVote, LockdownVoteBody, QuarantineReportBody,
-    Readiness, RecoveryChoice, RecoveryStep, RecoveryVote, RecoveryVoteBody, ResumeOrder,
-    TimestampMs,
+    LockdownMessage, LockdownTrigger, LockdownVote, LockdownVoteBody, NamedResume,
+    QuarantineReportBody, Readiness, RecoveryChoice, RecoveryStep, RecoveryVote, RecoveryVoteBody,
+    ResumeOrder, SoftwareVersion, TimestampMs,
 };
 
 pub(crate) fn lock_vote(author: u16, at_ms: u64) -> LockdownVote {
@@ -292,6 +292,45 @@ fn r23_nobody_votes_to_go_on_below_what_it_has_attested() {
     let halts = bench.replica.halts();
     assert!(halts.manager().state().lockdown.agreed.is_some());
     assert_eq!(halts.readiness(), Readiness::AttestedAbove, "it says so");
+}
+
+/// The lockdown comes when some have carried out what governance has ordered, and too few to certify it.
+#[test]
+fn r23_who_has_carried_out_a_resume_votes_for_that_and_for_nothing_else() {
+    let mut bench = Bench::new();
+    bench.rounds(3);
+    for height in 1..4 {
+        executed(&mut bench, height);
+    }
+    let order = crate::halts::resume(1, 3, SoftwareVersion::default());
+    let Input::Governance(message) = &order else {
+        panic!("it is an order");
+    };
+    let named = NamedResume::of(message, &CHAIN);
+    drop(bench.step(order));
+    let made = AttestationBody {
+        commit: CommitDigest::default(),
+        ..attestation(4, 7)
+    };
+    let block = executed_block(made, bench.now_ms, Some(crate::bench::next_era(4)));
+    drop(bench.step(Input::Executed(vec![block])));
+    assert_eq!(bench.replica.halts().readiness(), Readiness::Ready);
+    for author in 1..4 {
+        let vote = lock_vote(author, WALL);
+        drop(hear(&mut bench, LockdownMessage::Vote(vote)));
+    }
+    let own = recovery_votes(&go_on(&mut bench));
+    let choices: Vec<_> = own.iter().map(|body| body.choice.resume).collect();
+    assert_eq!(choices, [Some(named)]);
+    // With nothing but the votes another block would stand in the place of the one that it has attested.
+    for author in 1..4 {
+        let confirms = hear_vote(&mut bench, author, RecoveryStep::Prevote, 3);
+        let bodies = recovery_votes(&confirms);
+        assert!(bodies.iter().all(|body| body.choice.resume == Some(named)));
+    }
+    let halts = bench.replica.halts();
+    assert!(halts.manager().state().lockdown.agreed.is_some());
+    assert_eq!(halts.readiness(), Readiness::AttestedAbove);
 }
 
 /// Three others prevote and confirm the block at a height.

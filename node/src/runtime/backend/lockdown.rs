@@ -9,11 +9,12 @@ use holdfast_halt::lockdown::{Lock, LockdownState};
 use holdfast_halt::{HaltRefusal, HaltState};
 use holdfast_replica::Locking;
 use holdfast_rpc::dto::{
-    AccountName, LockdownPhase, LockdownStatus, LockdownVote, Number, QuarantineReport,
-    RecoveryVote,
+    AccountName, LockdownPhase, LockdownStatus, LockdownVote, Number, PendingTransactions,
+    QuarantineReport, RecoveryVote,
 };
 use holdfast_rpc::{BackendError, ChainEvent};
 use holdfast_types::lockdown::lockdown_quorum;
+use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AuthorityIndex, BlockPoint, Committee, EraContext, EraKind, LockdownTrigger, Parameters,
     RecoveryCertificate, TimestampMs,
@@ -70,6 +71,17 @@ impl NodeBackend {
             self.feed.publish(news);
         }
         *told = Some(now);
+    }
+
+    pub(super) fn pending_transactions(&self) -> Result<PendingTransactions, BackendError> {
+        let (reply, answer) = oneshot::channel();
+        self.parts.core.command(CoreCommand::Pending { reply });
+        let ids: Vec<_> = wait(answer)?.iter().map(|id| *id.as_bytes()).collect();
+        Ok(PendingTransactions {
+            count: Number(ids.len() as u64),
+            root: hash(&merkle_root(&ids)),
+            transaction_ids: ids.iter().map(hash).collect(),
+        })
     }
 
     pub(super) fn vote_in_lockdown(

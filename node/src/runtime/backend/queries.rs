@@ -15,7 +15,8 @@ use holdfast_rpc::dto::{
     Certificate, ChainState, Committee, EmergencyStatus, EvidenceItem, EvidenceReceipt, Finality,
     GovernanceState, GovernanceSummary, HaltMatrix, HaltProof, HaltReport, Hash, Head, HexBytes,
     JournalEntry, LockdownStatus, MempoolStatus, NodeInfo, Number, Peer, PeerClass, PeerDirection,
-    Receipt, RiskStatus, SigningState, SigningStatus, Status, Syncing, Transaction, Validator,
+    PendingTransactions, Receipt, RiskStatus, SigningState, SigningStatus, Status, Syncing,
+    Transaction, Validator,
 };
 use holdfast_rpc::{AttributedReceipt, Backend, BackendError, Feed, Health};
 use holdfast_types as types;
@@ -470,6 +471,10 @@ impl Backend for NodeBackend {
 
     fn vote_lockdown(&self, reason: &str) -> Result<LockdownStatus, BackendError> {
         self.vote_in_lockdown(vote_to_lock(LockdownTrigger::Operator, reason))
+    }
+
+    fn pending(&self) -> Result<PendingTransactions, BackendError> {
+        self.pending_transactions()
     }
 
     fn risk(&self) -> Result<RiskStatus, BackendError> {

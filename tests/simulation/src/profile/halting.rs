@@ -17,6 +17,10 @@ pub struct Sometimes {
     pub wrong_clocks: u64,
     pub governors: u64,
     pub byzantine: u64,
+    /// In half of those seeds it is one of these.
+    pub against: &'static [Fault],
+    /// What the Byzantine do may halt the chain.
+    pub byzantine_needs_governors: bool,
 }
 
 pub(super) const HALTS: Profile = Profile {
@@ -106,7 +110,7 @@ pub(super) const EMERGENCY: Profile = Profile {
             halt_ms: (2_000, HALT_ORDERED_MS_MAX),
             look_ms: (500, 3_000),
         }),
-        byzantine: Fault::ALL,
+        byzantine: Fault::WITHOUT_VOTES,
         ..CALM.faults
     },
     sometimes: Some(Sometimes {
@@ -117,6 +121,9 @@ pub(super) const EMERGENCY: Profile = Profile {
         wrong_clocks: 300,
         governors: 300,
         byzantine: 300,
+        against: Fault::AGAINST_EMERGENCIES,
+        // Of the small committee that ends an emergency, f may be none: the offences of one halt the chain.
+        byzantine_needs_governors: true,
     }),
     expects: Expects {
         halt_per_mille: 0,
@@ -168,9 +175,32 @@ pub(super) const LOCKDOWN: Profile = Profile {
             one_way_per_mille: 200,
             lasts_ms: (500, 6_000),
         }),
+        clocks: Some(Clocks {
+            pause_ms: (2_000, 10_000),
+            skew_ms: 300,
+            wild_skew_ms: 3_000,
+            any_way_per_mille: 500,
+            too_many_per_mille: 0,
+        }),
+        governors: Some(Governors {
+            pause_ms: (2_000, 15_000),
+            halt_ms: (500, 20_000),
+            look_ms: (500, 3_000),
+        }),
         byzantine: &[Fault::Silent, Fault::Withholder, Fault::Equivocator],
         ..CALM.faults
     },
+    // Votes are cast again while others expire.
+    vote_age_ms: Some(8_000),
+    sometimes: Some(Sometimes {
+        large: (21, 20),
+        short_epoch_ms: (6_000, 300),
+        wrong_clocks: 300,
+        governors: 300,
+        byzantine: 600,
+        against: &[Fault::FalseVoter],
+        byzantine_needs_governors: false,
+    }),
     expects: Expects {
         halt_per_mille: 0,
         core_per_mille: 0,
@@ -183,6 +213,9 @@ pub(super) const LOCKDOWN: Profile = Profile {
         "blocks after a lockdown",
         "crashes in a halt",
         "members asked for their halts",
+        "lies in lockdowns",
+        "halts ordered",
+        "resumes ordered",
     ],
     faults_ms: 40_000,
     ..CALM
@@ -204,21 +237,21 @@ impl Profile {
         short.map_or(self.epoch_ms, |(epoch_ms, _)| epoch_ms)
     }
 
-    /// The faults of a seed of a chain with emergencies.
-    pub(super) fn faults_of_emergency(&self, random: &mut Random) -> Faults {
+    /// The faults of a seed of a profile in which only some have each.
+    pub(super) fn some_faults(&self, random: &mut Random) -> Faults {
         let Some(sometimes) = self.sometimes else {
             return self.faults;
         };
         let clocks = random.chance(sometimes.wrong_clocks);
         let byzantine = random.chance(sometimes.byzantine);
-        // Of the small committee that ends an emergency, f may be none: the offences of one halt the chain.
-        let governors = byzantine || random.chance(sometimes.governors);
+        let is_needed = byzantine && sometimes.byzantine_needs_governors;
+        let governors = is_needed || random.chance(sometimes.governors);
         Faults {
             clocks: self.faults.clocks.filter(|_| clocks),
             governors: self.faults.governors.filter(|_| governors),
             byzantine: match random.below(2) {
                 _ if !byzantine => &[],
-                0 => Fault::AGAINST_EMERGENCIES,
+                0 => sometimes.against,
                 _ => self.faults.byzantine,
             },
             ..self.faults

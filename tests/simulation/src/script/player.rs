@@ -57,6 +57,7 @@ fn plan(setup: &Setup) -> Plan {
             leader_timeout_ms: setup.timeout_ms,
             one_dissenter_halts: false,
             emergency: None,
+            vote_age_ms: None,
             idle_ms: None,
             signatures: Scheme::Fast,
         },

@@ -24,6 +24,7 @@ impl World {
             nodes,
             random,
             chain,
+            now_ms,
             ..
         } = self;
         let mut behaviour = nodes[node].behaviour.take()?;
@@ -35,6 +36,8 @@ impl World {
                 key,
                 peers: &one.peers,
                 replica: &running.replica,
+                cluster: &chain.cluster,
+                wall: one.now(*now_ms).wall,
                 random,
             };
             act(behaviour.as_mut(), situation)
@@ -94,8 +97,10 @@ impl World {
         let told = self.with_behaviour(node, |behaviour, situation| behaviour.gossip(situation));
         let peers = self.nodes[node].peers.clone();
         for gossip in told.unwrap_or_default() {
-            if !matches!(gossip, Gossip::Statement(_)) {
-                self.count("forged orders and proofs");
+            match gossip {
+                Gossip::Statement(_) => {}
+                Gossip::Lockdown(_) => self.count("lies in lockdowns"),
+                _ => self.count("forged orders and proofs"),
             }
             let envelope = Rc::new(Envelope::new(gossip));
             for to in &peers {

@@ -122,6 +122,7 @@ fn seeds_that_once_broke_a_rule() {
         ("emergency", 731728),
         ("emergency", 803870),
         ("emergency", 821331),
+        ("lockdown", 3396),
     ] {
         pass(profile, seed);
     }

@@ -24,6 +24,7 @@ pub(crate) fn plan(validators: usize, followers: usize) -> Plan {
             leader_timeout_ms: 250,
             one_dissenter_halts: false,
             emergency: None,
+            vote_age_ms: None,
             idle_ms: None,
             signatures: Scheme::Fast,
         },

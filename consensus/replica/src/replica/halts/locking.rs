@@ -8,9 +8,9 @@ use holdfast_halt::manager::{HaltInput, HaltRefusal};
 use holdfast_types::lockdown::{LockdownNotice, LockdownStatement, Signed};
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
-    AuthorityIndex, BlockPoint, Height, LockdownMessage, LockdownTrigger, LockdownVoteBody,
-    NamedResume, QuarantineReportBody, Readiness, RecoveryChoice, RecoveryVote, RecoveryVoteBody,
-    Signer, TransactionId,
+    AttestationBody, AuthorityIndex, BlockPoint, Height, LockdownMessage, LockdownTrigger,
+    LockdownVoteBody, NamedResume, QuarantineReportBody, Readiness, RecoveryChoice, RecoveryVote,
+    RecoveryVoteBody, Signer, TransactionId,
 };
 use std::sync::Arc;
 
@@ -140,8 +140,7 @@ impl Replica {
             let Some(next) = manager.next_vote(me, own, is_over) else {
                 return;
             };
-            // A quorum may have certified what this key has attested: to go on below it would be to sign against it.
-            if next.choice.point.height < self.attested_in_era() {
+            if self.has_attested_against(&next.choice) {
                 self.set_readiness(now, Readiness::AttestedAbove, out);
                 return;
             }
@@ -274,11 +273,27 @@ impl Replica {
         })
     }
 
-    fn attested_in_era(&self) -> Height {
+    fn attested_in_era(&self) -> Option<AttestationBody> {
         let guard = self.guard.as_ref();
         let attested = guard.and_then(|guard| guard.record().newest_attestation());
-        let attested = attested.filter(|attested| attested.era == self.context.era);
-        attested.map_or(Height::ZERO, |attested| attested.height)
+        attested.filter(|attested| attested.era == self.context.era)
+    }
+
+    /// Whether this key has attested what a choice leaves out: a quorum may have certified it. The block that carries a resume message
+    /// out ends the era, so that only this message can still be followed.
+    fn has_attested_against(&self, choice: &RecoveryChoice) -> bool {
+        let Some(attested) = self.attested_in_era() else {
+            return false;
+        };
+        if !attested.has_no_commit() {
+            return choice.point.height < attested.height;
+        }
+        let state = self.halts.manager.state();
+        let built = state.resume.as_ref().filter(|_| state.resume_is_built);
+        let is_followed = built
+            .zip(choice.resume)
+            .is_some_and(|(message, named)| named.is_followed_by(message, &self.config.chain));
+        !is_followed
     }
 
     /// Says again what this validator has said, as long as it counts, and how it stands while the chain is locked.
@@ -357,7 +372,9 @@ impl Replica {
             at: now.wall,
             head: self.own_point(),
             certified: self.certified,
-            attested: self.attested_in_era(),
+            attested: self
+                .attested_in_era()
+                .map_or(Height::ZERO, |attested| attested.height),
             pending: u64::try_from(ids.len()).unwrap_or(u64::MAX),
             pending_root: merkle_root(&ids),
         }
