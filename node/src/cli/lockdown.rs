@@ -146,17 +146,22 @@ pub(super) fn run(
         Command::RotateSecret(arguments) => {
             let path = arguments.secret.path(global, context)?;
             cluster_secret::rotate(&path, arguments.step)?;
-            let next = match arguments.step {
-                RotationStep::Add => {
-                    "copy it to every validator and restart them; then: holdfast lockdown rotate-secret switch"
-                }
-                RotationStep::Switch => {
-                    "restart this node; when all validators have switched: holdfast lockdown rotate-secret finish"
-                }
-                RotationStep::Finish => "restart this node",
-            };
+            let next = after(arguments.step);
             context.print(&format!("wrote {}\nnext: {next}\n", path.display()))
         }
+    }
+}
+
+/// What comes after a step of a rotation.
+const fn after(step: RotationStep) -> &'static str {
+    match step {
+        RotationStep::Add => {
+            "copy it to every validator and restart them; then: holdfast lockdown rotate-secret switch"
+        }
+        RotationStep::Switch => {
+            "restart this node; when all validators have switched: holdfast lockdown rotate-secret finish"
+        }
+        RotationStep::Finish => "restart this node",
     }
 }
 
