@@ -499,7 +499,10 @@ impl HaltManager {
     }
 
     fn on_resume_built(&mut self, era: Era) -> Vec<HaltEffect> {
-        let point = self.resume_point();
+        // Also if a lockdown has come since: what is carried out here is not replaced (H8).
+        let ordered = self.state.resume.as_ref();
+        let ordered = ordered.and_then(|message| message.body.action.resume_point());
+        let point = self.resume_point().or(ordered);
         if point.is_none_or(|point| point.era != era) || self.state.resume_is_built {
             return Vec::new();
         }

@@ -409,7 +409,7 @@ mod tests {
             "validator-0 ",
             "operator: \"roots differ between data centres\"",
             "elevated since 2026-01-01T00:01:40",
-            "equivocations              elevated: 1 in 600 s",
+            "equivocators_permille      elevated: 1 in 600 s",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

@@ -77,6 +77,13 @@ pub struct Alert {
     pub since: TimestampMs,
 }
 
+impl Alert {
+    /// Whether a receiver takes both for one alert.
+    fn is_same(&self, other: &Self) -> bool {
+        (self.name, self.severity) == (other.name, other.severity)
+    }
+}
+
 /// What is to be told.
 #[derive(Debug, Default)]
 struct Book {
@@ -108,6 +115,7 @@ impl Alerts {
 
     pub fn raise(&self, alert: Alert) {
         self.change(|book| {
+            book.ended.retain(|(ended, _)| !ended.is_same(&alert));
             let before = book.holding.insert(alert.name, alert.clone());
             // Another severity is another alert for who receives it.
             if let Some(before) = before.filter(|before| before.severity != alert.severity) {
@@ -135,8 +143,7 @@ impl Alerts {
 impl Book {
     /// Of one name and severity the last end is told.
     fn end(&mut self, alert: Alert) {
-        self.ended
-            .retain(|(other, _)| (other.name, other.severity) != (alert.name, alert.severity));
+        self.ended.retain(|(other, _)| !other.is_same(&alert));
         self.ended.push((alert, clock::wall()));
     }
 }
@@ -207,12 +214,11 @@ impl Webhook {
             tracing::warn!(webhook = %self.url, %error, "alerts cannot be told; this is tried again");
         }
         let mut book = shared.book.lock().unwrap_or_else(PoisonError::into_inner);
-        // What has ended again meanwhile stays.
+        // What has ended again meanwhile stays, and what holds again has not ended.
         for (alert, at) in ended {
-            let is_known = |(other, _): &(Alert, TimestampMs)| {
-                (other.name, other.severity) == (alert.name, alert.severity)
-            };
-            if !book.ended.iter().any(is_known) {
+            let is_held = |held: &Alert| held.is_same(&alert);
+            let is_known = |(other, _): &(Alert, TimestampMs)| other.is_same(&alert);
+            if !book.ended.iter().any(is_known) && !book.holding.values().any(is_held) {
                 book.ended.push((alert, at));
             }
         }

@@ -32,6 +32,7 @@ use holdfast_storage::Storage;
 use holdfast_types::{
     BlockId, ChainId, Height, Parameters, PublicKey, SignatureScheme, TimestampMs, TransactionId,
 };
+pub(super) use lockdown::VoteAnswer;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 

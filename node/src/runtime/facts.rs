@@ -68,10 +68,13 @@ impl FactsThread {
 
     fn look_at_risk(&mut self) {
         let counters = self.network.counters();
+        let space = self.storage.disk_space();
+        let free_bytes = space.ok().map(|space| space.available);
         self.risk.look(
             &self.metrics,
             &self.board,
             &counters,
+            free_bytes,
             &self.alerts,
             &self.backend,
         );
@@ -90,10 +93,11 @@ impl FactsThread {
         }
     }
 
-    fn on_fact(&self, fact: &Fact) {
+    fn on_fact(&mut self, fact: &Fact) {
         gauges::count(&self.metrics, fact);
         self.preserve(fact);
         risk::alert(&self.alerts, fact);
+        self.risk.note(fact);
         match fact {
             Fact::Proposed { .. }
             | Fact::Committed { .. }

@@ -4,8 +4,8 @@
 mod measure;
 
 use super::alerts::{Alert, AlertName, Alerts, Severity};
-use super::backend::{Bounds, NodeBackend};
-use super::board::Board;
+use super::backend::{Bounds, NodeBackend, VoteAnswer};
+use super::board::{Board, Standing};
 use crate::clock;
 use holdfast_halt::Mode;
 use holdfast_halt::lockdown::LockdownPhase;
@@ -14,9 +14,10 @@ use holdfast_network::NetworkCounters;
 use holdfast_replica::Fact;
 use holdfast_rpc::Metrics;
 use holdfast_types::{Parameters, TimestampMs};
-use measure::sample;
+use measure::{Offenders, sample};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot::error::TryRecvError;
 
 /// How the rules stand, for whoever asks.
 #[derive(Clone, Debug)]
@@ -71,6 +72,11 @@ pub struct RiskWatch {
     /// A vote that fails, or expires, is cast again after this long while the risk lasts.
     vote_again: Duration,
     voted_at: Option<Instant>,
+    /// What comes of the last vote: this thread waits for nobody.
+    answer: Option<VoteAnswer>,
+    /// The chain was frozen when it was looked at last.
+    was_frozen: bool,
+    offenders: Offenders,
 }
 
 impl RiskWatch {
@@ -83,6 +89,9 @@ impl RiskWatch {
             votes_from,
             vote_again: Duration::from_millis(parameters.lockdown.vote_max_age_ms / 2),
             voted_at: None,
+            answer: None,
+            was_frozen: false,
+            offenders: Offenders::default(),
         }
     }
 
@@ -92,10 +101,19 @@ impl RiskWatch {
         metrics: &Metrics,
         board: &Board,
         counters: &NetworkCounters,
+        free_bytes: Option<u64>,
         alerts: &Alerts,
         backend: &NodeBackend,
     ) {
-        let sample = sample(self.bounds, &board.read(), metrics, counters);
+        let standing = board.read();
+        self.follow_lockdown(&standing, alerts);
+        let sample = sample(
+            self.bounds,
+            &standing,
+            &mut self.offenders,
+            counters,
+            free_bytes,
+        );
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let change = self.analyzer.observe(now_ms, &sample);
         if change.is_some() {
@@ -111,8 +129,63 @@ impl RiskWatch {
         board.update(|standing| standing.risk = picture);
     }
 
+    /// Alerts of a lockdown hold as long as it does, also over a restart. What was seen before it has been looked into when it ends.
+    fn follow_lockdown(&mut self, standing: &Standing, alerts: &Alerts) {
+        let is_frozen = standing.halts.modes.contains(Mode::Lockdown);
+        let was_frozen = std::mem::replace(&mut self.was_frozen, is_frozen);
+        if is_frozen && !was_frozen {
+            alerts.raise(Alert {
+                name: AlertName::Lockdown,
+                severity: Severity::Page,
+                summary: "the validators have frozen the chain".to_owned(),
+                description: "holdfast lockdown status has their reasons, and how each stands"
+                    .to_owned(),
+                since: clock::wall(),
+            });
+        }
+        if was_frozen && !is_frozen {
+            for name in [
+                AlertName::Lockdown,
+                AlertName::LockdownLasts,
+                AlertName::Risk,
+            ] {
+                alerts.resolve(name);
+            }
+            self.analyzer = RiskAnalyzer::default();
+            self.since = clock::wall();
+        }
+    }
+
+    /// Somebody was seen to break a rule.
+    pub(super) fn note(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Equivocation { author, .. } => self.offenders.equivocated(*author),
+            Fact::ContradictoryAttestations { author, .. } => self.offenders.contradicted(*author),
+            _ => {}
+        }
+    }
+
+    fn hear_answer(&mut self) {
+        let Some(mut answer) = self.answer.take() else {
+            return;
+        };
+        match answer.try_recv() {
+            Ok(Ok(())) => {
+                tracing::warn!("this validator votes to freeze the chain because of the risk")
+            }
+            Ok(Err(refusal)) => tracing::warn!(
+                %refusal,
+                "the risk is critical, but this node cannot vote to freeze the chain"
+            ),
+            Err(TryRecvError::Empty) => self.answer = Some(answer),
+            // The node is stopping.
+            Err(TryRecvError::Closed) => {}
+        }
+    }
+
     /// Votes as long as the risk lasts and nothing is frozen.
     fn vote(&mut self, picture: &RiskPicture, board: &Board, backend: &NodeBackend) {
+        self.hear_answer();
         let is_due = self
             .voted_at
             .is_none_or(|at| at.elapsed() >= self.vote_again);
@@ -125,13 +198,10 @@ impl RiskWatch {
         self.voted_at = Some(Instant::now());
         let reasons = picture.reasons();
         match backend.vote_on_risk(&reasons) {
-            Ok(()) => tracing::warn!(
-                %reasons,
-                "the risk is at the level of lockdown.vote_at_risk: this validator votes to freeze the chain"
-            ),
+            Ok(answer) => self.answer = Some(answer),
             Err(error) => tracing::warn!(
                 %error,
-                "the risk is at the level of lockdown.vote_at_risk, but this node cannot vote to freeze the chain"
+                "the risk is critical, but this node cannot vote to freeze the chain"
             ),
         }
     }
@@ -175,38 +245,15 @@ fn tell(change: RiskChange, picture: &RiskPicture, alerts: &Alerts) {
     });
 }
 
-/// What a fact says of a lockdown, for who is alerted.
+/// What a fact says of a lockdown that lasts, for who is alerted.
 pub(super) fn alert(alerts: &Alerts, fact: &Fact) {
-    let raise = |name, summary, description: &str| {
+    if let Fact::LockdownLasts { for_ms } = fact {
         alerts.raise(Alert {
-            name,
+            name: AlertName::LockdownLasts,
             severity: Severity::Page,
-            summary,
-            description: description.to_owned(),
+            summary: format!("the chain is frozen since {} s", for_ms / 1_000),
+            description: "not enough validators have voted to go on: holdfast lockdown status says who is missing".to_owned(),
             since: clock::wall(),
         });
-    };
-    match fact {
-        Fact::HaltBegan {
-            mode: Mode::Lockdown,
-            ..
-        } => raise(
-            AlertName::Lockdown,
-            "the validators have frozen the chain".to_owned(),
-            "holdfast lockdown status has their reasons, and how each stands",
-        ),
-        Fact::LockdownLasts { for_ms } => raise(
-            AlertName::LockdownLasts,
-            format!("the chain is frozen since {} s", for_ms / 1_000),
-            "not enough validators have voted to go on: holdfast lockdown status says who is missing",
-        ),
-        Fact::HaltEnded {
-            mode: Mode::Lockdown,
-            ..
-        } => {
-            alerts.resolve(AlertName::Lockdown);
-            alerts.resolve(AlertName::LockdownLasts);
-        }
-        _ => {}
     }
 }

@@ -36,7 +36,7 @@ impl RiskLevel {
 /// One rule, and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RiskRule {
-    /// What it judges: `equivocations`, `root_mismatches`, `evidence`, `invalid_messages`, `clock_offset_permille`,
+    /// What it judges: `equivocators_permille`, `contradictors_permille`, `evidence`, `invalid_messages`, `clock_offset_permille`,
     /// `members_missing_permille`, `commit_delay_permille`, `disk_runway_seconds`, `memory_permille`.
     pub rule: String,
     /// How it stands.

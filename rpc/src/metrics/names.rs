@@ -76,8 +76,8 @@ const ALERT_OUTCOME: Label = Label {
 const RISK_RULE: Label = Label {
     name: "rule",
     values: &[
-        "equivocations",
-        "root_mismatches",
+        "equivocators_permille",
+        "contradictors_permille",
         "evidence",
         "invalid_messages",
         "clock_offset_permille",

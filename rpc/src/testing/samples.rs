@@ -326,14 +326,14 @@ pub(super) fn parameters() -> Map<String, Value> {
 /// A validator that has signed two vertices in one round was seen.
 pub(super) fn risk() -> RiskStatus {
     let equivocations = RiskRule {
-        rule: "equivocations".to_owned(),
+        rule: "equivocators_permille".to_owned(),
         level: RiskLevel::Elevated,
         value: Some(Number(1)),
         judged_by: "rise".to_owned(),
         window_seconds: Number(600),
         elevated: Some(Number(1)),
-        high: Some(Number(5)),
-        critical: Some(Number(20)),
+        high: Some(Number(500)),
+        critical: Some(Number(1_000)),
     };
     RiskStatus {
         level: RiskLevel::Elevated,

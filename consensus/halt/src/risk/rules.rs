@@ -3,11 +3,11 @@
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RiskSignal {
-    /// Vertices of which a validator signed two in one round.
+    /// Validators that have signed two vertices in one round, in thousandths of f + 1.
     Equivocations,
-    /// Attestations that contradict another one of their author, or the blocks of this node.
+    /// Validators that have attested two blocks of one height, in thousandths of f + 1.
     RootMismatches,
-    /// Evidence of any kind.
+    /// Pieces of evidence that wait for a block.
     Evidence,
     /// Messages of peers that broke a rule.
     InvalidMessages,
@@ -30,8 +30,8 @@ impl RiskSignal {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Equivocations => "equivocations",
-            Self::RootMismatches => "root_mismatches",
+            Self::Equivocations => "equivocators_permille",
+            Self::RootMismatches => "contradictors_permille",
             Self::Evidence => "evidence",
             Self::InvalidMessages => "invalid_messages",
             Self::ClockOffset => "clock_offset_permille",
@@ -89,15 +89,15 @@ pub const RULES: [RiskRule; RiskSignal::COUNT] = {
             S::Equivocations,
             Rise,
             10 * MINUTE_MS,
-            [Some(1), Some(5), Some(20)],
+            [Some(1), Some(500), Some(1_000)],
         ),
         rule(
             S::RootMismatches,
             Rise,
             10 * MINUTE_MS,
-            [Some(1), Some(2), Some(5)],
+            [Some(1), Some(500), Some(1_000)],
         ),
-        rule(S::Evidence, Rise, MINUTE_MS, [Some(5), Some(20), Some(100)]),
+        rule(S::Evidence, Lasting, 0, [Some(5), Some(20), None]),
         rule(
             S::InvalidMessages,
             Rise,

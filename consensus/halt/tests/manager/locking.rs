@@ -244,6 +244,19 @@ fn h17_a_later_message_replaces_the_one_that_the_voters_have_confirmed_until_its
 }
 
 #[test]
+fn h17_a_block_that_is_built_as_the_lock_comes_stays_the_one() {
+    let mut manager = manager();
+    drop(step(&mut manager, 1, on(&resume(1))));
+    for author in 0..3 {
+        drop(step(&mut manager, 1, vote_of(author, 1)));
+    }
+    drop(step(&mut manager, 2, HaltInput::ResumeBuilt(RUNNING)));
+    let refused = manager.step(at(3), on(&resume(2)));
+    let sequence = 1;
+    assert_eq!(refused, Err(HaltRefusal::Resuming { sequence }));
+}
+
+#[test]
 fn h18_what_the_voters_order_is_done_whatever_has_halted_some_of_them_since() {
     let mut manager = locked();
     assert!(manager.state().may_choose());

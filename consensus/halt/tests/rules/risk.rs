@@ -50,17 +50,18 @@ fn ra1_each_signal_has_one_rule_and_thresholds_that_get_worse() {
 
 #[test]
 fn ra2_a_counter_is_judged_by_how_much_it_rises_and_not_by_how_high_it_is() {
-    let signal = RiskSignal::Equivocations;
+    let signal = RiskSignal::InvalidMessages;
     let steady = levels(signal, 2_000, |_| 1_000);
     assert_eq!(steady.iter().max(), Some(&RiskLevel::Normal));
-    // Five more within the window, one every two minutes.
-    let rises = levels(signal, 700, |second| 1_000 + second / 120);
-    assert_eq!(first(&rises, RiskLevel::Elevated), Some(120));
-    assert_eq!(first(&rises, RiskLevel::High), Some(600));
-    assert_eq!(first(&rises, RiskLevel::Critical), None);
-    // One in eleven minutes is never more than one in a window.
-    let slow = levels(signal, 20_000, |second| second / 660);
-    assert_eq!(first(&slow, RiskLevel::High), None);
+    // Two a second are 60 after half of the window, and never more than 120 in one.
+    let rises = levels(signal, 700, |second| 1_000 + 2 * second);
+    assert_eq!(first(&rises, RiskLevel::Elevated), Some(30));
+    assert_eq!(first(&rises, RiskLevel::High), None);
+    let flood = levels(signal, 700, |second| 20 * second);
+    assert_eq!(first(&flood, RiskLevel::High), Some(30));
+    // One in two seconds is never more than 31 in a window.
+    let slow = levels(signal, 2_000, |second| second / 2);
+    assert_eq!(first(&slow, RiskLevel::Elevated), None);
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn ra6_the_level_is_the_highest_and_each_rule_says_how_it_stands() {
         both
     };
     analyzer.observe(0, &both(0, 0));
-    analyzer.observe(MINUTE_MS, &both(20, 700));
+    analyzer.observe(MINUTE_MS, &both(1_000, 700));
     assert_eq!(analyzer.level(), RiskLevel::Critical);
     let raised: Vec<_> = analyzer
         .standings()
@@ -140,7 +141,7 @@ fn ra6_the_level_is_the_highest_and_each_rule_says_how_it_stands() {
         .map(|standing| (standing.rule.signal, standing.level, standing.value))
         .collect();
     let expected = [
-        (RiskSignal::Equivocations, RiskLevel::Critical, Some(20)),
+        (RiskSignal::Equivocations, RiskLevel::Critical, Some(1_000)),
         (RiskSignal::CommitDelay, RiskLevel::Elevated, Some(700)),
     ];
     assert_eq!(raised, expected);

@@ -162,6 +162,21 @@ async fn what_could_not_be_told_is_told_later_and_what_holds_is_told_again() {
 }
 
 #[tokio::test]
+async fn what_holds_again_is_not_told_as_ended() {
+    let mut receiver = Receiver::start(vec!["200 OK"]).await;
+    let (webhook, alerts, _) = webhook(receiver.address);
+    let shared = alerts.shared.clone().unwrap();
+    alerts.raise(alert(AlertName::Lockdown, Severity::Page));
+    alerts.resolve(AlertName::Lockdown);
+    alerts.raise(alert(AlertName::Lockdown, Severity::Page));
+    webhook.tell(&shared, &mut 0).await;
+    assert_eq!(
+        receiver.told().await,
+        [told("HoldfastLockdown", "page", false)]
+    );
+}
+
+#[tokio::test]
 async fn nobody_listens_and_nobody_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -22,6 +22,9 @@ use holdfast_types::{
 use std::sync::PoisonError;
 use tokio::sync::oneshot;
 
+/// What comes of a vote of this validator.
+pub(in crate::runtime) type VoteAnswer = oneshot::Receiver<Result<(), HaltRefusal>>;
+
 /// What to read in a lockdown.
 pub(super) const RUNBOOK: &str = "docs/runbooks/lockdown.md";
 
@@ -63,9 +66,18 @@ impl NodeBackend {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let is_quiet = |status: &LockdownStatus| status.phase == LockdownPhase::Normal;
+        // The advice tells how long it lasts: that alone is no news.
+        let is_known = |known: &LockdownStatus| {
+            let next_command = known.next_command.clone();
+            *known
+                == LockdownStatus {
+                    next_command,
+                    ..now.clone()
+                }
+        };
         let changed = told
             .as_ref()
-            .map_or_else(|| !is_quiet(&now), |known| *known != now);
+            .map_or_else(|| !is_quiet(&now), |known| !is_known(known));
         if changed {
             let news = ChainEvent::Lockdown(Box::new(now.clone()));
             self.feed.publish(news);
@@ -88,6 +100,13 @@ impl NodeBackend {
         &self,
         locking: Locking,
     ) -> Result<LockdownStatus, BackendError> {
+        let answer = self.begin_vote(locking)?;
+        wait(answer)?.map_err(|refusal| refused(&refusal))?;
+        Ok(self.lockdown_status())
+    }
+
+    /// Has this validator vote; the answer comes when what follows is durable.
+    pub(super) fn begin_vote(&self, locking: Locking) -> Result<VoteAnswer, BackendError> {
         if !self.parts.cluster.has_secret() {
             return Err(BackendError::LockdownRefused {
                 reason: "no_secret".to_owned(),
@@ -98,8 +117,7 @@ impl NodeBackend {
         let (reply, answer) = oneshot::channel();
         let command = CoreCommand::Lockdown { locking, reply };
         self.parts.core.command(command);
-        wait(answer)?.map_err(|refusal| refused(&refusal))?;
-        Ok(self.lockdown_status())
+        Ok(answer)
     }
 }
 

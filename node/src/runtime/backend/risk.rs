@@ -1,7 +1,7 @@
 //! What RPC says of the risk, and this validator's vote because of it.
 
 use super::NodeBackend;
-use super::lockdown::{RUNBOOK, vote_to_lock};
+use super::lockdown::{RUNBOOK, VoteAnswer, vote_to_lock};
 use holdfast_halt::risk::{self, Judgement, RuleStanding};
 use holdfast_rpc::BackendError;
 use holdfast_rpc::dto::{Number, RiskLevel, RiskRule, RiskStatus};
@@ -21,14 +21,17 @@ impl NodeBackend {
     }
 
     /// This validator votes to freeze the chain because of what the risk analyzer has found.
-    pub fn vote_on_risk(&self, reasons: &str) -> Result<(), BackendError> {
+    pub(in crate::runtime) fn vote_on_risk(
+        &self,
+        reasons: &str,
+    ) -> Result<VoteAnswer, BackendError> {
         let mut end = reasons.len().min(LOCKDOWN_REASON_BYTES_MAX);
         while !reasons.is_char_boundary(end) {
             end -= 1;
         }
         let reason = reasons.get(..end).unwrap_or_default();
         let vote = vote_to_lock(LockdownTrigger::Risk, reason);
-        self.vote_in_lockdown(vote).map(drop)
+        self.begin_vote(vote)
     }
 }
 

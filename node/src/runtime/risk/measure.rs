@@ -5,23 +5,21 @@ use crate::runtime::board::Standing;
 use holdfast_halt::Mode;
 use holdfast_halt::risk::{RiskSample, RiskSignal};
 use holdfast_network::{NetworkCounters, Penalty};
-use holdfast_rpc::Metrics;
-use holdfast_types::EraKind;
+use holdfast_types::{AuthorityIndex, Era, EraContext, EraKind};
+use std::collections::BTreeSet;
 
 /// What the rules are given at this moment, measured against what the chain demands of a node that is well.
 pub(super) fn sample(
     bounds: Bounds,
     standing: &Standing,
-    metrics: &Metrics,
+    offenders: &mut Offenders,
     counters: &NetworkCounters,
+    free_bytes: Option<u64>,
 ) -> RiskSample {
     let mut sample = RiskSample::default();
-    let evidence = |offence| metrics.consensus.evidence.with(offence).get();
-    let equivocations = evidence("equivocation");
-    let mismatches = evidence("contradictory_attestations");
-    sample.set(RiskSignal::Equivocations, equivocations);
-    sample.set(RiskSignal::RootMismatches, mismatches);
-    sample.set(RiskSignal::Evidence, equivocations + mismatches);
+    offenders.measure(&standing.context, &mut sample);
+    let waiting = u64::try_from(standing.halts.evidence.len()).unwrap_or(u64::MAX);
+    sample.set(RiskSignal::Evidence, waiting);
     let faults: u64 = Penalty::ALL
         .into_iter()
         .map(|penalty| counters.penalty(penalty))
@@ -46,16 +44,47 @@ pub(super) fn sample(
             permille(missing as f64 / spare as f64),
         );
     }
-    let free = metrics.storage.disk_free_bytes.get();
-    if let Ok(free) = u64::try_from(free)
-        && free > 0
-    {
+    if let Some(free) = free_bytes {
         sample.set(RiskSignal::DiskFree, free);
     }
     if let Some(share) = memory_share() {
         sample.set(RiskSignal::Memory, permille(share));
     }
     sample
+}
+
+/// Who was seen to break a rule in the running era: one of f that does so ever again stays one of f.
+#[derive(Debug, Default)]
+pub(super) struct Offenders {
+    era: Era,
+    equivocated: BTreeSet<AuthorityIndex>,
+    contradicted: BTreeSet<AuthorityIndex>,
+}
+
+impl Offenders {
+    pub(super) fn equivocated(&mut self, author: AuthorityIndex) {
+        self.equivocated.insert(author);
+    }
+
+    pub(super) fn contradicted(&mut self, author: AuthorityIndex) {
+        self.contradicted.insert(author);
+    }
+
+    /// In thousandths of as many as the chain does not tolerate. In another era they are counted anew, and nothing is measured once, so
+    /// that no window holds both.
+    fn measure(&mut self, context: &EraContext, sample: &mut RiskSample) {
+        if context.era != self.era {
+            *self = Self {
+                era: context.era,
+                ..Self::default()
+            };
+            return;
+        }
+        let too_many = context.committee.max_faulty() as f64 + 1.0;
+        let share = |offenders: &BTreeSet<_>| permille(offenders.len() as f64 / too_many);
+        sample.set(RiskSignal::Equivocations, share(&self.equivocated));
+        sample.set(RiskSignal::RootMismatches, share(&self.contradicted));
+    }
 }
 
 /// A share in thousandths. Too much for the type is the most there is.
@@ -94,7 +123,6 @@ fn kibibytes(text: &str, name: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::runtime::halted::fixture;
-    use crate::runtime::start::BUILD;
     use holdfast_halt::ModeSet;
     use holdfast_halt::risk::{RiskAnalyzer, RiskLevel};
     use holdfast_types::Height;
@@ -112,11 +140,11 @@ mod tests {
     }
 
     /// Which rules are above normal after two minutes in which this was measured.
-    fn raised(standing: &Standing, metrics: &Metrics) -> Vec<(RiskSignal, RiskLevel)> {
+    fn raised(standing: &Standing) -> Vec<(RiskSignal, RiskLevel)> {
         let mut analyzer = RiskAnalyzer::default();
-        let counters = NetworkCounters::default();
+        let (counters, mut offenders) = (NetworkCounters::default(), Offenders::default());
         for seconds in 0..120 {
-            let sample = sample(BOUNDS, standing, metrics, &counters);
+            let sample = sample(BOUNDS, standing, &mut offenders, &counters, None);
             analyzer.observe(seconds * 1_000, &sample);
         }
         let standings = analyzer.standings();
@@ -129,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_well_worries_about_nothing() {
-        assert_eq!(raised(&well(), &Metrics::new(BUILD)), []);
+        assert_eq!(raised(&well()), []);
     }
 
     #[test]
@@ -143,8 +171,7 @@ mod tests {
             (RiskSignal::MembersMissing, RiskLevel::High),
             (RiskSignal::CommitDelay, RiskLevel::High),
         ];
-        let metrics = Metrics::new(BUILD);
-        assert_eq!(raised(&standing, &metrics), expected);
+        assert_eq!(raised(&standing), expected);
         // Not while it catches up, nor where it stands by order.
         let mut syncs = standing.clone();
         syncs.sync_target = Some(Height(100));
@@ -152,26 +179,33 @@ mod tests {
         let mut locked = standing;
         locked.halts = Arc::new(picture);
         for standing in [syncs, locked] {
-            assert_eq!(raised(&standing, &metrics), expected[..1]);
+            assert_eq!(raised(&standing), expected[..1]);
         }
     }
 
     #[test]
-    fn evidence_is_counted_as_it_comes() {
-        let (standing, metrics) = (well(), Metrics::new(BUILD));
+    fn one_offender_of_four_is_no_reason_to_freeze_the_chain_and_two_are() {
+        let standing = well();
         let mut analyzer = RiskAnalyzer::default();
-        let mut look = |seconds: u64| {
-            let sample = sample(BOUNDS, &standing, &metrics, &NetworkCounters::default());
+        let mut offenders = Offenders::default();
+        let mut seconds = 0;
+        let mut look = |offenders: &mut Offenders| {
+            seconds += 1;
+            let counters = NetworkCounters::default();
+            let sample = sample(BOUNDS, &standing, offenders, &counters, Some(0));
             analyzer.observe(seconds * 1_000, &sample);
             analyzer.level()
         };
-        let known = look(0);
-        metrics
-            .consensus
-            .evidence
-            .with("contradictory_attestations")
-            .inc_by(5);
-        assert_eq!((known, look(60)), (RiskLevel::Normal, RiskLevel::Critical));
+        assert_eq!(
+            [look(&mut offenders), look(&mut offenders)],
+            [RiskLevel::Normal; 2]
+        );
+        for _ in 0..100 {
+            offenders.equivocated(AuthorityIndex(1));
+        }
+        assert_eq!(look(&mut offenders), RiskLevel::High);
+        offenders.equivocated(AuthorityIndex(3));
+        assert_eq!(look(&mut offenders), RiskLevel::Critical);
     }
 
     #[test]
