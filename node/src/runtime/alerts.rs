@@ -1,7 +1,7 @@
 //! Alerts by webhook, as Alertmanager takes them (`POST /api/v2/alerts`): for machines that nobody scrapes, and sooner than a scrape.
 //!
 //! An alert that is raised holds until it is resolved; all that hold are told together when one changes, and again every
-//! [`REPEAT`], as a receiver may have forgotten. What cannot be told is told later. There is one alert of each name, so nothing grows, and
+//! minute, as a receiver may have forgotten. What cannot be told is told later. There is one alert of each name, so nothing grows, and
 //! whoever raises one waits for nothing.
 
 mod post;
