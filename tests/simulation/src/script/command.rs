@@ -76,7 +76,7 @@ const POINTS: [(&str, CrashPoint); 5] = [
     ("after-block", CrashPoint::AfterBlock),
 ];
 
-const FAULTS: [(&str, Fault); 14] = [
+const FAULTS: [(&str, Fault); 15] = [
     ("equivocator", Fault::Equivocator),
     ("silent", Fault::Silent),
     ("withholder", Fault::Withholder),
@@ -91,6 +91,7 @@ const FAULTS: [(&str, Fault); 14] = [
     ("forger", Fault::Forger),
     ("two-blocks", Fault::TwoBlocks),
     ("two-ends", Fault::TwoEnds),
+    ("false-voter", Fault::FalseVoter),
 ];
 
 const DISK_FAULTS: [(&str, DiskFault); 2] = [
