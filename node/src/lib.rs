@@ -10,7 +10,7 @@
 //! - [`load`]: signed transfers at a rate, followed until they are irreversible;
 //! - [`runtime`]: the running node;
 //! - [`recorder`], [`forensics`], [`incident`]: what is preserved when the chain halts, and how it is read;
-//! - [`home`], [`peer_id`], [`environment`], [`durable_file`], [`clock`]: small things under all of them.
+//! - [`home`], [`peer_id`], [`environment`], [`durable_file`], [`clock`], [`memory`]: small things under all of them.
 
 pub mod cli;
 pub mod clock;
@@ -27,6 +27,7 @@ pub mod incident;
 pub mod keystore;
 pub mod load;
 pub mod logging;
+pub mod memory;
 pub mod panic_hook;
 pub mod peer_id;
 pub mod recorder;

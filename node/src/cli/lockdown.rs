@@ -333,11 +333,11 @@ fn risk_text(risk: &RiskStatus) -> String {
         .collect();
     raised.sort_by_key(|rule| std::cmp::Reverse(rule.level));
     for rule in raised {
-        let (level, window) = (rule.level.as_str(), rule.window_seconds);
+        let level = rule.level.as_str();
         let value = rule
             .value
             .map_or_else(|| "less now".to_owned(), |value| value.to_string());
-        let _infallible = write!(text, "\n{:<26} {level}: {value} in {window} s", rule.rule);
+        let _infallible = write!(text, "\n{:<26} {level}: {value}", rule.rule);
     }
     text
 }
@@ -409,7 +409,7 @@ mod tests {
             "validator-0 ",
             "operator: \"roots differ between data centres\"",
             "elevated since 2026-01-01T00:01:40",
-            "equivocators_permille      elevated: 1 in 600 s",
+            "equivocators_permille      elevated: 1",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

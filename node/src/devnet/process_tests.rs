@@ -191,14 +191,3 @@ fn the_end_of_a_long_log_is_its_last_lines() {
     std::fs::write(place.log(), lines.join("\n")).unwrap();
     assert_eq!(log_tail(&place.log(), 2).unwrap(), "line 9998\nline 9999");
 }
-
-#[test]
-fn memory_is_read_from_the_process_table() {
-    assert_eq!(
-        parse_resident_bytes("Name:\tx\nVmRSS:\t  2048 kB\n"),
-        Some(2 * 1024 * 1024)
-    );
-    assert_eq!(parse_resident_bytes("Name:\tkthreadd\n"), None);
-    assert!(resident_bytes(std::process::id()).unwrap() > 1024 * 1024);
-    assert_eq!(resident_bytes(u32::MAX), None);
-}

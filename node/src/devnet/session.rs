@@ -1,12 +1,13 @@
 //! A running devnet.
 
 use super::homes::{Devnet, DevnetNode, PASSWORD};
-use super::process::{NodeCommand, NodeProcess, ProcessError, resident_bytes, stop_all};
+use super::process::{NodeCommand, NodeProcess, ProcessError, stop_all};
 use super::readiness;
 use super::table::{NodeFigures, NodeSample, NodeState};
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::load::{Latencies, Tracker};
+use crate::memory::resident_bytes;
 use holdfast_rpc::dto::{BlockSelector, ChainState, Status};
 use holdfast_rpc::methods::{GetHeader, GetStatus, HeaderParams, NoParams};
 use holdfast_rpc::{Client, ClientConfig, ClientError};

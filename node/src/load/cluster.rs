@@ -2,11 +2,12 @@
 
 use super::usage::processor_time;
 use crate::devnet::homes::{Devnet, DevnetNode};
-use crate::devnet::process::{NodeProcess, ProcessError, resident_bytes, stop_all};
+use crate::devnet::process::{NodeProcess, ProcessError, stop_all};
 use crate::devnet::session::command;
 use crate::exit_codes::ExitCode;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::memory::resident_bytes;
 use holdfast_rpc::dto::{BlockSelector, Status};
 use holdfast_rpc::methods::{GetHeader, GetStatus, HeaderParams, Method, NoParams};
 use holdfast_rpc::{AdminToken, Client, ClientConfig, ClientError};

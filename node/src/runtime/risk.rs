@@ -53,9 +53,10 @@ impl RiskPicture {
         raised.sort_by_key(|rule| std::cmp::Reverse(rule.level));
         let reasons = raised.into_iter().map(|standing| {
             let name = standing.rule.signal.name();
-            let window = Duration::from_millis(standing.rule.window_ms).as_secs();
-            let value = standing.value.unwrap_or_default();
-            format!("{name} {} ({value} in {window} s)", standing.level.name())
+            let value = standing
+                .value
+                .map_or_else(|| "less now".to_owned(), |value| value.to_string());
+            format!("{name} {} ({value})", standing.level.name())
         });
         reasons.collect::<Vec<_>>().join(", ")
     }

@@ -121,7 +121,7 @@ async fn hold(stage: &mut Stage, run: &mut Run) -> Result<(), Failure> {
     stage.more_accepted(HELD_TRANSFERS / 2).await?;
     let (_, heads) = stage.heads().await?;
     if stage.kind.mode() != Mode::SoftStall {
-        gates(stage, run).await?;
+        gates(stage, run, &IN_A_HALT).await?;
     }
     if stage.kind.slashes() {
         evidence(stage, run).await?;
@@ -134,25 +134,32 @@ async fn hold(stage: &mut Stage, run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What every validator lets through.
-async fn gates(stage: &Stage, run: &mut Run) -> Result<(), Failure> {
+/// What every validator lets through in a halt.
+const IN_A_HALT: [(&str, &str); 6] = [
+    ("vertex_production", "stopped"),
+    ("commits", "paused"),
+    ("transaction_submission", "queued"),
+    ("state_queries", "continues"),
+    ("slashing_evidence", "continues"),
+    ("gossip", "continues"),
+];
+
+/// Each steady validator lets through what is expected of each of these activities.
+pub(super) async fn gates(
+    stage: &Stage,
+    run: &mut Run,
+    expected: &[(&str, &str)],
+) -> Result<(), Failure> {
     for number in stage.steady.clone() {
         let matrix = stage
             .cluster
             .call::<GetHaltMatrix>(number, NoParams {})
             .await?;
-        for (activity, expected) in [
-            ("vertex_production", "stopped"),
-            ("commits", "paused"),
-            ("transaction_submission", "queued"),
-            ("state_queries", "continues"),
-            ("slashing_evidence", "continues"),
-            ("gossip", "continues"),
-        ] {
-            let row = matrix.rows.iter().find(|row| row.activity == activity);
+        for (activity, expected) in expected {
+            let row = matrix.rows.iter().find(|row| row.activity == *activity);
             let now = row.map_or("nothing", |row| row.now.as_str());
             let name = stage.cluster.name(number);
-            run.require(now == expected, || {
+            run.require(now == *expected, || {
                 format!("{activity} on {name}: {now}, should be {expected}")
             });
         }

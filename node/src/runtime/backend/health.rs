@@ -122,22 +122,14 @@ fn fail(reason: NotReady, detail: String) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::halted::fixture;
-    use holdfast_halt::ModeSet;
+    use crate::runtime::halted::fixture::well;
     use holdfast_types::Height;
-    use std::sync::Arc;
     use std::time::Instant;
 
     const BOUNDS: Bounds = Bounds {
         stall_after: Duration::from_secs(5),
         clock_drift: Duration::from_secs(1),
     };
-
-    /// A node whose head moves.
-    fn well() -> Standing {
-        let picture = fixture::picture(ModeSet::default(), Vec::new());
-        fixture::standing(&Arc::new(fixture::context()), picture)
-    }
 
     fn reasons(standing: &Standing) -> Vec<NotReady> {
         checks(standing, BOUNDS, None).ready().reasons

@@ -141,3 +141,9 @@ pub(crate) fn standing(context: &Arc<EraContext>, halts: HaltPicture) -> Standin
         risk: Arc::new(RiskPicture::first()),
     }
 }
+
+/// Of a node whose head moves.
+pub(crate) fn well() -> Standing {
+    let picture = picture(ModeSet::default(), Vec::new());
+    standing(&Arc::new(context()), picture)
+}

@@ -1,5 +1,6 @@
 //! What the rules of the risk analyzer are given.
 
+use crate::memory::{available_bytes, resident_bytes};
 use crate::runtime::backend::Bounds;
 use crate::runtime::board::Standing;
 use holdfast_halt::Mode;
@@ -103,27 +104,14 @@ fn moves(standing: &Standing) -> bool {
 
 /// Memory of this process, as a share of it and what the machine has left; none where `/proc` does not tell.
 fn memory_share() -> Option<f64> {
-    let read = |path| std::fs::read_to_string(path).ok();
-    share_of(&read("/proc/self/status")?, &read("/proc/meminfo")?)
-}
-
-fn share_of(status: &str, machine: &str) -> Option<f64> {
-    let used = kibibytes(status, "VmRSS:")?;
-    let available = kibibytes(machine, "MemAvailable:")?;
-    Some(used / (used + available))
-}
-
-/// The value behind "name: value kB".
-fn kibibytes(text: &str, name: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
+    let used = resident_bytes(std::process::id())? as f64;
+    Some(used / (used + available_bytes()? as f64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::halted::fixture;
-    use holdfast_halt::ModeSet;
+    use crate::runtime::halted::fixture::{self, well};
     use holdfast_halt::risk::{RiskAnalyzer, RiskLevel};
     use holdfast_types::Height;
     use std::sync::Arc;
@@ -133,11 +121,6 @@ mod tests {
         stall_after: Duration::from_secs(5),
         clock_drift: Duration::from_secs(1),
     };
-
-    fn well() -> Standing {
-        let picture = fixture::picture(ModeSet::default(), Vec::new());
-        fixture::standing(&Arc::new(fixture::context()), picture)
-    }
 
     /// Which rules are above normal after two minutes in which this was measured.
     fn raised(standing: &Standing) -> Vec<(RiskSignal, RiskLevel)> {
@@ -210,10 +193,6 @@ mod tests {
 
     #[test]
     fn memory_is_measured_against_what_is_left() {
-        let status = "Name:\tholdfast\nVmRSS:\t    2048 kB\n";
-        let machine = "MemTotal: 9 kB\nMemAvailable:    6144 kB\n";
-        assert_eq!(share_of(status, machine), Some(0.25));
-        assert_eq!(share_of("", machine), None);
         assert!(memory_share().is_some_and(|share| share > 0.0 && share < 1.0));
     }
 }
