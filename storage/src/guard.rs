@@ -14,8 +14,9 @@ mod slots;
 
 pub use error::GuardError;
 
+use holdfast_halt::lockdown::recovery::{SignedChoice, SignedRecovery};
 use holdfast_replica::{SignGuard, SignGuardRecord};
-use holdfast_types::{AttestationBody, Era, Height, PublicKey, Round};
+use holdfast_types::{AttestationBody, Era, Height, PublicKey, RecoveryStep, Round};
 use slots::SlotFile;
 use std::path::{Path, PathBuf};
 
@@ -178,7 +179,7 @@ impl SignGuardFile {
                 });
             }
         }
-        Ok(())
+        check_recovery(current.recovery, asked.recovery)
     }
 
     /// Interchange document (JSON) with what the key has signed.
@@ -202,6 +203,7 @@ impl SignGuardFile {
             attestation,
             emergency_end,
             end_vote,
+            recovery: newer_recovery(self.record.recovery, imported.recovery)?,
             past_unknown: self.record.past_unknown || imported.past_unknown,
         };
         self.raise(&record)
@@ -225,6 +227,89 @@ fn newer(
         });
     }
     Ok(if at_imported > at_own { imported } else { own })
+}
+
+/// Each step of a vote to go on stays or rises, in the order (era, attempt).
+fn check_recovery(
+    current: Option<SignedRecovery>,
+    asked: Option<SignedRecovery>,
+) -> Result<(), GuardError> {
+    let Some(current) = current else {
+        return Ok(());
+    };
+    let era = asked.map(|asked| asked.era);
+    let is_later = era > Some(current.era);
+    let stays_or_rises = |step| {
+        let asked = asked.and_then(|asked| asked.of(step));
+        let attempt = |signed: Option<SignedChoice>| signed.map(|(attempt, _)| attempt);
+        let current = current.of(step);
+        attempt(asked) > attempt(current) || asked == current
+    };
+    let steps = [RecoveryStep::Prevote, RecoveryStep::Precommit];
+    if is_later || era == Some(current.era) && steps.into_iter().all(stays_or_rises) {
+        return Ok(());
+    }
+    Err(GuardError::Lowers {
+        what: "the vote to go on after a lockdown",
+        current: display_recovery(Some(current)),
+        asked: display_recovery(asked),
+    })
+}
+
+/// The newer of own votes to go on and imported ones; two of one attempt and step contradict each other.
+fn newer_recovery(
+    own: Option<SignedRecovery>,
+    imported: Option<SignedRecovery>,
+) -> Result<Option<SignedRecovery>, GuardError> {
+    let (Some(mut newer), Some(imported)) = (own, imported) else {
+        return Ok(own.or(imported));
+    };
+    if newer.era != imported.era {
+        return Ok(if imported.era > newer.era {
+            Some(imported)
+        } else {
+            own
+        });
+    }
+    for (own, imported) in [
+        (&mut newer.prevote, imported.prevote),
+        (&mut newer.precommit, imported.precommit),
+    ] {
+        let attempt = |signed: Option<SignedChoice>| signed.map(|(attempt, _)| attempt);
+        if attempt(*own) == attempt(imported) && *own != imported {
+            return Err(GuardError::Interchange {
+                reason: format!(
+                    "it holds another vote to go on than the guard for era {}: this key has signed both, or \
+                     one of the two is not of this chain",
+                    newer.era
+                ),
+            });
+        }
+        if attempt(imported) > attempt(*own) {
+            *own = imported;
+        }
+    }
+    Ok(Some(newer))
+}
+
+fn display_recovery(signed: Option<SignedRecovery>) -> String {
+    let Some(signed) = signed else {
+        return String::from("nothing");
+    };
+    let step = |step: RecoveryStep| match signed.of(step) {
+        Some((attempt, choice)) => {
+            let point = choice.point;
+            format!(
+                "{} in attempt {attempt} for block {} ({:#})",
+                step.name(),
+                point.height,
+                point.block
+            )
+        }
+        None => format!("no {}", step.name()),
+    };
+    let steps = (step(RecoveryStep::Prevote), step(RecoveryStep::Precommit));
+    format!("era {} {}, {}", signed.era, steps.0, steps.1)
 }
 
 fn display_slot(slot: Option<(Era, Round)>) -> String {

@@ -1,7 +1,8 @@
 //! What this key may sign (rule R2).
 
 use crate::record::{Record, SignGuardRecord};
-use holdfast_types::{AttestationBody, Era, Height, PublicKey, Round};
+use holdfast_halt::lockdown::recovery::{SignedChoice, SignedRecovery};
+use holdfast_types::{AttestationBody, Era, Height, PublicKey, RecoveryVoteBody, Round};
 
 /// Why the guard refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,15 @@ pub enum GuardRefusal {
         last_era: Era,
         last_height: Height,
     },
+    #[error(
+        "a vote to go on of era {era} attempt {attempt} contradicts the last signed one (era {last_era} attempt {last_attempt})"
+    )]
+    RecoveryContradicts {
+        era: Era,
+        attempt: u32,
+        last_era: Era,
+        last_attempt: u32,
+    },
 }
 
 /// The guard of one key. It decides; the shell makes its record durable.
@@ -56,6 +66,7 @@ impl SignGuard {
             attestation: None,
             emergency_end: None,
             end_vote: None,
+            recovery: None,
             past_unknown: false,
         })
     }
@@ -188,6 +199,32 @@ impl SignGuard {
         Ok(())
     }
 
+    /// Raises the guard to a vote to go on after a lockdown; one of the same attempt, step and choice may be signed again. `agreed` is
+    /// what a quorum has named last, as far as this validator knows: what the key has confirmed is given up for nothing else (rules
+    /// KR1, KR2 and KR6 of `holdfast_halt::lockdown::recovery`).
+    pub fn allow_recovery_vote(
+        &mut self,
+        body: &RecoveryVoteBody,
+        agreed: Option<SignedChoice>,
+    ) -> Result<(), GuardRefusal> {
+        let last = self.record.recovery;
+        let of_era = last.filter(|last| last.era == body.era);
+        let mut signed = of_era.unwrap_or(SignedRecovery::new(body.era));
+        let is_over = last.is_some_and(|last| body.era < last.era);
+        if is_over || !signed.allows(body, agreed) {
+            let last = last.unwrap_or(signed);
+            return Err(GuardRefusal::RecoveryContradicts {
+                era: body.era,
+                attempt: body.attempt,
+                last_era: last.era,
+                last_attempt: last.attempt().unwrap_or_default(),
+            });
+        }
+        signed.sign(body);
+        self.record.recovery = Some(signed);
+        Ok(())
+    }
+
     /// Raises the guard to the last block of an emergency, for which a quorum has voted. Another one of the same emergency, however
     /// high, is never signed: both might be certified, and they exclude each other. Neither is one after a vote in a later
     /// emergency.
@@ -220,7 +257,10 @@ const fn not_above(body: &AttestationBody, last: &AttestationBody) -> GuardRefus
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_types::{BlockId, CommitDigest, Signer, StateRoot, test_util::key_pair};
+    use holdfast_types::{
+        BlockId, BlockPoint, CommitDigest, RecoveryChoice, RecoveryStep, Signer, StateRoot,
+        TimestampMs, test_util::key_pair,
+    };
 
     fn any(_: &AttestationBody) -> bool {
         true
@@ -289,6 +329,81 @@ mod tests {
         guard.allow_attestation(&attestation(3, 61, 1)).unwrap();
         guard.allow_emergency_end(&attestation(4, 70, 1)).unwrap();
         assert!(guard.allow_emergency_end(&attestation(2, 80, 1)).is_err());
+    }
+
+    fn recovery(era: u64, attempt: u32, step: RecoveryStep, block: u8) -> RecoveryVoteBody {
+        RecoveryVoteBody {
+            era: Era(era),
+            at: TimestampMs(u64::from(attempt)),
+            attempt,
+            step,
+            choice: RecoveryChoice {
+                point: BlockPoint {
+                    block: BlockId::new([block; 32]),
+                    ..BlockPoint::default()
+                },
+                resume: None,
+            },
+        }
+    }
+
+    #[test]
+    fn an_attempt_to_go_on_has_one_vote_of_each_step_and_never_one_below() {
+        use RecoveryStep::{Precommit, Prevote};
+        let mut guard = guard();
+        let first = recovery(1, 2, Prevote, 1);
+        guard.allow_recovery_vote(&first, None).unwrap();
+        let again = RecoveryVoteBody {
+            at: TimestampMs(99),
+            ..first
+        };
+        guard.allow_recovery_vote(&again, None).unwrap();
+        let agreed = Some((2, first.choice));
+        for refused in [
+            recovery(1, 2, Prevote, 2),
+            recovery(1, 1, Prevote, 1),
+            recovery(1, 1, Precommit, 1),
+        ] {
+            let contradicts = GuardRefusal::RecoveryContradicts {
+                era: Era(1),
+                attempt: refused.attempt,
+                last_era: Era(1),
+                last_attempt: 2,
+            };
+            let answer = guard.allow_recovery_vote(&refused, agreed);
+            assert_eq!(answer, Err(contradicts));
+        }
+        guard
+            .allow_recovery_vote(&recovery(1, 2, Precommit, 1), agreed)
+            .unwrap();
+        guard
+            .allow_recovery_vote(&recovery(2, 0, Prevote, 2), None)
+            .unwrap();
+        assert!(
+            guard
+                .allow_recovery_vote(&recovery(1, 9, Prevote, 1), None)
+                .is_err(),
+            "its era is over"
+        );
+    }
+
+    #[test]
+    fn what_was_confirmed_is_given_up_for_what_a_quorum_has_agreed_on_since_only() {
+        use RecoveryStep::{Precommit, Prevote};
+        let mut guard = guard();
+        let confirmed = recovery(1, 2, Precommit, 1);
+        guard.allow_recovery_vote(&confirmed, None).unwrap();
+        let other = recovery(1, 5, Prevote, 2);
+        let third = recovery(1, 5, Prevote, 3).choice;
+        for agreed in [None, Some((1, other.choice)), Some((4, third))] {
+            assert!(guard.allow_recovery_vote(&other, agreed).is_err());
+        }
+        let mut kept = guard.clone();
+        kept.allow_recovery_vote(&recovery(1, 5, Prevote, 1), None)
+            .unwrap();
+        guard
+            .allow_recovery_vote(&other, Some((4, other.choice)))
+            .unwrap();
     }
 
     #[test]

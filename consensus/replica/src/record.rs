@@ -3,6 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_halt::HaltState;
 use holdfast_halt::journal::JournalEntry;
+use holdfast_halt::lockdown::recovery::SignedRecovery;
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AttestationBody, Era, Evidence, Hash32, PublicKey, Round, VerifiedTransaction, VerifiedVertex,
@@ -23,6 +24,8 @@ pub struct SignGuardRecord {
     pub emergency_end: Option<AttestationBody>,
     /// The last vote for the end of an emergency: one at most in each of them, as with attestations.
     pub end_vote: Option<AttestationBody>,
+    /// The last votes to go on after a lockdown, of the latest era in which this key has cast any.
+    pub recovery: Option<SignedRecovery>,
     /// More may have been signed than this says: the guard was made for a key with a past, or is older than what the
     /// network has seen. Nothing is signed before rule R12 is satisfied.
     pub past_unknown: bool,

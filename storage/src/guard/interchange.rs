@@ -10,6 +10,8 @@
 //!       "attestation": { "era": "3", "height": "981", "block": "…", "commit": "…", "state_root": "…" },
 //!       "emergency_end": { "era": "2", "height": "640", "block": "…", "commit": "…", "state_root": "…" },
 //!       "end_vote": { "era": "2", "height": "640", "block": "…", "commit": "…", "state_root": "…" },
+//!       "recovery": { "era": "3", "prevote": { "attempt": "1", "height": "982", "block": "…", "state_root": "…",
+//!         "resume": { "sequence": "4", "message": "…" } }, "precommit": null },
 //!       "past_unknown": false
 //!     }
 //!   ]
@@ -17,12 +19,14 @@
 //! ```
 //!
 //! Numbers are decimal strings, so that no JSON library rounds them. `vertex` and `attestation` may be null,
-//! `emergency_end` and `end_vote` may be missing: none; `past_unknown` may be missing: false.
+//! `emergency_end`, `end_vote` and `recovery` may be missing: none; `past_unknown` may be missing: false.
 
 use super::error::GuardError;
+use holdfast_halt::lockdown::recovery::{SignedChoice, SignedRecovery};
 use holdfast_replica::SignGuardRecord;
 use holdfast_types::{
-    AttestationBody, BlockId, CommitDigest, Era, Height, PublicKey, Round, StateRoot,
+    AttestationBody, BlockId, BlockPoint, CommitDigest, Era, Hash32, Height, NamedResume,
+    PublicKey, RecoveryChoice, Round, StateRoot,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +57,8 @@ struct Entry {
     emergency_end: Option<Attested>,
     #[serde(default)]
     end_vote: Option<Attested>,
+    #[serde(default)]
+    recovery: Option<Recovery>,
     /// More may have been signed.
     #[serde(default)]
     past_unknown: bool,
@@ -73,6 +79,32 @@ struct Attested {
     block: BlockId,
     commit: CommitDigest,
     state_root: StateRoot,
+}
+
+/// The last votes to go on after a lockdown.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recovery {
+    era: Decimal,
+    prevote: Option<Choice>,
+    precommit: Option<Choice>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    attempt: Decimal,
+    height: Decimal,
+    block: BlockId,
+    state_root: StateRoot,
+    resume: Option<Named>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    sequence: Decimal,
+    message: Hash32,
 }
 
 /// A u64 as a decimal string.
@@ -118,6 +150,68 @@ impl From<Attested> for AttestationBody {
     }
 }
 
+impl From<SignedRecovery> for Recovery {
+    fn from(signed: SignedRecovery) -> Self {
+        Self {
+            era: Decimal(signed.era.0),
+            prevote: signed.prevote.map(Choice::from),
+            precommit: signed.precommit.map(Choice::from),
+        }
+    }
+}
+
+impl From<SignedChoice> for Choice {
+    fn from((attempt, choice): SignedChoice) -> Self {
+        let RecoveryChoice { point, resume } = choice;
+        Self {
+            attempt: Decimal(u64::from(attempt)),
+            height: Decimal(point.height.0),
+            block: point.block,
+            state_root: point.state_root,
+            resume: resume.map(|named| Named {
+                sequence: Decimal(named.sequence),
+                message: named.message,
+            }),
+        }
+    }
+}
+
+impl TryFrom<Recovery> for SignedRecovery {
+    type Error = GuardError;
+
+    fn try_from(recovery: Recovery) -> Result<Self, GuardError> {
+        Ok(Self {
+            era: Era(recovery.era.0),
+            prevote: recovery.prevote.map(SignedChoice::try_from).transpose()?,
+            precommit: recovery.precommit.map(SignedChoice::try_from).transpose()?,
+        })
+    }
+}
+
+impl TryFrom<Choice> for SignedChoice {
+    type Error = GuardError;
+
+    fn try_from(choice: Choice) -> Result<Self, GuardError> {
+        let attempt = u32::try_from(choice.attempt.0).map_err(|_| GuardError::Interchange {
+            reason: format!(
+                "{} is no attempt of a recovery: the last one is {}",
+                choice.attempt.0,
+                u32::MAX
+            ),
+        })?;
+        let point = BlockPoint {
+            height: Height(choice.height.0),
+            block: choice.block,
+            state_root: choice.state_root,
+        };
+        let resume = choice.resume.map(|named| NamedResume {
+            sequence: named.sequence.0,
+            message: named.message,
+        });
+        Ok((attempt, RecoveryChoice { point, resume }))
+    }
+}
+
 pub(super) fn export(record: &SignGuardRecord) -> String {
     let document = Document {
         metadata: Metadata {
@@ -133,6 +227,7 @@ pub(super) fn export(record: &SignGuardRecord) -> String {
             attestation: record.attestation.map(Attested::from),
             emergency_end: record.emergency_end.map(Attested::from),
             end_vote: record.end_vote.map(Attested::from),
+            recovery: record.recovery.map(Recovery::from),
             past_unknown: record.past_unknown,
         }],
     };
@@ -174,6 +269,7 @@ pub(super) fn parse(document: &str, key: PublicKey) -> Result<SignGuardRecord, G
         attestation: entry.attestation.map(AttestationBody::from),
         emergency_end: entry.emergency_end.map(AttestationBody::from),
         end_vote: entry.end_vote.map(AttestationBody::from),
+        recovery: entry.recovery.map(SignedRecovery::try_from).transpose()?,
         past_unknown: entry.past_unknown,
     })
 }

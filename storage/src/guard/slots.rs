@@ -7,7 +7,7 @@
 //! ```text
 //! page 0: copy of record n     at 0,    copy of record n     at 2048
 //! page 1: copy of record n + 1 at 4096, copy of record n + 1 at 6144
-//! copy:   "HFGUARD4" | number, u64 LE | length, u32 LE | record, borsh | BLAKE3 of all before
+//! copy:   "HFGUARD5" | number, u64 LE | length, u32 LE | record, borsh | BLAKE3 of all before
 //! ```
 
 use super::error::GuardError;
@@ -18,14 +18,14 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8; 8] = b"HFGUARD4";
+const MAGIC: &[u8; 8] = b"HFGUARD5";
 const PAGE_BYTES: usize = 4096;
 const COPY_BYTES: usize = PAGE_BYTES / 2;
 const FILE_BYTES: usize = 2 * PAGE_BYTES;
 const HEADER_BYTES: usize = 8 + 8 + 4;
 const CHECKSUM_BYTES: usize = 32;
-/// An encoded record is at most 276 bytes long.
-const RECORD_BYTES_MAX: usize = 512;
+/// An encoded record is at most 521 bytes long.
+const RECORD_BYTES_MAX: usize = 1024;
 
 const _: () = assert!(HEADER_BYTES + RECORD_BYTES_MAX + CHECKSUM_BYTES <= COPY_BYTES);
 

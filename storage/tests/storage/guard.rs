@@ -1,10 +1,12 @@
 //! The sign guard against everything that happens to files.
 
+use holdfast_halt::lockdown::recovery::SignedRecovery;
 use holdfast_replica::SignGuardRecord;
 use holdfast_storage::{GuardError, SignGuardFile};
 use holdfast_types::test_util::key_pair;
 use holdfast_types::{
-    AttestationBody, BlockId, CommitDigest, Era, Height, PublicKey, Round, Signer, StateRoot,
+    AttestationBody, BlockId, BlockPoint, CommitDigest, Era, Height, NamedResume, PublicKey,
+    RecoveryChoice, Round, Signer, StateRoot,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ fn record(round: u64, height: u64) -> SignGuardRecord {
         attestation: Some(attestation(1, height, 1)),
         emergency_end: None,
         end_vote: None,
+        recovery: None,
         past_unknown: false,
     }
 }
@@ -133,6 +136,7 @@ fn it_never_lowers() {
         attestation: Some(attestation(3, 50, 1)),
         emergency_end: None,
         end_vote: None,
+        recovery: None,
         past_unknown: false,
     };
     guard.raise(&current).unwrap();
@@ -168,6 +172,7 @@ fn it_never_lowers() {
             key: key(),
             emergency_end: None,
             end_vote: None,
+            recovery: None,
             past_unknown: false,
         },
     ] {
@@ -235,6 +240,104 @@ fn the_end_of_an_emergency_and_the_vote_for_it_move_to_another_machine() {
         .raise(&SignGuardRecord { end_vote, ..ended })
         .unwrap();
     assert!(contradicts.import(&document).is_err());
+}
+
+fn choice(block: u8) -> RecoveryChoice {
+    let resume = NamedResume {
+        sequence: block.into(),
+        message: [block; 32].into(),
+    };
+    RecoveryChoice {
+        point: BlockPoint {
+            height: Height(block.into()),
+            block: BlockId::new([block; 32]),
+            state_root: StateRoot::new([3; 32]),
+        },
+        resume: (block > 7).then_some(resume),
+    }
+}
+
+fn recovery(era: u64, prevote: Option<(u32, u8)>, precommit: Option<(u32, u8)>) -> SignGuardRecord {
+    let signed = |vote: Option<(u32, u8)>| vote.map(|(attempt, block)| (attempt, choice(block)));
+    SignGuardRecord {
+        recovery: Some(SignedRecovery {
+            era: Era(era),
+            prevote: signed(prevote),
+            precommit: signed(precommit),
+        }),
+        ..record(1, 1)
+    }
+}
+
+#[test]
+fn votes_to_go_on_are_not_exchanged_for_others_and_survive() {
+    let (_directory, path, mut guard) = new_guard();
+    guard
+        .raise(&recovery(2, Some((1, 7)), Some((0, 8))))
+        .unwrap();
+    for lower in [
+        record(1, 1),
+        recovery(1, Some((9, 7)), Some((9, 8))),
+        recovery(2, None, Some((0, 8))),
+        recovery(2, Some((1, 7)), None),
+        recovery(2, Some((0, 7)), Some((0, 8))),
+        recovery(2, Some((1, 8)), Some((0, 8))),
+        recovery(2, Some((2, 7)), Some((0, 7))),
+    ] {
+        let refused = guard.raise(&lower);
+        assert!(
+            matches!(refused, Err(GuardError::Lowers { .. })),
+            "{lower:?}: {refused:?}"
+        );
+    }
+    let refused = guard.raise(&record(1, 1)).unwrap_err().to_string();
+    assert!(
+        refused.contains("prevote in attempt 1 for block 7"),
+        "{refused}"
+    );
+    for higher in [
+        recovery(2, Some((2, 8)), Some((0, 8))),
+        recovery(2, Some((2, 8)), Some((2, 8))),
+        recovery(3, None, Some((0, 9))),
+    ] {
+        guard.raise(&higher).unwrap();
+    }
+    let last = recovery(3, None, Some((0, 9)));
+    assert_eq!(reopened_after(guard, &path), last);
+}
+
+#[test]
+fn votes_to_go_on_move_to_another_machine() {
+    let (_directory, _path, mut guard) = new_guard();
+    guard
+        .raise(&recovery(2, Some((3, 7)), Some((1, 9))))
+        .unwrap();
+    let document = guard.export();
+    let imported_into = |before: &SignGuardRecord| {
+        let (_directory, path, mut guard) = new_guard();
+        guard.raise(before).unwrap();
+        guard.import(&document)?;
+        Ok::<_, GuardError>(reopened_after(guard, &path))
+    };
+    let whole = recovery(2, Some((3, 7)), Some((1, 9)));
+    assert_eq!(imported_into(&record(1, 1)).unwrap(), whole);
+    assert_eq!(
+        imported_into(&recovery(1, Some((8, 7)), None)).unwrap(),
+        whole
+    );
+    // Each step by itself, and nothing is lowered.
+    let mixed = recovery(2, Some((3, 7)), Some((4, 7)));
+    assert_eq!(
+        imported_into(&recovery(2, Some((2, 9)), Some((4, 7)))).unwrap(),
+        mixed
+    );
+    let later = recovery(3, Some((0, 7)), None);
+    assert_eq!(imported_into(&later).unwrap(), later);
+    assert!(imported_into(&recovery(2, Some((3, 9)), None)).is_err());
+    let huge = document.replace("\"attempt\": \"3\"", "\"attempt\": \"4294967296\"");
+    let (_elsewhere, _path, mut other) = new_guard();
+    let refused = other.import(&huge).unwrap_err().to_string();
+    assert!(refused.contains("4294967296 is no attempt"), "{refused}");
 }
 
 #[test]

@@ -75,6 +75,7 @@ pub fn records(height: Height) -> Vec<Record> {
             attestation: None,
             emergency_end: None,
             end_vote: None,
+            recovery: None,
             past_unknown: false,
         })),
         Record::OwnVertex(Arc::new(own)),

@@ -12,17 +12,21 @@
 //!   one of any two quorums is an honest member of both, and it prevotes for what it has precommitted or for what was agreed on later.
 //! * KR5. An attempt is over when a quorum has prevoted in it or later, and some time has passed, longer with each attempt. Whoever sees
 //!   more members in later attempts than can all be lying goes there at once.
+//! * KR6. What a validator has signed binds it, also if the store has lost it: its sign guard knows ([`SignedRecovery`]). It is said
+//!   again before anything else, and counts for KR2 as what was agreed on in that attempt.
 //!
-//! Prevotes and precommits are repeated with a newer time; only what a validator has stored of its own votes binds it.
+//! Prevotes and precommits are repeated with a newer time.
 
 use super::ballots::prove;
 use super::{
     LockdownEffect, LockdownPhase, LockdownRefusal, LockdownRules, LockdownState, Transition, keep,
 };
+use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::{
-    AuthorityIndex, RecoveryCertificate, RecoveryChoice, RecoveryStep, RecoveryVote,
+    AuthorityIndex, Era, RecoveryCertificate, RecoveryChoice, RecoveryStep, RecoveryVote,
     RecoveryVoteBody, TimestampMs,
 };
+use std::collections::BTreeMap;
 
 /// What a validator is to sign next, but for its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +36,112 @@ pub struct NextVote {
     pub choice: RecoveryChoice,
 }
 
+/// What a vote is for: its attempt, and the choice.
+pub type SignedChoice = (u32, RecoveryChoice);
+
+/// What a validator has signed to go on in the lockdown of one era.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedRecovery {
+    pub era: Era,
+    /// The last of its prevotes; every older one is of an earlier attempt.
+    pub prevote: Option<SignedChoice>,
+    /// The last of its precommits.
+    pub precommit: Option<SignedChoice>,
+}
+
+impl SignedRecovery {
+    #[must_use]
+    pub const fn new(era: Era) -> Self {
+        Self {
+            era,
+            prevote: None,
+            precommit: None,
+        }
+    }
+
+    #[must_use]
+    pub const fn of(&self, step: RecoveryStep) -> Option<SignedChoice> {
+        match step {
+            RecoveryStep::Prevote => self.prevote,
+            RecoveryStep::Precommit => self.precommit,
+        }
+    }
+
+    /// The last attempt in which something was signed.
+    #[must_use]
+    pub fn attempt(&self) -> Option<u32> {
+        let signed = self.prevote.into_iter().chain(self.precommit);
+        signed.map(|(attempt, _)| attempt).max()
+    }
+
+    /// Whether a vote of this era may be signed after these: one of the same attempt, step and choice may be signed again, none of an
+    /// earlier attempt, and what was confirmed is given up for nothing but what a quorum has agreed on since (KR1, KR2).
+    #[must_use]
+    pub fn allows(&self, body: &RecoveryVoteBody, agreed: Option<SignedChoice>) -> bool {
+        let signed = self.of(body.step);
+        if signed == Some((body.attempt, body.choice)) {
+            return true;
+        }
+        let is_later_step = signed.is_none_or(|(attempt, _)| attempt < body.attempt);
+        let is_lower = !is_later_step || self.attempt() > Some(body.attempt);
+        let is_agreed_since = |since| {
+            agreed.is_some_and(|(attempt, choice)| attempt >= since && choice == body.choice)
+        };
+        let gives_up = body.step == RecoveryStep::Prevote
+            && self.precommit.is_some_and(|(attempt, confirmed)| {
+                confirmed != body.choice && !is_agreed_since(attempt)
+            });
+        !is_lower && !gives_up
+    }
+
+    /// Takes a vote as the last one of its step.
+    pub const fn sign(&mut self, body: &RecoveryVoteBody) {
+        let signed = match body.step {
+            RecoveryStep::Prevote => &mut self.prevote,
+            RecoveryStep::Precommit => &mut self.precommit,
+        };
+        *signed = Some((body.attempt, body.choice));
+    }
+}
+
 impl LockdownState {
-    /// The choice on which a quorum has agreed last, and in which attempt.
-    fn agreed_in(&self) -> Option<(u32, RecoveryChoice)> {
+    /// The choice on which a quorum has agreed last, as far as known here, and in which attempt.
+    #[must_use]
+    pub fn agreed_in(&self) -> Option<SignedChoice> {
         let subject = self.agreed.as_ref()?.subject()?;
         Some((subject.attempt, subject.choice))
+    }
+
+    /// What a prevote of this member has to be for (KR2, KR6).
+    fn bound(&self, member: AuthorityIndex) -> Option<RecoveryChoice> {
+        let own = self.precommits.get(&member);
+        let confirmed = own.map(|vote| (vote.body.attempt, vote.body.choice));
+        let bound = confirmed.into_iter().chain(self.agreed_in());
+        bound
+            .max_by_key(|(attempt, _)| *attempt)
+            .map(|(_, choice)| choice)
+    }
+
+    const fn votes_of(&self, step: RecoveryStep) -> &BTreeMap<AuthorityIndex, RecoveryVote> {
+        match step {
+            RecoveryStep::Prevote => &self.prevotes,
+            RecoveryStep::Precommit => &self.precommits,
+        }
+    }
+
+    /// What this member has signed and is not here (KR6).
+    fn lost(&self, member: AuthorityIndex, signed: &SignedRecovery) -> Option<NextVote> {
+        let lost = |step| {
+            let (attempt, choice) = signed.of(step)?;
+            let known = self.votes_of(step).get(&member);
+            let known = known.map(|vote| vote.body.attempt);
+            (known < Some(attempt)).then_some(NextVote {
+                attempt,
+                step,
+                choice,
+            })
+        };
+        lost(RecoveryStep::Prevote).or_else(|| lost(RecoveryStep::Precommit))
     }
 
     /// The last attempt in which this member has voted.
@@ -89,10 +194,7 @@ impl LockdownRules {
         state: &mut LockdownState,
         step: RecoveryStep,
     ) -> Option<LockdownEffect> {
-        let votes = match step {
-            RecoveryStep::Prevote => &state.prevotes,
-            RecoveryStep::Precommit => &state.precommits,
-        };
+        let votes = state.votes_of(step);
         let max_age_ms = self.parameters.vote_max_age_ms;
         let certificate = prove(votes.values(), self.quorum(), max_age_ms)?;
         Self::take(state, certificate)
@@ -155,22 +257,26 @@ impl LockdownRules {
         last.copied().unwrap_or(0)
     }
 
-    /// What the validator `me` is to sign now, if anything is (KR1 to KR3, KR5). `own` is what it would go on with, as soon as it can
-    /// tell; `is_over` says that the time of its attempt has passed.
+    /// What the validator `me` is to sign now, if anything is (KR1 to KR3, KR5, KR6). `signed` is what its sign guard knows, `own` what
+    /// it would go on with, as soon as it can tell; `is_over` says that the time of its attempt has passed.
     #[must_use]
     pub fn next_vote(
         &self,
         state: &LockdownState,
         me: AuthorityIndex,
+        signed: Option<&SignedRecovery>,
         own: Option<RecoveryChoice>,
         is_over: bool,
     ) -> Option<NextVote> {
         if state.phase() != LockdownPhase::Locked || !state.wants_recovery {
             return None;
         }
+        let signed = signed.filter(|signed| signed.era == state.era);
+        if let Some(lost) = signed.and_then(|signed| state.lost(me, signed)) {
+            return Some(lost);
+        }
         let last = state.attempt_of(me);
-        let agreed = state.agreed_in();
-        if let Some((attempt, choice)) = agreed
+        if let Some((attempt, choice)) = state.agreed_in()
             && last.is_none_or(|last| last <= attempt)
             && state
                 .precommits
@@ -192,7 +298,7 @@ impl LockdownRules {
             Some(_) => return None,
         };
         // What was agreed on in this attempt or a later one has been confirmed above.
-        let choice = agreed.map(|(_, choice)| choice).or(own)?;
+        let choice = state.bound(me).or(own)?;
         let step = RecoveryStep::Prevote;
         Some(NextVote {
             attempt,

@@ -2,7 +2,7 @@
 
 use super::{HaltEffect, HaltManager, HaltRefusal, HaltState, Standing, Transition};
 use crate::journal::JournalEvent;
-use crate::lockdown::recovery::NextVote;
+use crate::lockdown::recovery::{NextVote, SignedRecovery};
 use crate::lockdown::{LockdownEffect, LockdownInput, LockdownPhase, LockdownRefusal};
 use crate::matrix::Mode;
 use holdfast_types::{
@@ -103,11 +103,12 @@ impl HaltManager {
     pub fn next_vote(
         &self,
         me: AuthorityIndex,
+        signed: Option<&SignedRecovery>,
         own: Option<RecoveryChoice>,
         is_over: bool,
     ) -> Option<NextVote> {
         let state = &self.state.lockdown;
-        self.lockdown.next_vote(state, me, own, is_over)
+        self.lockdown.next_vote(state, me, signed, own, is_over)
     }
 
     /// What the validator `me` has to say again.

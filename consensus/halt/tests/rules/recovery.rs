@@ -4,11 +4,11 @@ use crate::lockdown::{
     ERA, Lockdown, MAX_AGE_MS, NOW, choice, does, limits, lockdown, locked, locks, precommit,
     recovers, recovery_in, refuses,
 };
-use holdfast_halt::lockdown::recovery::NextVote;
+use holdfast_halt::lockdown::recovery::{NextVote, SignedRecovery};
 use holdfast_halt::lockdown::{LockdownEffect, LockdownInput, LockdownPhase, LockdownRefusal};
 use holdfast_types::lockdown::BallotCertificate;
 use holdfast_types::test_util::{CHAIN, committee};
-use holdfast_types::{AuthorityIndex, Ed25519, Height, RecoveryChoice, RecoveryStep};
+use holdfast_types::{AuthorityIndex, Ed25519, Era, Height, RecoveryChoice, RecoveryStep};
 
 const ME: AuthorityIndex = AuthorityIndex(0);
 
@@ -21,7 +21,7 @@ fn wanting() -> Lockdown {
 
 impl Lockdown {
     fn next(&self, own: Option<RecoveryChoice>, is_over: bool) -> Option<NextVote> {
-        self.rules.next_vote(&self.state, ME, own, is_over)
+        self.rules.next_vote(&self.state, ME, None, own, is_over)
     }
 
     fn hears(
@@ -144,6 +144,31 @@ fn kr2_later_attempts_are_for_what_was_agreed_on() {
     assert_eq!(late.hears(3, 0, RecoveryStep::Prevote, 9), agreed);
     assert_eq!(late.next(Some(choice(8)), false), None);
     assert_eq!(late.next(Some(choice(8)), true), prevote(2, 9));
+}
+
+#[test]
+fn kr6_what_was_signed_and_lost_is_said_again_and_binds() {
+    let mut signed = SignedRecovery::new(ERA);
+    signed.prevote = Some((2, choice(9)));
+    signed.precommit = Some((1, choice(9)));
+    let mut lockdown = wanting();
+    let next = |lockdown: &Lockdown, signed: &SignedRecovery, is_over| {
+        let own = Some(choice(8));
+        let rules = &lockdown.rules;
+        rules.next_vote(&lockdown.state, ME, Some(signed), own, is_over)
+    };
+    assert_eq!(next(&lockdown, &signed, false), prevote(2, 9));
+    lockdown.hears(ME.0, 2, RecoveryStep::Prevote, 9);
+    assert_eq!(next(&lockdown, &signed, false), confirms(1, 9));
+    lockdown.hears(ME.0, 1, RecoveryStep::Precommit, 9);
+    assert_eq!(next(&lockdown, &signed, false), None);
+    assert_eq!(next(&lockdown, &signed, true), prevote(3, 9));
+    // Of another era it says nothing.
+    let before = SignedRecovery {
+        era: Era(ERA.0 - 1),
+        ..signed
+    };
+    assert_eq!(next(&wanting(), &before, false), prevote(0, 8));
 }
 
 #[test]

@@ -25,8 +25,9 @@ use holdfast_halt::stall::{Stall, StallChange, StallDetector, StallObservation};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::wire::GossipedGovernance;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, Committee, EraContext, EraKind, Evidence, GovernanceMessage,
-    HaltProof, HaltThresholds, Hash32, Height, Readiness, Round, SignedHaltStatus, TimestampMs,
+    AttestationBody, AuthorityIndex, Committee, Era, EraContext, EraKind, Evidence,
+    GovernanceMessage, HaltProof, HaltThresholds, Hash32, Height, Readiness, Round,
+    SignedHaltStatus, TimestampMs,
 };
 use std::collections::BTreeMap;
 
@@ -76,6 +77,8 @@ pub struct Halts {
     attempt: Option<(u32, u64)>,
     /// Since when a quorum does.
     attempt_full_ms: Option<u64>,
+    /// In this era the guard has refused a vote to go on, and that was told.
+    recovery_refused: Option<Era>,
 }
 
 /// How many may vote for a lockdown: nobody in an emergency, in which one account is the committee.
@@ -110,6 +113,7 @@ impl Halts {
             carried: 0,
             attempt: None,
             attempt_full_ms: None,
+            recovery_refused: None,
         }
     }
 

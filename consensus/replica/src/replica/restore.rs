@@ -171,6 +171,7 @@ impl Replica {
         if let Some(own) = &restored.own_last {
             replica.guard_stored_vertex(own, &mut out);
         }
+        replica.guard_stored_recovery(&mut out);
         if let Some(tail) = restored.tail {
             replica.restore_tail(now, tail, &mut out);
         }

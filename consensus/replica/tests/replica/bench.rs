@@ -157,23 +157,33 @@ impl Bench {
     /// After a restart with a stored own vertex; what has to be done first, too.
     pub(crate) fn restored(guard: SignGuardRecord, own: Arc<VerifiedVertex>) -> (Self, Output) {
         let signer: Arc<dyn Signer> = Arc::new(key_pair(0));
-        Self::restore(Some((signer, guard)), config(), Some(own))
+        let stored = |fresh| Restored {
+            own_last: Some(own),
+            ..fresh
+        };
+        Self::restore(Some((signer, guard)), config(), stored)
+    }
+
+    /// After a restart with this guard and what was stored of halts.
+    pub(crate) fn restarted(guard: SignGuardRecord, halts: HaltState) -> Self {
+        let signer: Arc<dyn Signer> = Arc::new(key_pair(0));
+        let stored = |fresh| Restored { halts, ..fresh };
+        let (mut bench, mut first) = Self::restore(Some((signer, guard)), config(), stored);
+        bench.persisted.append(&mut first.persist);
+        bench
     }
 
     fn start(signer: Option<(Arc<dyn Signer>, SignGuardRecord)>, config: ReplicaConfig) -> Self {
-        Self::restore(signer, config, None).0
+        Self::restore(signer, config, |fresh| fresh).0
     }
 
     fn restore(
         signer: Option<(Arc<dyn Signer>, SignGuardRecord)>,
         config: ReplicaConfig,
-        own_last: Option<Arc<VerifiedVertex>>,
+        stored: impl FnOnce(Restored) -> Restored,
     ) -> (Self, Output) {
         let context = Arc::new(era_context(4));
-        let restored = Restored {
-            own_last,
-            ..fresh(&context, signer)
-        };
+        let restored = stored(fresh(&context, signer));
         let (replica, first) = Replica::restore(config, restored, now(0));
         assert!(
             first.send.is_empty(),

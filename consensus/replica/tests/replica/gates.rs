@@ -26,12 +26,19 @@ use std::sync::Arc;
 fn effects(output: &Output) -> BTreeSet<Activity> {
     let mut effects = BTreeSet::new();
     let signs = |message: &Message| matches!(message, Message::Vertex(_) | Message::Statement(_));
+    // A vote to go on raises the guard as well.
+    let votes = |message: &Message| {
+        let recovery = |message: &LockdownMessage| matches!(message, LockdownMessage::Recovery(_));
+        matches!(message, Message::Lockdown { message, .. } if recovery(message))
+    };
+    let is_vote = output.send.iter().any(votes);
+    let raises = |record: &Record| match record {
+        Record::SignGuard(_) => !is_vote,
+        record => matches!(record, Record::OwnVertex(_)),
+    };
     if own_vertex(output).is_some()
         || output.send.iter().any(signs)
-        || output
-            .persist
-            .iter()
-            .any(|record| matches!(record, Record::OwnVertex(_) | Record::SignGuard(_)))
+        || output.persist.iter().any(raises)
     {
         effects.insert(Activity::VertexProduction);
     }

@@ -18,6 +18,7 @@ fn without_past() -> SignGuardRecord {
     SignGuardRecord {
         emergency_end: None,
         end_vote: None,
+        recovery: None,
         past_unknown: true,
         ..guard()
     }

@@ -23,6 +23,7 @@ fn guard_at(round: u64) -> SignGuardRecord {
         attestation: None,
         emergency_end: None,
         end_vote: None,
+        recovery: None,
         past_unknown: false,
     }
 }
@@ -101,6 +102,7 @@ fn r2_no_attestation_below_what_the_guard_has_seen() {
         attestation: Some(attestation(5, 7)),
         emergency_end: None,
         end_vote: None,
+        recovery: None,
         past_unknown: false,
     });
     let is_refusal = |fact: &&Fact| matches!(fact, Fact::SignRefused { .. });

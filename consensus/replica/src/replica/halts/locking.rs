@@ -1,6 +1,6 @@
 //! Votes to lock the chain and to let it go on: what this validator says, and what it makes of what others say (rule R23).
 
-use crate::io::{Locking, Message, Now, Output};
+use crate::io::{Fact, Locking, Message, Now, Output};
 use crate::replica::Replica;
 use holdfast_halt::lockdown::recovery::NextVote;
 use holdfast_halt::lockdown::{LockdownInput, LockdownPhase, LockdownRefusal};
@@ -9,7 +9,7 @@ use holdfast_types::lockdown::{LockdownNotice, LockdownStatement, Signed};
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockPoint, Height, LockdownMessage, LockdownTrigger,
-    LockdownVoteBody, NamedResume, QuarantineReportBody, Readiness, RecoveryChoice, RecoveryVote,
+    LockdownVoteBody, NamedResume, QuarantineReportBody, Readiness, RecoveryChoice,
     RecoveryVoteBody, Signer, TransactionId,
 };
 use std::sync::Arc;
@@ -125,7 +125,7 @@ impl Replica {
         state.wants_recovery && state.phase() == LockdownPhase::Locked
     }
 
-    /// Signs what is to be signed now to go on (rules KR1 to KR5 of `holdfast_halt::lockdown::recovery`).
+    /// Signs what is to be signed now to go on (rules KR1 to KR6 of `holdfast_halt::lockdown::recovery`).
     fn follow_recovery(&mut self, now: Now, out: &mut Output) {
         let may_choose = self.wants_recovery() && self.halts.manager.state().may_choose();
         let Some((me, signer)) = self.voter().ok().filter(|_| may_choose) else {
@@ -137,7 +137,9 @@ impl Replica {
             let own = self.recovery_choice(now);
             let is_over = self.is_attempt_over(now);
             let manager = &self.halts.manager;
-            let Some(next) = manager.next_vote(me, own, is_over) else {
+            let signed = self.guard.as_ref();
+            let signed = signed.and_then(|guard| guard.record().recovery);
+            let Some(next) = manager.next_vote(me, signed.as_ref(), own, is_over) else {
                 return;
             };
             if self.has_attested_against(&next.choice) {
@@ -156,8 +158,9 @@ impl Replica {
                 step,
                 choice,
             };
-            let vote = Signed::sign(body, me, &self.config.chain, signer.as_ref());
-            drop(self.say_recovery(now, vote, out));
+            if !self.say_recovery(now, (me, signer.as_ref()), body, out) {
+                return;
+            }
             self.time_attempt(now, me);
         }
     }
@@ -237,9 +240,52 @@ impl Replica {
         }
     }
 
-    fn say_recovery(&mut self, now: Now, vote: RecoveryVote, out: &mut Output) -> Verdict {
+    /// Signs a vote to go on, as far as the guard allows it (rule R2). False: it does not, or nothing came of it.
+    fn say_recovery(
+        &mut self,
+        now: Now,
+        (me, signer): (AuthorityIndex, &dyn Signer),
+        body: RecoveryVoteBody,
+        out: &mut Output,
+    ) -> bool {
+        let agreed = self.halts.manager.state().lockdown.agreed_in();
+        let Some(guard) = &mut self.guard else {
+            return false;
+        };
+        let before = guard.record().recovery;
+        if let Err(refusal) = guard.allow_recovery_vote(&body, agreed) {
+            if self.halts.recovery_refused.replace(body.era) != Some(body.era) {
+                out.facts.push(Fact::SignRefused {
+                    reason: refusal.to_string(),
+                });
+            }
+            return false;
+        }
+        if guard.record().recovery != before {
+            out.persist.push(guard.to_record());
+        }
+        let vote = Signed::sign(body, me, &self.config.chain, signer);
         let message = LockdownMessage::Recovery(vote);
-        self.say(now, message, LockdownInput::Recovery(vote), out)
+        let input = LockdownInput::Recovery(vote);
+        self.say(now, message, input, out).is_ok()
+    }
+
+    /// Raises the guard to the votes to go on that are stored: a crash may have come before that, and they are told again.
+    pub(in crate::replica) fn guard_stored_recovery(&mut self, out: &mut Output) {
+        let state = &self.halts.manager.state().lockdown;
+        let (Some(me), Some(guard)) = (self.authority(), &mut self.guard) else {
+            return;
+        };
+        let before = guard.record().recovery;
+        for votes in [&state.prevotes, &state.precommits] {
+            if let Some(vote) = votes.get(&me) {
+                // What is refused lies below what the guard knows.
+                drop(guard.allow_recovery_vote(&vote.body, state.agreed_in()));
+            }
+        }
+        if guard.record().recovery != before {
+            out.persist.push(guard.to_record());
+        }
     }
 
     /// Counts an own statement, and tells it.
@@ -335,8 +381,7 @@ impl Replica {
         let signer = self.signer.clone();
         for body in self.halts.manager.to_renew(standing, me) {
             if let Some(signer) = &signer {
-                let vote = Signed::sign(body, me, &self.config.chain, signer.as_ref());
-                drop(self.say_recovery(now, vote, out));
+                self.say_recovery(now, (me, signer.as_ref()), body, out);
             }
         }
         let state = &self.halts.manager.state().lockdown;
