@@ -11,6 +11,7 @@
 //!
 //! An input that broke a target is kept in `regressions/<target>/`; the tests replay all of them.
 
+pub mod attack;
 pub mod mutation;
 pub mod seeds;
 pub mod targets;
@@ -51,8 +52,13 @@ targets!(
     era_context,
     evidence,
     genesis,
+    governance_message,
+    halt_message,
+    halt_notice,
     last_vertex_request,
     last_vertex_response,
+    lockdown_message,
+    lockdown_notice,
     missing_vertices_request,
     parameters,
     peer_claim,

@@ -31,7 +31,7 @@ fn random(sampler: &mut Sampler) -> Vec<u8> {
     (0..length).map(|_| sampler.bytes::<1>()[0]).collect()
 }
 
-fn mutate(bytes: &mut Vec<u8>, sampler: &mut Sampler) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, sampler: &mut Sampler) {
     let place = position(bytes, sampler);
     match sampler.below(7) {
         0 => bytes.truncate(place),

@@ -4,18 +4,20 @@ use crate::targets::COMMITTEE_SIZE;
 use borsh::BorshSerialize;
 use holdfast_genesis::{AccountEntry, GenesisTime, NewChain, Template, ValidatorEntry};
 use holdfast_types::codec::encode;
+use holdfast_types::lockdown::{GossipedLockdown, LockdownNotice};
 use holdfast_types::test_util::{
     self, CHAIN, Sample, Sampler, genesis_refs, key_pair, signing_hash, validator_account,
 };
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedStatement,
-    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
-    VerticesRequest, VerticesResponse,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedGovernance,
+    GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    TransactionBatch, VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, AuthorityIndex, Block, Certificate, Committee,
-    EndStatement, EraContext, Evidence, Height, Parameters, PeerClaim, Receipt, Round,
-    SignedTransaction, Signer, TimestampMs, TransactionBody, Vertex, VertexPayload, VertexRef,
+    EndStatement, EraContext, Evidence, HaltGossip, HaltNotice, Height, Parameters, PeerClaim,
+    Receipt, Round, SignedTransaction, Signer, TimestampMs, TransactionBody, Vertex, VertexPayload,
+    VertexRef,
 };
 
 macro_rules! sampled {
@@ -36,8 +38,13 @@ sampled! {
     certificate_response: CertificateResponse,
     committee: Committee,
     era_context: EraContext,
+    governance_message: GossipedGovernance,
+    halt_message: HaltGossip,
+    halt_notice: HaltNotice,
     last_vertex_request: LastVertexRequest,
     last_vertex_response: LastVertexResponse,
+    lockdown_message: GossipedLockdown,
+    lockdown_notice: LockdownNotice,
     missing_vertices_request: MissingVerticesRequest,
     parameters: Parameters,
     peer_status: PeerStatus,

@@ -6,19 +6,20 @@ use holdfast_types::codec::{decode, encode, encoded_len};
 use holdfast_types::limits::{
     BLOCK_BYTES_MAX, CERTIFICATE_BYTES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, VERTEX_BYTES_MAX,
 };
+use holdfast_types::lockdown::{GossipedLockdown, LockdownMessage, LockdownNotice};
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::peer_claim::PEER_CLAIM_BYTES_MAX;
 use holdfast_types::test_util::{self, CHAIN, key_pair, signing_hash};
 use holdfast_types::wire::{
-    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedStatement,
-    LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus, TransactionBatch,
-    VerticesRequest, VerticesResponse,
+    BlocksRequest, BlocksResponse, CertificateRequest, CertificateResponse, GossipedGovernance,
+    GossipedStatement, LastVertexRequest, LastVertexResponse, MissingVerticesRequest, PeerStatus,
+    TransactionBatch, VerticesRequest, VerticesResponse,
 };
 use holdfast_types::{
     AccountName, AuthorityIndex, Block, BlockId, Certificate, Committee, Ed25519, EraContext,
-    Evidence, Parameters, PeerClaim, PublicKey, Receipt, Round, Signature, SignatureCheck,
-    SignatureScheme, SignedTransaction, VerifiedTransaction, VerifiedVertex, Vertex, VertexDraft,
-    VertexReject,
+    Evidence, HaltGossip, HaltNotice, Parameters, PeerClaim, PublicKey, Receipt, Round, Signature,
+    SignatureCheck, SignatureScheme, SignedTransaction, TimestampMs, VerifiedTransaction,
+    VerifiedVertex, Vertex, VertexDraft, VertexReject,
 };
 use std::fmt::{Debug, Display};
 use std::hint::black_box;
@@ -321,6 +322,52 @@ fn verify_vertex(vertex: &Vertex) {
         ),
         "hashes and era are those of the content: {verdict:?}"
     );
+}
+
+pub fn governance_message(bytes: &[u8]) {
+    canonical::<GossipedGovernance>(bytes, RESPONSE_BYTES_MAX);
+}
+
+pub fn halt_message(bytes: &[u8]) {
+    canonical::<HaltGossip>(bytes, RESPONSE_BYTES_MAX);
+}
+
+pub fn halt_notice(bytes: &[u8]) {
+    canonical::<HaltNotice>(bytes, RESPONSE_BYTES_MAX);
+}
+
+/// What decodes is verified as of its own time.
+pub fn lockdown_message(bytes: &[u8]) {
+    if let Some(gossiped) = canonical::<GossipedLockdown>(bytes, RESPONSE_BYTES_MAX) {
+        let at = match &gossiped.message {
+            LockdownMessage::Vote(vote) => vote.body.at,
+            LockdownMessage::Recovery(vote) => vote.body.at,
+            LockdownMessage::Report(report) => report.body.at,
+            LockdownMessage::Recovered(_) => TimestampMs::ZERO,
+        };
+        let context = test_util::era_context(COMMITTEE_SIZE);
+        let parameters = test_util::parameters::parameters().lockdown;
+        let (era, committee) = (context.era, &context.committee);
+        let verified = gossiped
+            .message
+            .verify(at, &CHAIN, era, committee, &parameters, &Ed25519);
+        assert!(verified.is_err(), "no key has signed {gossiped:?}");
+    }
+}
+
+pub fn lockdown_notice(bytes: &[u8]) {
+    if let Some(notice) = canonical::<LockdownNotice>(bytes, RESPONSE_BYTES_MAX) {
+        let context = test_util::era_context(COMMITTEE_SIZE);
+        let parameters = test_util::parameters::parameters().lockdown;
+        let verified = notice.verify(
+            &CHAIN,
+            context.era,
+            &context.committee,
+            &parameters,
+            &Ed25519,
+        );
+        assert!(verified.is_err(), "no key has signed {notice:?}");
+    }
 }
 
 pub fn missing_vertices_request(bytes: &[u8]) {

@@ -59,6 +59,14 @@ pub struct LastVertices {
     pub of_asker: Option<VertexRef>,
 }
 
+/// The chain is to stay at the end of an emergency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldRequest {
+    pub end: BlockId,
+    /// Tells it from an earlier request for the same block, whose answer may come after the chain has left the block and come back.
+    pub number: u64,
+}
+
 /// What happens to a replica. All signatures were verified outside.
 #[derive(Debug)]
 pub enum Input {
@@ -112,7 +120,7 @@ pub enum Input {
     /// An emergency block of a peer that its producer has signed.
     EmergencyBlock(Box<Block>),
     /// The chain holds the block of [`Output::hold`]: it is not left for one that is as far.
-    Held(BlockId),
+    Held(HoldRequest),
     /// What came of [`Output::produce`]; a block that was made is executed and stored.
     Produced(Result<Box<Block>, ProductionRefusal>),
     /// The head of the best peer while this node is behind it and fetches its blocks. To be told once peers were asked for the
@@ -421,7 +429,7 @@ pub struct Output {
     /// for whoever holds the keys.
     pub produce: Option<Box<ProductionTurn>>,
     /// To the execution half: this validator is about to vote for the block that ends an emergency, as soon as the chain holds it.
-    pub hold: Option<BlockId>,
+    pub hold: Option<HoldRequest>,
     /// To the execution half: a quorum has voted for the block that ends an emergency.
     pub end_votes: Option<EndVotes>,
     /// To the execution half: emergency blocks of peers.

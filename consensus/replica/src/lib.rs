@@ -104,8 +104,8 @@ pub mod validator_guard;
 
 pub use guard::{GuardRefusal, SignGuard};
 pub use io::{
-    ChainStanding, DagStanding, Fact, Input, LastVertices, Locking, Message, Now, Output,
-    ResumeRequest, ReturnedTransaction, Submission, SubmissionResult,
+    ChainStanding, DagStanding, Fact, HoldRequest, Input, LastVertices, Locking, Message, Now,
+    Output, ResumeRequest, ReturnedTransaction, Submission, SubmissionResult,
 };
 pub use mempool::{Admission, Mempool, MempoolConfig, MempoolReject, Origin};
 pub use record::{Record, SignGuardRecord};

@@ -173,6 +173,8 @@ pub struct Replica {
     /// Round up to which the store was told to prune.
     pruned: Round,
     behind_reported: Round,
+    /// Requests to the chain to hold a block, since the process began.
+    holds_asked: u64,
     /// When waiting transactions were handed on last, in ms; on a node that does not propose.
     forwarded_at_ms: u64,
 }

@@ -274,8 +274,8 @@ impl CoreThread {
                 .execution
                 .send(ExecutionCommand::Resume(request));
         }
-        if let Some(end) = output.hold {
-            let _stopping = self.outlets.execution.send(ExecutionCommand::Hold(end));
+        if let Some(hold) = output.hold {
+            let _stopping = self.outlets.execution.send(ExecutionCommand::Hold(hold));
         }
         if let Some(votes) = output.end_votes {
             let votes = ExecutionCommand::EndVotes(votes);

@@ -23,7 +23,7 @@ use holdfast_chain::{
 use holdfast_dag::{DagConfig, SubDag};
 use holdfast_ledger::account;
 use holdfast_replica::admission::{fault_of, resume_refused};
-use holdfast_replica::{ChainStanding, Input, ResumeRequest};
+use holdfast_replica::{ChainStanding, HoldRequest, Input, ResumeRequest};
 use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
@@ -47,7 +47,7 @@ pub enum ExecutionCommand {
     /// Make the emergency block of a slot, if it is for this node to make it.
     Produce(Box<ProductionTurn>),
     /// This validator has voted for the block that ends an emergency.
-    Hold(BlockId),
+    Hold(HoldRequest),
     /// A quorum has voted for the block that ends an emergency.
     EndVotes(EndVotes),
     /// Emergency blocks of peers.
@@ -167,9 +167,9 @@ impl ExecutionThread {
             ExecutionCommand::Resume(request) if request.is_ready => self.resume(&request.order),
             ExecutionCommand::Resume(request) => self.check_resume(&request.order),
             ExecutionCommand::Produce(turn) => self.produce(*turn),
-            ExecutionCommand::Hold(end) => {
-                if self.chain.hold(end) {
-                    self.core.input(Input::Held(end));
+            ExecutionCommand::Hold(hold) => {
+                if self.chain.hold(hold.end) {
+                    self.core.input(Input::Held(hold));
                 }
                 Ok(())
             }

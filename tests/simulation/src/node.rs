@@ -10,11 +10,12 @@ use holdfast_chain::{BranchFetch, Chain, ChainError, ProductionTurn};
 use holdfast_dag::SubDag;
 use holdfast_replica::validator_guard::ValidatorGuard;
 use holdfast_replica::{
-    MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, ResumeRequest, SignGuard,
+    HoldRequest, MempoolConfig, Now, Output, Replica, ReplicaConfig, Restored, ResumeRequest,
+    SignGuard,
 };
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
 use holdfast_types::{
-    AuthorityIndex, Block, BlockId, Certificate, EndVotes, EraContext, Height, PublicKey, Signer,
+    AuthorityIndex, Block, Certificate, EndVotes, EraContext, Height, PublicKey, Signer,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -65,7 +66,7 @@ pub enum Execution {
         response: BlocksResponse,
     },
     Produce(ProductionTurn),
-    Hold(BlockId),
+    Hold(HoldRequest),
     EndVotes(EndVotes),
     Offer(Box<Block>),
     Branch {

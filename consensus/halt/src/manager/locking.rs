@@ -45,14 +45,20 @@ impl HaltState {
     }
 
     /// Whether the block of this height, with which a resume is carried out, may be attested: in a lockdown only if it is what the voters
-    /// have confirmed (H17). One that was built before may be another.
+    /// have confirmed (H17). One that was built before may be another. `governed` is the sequence number of the last message of governance
+    /// that the chain has executed with it.
     #[must_use]
-    pub fn lets_resume(&self, height: Height) -> bool {
-        match self.lockdown.recovery_choice() {
+    pub fn lets_resume(&self, height: Height, governed: u64) -> bool {
+        let Some(choice) = self.lockdown.recovery_choice() else {
+            return self.lockdown.lock.is_none();
+        };
+        if choice.resume.is_some() {
             // Governance may have replaced what they have confirmed.
-            Some(choice) => choice.resume.is_some() || choice.point.height.next() == height,
-            None => self.lockdown.lock.is_none(),
+            return true;
         }
+        let message = self.resume.as_ref();
+        let is_of_governance = message.is_some_and(|message| message.body.sequence <= governed);
+        choice.point.height.next() == height && !is_of_governance
     }
 
     /// Whether nothing but a lockdown stops this node.

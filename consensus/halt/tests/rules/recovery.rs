@@ -1,4 +1,4 @@
-//! Rules KR1 to KR5, K5, K6 and K10: how validators agree on what a locked chain goes on with.
+//! Rules KR1 to KR6, K5, K6 and K10: how validators agree on what a locked chain goes on with.
 
 use crate::lockdown::{
     ERA, Lockdown, MAX_AGE_MS, NOW, choice, does, limits, lockdown, locked, locks, precommit,

@@ -2,7 +2,7 @@
 
 use super::Replica;
 use crate::guard::{GuardRefusal, SignGuard};
-use crate::io::Output;
+use crate::io::{HoldRequest, Output};
 use holdfast_types::{AttestationBody, AuthorityIndex, BlockId, EndVote, EndVotes, Signature};
 use std::collections::BTreeMap;
 
@@ -21,20 +21,16 @@ pub(super) struct Ballot {
 enum Hold {
     #[default]
     NotAsked,
-    /// It answers if it does. If it does not, it has left the block, and tells of that.
-    Asked,
+    /// By this request. It answers if it does. If it does not, it has left the block, and tells of that.
+    Asked(HoldRequest),
     Held,
 }
 
 impl Ballot {
     /// The chain was asked to hold the block, or was not.
-    pub(super) fn new(hold_is_asked: bool) -> Self {
+    pub(super) fn new(asked: Option<HoldRequest>) -> Self {
         Self {
-            hold: if hold_is_asked {
-                Hold::Asked
-            } else {
-                Hold::NotAsked
-            },
+            hold: asked.map_or(Hold::NotAsked, Hold::Asked),
             ..Self::default()
         }
     }
@@ -46,7 +42,7 @@ impl Ballot {
 
     /// The chain was asked to hold the block, and has not answered.
     pub(super) fn awaits_hold(&self) -> bool {
-        self.hold == Hold::Asked
+        matches!(self.hold, Hold::Asked(_))
     }
 
     /// The chain is given what it may leave the block for.
@@ -102,22 +98,26 @@ impl Replica {
     /// Whether the chain holds this end. It may be about to take another one that is as far: who signed first, and was then taken
     /// there, would keep all others from ending the emergency with that one.
     pub(super) fn is_held(&mut self, end: &AttestationBody, out: &mut Output) -> bool {
-        let Some(pending) = &mut self.pending_era else {
-            return false;
-        };
-        let ballot = &mut pending.ballot;
-        if ballot.hold == Hold::NotAsked {
-            ballot.hold = Hold::Asked;
-            out.hold = Some(end.block);
+        let hold = self.pending_era.as_ref().map(|pending| pending.ballot.hold);
+        if hold == Some(Hold::NotAsked) {
+            let asked = self.ask_to_hold(end.block, out);
+            if let Some(pending) = &mut self.pending_era {
+                pending.ballot.hold = Hold::Asked(asked);
+            }
         }
-        ballot.hold == Hold::Held
+        hold == Some(Hold::Held)
+    }
+
+    pub(super) fn ask_to_hold(&mut self, end: BlockId, out: &mut Output) -> HoldRequest {
+        self.holds_asked = self.holds_asked.saturating_add(1);
+        let number = self.holds_asked;
+        *out.hold.insert(HoldRequest { end, number })
     }
 
     /// The chain holds a block.
-    pub(super) fn on_held(&mut self, end: BlockId) {
+    pub(super) fn on_held(&mut self, held: HoldRequest) {
         if let Some(pending) = &mut self.pending_era
-            && pending.context.anchor == end
-            && pending.ballot.awaits_hold()
+            && pending.ballot.hold == Hold::Asked(held)
         {
             pending.ballot.hold = Hold::Held;
         }

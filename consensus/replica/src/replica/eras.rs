@@ -124,10 +124,11 @@ impl Replica {
             // By what was to be attested, which ends with the era.
             self.accuse_dissenters(now, out);
         }
+        let kept_back = std::mem::take(&mut self.commits.kept_back);
         let dag = self.stop_dag();
         if next.kind == EraKind::Emergency {
             if let Some(dag) = dag {
-                self.listen_to_tail(now, dag, out);
+                self.listen_to_tail(now, dag, kept_back, out);
             }
             self.begin_emergency_era(now, next, anchor.era, out);
             return;
@@ -252,7 +253,9 @@ impl Replica {
         let me = self.authority_in(&self.context)?;
         let signer = self.signer.clone()?;
         let may_sign = if self.is_resume(anchor) {
-            self.may_be_ready() && self.halts.manager().state().lets_resume(anchor.height)
+            let governed = self.halts.head.governance_sequence;
+            let state = self.halts.manager().state();
+            self.may_be_ready() && state.lets_resume(anchor.height, governed)
         } else {
             self.allows(Activity::VertexProduction) || self.is_named(anchor)
         };

@@ -160,6 +160,7 @@ impl Replica {
             settled: Round::ZERO,
             pruned: Round::ZERO,
             behind_reported: Round::ZERO,
+            holds_asked: 0,
             forwarded_at_ms: now.monotonic_ms,
             config,
         };
@@ -246,7 +247,7 @@ impl Replica {
             .and_then(|guard| guard.record().end_vote);
         // Before anything else comes to the chain.
         let held = vote.filter(|vote| Some(vote) == anchor);
-        out.hold = held.map(|vote| vote.block);
+        let hold = held.map(|vote| self.ask_to_hold(vote.block, out));
         let attest_from_ms = self.attest_from_ms(now);
         let due = anchor.filter(|_| now.monotonic_ms >= attest_from_ms);
         let attestation = due.and_then(|anchor| self.attest_anchor(anchor, out));
@@ -258,7 +259,7 @@ impl Replica {
             asked: 0,
             is_resume: resumed.is_some(),
             attest_from_ms,
-            ballot: Ballot::new(held.is_some()),
+            ballot: Ballot::new(hold),
             is_refused: false,
         });
         if let Some(attestation) = attestation {

@@ -5,9 +5,10 @@ use super::{Replica, ask_around};
 use crate::io::{DagStanding, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, Collected};
-use holdfast_dag::DagCore;
+use holdfast_dag::{DagCore, SubDag};
 use holdfast_halt::matrix::Activity;
 use holdfast_types::{Attestation, AttestationBody, Era, EraContext, Height, VerifiedVertex};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The DAG of the era before an emergency: it is listened to, and nothing is proposed in it.
@@ -16,12 +17,18 @@ pub(super) struct Tail {
     dag: DagCore,
     /// What its members have attested may make a certificate yet.
     collector: CertificateCollector,
+    /// What it had decided, and must not be executed before the emergency began.
+    kept_back: VecDeque<SubDag>,
 }
 
 impl Tail {
-    fn new(dag: DagCore, certified: Height) -> Self {
+    fn new(dag: DagCore, certified: Height, kept_back: VecDeque<SubDag>) -> Self {
         let collector = collector(dag.context(), certified);
-        Self { dag, collector }
+        Self {
+            dag,
+            collector,
+            kept_back,
+        }
     }
 
     /// Whether it is what `standing` describes, and has committed nothing above it.
@@ -52,11 +59,17 @@ impl Replica {
             vertices,
         } = standing;
         let dag = self.stored_dag(now, &context, &commits, &vertices);
-        self.listen_to_tail(now, dag, out);
+        self.listen_to_tail(now, dag, VecDeque::new(), out);
     }
 
     /// From now on this DAG is listened to.
-    pub(super) fn listen_to_tail(&mut self, now: Now, dag: DagCore, out: &mut Output) {
+    pub(super) fn listen_to_tail(
+        &mut self,
+        now: Now,
+        dag: DagCore,
+        kept_back: VecDeque<SubDag>,
+        out: &mut Output,
+    ) {
         let vertices = dag.vertices();
         let mut round = dag.gc_round().next();
         let mut attestations = Vec::new();
@@ -65,7 +78,7 @@ impl Replica {
             attestations.extend(of_round.flat_map(|vertex| vertex.payload().attestations.clone()));
             round = round.next();
         }
-        self.tail = Some(Tail::new(dag, self.certified));
+        self.tail = Some(Tail::new(dag, self.certified, kept_back));
         for attestation in &attestations {
             self.count_of_tail(now, attestation, out);
         }
@@ -115,7 +128,9 @@ impl Replica {
         if holds_to_end || !is_allowed {
             return;
         }
-        let (sub_dags, freed) = tail.dag.try_commit(now.monotonic_ms);
+        let (decided, freed) = tail.dag.try_commit(now.monotonic_ms);
+        let kept_back = std::mem::take(&mut tail.kept_back);
+        let sub_dags: Vec<_> = kept_back.into_iter().chain(decided).collect();
         if let Some(pending) = &mut self.pending_era
             && !sub_dags.is_empty()
         {

@@ -4,8 +4,9 @@ use holdfast_chain::{ExecutedBlock, ExecutedTransaction};
 use holdfast_dag::DagConfig;
 use holdfast_halt::HaltState;
 use holdfast_replica::{
-    DagStanding, ExecutedHead, HaltSettings, Input, MempoolConfig, Message, Now, Origin, Output,
-    Record, Replica, ReplicaConfig, Restored, SignGuard, SignGuardRecord, Submission,
+    DagStanding, ExecutedHead, HaltSettings, HoldRequest, Input, MempoolConfig, Message, Now,
+    Origin, Output, Record, Replica, ReplicaConfig, Restored, SignGuard, SignGuardRecord,
+    Submission,
 };
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair, samples};
@@ -83,6 +84,8 @@ pub(crate) struct Bench {
     pub(crate) sent: Vec<Arc<VerifiedVertex>>,
     /// The chain answers at once when it is to hold an end of an emergency.
     pub(crate) chain_holds: bool,
+    /// The last request to hold one.
+    pub(crate) hold: Option<HoldRequest>,
 }
 
 /// What a node knows at genesis.
@@ -198,6 +201,7 @@ impl Bench {
             persisted: Vec::new(),
             sent: Vec::new(),
             chain_holds: true,
+            hold: None,
         };
         (bench, first)
     }
@@ -243,12 +247,18 @@ impl Bench {
         first
     }
 
+    /// The chain answers that it holds what it was asked to hold last.
+    pub(crate) fn held(&mut self) -> Output {
+        self.step(Input::Held(self.hold.expect("the chain was asked")))
+    }
+
     /// One step; what is to be executed is noted.
     pub(crate) fn step(&mut self, input: Input) -> Output {
         let mut output = self.replica.step(now(self.now_ms), input);
         // The chain is where the replica is.
-        if let Some(end) = output.hold.filter(|_| self.chain_holds) {
-            let held = self.replica.step(now(self.now_ms), Input::Held(end));
+        self.hold = output.hold.or(self.hold);
+        if let Some(hold) = output.hold.filter(|_| self.chain_holds) {
+            let held = self.replica.step(now(self.now_ms), Input::Held(hold));
             output.persist.extend(held.persist);
             output.send.extend(held.send);
             output.facts.extend(held.facts);

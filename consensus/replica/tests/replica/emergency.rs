@@ -3,7 +3,7 @@
 use crate::bench::{
     Bench, WALL, attestation, config, emergency_block, executed_block, next_era, now, own_vertex,
 };
-use crate::halts::halt;
+use crate::halts::{halt, resume};
 use holdfast_chain::{ExecutedBlock, ProductionRefusal};
 use holdfast_halt::Mode;
 use holdfast_ledger::EmergencyClock;
@@ -11,7 +11,7 @@ use holdfast_replica::{ChainStanding, Fact, Input, Message, Origin, Output, Reco
 use holdfast_types::test_util::key_pair;
 use holdfast_types::{
     AccountName, AttestationBody, AuthorityIndex, Block, CommitDigest, Committee, EndStatement,
-    Era, EraContext, EraKind, Height, Member, Signer, TimestampMs, VerifiedVertex,
+    Era, EraContext, EraKind, Height, Member, Signer, SoftwareVersion, TimestampMs, VerifiedVertex,
 };
 use std::sync::Arc;
 
@@ -182,6 +182,35 @@ fn r21_commits_of_the_dag_below_go_to_the_chain_and_its_vertices_are_kept() {
     let proposed = bench.tick(1_000);
     let vertex = own_vertex(&proposed).or_else(|| bench.sent.last());
     assert!(vertex.map(|own| own.round()) > last);
+}
+
+#[test]
+fn r21_what_a_resume_message_kept_back_goes_to_the_chain_from_below_the_emergency() {
+    let mut bench = Bench::new();
+    bench.rounds(6);
+    let committed = bench.commits.len() as u64;
+    let block = ExecutedBlock {
+        commit: bench.commits.last().cloned(),
+        ..executed_block(body(1, committed), bench.now_ms, None)
+    };
+    drop(bench.step(Input::Executed(vec![block])));
+    drop(bench.step(halt(1, 10_000)));
+    bench.rounds(12);
+    drop(bench.step(resume(2, committed + 2, SoftwareVersion::default())));
+    drop(bench.tick(10));
+    assert_eq!(bench.commits.len() as u64, committed + 2);
+    // Others have not heard of it, and went on alone.
+    drop(executed(
+        &mut bench,
+        1,
+        committed + 1,
+        Some(emergency(committed + 1)),
+    ));
+    drop(bench.tick(10_000));
+    assert!(rounds_below(&mut bench, 4) > 0);
+    let indexes: Vec<u64> = bench.commits.iter().map(|commit| commit.index).collect();
+    let all: Vec<u64> = (1..).take(indexes.len()).collect();
+    assert_eq!(indexes, all, "none is left out");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::emergency::{
 use crate::halts::{certificate_of, halt, resume_of};
 use holdfast_chain::ExecutedBlock;
 use holdfast_ledger::EmergencyClock;
-use holdfast_replica::{ChainStanding, Fact, Input, Output};
+use holdfast_replica::{ChainStanding, Fact, HoldRequest, Input, Output};
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockId, Committee, Ed25519, EndVotes, Era, EraContext,
@@ -289,6 +289,11 @@ fn r18_a_later_end_is_attested_only_above_the_one_that_was_attested_before() {
     assert_eq!(attested(&vote_of(&mut bench, 3, body(4, 20))), again);
 }
 
+/// What the chain is asked to hold.
+fn held_end(output: &Output) -> Option<BlockId> {
+    output.hold.map(|hold| hold.end)
+}
+
 /// The chain may be about to take another end that is as far, and no quorum could end the emergency with either.
 #[test]
 fn r22_nobody_votes_for_an_end_that_its_chain_does_not_hold() {
@@ -297,14 +302,21 @@ fn r22_nobody_votes_for_an_end_that_its_chain_does_not_hold() {
     let end = body(2, 9);
     drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
     let asks = bench.tick(SLOT_MS);
-    assert_eq!((asks.hold, statements(&asks).count()), (Some(end.block), 0));
+    assert_eq!(
+        (held_end(&asks), statements(&asks).count()),
+        (Some(end.block), 0)
+    );
     for author in 1..4 {
         let heard = vote_of(&mut bench, author, end);
         assert_eq!((heard.hold, statements(&heard).count()), (None, 0));
     }
-    let elsewhere = bench.step(Input::Held(BlockId::new([8; 32])));
+    let asked = asks.hold.expect("the chain is asked");
+    let elsewhere = bench.step(Input::Held(HoldRequest {
+        end: BlockId::new([8; 32]),
+        ..asked
+    }));
     assert_eq!(statements(&elsewhere).count(), 0);
-    let held = bench.step(Input::Held(end.block));
+    let held = bench.held();
     assert_eq!(voted(&held), [(Era(2), Height(9), AuthorityIndex(0))]);
     assert_eq!(attested(&held), [(Era(2), Height(9), AuthorityIndex(0))]);
 }
@@ -316,9 +328,9 @@ fn r22_while_the_chain_is_asked_to_hold_an_end_no_commit_of_the_dag_below_goes_t
     bench.chain_holds = false;
     let end = body(2, 9);
     drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
-    assert_eq!(bench.tick(SLOT_MS).hold, Some(end.block));
+    assert_eq!(held_end(&bench.tick(SLOT_MS)), Some(end.block));
     assert_eq!(rounds_below(&mut bench, 5), 0);
-    assert_eq!(voted(&bench.step(Input::Held(end.block))).len(), 1);
+    assert_eq!(voted(&bench.held()).len(), 1);
     assert_eq!(rounds_below(&mut bench, 5), 0);
 }
 
@@ -333,10 +345,28 @@ fn r22_after_a_commit_of_the_dag_below_the_chain_is_asked_again_before_the_end_i
     let stalled = bench.tick(may_begin.since(now(bench.now_ms).wall));
     assert!(bench.commits.len() > commits && stalled.hold.is_none());
     let end = body(2, 9);
-    assert_eq!(vote_of(&mut bench, 1, end).hold, Some(end.block));
+    assert_eq!(held_end(&vote_of(&mut bench, 1, end)), Some(end.block));
     assert_eq!(attested(&vote_of(&mut bench, 2, end)), []);
-    let held = bench.step(Input::Held(end.block));
+    let held = bench.held();
     assert_eq!(attested(&held), [(Era(2), Height(9), AuthorityIndex(0))]);
+}
+
+/// The chain has left the end and come back, and answers what it was asked before: commits may have gone to it since.
+#[test]
+fn r22_an_answer_to_an_earlier_request_for_the_same_end_holds_nothing() {
+    let mut bench = in_emergency();
+    bench.chain_holds = false;
+    let end = body(2, 9);
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    let before = bench.tick(SLOT_MS).hold.expect("the chain is asked");
+    drop(bench.step(Input::TakenBack {
+        common_ancestor: Height(8),
+        transactions: Vec::new(),
+    }));
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    assert_eq!(held_end(&bench.tick(SLOT_MS)), Some(end.block));
+    assert_eq!(voted(&bench.step(Input::Held(before))), []);
+    assert_eq!(voted(&bench.held()).len(), 1);
 }
 
 #[test]
@@ -346,14 +376,15 @@ fn r22_a_vote_holds_to_its_end_after_a_restart_too() {
     drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
     assert_eq!(voted(&bench.tick(SLOT_MS)).len(), 1);
     let first = bench.restart_at_end(emergency(1), dag_after(9), end);
-    assert_eq!(first.hold, Some(end.block), "before anything else");
+    bench.hold = first.hold;
+    assert_eq!(held_end(&first), Some(end.block), "before anything else");
     let may_freeze = bench.replica.halts().manager().may_vote(AuthorityIndex(0));
     assert!(
         may_freeze.is_err(),
         "between two eras nobody votes for that"
     );
     assert_eq!(rounds_below(&mut bench, 5), 0, "the chain has not answered");
-    drop(bench.step(Input::Held(end.block)));
+    drop(bench.held());
     assert_eq!(rounds_below(&mut bench, 5), 0, "a quorum may have voted");
 }
 
@@ -364,7 +395,7 @@ fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
     let own = bench.tick(SLOT_MS);
     assert_eq!(voted(&own).len(), 1);
     assert_eq!(
-        own.hold,
+        held_end(&own),
         Some(body(2, 9).block),
         "the chain does not leave it"
     );

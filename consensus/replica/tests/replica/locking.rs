@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, WALL, attestation, executed_block, own_vertex};
 use crate::halts::certificate_of;
+use holdfast_chain::ExecutedBlock;
 use holdfast_halt::lockdown::recovery::SignedRecovery;
 use holdfast_halt::lockdown::{LockdownPhase, LockdownRefusal};
 use holdfast_halt::{HaltRefusal, HaltState, Mode};
@@ -369,14 +370,22 @@ fn r23_the_voters_may_go_on_from_the_last_block_of_their_era_also_if_a_halt_come
 /// It was built right before the lock, and the voters may name another block.
 #[test]
 fn r23_a_block_that_resumes_is_not_attested_in_a_lockdown_before_the_voters_have_confirmed_it() {
-    for (confirmed, is_attested) in [(3, true), (2, false)] {
+    for (confirmed, governed, is_attested) in
+        [(3, None, true), (2, None, false), (3, Some(1), false)]
+    {
         let mut bench = locked();
+        if governed.is_some() {
+            drop(bench.step(crate::halts::resume(1, 3, SoftwareVersion::default())));
+        }
         let made = AttestationBody {
             commit: CommitDigest::default(),
             ..attestation(4, 7)
         };
         let next = crate::bench::next_era(4);
-        let block = executed_block(made, bench.now_ms, Some(next));
+        let block = ExecutedBlock {
+            governance_sequence: governed,
+            ..executed_block(made, bench.now_ms, Some(next))
+        };
         let attests = |output: Output| {
             let is_statement = |message: &Message| matches!(message, Message::Statement(_));
             output.send.iter().any(is_statement)

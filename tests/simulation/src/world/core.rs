@@ -233,8 +233,8 @@ impl World {
         if let Some(request) = output.resume {
             self.queue_execution(node, Execution::Resume(request));
         }
-        if let Some(end) = output.hold {
-            self.queue_execution(node, Execution::Hold(end));
+        if let Some(hold) = output.hold {
+            self.queue_execution(node, Execution::Hold(hold));
         }
         if let Some(votes) = output.end_votes {
             self.count("quorums of votes for an end");

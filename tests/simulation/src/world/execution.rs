@@ -46,14 +46,13 @@ impl World {
             Execution::Resume(request) => self.resume(node, &request),
             Execution::Range { from, response } => self.apply_range(node, from, response),
             Execution::Produce(turn) => self.produce(node, turn),
-            Execution::Hold(end) => {
-                self.with_chain(node, |chain, _| Ok(chain.hold(end)))
-                    .map(|held| {
-                        if held == Some(true) {
-                            self.step(node, Input::Held(end));
-                        }
-                    })
-            }
+            Execution::Hold(hold) => self
+                .with_chain(node, |chain, _| Ok(chain.hold(hold.end)))
+                .map(|held| {
+                    if held == Some(true) {
+                        self.step(node, Input::Held(hold));
+                    }
+                }),
             Execution::Offer(block) => self.offer(node, *block),
             Execution::EndVotes(votes) => self.hear_votes(node, votes),
             Execution::Branch { from, branch } => self.apply_branch(node, from, *branch),
