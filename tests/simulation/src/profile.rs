@@ -468,6 +468,27 @@ const CHAOS: Profile = Profile {
     ..CALM
 };
 
+impl Links {
+    /// Between none and all of this.
+    fn varied(&self, random: &mut Random) -> Self {
+        Self {
+            latency: *random.pick(&[
+                Latency::Constant(40),
+                Latency::Uniform(1, 100),
+                self.latency,
+            ]),
+            distance: self.distance,
+            loss_per_mille: random.between((0, self.loss_per_mille)),
+            duplicate_per_mille: random.between((0, self.duplicate_per_mille)),
+            corrupt_per_mille: random.between((0, self.corrupt_per_mille)),
+            slow_uplinks: self
+                .slow_uplinks
+                .filter(|_| random.chance(500))
+                .map(|slowest| *random.pick(&[Bandwidth::MEGABIT, slowest])),
+        }
+    }
+}
+
 impl Profile {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -529,24 +550,10 @@ impl Profile {
 
     /// The links of a seed.
     fn links(&self, random: &mut Random) -> Links {
-        let most = self.links;
-        if !self.links_vary {
-            return most;
-        }
-        Links {
-            latency: *random.pick(&[
-                Latency::Constant(40),
-                Latency::Uniform(1, 100),
-                most.latency,
-            ]),
-            distance: most.distance,
-            loss_per_mille: random.between((0, most.loss_per_mille)),
-            duplicate_per_mille: random.between((0, most.duplicate_per_mille)),
-            corrupt_per_mille: random.between((0, most.corrupt_per_mille)),
-            slow_uplinks: most
-                .slow_uplinks
-                .filter(|_| random.chance(500))
-                .map(|slowest| *random.pick(&[Bandwidth::MEGABIT, slowest])),
+        if self.links_vary {
+            self.links.varied(random)
+        } else {
+            self.links
         }
     }
 

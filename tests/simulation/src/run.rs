@@ -131,8 +131,10 @@ pub fn run_with(profile: &Profile, seed: u64, options: Options) -> Report {
     let mut random = Random::new(seed);
     let mut plan = profile.plan(&mut random);
     plan.chain.signatures = options.signatures;
-    let mut world = World::traced(&plan, random.number(), options.keep_lines);
-    let faults = profile.faults(&mut random);
+    let world_seed = random.number();
+    let mut faults = profile.faults(&mut random);
+    profile.add_besides(seed, &mut plan, &mut faults);
+    let mut world = World::traced(&plan, world_seed, options.keep_lines);
     world.unleash(&faults);
     if plan.chain.validators == LARGE {
         world.count("committees of 21");

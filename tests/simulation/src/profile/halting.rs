@@ -1,11 +1,14 @@
 //! Chains that stop: by order, by proof, or because the quorum is gone.
 
-use super::{CALM, Expects, Profile};
+use super::{CALM, Expects, Profile, ROUGH};
 use crate::byzantine::Fault;
 use crate::chain::EmergencyPlan;
+use crate::network::Links;
 use crate::random::Random;
 use crate::run::HALT_ORDERED_MS_MAX;
-use crate::world::{Clocks, Crashes, Faults, Governors, Partitions, Stalls, Voters};
+use crate::world::{
+    Clocks, Crashes, Disks, Faults, Governors, Membership, Partitions, Plan, Stalls, Voters,
+};
 
 /// What only some seeds of a profile have: it is slow, or it hides what others show. Each with how many of a thousand.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +24,17 @@ pub struct Sometimes {
     pub against: &'static [Fault],
     /// What the Byzantine do may halt the chain.
     pub byzantine_needs_governors: bool,
+    pub besides: Option<Besides>,
+}
+
+/// What comes to the rest in some seeds, each with how many of a thousand. It is decided apart from the rest, which stays what it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Besides {
+    /// The worst of these.
+    pub links: (Links, u64),
+    /// As many validators stand by.
+    pub membership: (Membership, usize, u64),
+    pub disks: (Disks, u64),
 }
 
 pub(super) const HALTS: Profile = Profile {
@@ -124,6 +138,7 @@ pub(super) const EMERGENCY: Profile = Profile {
         against: Fault::AGAINST_EMERGENCIES,
         // Of the small committee that ends an emergency, f may be none: the offences of one halt the chain.
         byzantine_needs_governors: true,
+        besides: None,
     }),
     expects: Expects {
         halt_per_mille: 0,
@@ -200,6 +215,23 @@ pub(super) const LOCKDOWN: Profile = Profile {
         byzantine: 600,
         against: &[Fault::FalseVoter],
         byzantine_needs_governors: false,
+        besides: Some(Besides {
+            links: (LOSSES, 300),
+            membership: (
+                Membership {
+                    pause_ms: (1_000, 6_000),
+                },
+                2,
+                400,
+            ),
+            disks: (
+                Disks {
+                    pause_ms: (3_000, 10_000),
+                    copied_every_ms: (500, 8_000),
+                },
+                300,
+            ),
+        }),
     }),
     expects: Expects {
         halt_per_mille: 0,
@@ -214,14 +246,46 @@ pub(super) const LOCKDOWN: Profile = Profile {
         "crashes in a halt",
         "members asked for their halts",
         "lies in lockdowns",
+        "validators asked to join",
         "halts ordered",
         "resumes ordered",
     ],
+    rare: &["data set back, guard kept", "disks lost with the guard"],
     faults_ms: 40_000,
     ..CALM
 };
 
+/// A third of the messages is lost at worst, and many come twice.
+const LOSSES: Links = Links {
+    loss_per_mille: 300,
+    duplicate_per_mille: 200,
+    ..ROUGH
+};
+
 impl Profile {
+    /// Adds what a seed has besides. What breaks rules or loses what it promised is no more than f.
+    pub(crate) fn add_besides(&self, seed: u64, plan: &mut Plan, faults: &mut Faults) {
+        let Some(besides) = self.sometimes.and_then(|sometimes| sometimes.besides) else {
+            return;
+        };
+        let mut random = Random::new(!seed);
+        let (worst, per_mille) = besides.links;
+        if random.chance(per_mille) {
+            plan.links = worst.varied(&mut random);
+        }
+        let (membership, standby, per_mille) = besides.membership;
+        let (disks, disks_per_mille) = besides.disks;
+        if !faults.byzantine.is_empty() {
+            return;
+        }
+        if random.chance(per_mille) {
+            plan.chain.standby = standby;
+            faults.membership = Some(membership);
+        } else if random.chance(disks_per_mille) {
+            faults.disks = Some(disks);
+        }
+    }
+
     /// How many validators a seed has.
     pub(super) fn size(&self, random: &mut Random) -> usize {
         let large = self.sometimes.map(|sometimes| sometimes.large);
