@@ -81,6 +81,11 @@ pub enum JournalEvent {
     LockdownLasts {
         for_ms: u64,
     },
+    /// A halt of governance does not hold: since the last one the chain has not made enough progress, as seen at the height after which
+    /// this one was to begin, or by a quorum that does not follow it.
+    HaltVoid {
+        halt: HaltId,
+    },
 }
 
 impl JournalEvent {
@@ -96,6 +101,7 @@ impl JournalEvent {
             Self::MessageReceived { .. } => "message_received",
             Self::ResumeRequested { .. } => "resume_requested",
             Self::ResumeExcluded { .. } => "resume_excluded",
+            Self::HaltVoid { .. } => "halt_void",
             Self::Ready { .. } => "ready",
             Self::NotReady { .. } => "not_ready",
             Self::EraStarted { .. } => "era_started",

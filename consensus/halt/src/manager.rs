@@ -9,8 +9,9 @@
 //! * H4. A fault of this node alone (its own state is wrong, its own ledger broke an invariant) halts this node, and no
 //!   resume ends it: it ends when the state is repaired.
 //! * H5. A halt of governance takes effect if its sequence number is new, it ends in time, no other is in force, and since
-//!   the last one ended the chain has made an epoch of progress.
-//! * H6. One that names a height waits until the block of that height is executed.
+//!   the last one ended, or was recorded on the chain, the chain has made an epoch of progress.
+//! * H6. One that names a height waits until the block of that height is executed. Then it is seen whether there was enough progress: all
+//!   come to the same, also who has missed the halt before.
 //! * H7. A halt of governance ends by itself at the time that it names.
 //! * H8. A resume message ends the running era: until the next one starts this node signs no vertex and commits nothing
 //!   but what leads to the block that the message names. A later message replaces it until its block is built here: who has
@@ -34,6 +35,8 @@
 //!   also if the voters have agreed on something else before. What a quorum has confirmed is done by all, whatever has halted some of them
 //!   since.
 //! * H19. A lockdown of an era ends with the era, also where a quorum has ended it without having heard of the lockdown.
+//! * H20. A halt of governance is void where a quorum that is in touch does not follow it: by what the others have seen it comes too
+//!   soon (H5), and who was away when the one before was ordered does not know. One validator that stands still helps nobody.
 //!
 //! Evidence has no rule here: no state of a halt refuses it.
 
@@ -71,6 +74,12 @@ pub enum HaltInput {
     /// The state of this node was repaired.
     Repaired,
     Message(Box<GovernanceMessage>),
+    /// The block that was executed last has recorded a halt of governance (H5).
+    HaltRecorded {
+        sequence: u64,
+    },
+    /// A quorum that is in touch goes on in spite of this halt (H20).
+    NotFollowed(HaltId),
     /// Time has passed or blocks were executed; the last governance message that the chain has executed.
     Progress {
         executed_sequence: u64,
@@ -108,6 +117,8 @@ pub enum HaltEffect {
         halt: HaltId,
         mode: Mode,
     },
+    /// A halt that has waited for its height does not begin (H6).
+    Void(HaltId),
     /// What lets the chain go on is new: build the block that it orders, or wait until it can be built.
     Resume,
     /// A lockdown, or what ends it, is new: say how this node stands, and what proves how far the votes to go on are.
@@ -243,6 +254,8 @@ impl HaltManager {
             } => self.on_own_fault(standing, cause, height, detail),
             HaltInput::Repaired => Ok(self.on_repaired(standing)),
             HaltInput::Message(message) => self.on_message(standing, *message),
+            HaltInput::NotFollowed(halt) => Ok(self.on_not_followed(standing, halt)),
+            HaltInput::HaltRecorded { sequence } => Ok(self.on_halt_recorded(standing, sequence)),
             HaltInput::Progress { executed_sequence } => {
                 Ok(self.on_progress(standing, executed_sequence))
             }
@@ -430,6 +443,14 @@ impl HaltManager {
                 sequence: resume.body.sequence,
             });
         }
+        if message.body.action.waits_at(standing.head) {
+            return Ok(());
+        }
+        self.check_progress(standing)
+    }
+
+    /// Whether the chain has made enough progress since the last halt.
+    fn check_progress(&self, standing: Standing) -> Result<(), HaltRefusal> {
         let Some(ended) = self.state.emergency_ended else {
             return Ok(());
         };
@@ -449,7 +470,7 @@ impl HaltManager {
         after_height: Option<Height>,
         message: GovernanceMessage,
     ) -> Vec<HaltEffect> {
-        let active = after_height.is_none_or(|height| standing.head >= height);
+        let active = !message.body.action.waits_at(standing.head);
         let halt = HaltId::of_message(id);
         self.state.emergency = Some(EmergencyHalt {
             id: halt,
@@ -546,19 +567,69 @@ impl HaltManager {
         if let Some(halt) = self.state.emergency.take_if(is_over) {
             effects.extend(self.end_emergency(standing, &halt));
         }
-        if let Some(halt) = &mut self.state.emergency
-            && !halt.active
-            && halt
-                .after_height
-                .is_none_or(|height| standing.head >= height)
-        {
-            halt.active = true;
-            let id = halt.id;
-            effects.extend(self.began(standing, id, Mode::EmergencyHalt, None));
+        let begins = |halt: &mut EmergencyHalt| {
+            !halt.active && !halt.message.body.action.waits_at(standing.head)
+        };
+        if let Some(halt) = self.state.emergency.take_if(begins) {
+            effects.extend(self.begin_at_height(standing, halt));
         }
         let lockdown = self.on_lockdown(standing, LockdownInput::Tick);
         effects.extend(lockdown.unwrap_or_default());
         effects
+    }
+
+    /// H6: the block after which a halt begins is executed.
+    fn begin_at_height(&mut self, standing: Standing, mut halt: EmergencyHalt) -> Vec<HaltEffect> {
+        let id = halt.id;
+        if self.check_progress(standing).is_err() {
+            let mut effects = vec![HaltEffect::Persist];
+            let event = JournalEvent::HaltVoid { halt: id };
+            self.note(standing, event, &mut effects);
+            effects.push(HaltEffect::Void(id));
+            return effects;
+        }
+        halt.active = true;
+        self.state.emergency = Some(halt);
+        self.began(standing, id, Mode::EmergencyHalt, None)
+    }
+
+    /// H5.
+    fn on_halt_recorded(&mut self, standing: Standing, sequence: u64) -> Vec<HaltEffect> {
+        let halt = self.state.emergency.as_ref();
+        let is_in_force = halt.is_some_and(|halt| halt.message.body.sequence == sequence);
+        let recorded = Some(standing.live_time);
+        if is_in_force || self.state.emergency_ended >= recorded {
+            return Vec::new();
+        }
+        self.state.emergency_ended = recorded;
+        vec![HaltEffect::Persist]
+    }
+
+    /// The halt of governance that holds here, if one does.
+    #[must_use]
+    pub fn emergency_halt(&self) -> Option<HaltId> {
+        let halt = self.state.emergency.as_ref();
+        halt.filter(|halt| halt.active).map(|halt| halt.id)
+    }
+
+    /// H20.
+    fn on_not_followed(&mut self, standing: Standing, halt: HaltId) -> Vec<HaltEffect> {
+        if self.emergency_halt() != Some(halt) {
+            return Vec::new();
+        }
+        self.state.emergency = None;
+        let mut effects = vec![HaltEffect::Persist];
+        self.note(standing, JournalEvent::HaltVoid { halt }, &mut effects);
+        self.ended(standing, halt, Mode::EmergencyHalt, &mut effects);
+        effects.push(HaltEffect::Void(halt));
+        effects
+    }
+
+    /// Whether a halt waits for the block of its height.
+    #[must_use]
+    pub fn awaits_height(&self) -> bool {
+        let halt = self.state.emergency.as_ref();
+        halt.is_some_and(|halt| !halt.active)
     }
 
     /// What follows from the end of a halt that is not in the state any more.

@@ -370,6 +370,10 @@ pub enum Fact {
         halt: HaltId,
         mode: Mode,
     },
+    /// A halt of governance does not hold, too soon after the last one (rules H6 and H20 of the manager).
+    HaltVoid {
+        halt: HaltId,
+    },
     Stall(StallChange),
     /// A message of governance was accepted.
     GovernanceAccepted {

@@ -127,6 +127,15 @@ impl std::str::FromStr for SoftwareVersion {
 }
 
 impl GovernanceAction {
+    /// Whether it is a halt that begins only after a block above this one.
+    #[must_use]
+    pub fn waits_at(&self, head: Height) -> bool {
+        match self {
+            Self::Halt { after_height, .. } => after_height.is_some_and(|height| head < height),
+            Self::Resume { .. } | Self::RotateKeys { .. } => false,
+        }
+    }
+
     /// Stable name for logs, RPC and files.
     #[must_use]
     pub const fn name(&self) -> &'static str {

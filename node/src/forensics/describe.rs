@@ -301,6 +301,9 @@ fn journal_line(entry: &JournalEntry) -> JournalLine {
         JournalEvent::MessageReceived { message, sequence } => {
             format!("message {}, sequence number {sequence}", short(message))
         }
+        JournalEvent::HaltVoid { halt } => {
+            format!("halt {halt}, too soon after the last one, or not followed by a quorum")
+        }
         JournalEvent::ResumeRequested { message }
         | JournalEvent::ResumeExcluded { message }
         | JournalEvent::Ready { message } => {

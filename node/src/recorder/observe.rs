@@ -197,6 +197,7 @@ impl Entry {
             Fact::VertexDropped { author, reason } => {
                 entry("vertex_dropped").author(*author).detail(*reason)
             }
+            Fact::HaltVoid { halt } => entry("halt_void").digest(halt.as_bytes()),
             Fact::HaltBegan { halt, mode, cause } => entry("halt_began")
                 .digest(halt.as_bytes())
                 .detail(cause.map_or_else(

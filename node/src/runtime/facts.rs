@@ -141,6 +141,7 @@ impl FactsThread {
             | Fact::Listened => log_signing(fact),
             Fact::HaltBegan { .. }
             | Fact::HaltEnded { .. }
+            | Fact::HaltVoid { .. }
             | Fact::Stall(_)
             | Fact::GovernanceAccepted { .. }
             | Fact::LockdownLasts { .. }
@@ -187,6 +188,10 @@ fn log_details(fact: &Fact) {
 /// What stops the chain, and what starts it again.
 fn log_halts(fact: &Fact) {
     match fact {
+        Fact::HaltVoid { halt } => tracing::warn!(
+            halt = %halt,
+            "a halt of governance does not hold: since the last one the chain has not made an epoch of progress, or a quorum does not follow it"
+        ),
         Fact::HaltBegan { halt, mode, cause } => tracing::error!(
             halt = %halt,
             mode = mode.name(),

@@ -237,7 +237,7 @@ pub struct JournalEntry {
     /// Head of this node.
     pub head: Number,
     /// `halt_began`, `halt_ended`, `stall_began`, `stall_escalated`, `stall_ended`, `message_received`,
-    /// `resume_requested`, `resume_excluded`, `ready`, `not_ready`, `era_started`; later versions may add more.
+    /// `resume_requested`, `resume_excluded`, `halt_void`, `ready`, `not_ready`, `era_started`; later versions may add more.
     pub event: String,
     /// The fields of this event.
     #[serde(flatten)]

@@ -218,6 +218,10 @@ impl Oracle {
             header.origin,
             BlockOrigin::Resumed { .. } | BlockOrigin::Recovered
         ) {
+            if self.has_lost(&now, tables) {
+                self.beside(node, now, applied);
+                return;
+            }
             self.cut(position, &now);
         }
         if let Some(first) = self.agreed.get(position) {

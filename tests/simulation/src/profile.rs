@@ -9,7 +9,8 @@ use crate::network::{Bandwidth, Distance, Latency, Links};
 use crate::random::Random;
 use crate::run::Report;
 use crate::world::{
-    Clocks, Crashes, DiskFailures, Disks, Faults, Flapping, LOOK_MS, Membership, Partitions, Plan,
+    Clocks, Crashes, DiskFailures, DiskFault, Disks, Faults, Flapping, LOOK_MS, Membership,
+    Partitions, Plan,
 };
 use halting::{EMERGENCY, HALTS, LOCKDOWN};
 
@@ -334,6 +335,7 @@ pub const PROFILES: [Profile; 15] = [
             disks: Some(Disks {
                 pause_ms: (3_000, 10_000),
                 copied_every_ms: (500, 8_000),
+                faults: &DiskFault::ALL,
             }),
             failures: Some(DiskFailures {
                 pause_ms: (2_000, 10_000),

@@ -290,6 +290,92 @@ fn h5_a_second_halt_needs_an_epoch_of_progress() {
     assert_eq!(began(&effects), [Mode::EmergencyHalt]);
 }
 
+const fn recorded(sequence: u64) -> HaltInput {
+    HaltInput::HaltRecorded { sequence }
+}
+
+/// Who was away while a halt came and went learns of it by the chain, and judges the next one as everybody does.
+#[test]
+fn h5_a_halt_that_the_chain_has_recorded_counts_for_who_has_missed_it() {
+    let mut manager = manager();
+    let effects = manager.step(at(1_000), recorded(1)).unwrap();
+    assert_eq!(effects, [HaltEffect::Persist]);
+    let third = halt(3, 2 * EPOCH_MS, None);
+    let refused = manager.step(at(1_000 + EPOCH_MS - 1), on(&third));
+    assert_eq!(refused, Err(HaltRefusal::TooSoon { missing_ms: 1 }));
+    assert_eq!(
+        manager.step(at(500), recorded(1)),
+        Ok(Vec::new()),
+        "never earlier"
+    );
+    manager.step(at(1_000 + EPOCH_MS), on(&third)).unwrap();
+    // What is in force is recorded in the first block after it, or before its height: it has not ended.
+    assert_eq!(
+        manager.step(at(1_001 + EPOCH_MS), recorded(3)),
+        Ok(Vec::new())
+    );
+}
+
+#[test]
+fn h6_a_halt_with_a_height_is_judged_at_that_height() {
+    let order = |manager: &mut HaltManager| {
+        let second = halt(2, 2 * EPOCH_MS, Some(102));
+        manager.step(at(1_000), on(&second)).unwrap();
+        HaltId::of_message(second.body.id(&CHAIN))
+    };
+    let at_height = |wall_ms: u64, height: u64| Standing {
+        head: Height(height),
+        ..at(wall_ms)
+    };
+    // One has been in the halt before, the other has missed it and learns of it only now.
+    let mut knew = manager();
+    knew.step(at(0), on(&halt(1, 1_000, None))).unwrap();
+    knew.step(at(1_000), progress(0)).unwrap();
+    let id = order(&mut knew);
+    let mut missed = manager();
+    assert_eq!(order(&mut missed), id);
+    missed.step(at_height(1_000, 101), recorded(1)).unwrap();
+    for manager in [&mut knew, &mut missed] {
+        assert!(manager.awaits_height());
+        let enough = manager
+            .clone()
+            .step(at_height(1_000 + EPOCH_MS, 102), progress(0))
+            .unwrap();
+        assert_eq!(began(&enough), [Mode::EmergencyHalt]);
+        let effects = manager
+            .step(at_height(EPOCH_MS + 999, 102), progress(0))
+            .unwrap();
+        assert_eq!(began(&effects), []);
+        assert!(effects.contains(&HaltEffect::Void(id)));
+        assert!(!manager.is_halted() && !manager.awaits_height());
+        // Governance may order another one.
+        let again = halt(3, 3 * EPOCH_MS, None);
+        let effects = manager
+            .step(at_height(1_000 + EPOCH_MS, 103), on(&again))
+            .unwrap();
+        assert_eq!(began(&effects), [Mode::EmergencyHalt]);
+    }
+}
+
+#[test]
+fn h20_a_halt_that_a_quorum_does_not_follow_is_void() {
+    let mut manager = manager();
+    let order = halt(1, DAY_MS, None);
+    let id = HaltId::of_message(order.body.id(&CHAIN));
+    manager.step(at(0), on(&order)).unwrap();
+    assert_eq!(manager.emergency_halt(), Some(id));
+    let other = HaltId::of_message(halt(9, DAY_MS, None).body.id(&CHAIN));
+    assert_eq!(
+        manager.step(at(1), HaltInput::NotFollowed(other)),
+        Ok(Vec::new())
+    );
+    let effects = manager.step(at(1), HaltInput::NotFollowed(id)).unwrap();
+    assert!(effects.contains(&HaltEffect::Void(id)));
+    assert!(!manager.is_halted());
+    // It comes no more.
+    assert!(manager.step(at(2), on(&order)).is_err());
+}
+
 #[test]
 fn h6_a_halt_with_a_height_waits_for_it() {
     let mut manager = manager();
@@ -511,6 +597,11 @@ fn any_input() -> impl Strategy<Value = HaltInput> {
         (0u64..30).prop_map(|sequence| on(&resume(sequence))),
         (0u64..30).prop_map(|sequence| on(&rotate(sequence))),
         (0u64..30).prop_map(progress),
+        (0u64..30).prop_map(recorded),
+        (0u64..30, 0u64..40 * DAY_MS).prop_map(|(sequence, ends_ms)| {
+            let order = halt(sequence, ends_ms, None);
+            HaltInput::NotFollowed(HaltId::of_message(order.body.id(&CHAIN)))
+        }),
         (1..6_u64).prop_map(|era| HaltInput::ResumeBuilt(Era(era))),
         (0..12_u64).prop_map(|sequence| HaltInput::ResumeExcluded { sequence }),
         era.prop_map(|era| HaltInput::EraStarted(Era(era))),

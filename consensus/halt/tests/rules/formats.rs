@@ -20,7 +20,7 @@ fn reasons(sampler: &mut Sampler) -> StallReasons {
 }
 
 pub(crate) fn event(sampler: &mut Sampler) -> JournalEvent {
-    let variants: [fn(&mut Sampler) -> JournalEvent; 16] = [
+    let variants: [fn(&mut Sampler) -> JournalEvent; 17] = [
         |sampler| JournalEvent::HaltBegan {
             halt: Sample::sample(sampler),
             mode: mode(sampler),
@@ -70,6 +70,9 @@ pub(crate) fn event(sampler: &mut Sampler) -> JournalEvent {
         },
         |sampler| JournalEvent::LockdownLasts {
             for_ms: Sample::sample(sampler),
+        },
+        |sampler| JournalEvent::HaltVoid {
+            halt: Sample::sample(sampler),
         },
     ];
     sampler.pick(&variants)(sampler)

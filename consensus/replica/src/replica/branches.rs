@@ -162,6 +162,7 @@ mod tests {
             lib: Height::ZERO,
             live_time: TimestampMs::ZERO,
             governance_sequence: None,
+            halt_recorded: None,
             evidence: Vec::new(),
             next_era,
             open_ends: Vec::new(),

@@ -3,6 +3,7 @@
 //! The decisions are those of [`HaltManager`]; here they meet the DAG. Every gate of the replica asks
 //! [`Replica::allows`], and nothing else.
 
+mod alone;
 mod dissenters;
 mod locking;
 mod resuming;
@@ -77,6 +78,8 @@ pub struct Halts {
     attempt: Option<(u32, u64)>,
     /// Since when a quorum does.
     attempt_full_ms: Option<u64>,
+    /// Whether others follow the halt that holds here.
+    alone: Option<alone::Alone>,
     /// In this era the guard has refused a vote to go on, and that was told.
     recovery_refused: Option<Era>,
 }
@@ -113,6 +116,7 @@ impl Halts {
             carried: 0,
             attempt: None,
             attempt_full_ms: None,
+            alone: None,
             recovery_refused: None,
         }
     }
@@ -165,6 +169,7 @@ impl Halts {
         self.carried = 0;
         self.attempt = None;
         self.attempt_full_ms = None;
+        self.alone = None;
         self.committed = true;
     }
 
@@ -277,6 +282,7 @@ impl Replica {
                     out.facts.push(Fact::HaltBegan { halt, mode, cause });
                 }
                 HaltEffect::Ended { halt, mode } => out.facts.push(Fact::HaltEnded { halt, mode }),
+                HaltEffect::Void(halt) => out.facts.push(Fact::HaltVoid { halt }),
                 HaltEffect::Resume => self.halts.resume_at_ms = now.monotonic_ms,
                 // Others hear of the lockdown by votes and statuses, and of what ends it by votes and certificates.
                 HaltEffect::AnnounceLockdown => self.halts.tell_at_ms = now.monotonic_ms,
@@ -332,11 +338,25 @@ impl Replica {
         }
     }
 
-    /// What time brings: the ends of halts, the own status, the next try to resume.
-    pub(super) fn watch(&mut self, now: Now, out: &mut Output) {
+    /// What a block brings that was executed (H5, H6): judged by its live time and not by that of a later one.
+    pub(super) fn watch_heights(&mut self, now: Now, halt_recorded: Option<u64>, out: &mut Output) {
+        if let Some(sequence) = halt_recorded {
+            self.halt_note(now, HaltInput::HaltRecorded { sequence }, out);
+        }
+        if self.halts.manager.awaits_height() {
+            self.watch_halts(now, out);
+        }
+    }
+
+    fn watch_halts(&mut self, now: Now, out: &mut Output) {
         let executed_sequence = self.halts.head.governance_sequence;
         let progress = HaltInput::Progress { executed_sequence };
         self.halt_note(now, progress, out);
+    }
+
+    /// What time brings: the ends of halts, the own status, the next try to resume.
+    pub(super) fn watch(&mut self, now: Now, out: &mut Output) {
+        self.watch_halts(now, out);
         self.follow_resume(now, out);
         self.say_status(now, out);
         self.tell_again(now, out);

@@ -58,6 +58,7 @@ impl Replica {
         let mine = dag.authority() == Some(author);
         let added = dag.add(Arc::clone(&vertex), now.monotonic_ms);
         self.halts.heard(author, now);
+        self.watch_alone(now, author, vertex.header().timestamp, out);
         match added.outcome {
             AddOutcome::Accepted
             | AddOutcome::Suspended

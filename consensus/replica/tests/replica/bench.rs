@@ -396,6 +396,7 @@ pub(crate) fn executed_block(
         lib: Height::ZERO,
         live_time: TimestampMs::ZERO,
         governance_sequence: None,
+        halt_recorded: None,
         evidence: Vec::new(),
         next_era: next,
         open_ends: Vec::new(),

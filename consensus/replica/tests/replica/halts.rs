@@ -160,6 +160,24 @@ fn r13_at_its_end_the_same_era_goes_on() {
     assert_eq!(bench.replica.era(), Era(1));
 }
 
+/// They have judged it otherwise. As long as they are not heard they may not have heard of it.
+#[test]
+fn r13_a_halt_that_a_quorum_in_touch_does_not_follow_holds_no_more() {
+    let mut bench = Bench::new();
+    bench.rounds(2);
+    drop(bench.step(halt(1, 3_600_000)));
+    drop(bench.tick(60_000));
+    bench.rounds(30);
+    assert!(
+        bench.replica.halts().manager().is_halted(),
+        "they may be about to halt"
+    );
+    let sent = bench.sent.len();
+    bench.rounds(20);
+    assert!(!bench.replica.halts().manager().is_halted());
+    assert!(bench.sent.len() > sent);
+}
+
 #[test]
 fn r13_the_halt_wakes_the_replica_at_its_end() {
     let mut bench = Bench::new();
@@ -428,6 +446,7 @@ fn r15_nothing_but_the_way_to_the_named_block_is_committed() {
         lib: Height::ZERO,
         live_time: TimestampMs::ZERO,
         governance_sequence: None,
+        halt_recorded: None,
         evidence: Vec::new(),
         next_era: None,
         open_ends: Vec::new(),

@@ -62,6 +62,7 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
         | Fact::VertexParked { .. }
         | Fact::VertexDropped { .. }
         | Fact::HaltEnded { .. }
+        | Fact::HaltVoid { .. }
         | Fact::Stall(_)
         | Fact::GovernanceAccepted { .. }
         | Fact::Readiness(_) => {}

@@ -1,7 +1,8 @@
 //! Blocks that a resume stands against: which of the two branches holds is decided by certificates.
 
 use super::{Agreed, Oracle, Rule};
-use holdfast_chain::AppliedBlock;
+use crate::disk::Tables;
+use holdfast_chain::{AppliedBlock, ChainStore as _};
 use holdfast_types::{BlockHeader, BlockId, BlockOrigin, Certificate, Era, Height};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +48,18 @@ impl Oracle {
             );
             self.violated(Rule::Agreement, what);
         }
+    }
+
+    /// Whether a resume comes after another order of the same halt was certified: who has not heard of that carries out what it was told,
+    /// until it does. Where the certificate is, nothing else may be applied.
+    pub(super) fn has_lost(&mut self, now: &Agreed, tables: &Tables) -> bool {
+        let certified = self.certified.get(&now.height);
+        let excludes = certified.is_some_and(|certified| *certified != now.id);
+        let knows = tables.certified_height().expect("the state reads") >= now.height;
+        if excludes && !knows {
+            self.rivals.lost.insert(now.id);
+        }
+        excludes && !knows
     }
 
     /// A certificate of a block beside a resume decides for the branch of the block.

@@ -7,7 +7,8 @@ use crate::network::Links;
 use crate::random::Random;
 use crate::run::HALT_ORDERED_MS_MAX;
 use crate::world::{
-    Clocks, Crashes, Disks, Faults, Governors, Membership, Partitions, Plan, Stalls, Voters,
+    Clocks, Crashes, DiskFault, Disks, Faults, Governors, Membership, Partitions, Plan, Stalls,
+    Voters,
 };
 
 /// What only some seeds of a profile have: it is slow, or it hides what others show. Each with how many of a thousand.
@@ -228,6 +229,8 @@ pub(super) const LOCKDOWN: Profile = Profile {
                 Disks {
                     pause_ms: (3_000, 10_000),
                     copied_every_ms: (500, 8_000),
+                    // A guard that is lost with what the key has signed in an era that the others have left is another matter.
+                    faults: &[DiskFault::DataLost, DiskFault::DataSetBack],
                 },
                 300,
             ),
@@ -250,7 +253,7 @@ pub(super) const LOCKDOWN: Profile = Profile {
         "halts ordered",
         "resumes ordered",
     ],
-    rare: &["data set back, guard kept", "disks lost with the guard"],
+    rare: &["data set back, guard kept", "data lost, guard kept"],
     faults_ms: 40_000,
     ..CALM
 };

@@ -12,6 +12,7 @@ pub struct Disks {
     pub pause_ms: (u64, u64),
     /// How old the copies are that are put back.
     pub copied_every_ms: (u64, u64),
+    pub faults: &'static [DiskFault],
 }
 
 /// Disks that fail a call, or are full for a while. Any node's: nothing that was promised is lost by it.
@@ -165,7 +166,7 @@ impl World {
 
     pub(super) fn damage_one(&mut self, disks: &Disks) {
         if let Some(node) = self.unlucky_one() {
-            let fault = *self.random.pick(&DiskFault::ALL);
+            let fault = *self.random.pick(disks.faults);
             self.damage(node, fault);
         }
         self.schedule_fault(disks.pause_ms, FaultEvent::Disk(*disks));

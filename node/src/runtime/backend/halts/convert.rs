@@ -136,6 +136,7 @@ pub(super) fn journal_entry(entry: &holdfast_halt::JournalEntry) -> JournalEntry
         JournalEvent::MessageReceived { message, sequence } => {
             json!({ "message": hash(message), "sequence": Number(*sequence) })
         }
+        JournalEvent::HaltVoid { halt } => json!({ "halt": halt }),
         JournalEvent::ResumeRequested { message }
         | JournalEvent::ResumeExcluded { message }
         | JournalEvent::Ready { message } => {
