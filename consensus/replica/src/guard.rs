@@ -209,7 +209,7 @@ impl SignGuard {
     ) -> Result<(), GuardRefusal> {
         let last = self.record.recovery;
         let of_era = last.filter(|last| last.era == body.era);
-        let mut signed = of_era.unwrap_or(SignedRecovery::new(body.era));
+        let mut signed = of_era.unwrap_or_else(|| SignedRecovery::new(body.era));
         let is_over = last.is_some_and(|last| body.era < last.era);
         if is_over || !signed.allows(body, agreed) {
             let last = last.unwrap_or(signed);

@@ -245,7 +245,7 @@ fn the_end_of_an_emergency_and_the_vote_for_it_move_to_another_machine() {
 fn choice(block: u8) -> RecoveryChoice {
     let resume = NamedResume {
         sequence: block.into(),
-        message: [block; 32].into(),
+        message: [block; 32],
     };
     RecoveryChoice {
         point: BlockPoint {

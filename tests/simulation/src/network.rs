@@ -69,6 +69,27 @@ pub struct Links {
     pub slow_uplinks: Option<Bandwidth>,
 }
 
+impl Links {
+    /// Between none and all of this.
+    pub(crate) fn varied(&self, random: &mut Random) -> Self {
+        Self {
+            latency: *random.pick(&[
+                Latency::Constant(40),
+                Latency::Uniform(1, 100),
+                self.latency,
+            ]),
+            distance: self.distance,
+            loss_per_mille: random.between((0, self.loss_per_mille)),
+            duplicate_per_mille: random.between((0, self.duplicate_per_mille)),
+            corrupt_per_mille: random.between((0, self.corrupt_per_mille)),
+            slow_uplinks: self
+                .slow_uplinks
+                .filter(|_| random.chance(500))
+                .map(|slowest| *random.pick(&[Bandwidth::MEGABIT, slowest])),
+        }
+    }
+}
+
 /// A copy of a message that arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {

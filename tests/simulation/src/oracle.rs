@@ -210,18 +210,15 @@ impl Oracle {
             self.applied_on_branch(node, applied, tables);
             return;
         }
-        if self.rivals.is_beside(&now.id, header) {
+        let resumes = matches!(
+            header.origin,
+            BlockOrigin::Resumed { .. } | BlockOrigin::Recovered
+        );
+        if resumes && self.has_lost(&now, tables) || self.rivals.is_beside(&now.id, header) {
             self.beside(node, now, applied);
             return;
         }
-        if matches!(
-            header.origin,
-            BlockOrigin::Resumed { .. } | BlockOrigin::Recovered
-        ) {
-            if self.has_lost(&now, tables) {
-                self.beside(node, now, applied);
-                return;
-            }
+        if resumes {
             self.cut(position, &now);
         }
         if let Some(first) = self.agreed.get(position) {

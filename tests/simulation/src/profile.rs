@@ -142,7 +142,7 @@ const CALM: Profile = Profile {
 };
 
 /// All profiles.
-pub const PROFILES: [Profile; 15] = [
+pub static PROFILES: [Profile; 15] = [
     CALM,
     HALTS,
     EMERGENCY,
@@ -469,27 +469,6 @@ const CHAOS: Profile = Profile {
     faults_ms: 30_000,
     ..CALM
 };
-
-impl Links {
-    /// Between none and all of this.
-    fn varied(&self, random: &mut Random) -> Self {
-        Self {
-            latency: *random.pick(&[
-                Latency::Constant(40),
-                Latency::Uniform(1, 100),
-                self.latency,
-            ]),
-            distance: self.distance,
-            loss_per_mille: random.between((0, self.loss_per_mille)),
-            duplicate_per_mille: random.between((0, self.duplicate_per_mille)),
-            corrupt_per_mille: random.between((0, self.corrupt_per_mille)),
-            slow_uplinks: self
-                .slow_uplinks
-                .filter(|_| random.chance(500))
-                .map(|slowest| *random.pick(&[Bandwidth::MEGABIT, slowest])),
-        }
-    }
-}
 
 impl Profile {
     #[must_use]

@@ -1,6 +1,7 @@
 //! The table of the halt manager: every input in every state, by the number of its rule.
 
 mod eras;
+mod governed;
 mod locking;
 
 use holdfast_halt::manager::{
@@ -241,160 +242,8 @@ fn h4_a_fault_of_this_node_stays_until_it_is_repaired() {
     assert_eq!(manager.step(at(9), HaltInput::Repaired), Ok(Vec::new()));
 }
 
-#[test]
-fn h5_a_halt_of_governance_takes_effect_within_its_limits() {
-    let mut manager = manager();
-    for (message, expected) in [
-        (
-            halt(1, 0, None),
-            GovernanceError::HaltOver {
-                until: TimestampMs(1_000_000),
-                now: TimestampMs(1_000_000),
-            },
-        ),
-        (
-            halt(1, MAX_MS + 1, None),
-            GovernanceError::HaltTooLong {
-                actual_ms: MAX_MS + 1,
-                limit_ms: MAX_MS,
-            },
-        ),
-    ] {
-        let refused = manager.step(at(0), on(&message));
-        assert_eq!(refused, Err(HaltRefusal::Governance(expected)));
-        assert_eq!(manager.state().sequence, 0, "the number is still free");
-    }
-    let order = halt(1, MAX_MS, None);
-    let effects = manager.step(at(0), on(&order)).unwrap();
-    assert_eq!(began(&effects), [Mode::EmergencyHalt]);
-    assert!(effects.contains(&HaltEffect::AnnounceMessage(order.clone())));
-    assert_eq!(manager.halts(), [HaltId::of_message(order.body.id(&CHAIN))]);
-    assert_eq!(manager.state().notice().messages, [order]);
-    assert_eq!(
-        manager.step(at(1), on(&halt(2, DAY_MS, None))),
-        Err(HaltRefusal::InForce {
-            until: TimestampMs(1_000_000 + MAX_MS)
-        })
-    );
-}
-
-#[test]
-fn h5_a_second_halt_needs_an_epoch_of_progress() {
-    let mut manager = manager();
-    manager.step(at(0), on(&halt(1, 1_000, None))).unwrap();
-    manager.step(at(1_000), progress(0)).unwrap();
-    let second = halt(2, 2 * EPOCH_MS, None);
-    let refused = manager.step(at(1_000 + EPOCH_MS - 1), on(&second));
-    assert_eq!(refused, Err(HaltRefusal::TooSoon { missing_ms: 1 }));
-    let effects = manager.step(at(1_000 + EPOCH_MS), on(&second)).unwrap();
-    assert_eq!(began(&effects), [Mode::EmergencyHalt]);
-}
-
 const fn recorded(sequence: u64) -> HaltInput {
     HaltInput::HaltRecorded { sequence }
-}
-
-/// Who was away while a halt came and went learns of it by the chain, and judges the next one as everybody does.
-#[test]
-fn h5_a_halt_that_the_chain_has_recorded_counts_for_who_has_missed_it() {
-    let mut manager = manager();
-    let effects = manager.step(at(1_000), recorded(1)).unwrap();
-    assert_eq!(effects, [HaltEffect::Persist]);
-    let third = halt(3, 2 * EPOCH_MS, None);
-    let refused = manager.step(at(1_000 + EPOCH_MS - 1), on(&third));
-    assert_eq!(refused, Err(HaltRefusal::TooSoon { missing_ms: 1 }));
-    assert_eq!(
-        manager.step(at(500), recorded(1)),
-        Ok(Vec::new()),
-        "never earlier"
-    );
-    manager.step(at(1_000 + EPOCH_MS), on(&third)).unwrap();
-    // What is in force is recorded in the first block after it, or before its height: it has not ended.
-    assert_eq!(
-        manager.step(at(1_001 + EPOCH_MS), recorded(3)),
-        Ok(Vec::new())
-    );
-}
-
-#[test]
-fn h6_a_halt_with_a_height_is_judged_at_that_height() {
-    let order = |manager: &mut HaltManager| {
-        let second = halt(2, 2 * EPOCH_MS, Some(102));
-        manager.step(at(1_000), on(&second)).unwrap();
-        HaltId::of_message(second.body.id(&CHAIN))
-    };
-    let at_height = |wall_ms: u64, height: u64| Standing {
-        head: Height(height),
-        ..at(wall_ms)
-    };
-    // One has been in the halt before, the other has missed it and learns of it only now.
-    let mut knew = manager();
-    knew.step(at(0), on(&halt(1, 1_000, None))).unwrap();
-    knew.step(at(1_000), progress(0)).unwrap();
-    let id = order(&mut knew);
-    let mut missed = manager();
-    assert_eq!(order(&mut missed), id);
-    missed.step(at_height(1_000, 101), recorded(1)).unwrap();
-    for manager in [&mut knew, &mut missed] {
-        assert!(manager.awaits_height());
-        let enough = manager
-            .clone()
-            .step(at_height(1_000 + EPOCH_MS, 102), progress(0))
-            .unwrap();
-        assert_eq!(began(&enough), [Mode::EmergencyHalt]);
-        let effects = manager
-            .step(at_height(EPOCH_MS + 999, 102), progress(0))
-            .unwrap();
-        assert_eq!(began(&effects), []);
-        assert!(effects.contains(&HaltEffect::Void(id)));
-        assert!(!manager.is_halted() && !manager.awaits_height());
-        // Governance may order another one.
-        let again = halt(3, 3 * EPOCH_MS, None);
-        let effects = manager
-            .step(at_height(1_000 + EPOCH_MS, 103), on(&again))
-            .unwrap();
-        assert_eq!(began(&effects), [Mode::EmergencyHalt]);
-    }
-}
-
-#[test]
-fn h20_a_halt_that_a_quorum_does_not_follow_is_void() {
-    let mut manager = manager();
-    let order = halt(1, DAY_MS, None);
-    let id = HaltId::of_message(order.body.id(&CHAIN));
-    manager.step(at(0), on(&order)).unwrap();
-    assert_eq!(manager.emergency_halt(), Some(id));
-    let other = HaltId::of_message(halt(9, DAY_MS, None).body.id(&CHAIN));
-    assert_eq!(
-        manager.step(at(1), HaltInput::NotFollowed(other)),
-        Ok(Vec::new())
-    );
-    let effects = manager.step(at(1), HaltInput::NotFollowed(id)).unwrap();
-    assert!(effects.contains(&HaltEffect::Void(id)));
-    assert!(!manager.is_halted());
-    // It comes no more.
-    assert!(manager.step(at(2), on(&order)).is_err());
-}
-
-#[test]
-fn h6_a_halt_with_a_height_waits_for_it() {
-    let mut manager = manager();
-    let effects = manager
-        .step(at(0), on(&halt(1, DAY_MS, Some(102))))
-        .unwrap();
-    assert_eq!(began(&effects), []);
-    assert!(!manager.is_halted());
-    assert!(
-        !manager.state().notice().is_empty(),
-        "a peer that comes learns of it before it begins"
-    );
-    let mut standing = at(1);
-    standing.head = Height(101);
-    assert_eq!(manager.step(standing, progress(0)), Ok(Vec::new()));
-    standing.head = Height(102);
-    let effects = manager.step(standing, progress(0)).unwrap();
-    assert_eq!(began(&effects), [Mode::EmergencyHalt]);
-    assert!(manager.is_halted());
 }
 
 #[test]

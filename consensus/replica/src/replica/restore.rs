@@ -169,10 +169,7 @@ impl Replica {
         let era = replica.context.era;
         replica.halt_note(now, HaltInput::EraTakenBack(era), &mut out);
         replica.halts_of_era_settled(now, &mut out);
-        if let Some(own) = &restored.own_last {
-            replica.guard_stored_vertex(own, &mut out);
-        }
-        replica.guard_stored_recovery(&mut out);
+        replica.guard_stored(restored.own_last.as_ref(), &mut out);
         if let Some(tail) = restored.tail {
             replica.restore_tail(now, tail, &mut out);
         }
@@ -213,6 +210,14 @@ impl Replica {
             self.mempool.in_flight(vertex.transaction_ids());
         }
         self.dag = Some(dag);
+    }
+
+    /// Raises the guard to what is stored of what this key has signed.
+    fn guard_stored(&mut self, own: Option<&Arc<VerifiedVertex>>, out: &mut Output) {
+        if let Some(own) = own {
+            self.guard_stored_vertex(own, out);
+        }
+        self.guard_stored_recovery(out);
     }
 
     /// Raises the guard to an own vertex of the store and to what it attests: a crash may have come before that, and peers

@@ -3,10 +3,9 @@
 use crate::bench::{Bench, WALL, attestation, executed_block, own_vertex};
 use crate::halts::certificate_of;
 use holdfast_chain::ExecutedBlock;
-use holdfast_halt::lockdown::recovery::SignedRecovery;
 use holdfast_halt::lockdown::{LockdownPhase, LockdownRefusal};
-use holdfast_halt::{HaltRefusal, HaltState, Mode};
-use holdfast_replica::{Fact, Input, Locking, Message, Origin, Output, Record, SignGuardRecord};
+use holdfast_halt::{HaltRefusal, Mode};
+use holdfast_replica::{Fact, Input, Locking, Message, Origin, Output};
 use holdfast_types::lockdown::{BallotCertificate, LockdownNotice, Signed};
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, committee, key_pair};
@@ -36,7 +35,7 @@ fn point(height: u64) -> BlockPoint {
     }
 }
 
-fn choice(height: u64) -> RecoveryChoice {
+pub(crate) fn choice(height: u64) -> RecoveryChoice {
     RecoveryChoice {
         point: point(height),
         resume: None,
@@ -54,7 +53,7 @@ fn recovery_in(author: u16, step: RecoveryStep, attempt: u32, height: u64) -> Re
     Signed::sign(body, AuthorityIndex(author), &CHAIN, &key_pair(author))
 }
 
-fn hear_vote(bench: &mut Bench, author: u16, step: RecoveryStep, height: u64) -> Output {
+pub(crate) fn hear_vote(bench: &mut Bench, author: u16, step: RecoveryStep, height: u64) -> Output {
     let vote = recovery_in(author, step, 0, height);
     hear(bench, LockdownMessage::Recovery(vote))
 }
@@ -72,7 +71,7 @@ fn said(output: &Output) -> Vec<LockdownMessage> {
 }
 
 /// The votes to go on that are told.
-fn recovery_votes(output: &Output) -> Vec<RecoveryVoteBody> {
+pub(crate) fn recovery_votes(output: &Output) -> Vec<RecoveryVoteBody> {
     let votes = said(output)
         .into_iter()
         .filter_map(|message| match message {
@@ -88,7 +87,7 @@ fn recovery_of(output: &Output) -> Option<BlockPoint> {
     votes.last().map(|body| body.choice.point)
 }
 
-fn go_on(bench: &mut Bench) -> Output {
+pub(crate) fn go_on(bench: &mut Bench) -> Output {
     bench.step(Input::Locking(Locking::VoteToGoOn))
 }
 
@@ -100,13 +99,13 @@ fn vote(bench: &mut Bench) -> Output {
 }
 
 /// Block `height` is executed here.
-fn executed(bench: &mut Bench, height: u64) {
+pub(crate) fn executed(bench: &mut Bench, height: u64) {
     let block = executed_block(attestation(height, 7), bench.now_ms, None);
     drop(bench.step(Input::Executed(vec![block])));
 }
 
 /// Two others have voted as well, on a chain of three blocks.
-fn locked() -> Bench {
+pub(crate) fn locked() -> Bench {
     let mut bench = Bench::new();
     bench.rounds(2);
     for height in 1..4 {
@@ -431,89 +430,6 @@ fn r23_the_wish_to_go_on_is_stored() {
     assert!(stored.lockdown.wants_recovery);
     let told = bench.tick(1_000);
     assert_eq!(recovery_of(&told), Some(point(3)));
-}
-
-/// What the guard was raised to last.
-fn guarded(bench: &Bench) -> SignGuardRecord {
-    let raised = bench
-        .persisted
-        .iter()
-        .rev()
-        .find_map(|record| match record {
-            Record::SignGuard(guard) => Some(guard.as_ref().clone()),
-            _ => None,
-        });
-    raised.expect("the guard was raised")
-}
-
-fn stored(bench: &Bench) -> HaltState {
-    bench.replica.halts().manager().state().clone()
-}
-
-#[test]
-fn r23_a_vote_to_go_on_raises_the_guard_and_one_that_the_store_has_lost_is_said_again() {
-    let mut bench = locked();
-    let before = stored(&bench);
-    drop(go_on(&mut bench));
-    let guard = guarded(&bench);
-    let signed = guard.recovery.expect("it has voted");
-    assert_eq!((signed.era, signed.prevote), (Era(1), Some((0, choice(3)))));
-    for author in 1..3 {
-        drop(hear_vote(&mut bench, author, RecoveryStep::Prevote, 3));
-    }
-    let guard = guarded(&bench);
-    let signed = guard.recovery.expect("it has voted");
-    assert_eq!(signed.precommit, Some((0, choice(3))));
-    // On an old copy of the store, on which it would name a lower block, and confirm nothing.
-    let mut old = Bench::restarted(guard.clone(), before);
-    executed(&mut old, 2);
-    let said = recovery_votes(&go_on(&mut old));
-    let said: Vec<_> = said
-        .iter()
-        .map(|body| (body.step, body.attempt, body.choice))
-        .collect();
-    let both = [RecoveryStep::Prevote, RecoveryStep::Precommit].map(|step| (step, 0, choice(3)));
-    assert_eq!(said, both);
-    let raised = old
-        .persisted
-        .iter()
-        .any(|record| matches!(record, Record::SignGuard(_)));
-    assert!(!raised, "it knew them");
-}
-
-#[test]
-fn r23_a_restart_raises_the_guard_to_the_votes_to_go_on_that_are_stored() {
-    let mut bench = locked();
-    let guard = guarded(&bench);
-    assert_eq!(guard.recovery, None);
-    drop(go_on(&mut bench));
-    let raised = guarded(&Bench::restarted(guard, stored(&bench)));
-    assert_eq!(raised.recovery, guarded(&bench).recovery);
-}
-
-#[test]
-fn r23_what_the_guard_refuses_is_told_once_and_not_said() {
-    let bench = locked();
-    let mut guard = guarded(&bench);
-    guard.recovery = Some(SignedRecovery {
-        prevote: Some((0, choice(3))),
-        ..SignedRecovery::new(Era(2))
-    });
-    let mut bench = Bench::restarted(guard, stored(&bench));
-    executed(&mut bench, 3);
-    let outputs = [go_on(&mut bench), bench.tick(1_000)];
-    let refusals = |output: &Output| {
-        let facts = output.facts.iter();
-        facts
-            .filter(|fact| matches!(fact, Fact::SignRefused { .. }))
-            .count()
-    };
-    assert_eq!(outputs.each_ref().map(refusals), [1, 0]);
-    assert!(
-        outputs
-            .iter()
-            .all(|output| recovery_votes(output).is_empty())
-    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod emergency;
 mod ends;
 mod eras;
 mod gates;
+mod guarding;
 mod halts;
 mod listening;
 mod locking;

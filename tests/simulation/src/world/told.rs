@@ -218,16 +218,7 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
         }
         Fact::HaltVoid { .. } => "drops a halt that comes too soon after the last one".to_owned(),
         Fact::HaltEnded { mode, .. } => format!("is out of a halt ({})", mode.name()),
-        Fact::Stall(change) => match change {
-            StallChange::Began { reasons } => {
-                let reasons = reasons.iter().map(StallReason::name);
-                format!("sees a soft stall: {}", list(reasons))
-            }
-            StallChange::Escalated => "marks the soft stall as escalated".to_owned(),
-            StallChange::Ended { lasted_ms } => {
-                format!("sees the soft stall end after {lasted_ms} ms")
-            }
-        },
+        Fact::Stall(change) => stall(change),
         Fact::GovernanceAccepted { sequence, action } => {
             format!("takes message {sequence} of governance: {action}")
         }
@@ -240,6 +231,17 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
             format!("has the emergency key and made no block up to slot {slot}: {why}")
         }
     })
+}
+
+fn stall(change: &StallChange) -> String {
+    match change {
+        StallChange::Began { reasons } => {
+            let reasons = reasons.iter().map(StallReason::name);
+            format!("sees a soft stall: {}", list(reasons))
+        }
+        StallChange::Escalated => "marks the soft stall as escalated".to_owned(),
+        StallChange::Ended { lasted_ms } => format!("sees the soft stall end after {lasted_ms} ms"),
+    }
 }
 
 /// A message in words; none for vertices, which are told with who gets them.

@@ -45,7 +45,7 @@ impl Replica {
         };
         let quorum = self.context.committee.quorum();
         let known = self.halts.alone.take().filter(|alone| alone.halt == halt);
-        let mut alone = known.unwrap_or(Alone::new(halt, now));
+        let mut alone = known.unwrap_or_else(|| Alone::new(halt, now));
         let heard = self.halts.heard_ms.iter();
         if heard.filter(|at| **at >= alone.since_ms).count() >= quorum {
             alone.in_touch = alone.in_touch.or(Some(now.wall));
