@@ -6,7 +6,7 @@
 //! * S1 to S7, the soft stall: when a chain without commits is one ([`stall`]).
 //! * V1 to V5, divergence: which attestations prove that validators computed different chains ([`divergence`]).
 //! * E1 to E3, the equivocation cluster: how many offenders of one era halt the chain ([`cluster`]).
-//! * H1 to H19, the manager: what each input makes of what is known of halts ([`manager`]).
+//! * H1 to H20, the manager: what each input makes of what is known of halts ([`manager`]).
 //! * K1 to K12, the cluster lockdown: what votes of the validators freeze and thaw ([`lockdown`]).
 //! * RA1 to RA7, the risk analyzer: what may become a reason to freeze the chain ([`risk`]).
 //! * J1 to J3, the journal: one hash-chained record of everything that halted and resumed ([`journal`]).
