@@ -81,8 +81,7 @@ pub enum JournalEvent {
     LockdownLasts {
         for_ms: u64,
     },
-    /// A halt of governance does not hold: since the last one the chain has not made enough progress, as seen at the height after which
-    /// this one was to begin, or by a quorum that does not follow it.
+    /// A halt of governance holds no more: a quorum does not follow it.
     HaltVoid {
         halt: HaltId,
     },

@@ -27,7 +27,7 @@ pub mod secret;
 use ballots::prove;
 use borsh::{BorshDeserialize, BorshSerialize};
 use holdfast_types::lockdown::{
-    LockdownNotice, LockdownStatement, RecoveryStep, Signed, lockdown_quorum,
+    LockdownNotice, LockdownStatement, RecoveryStep, Signed, lockdown_quorum, recovery_quorum,
 };
 use holdfast_types::parameters::LockdownParameters;
 use holdfast_types::{
@@ -225,10 +225,16 @@ pub struct LockdownRules {
 }
 
 impl LockdownRules {
-    /// How many votes lock or let go on.
+    /// How many votes lock.
     #[must_use]
     pub fn quorum(&self) -> usize {
         lockdown_quorum(self.members, &self.parameters)
+    }
+
+    /// How many let go on.
+    #[must_use]
+    pub fn recovery_quorum(&self) -> usize {
+        recovery_quorum(self.members, &self.parameters)
     }
 
     /// Whether the validator `me` may vote to freeze the chain.

@@ -9,9 +9,8 @@
 //! * H4. A fault of this node alone (its own state is wrong, its own ledger broke an invariant) halts this node, and no
 //!   resume ends it: it ends when the state is repaired.
 //! * H5. A halt of governance takes effect if its sequence number is new, it ends in time, no other is in force, and since
-//!   the last one ended, or was recorded on the chain, the chain has made an epoch of progress.
-//! * H6. One that names a height waits until the block of that height is executed. Then it is seen whether there was enough progress: all
-//!   come to the same, also who has missed the halt before.
+//!   the last one ended the chain has made an epoch of progress.
+//! * H6. One that names a height waits until the block of that height is executed.
 //! * H7. A halt of governance ends by itself at the time that it names.
 //! * H8. A resume message ends the running era: until the next one starts this node signs no vertex and commits nothing
 //!   but what leads to the block that the message names. A later message replaces it until its block is built here: who has
@@ -35,8 +34,8 @@
 //!   also if the voters have agreed on something else before. What a quorum has confirmed is done by all, whatever has halted some of them
 //!   since.
 //! * H19. A lockdown of an era ends with the era, also where a quorum has ended it without having heard of the lockdown.
-//! * H20. A halt of governance is void where a quorum that is in touch does not follow it: by what the others have seen it comes too
-//!   soon (H5), and who was away when the one before was ordered does not know. One validator that stands still helps nobody.
+//! * H20. A halt of governance is void where a quorum that is in touch does not follow it from the beginning: by what the others have seen
+//!   it comes too soon (H5), and who was away when the one before was ordered does not know. One validator that stands still helps nobody.
 //!
 //! Evidence has no rule here: no state of a halt refuses it.
 
@@ -75,10 +74,6 @@ pub enum HaltInput {
     /// The state of this node was repaired.
     Repaired,
     Message(Box<GovernanceMessage>),
-    /// The block that was executed last has recorded a halt of governance (H5).
-    HaltRecorded {
-        sequence: u64,
-    },
     /// A quorum that is in touch goes on in spite of this halt (H20).
     NotFollowed(HaltId),
     /// Time has passed or blocks were executed; the last governance message that the chain has executed.
@@ -118,7 +113,7 @@ pub enum HaltEffect {
         halt: HaltId,
         mode: Mode,
     },
-    /// A halt that has waited for its height does not begin (H6).
+    /// A halt of governance holds no more, as a quorum does not follow it (H20).
     Void(HaltId),
     /// What lets the chain go on is new: build the block that it orders, or wait until it can be built.
     Resume,
@@ -256,7 +251,6 @@ impl HaltManager {
             HaltInput::Repaired => Ok(self.on_repaired(standing)),
             HaltInput::Message(message) => self.on_message(standing, *message),
             HaltInput::NotFollowed(halt) => Ok(self.on_not_followed(standing, halt)),
-            HaltInput::HaltRecorded { sequence } => Ok(self.on_halt_recorded(standing, sequence)),
             HaltInput::Progress { executed_sequence } => {
                 Ok(self.on_progress(standing, executed_sequence))
             }
@@ -509,11 +503,13 @@ impl HaltManager {
         if let Some(halt) = self.state.emergency.take_if(is_over) {
             effects.extend(self.end_emergency(standing, &halt));
         }
-        let begins = |halt: &mut EmergencyHalt| {
-            !halt.active && !halt.message.body.action.waits_at(standing.head)
-        };
-        if let Some(halt) = self.state.emergency.take_if(begins) {
-            effects.extend(self.begin_at_height(standing, halt));
+        if let Some(halt) = &mut self.state.emergency
+            && !halt.active
+            && !halt.message.body.action.waits_at(standing.head)
+        {
+            halt.active = true;
+            let id = halt.id;
+            effects.extend(self.began(standing, id, Mode::EmergencyHalt, None));
         }
         let lockdown = self.on_lockdown(standing, LockdownInput::Tick);
         effects.extend(lockdown.unwrap_or_default());

@@ -225,6 +225,22 @@ impl SignGuard {
         Ok(())
     }
 
+    /// Raises the guard to votes to go on that were signed and stored, each step by itself; true if something was not covered.
+    pub fn raise_to_recovery(&mut self, bodies: impl Iterator<Item = RecoveryVoteBody>) -> bool {
+        let before = self.record.recovery;
+        for body in bodies {
+            let last = self.record.recovery;
+            let of_era = last.filter(|last| last.era >= body.era);
+            let mut signed = of_era.unwrap_or_else(|| SignedRecovery::new(body.era));
+            let known = signed.of(body.step).map(|(attempt, _)| attempt);
+            if signed.era == body.era && known < Some(body.attempt) {
+                signed.sign(&body);
+                self.record.recovery = Some(signed);
+            }
+        }
+        self.record.recovery != before
+    }
+
     /// Raises the guard to the last block of an emergency, for which a quorum has voted. Another one of the same emergency, however
     /// high, is never signed: both might be certified, and they exclude each other. Neither is one after a vote in a later
     /// emergency.
@@ -385,6 +401,21 @@ mod tests {
                 .is_err(),
             "its era is over"
         );
+    }
+
+    #[test]
+    fn stored_votes_to_go_on_raise_each_step_by_itself() {
+        use RecoveryStep::{Precommit, Prevote};
+        let mut guard = guard();
+        let stored = [recovery(2, 7, Prevote, 1), recovery(2, 6, Precommit, 1)];
+        assert!(guard.raise_to_recovery(stored.into_iter()));
+        let signed = guard.record().recovery.unwrap();
+        let choice = stored[0].choice;
+        assert_eq!(signed.prevote, Some((7, choice)));
+        assert_eq!(signed.precommit, Some((6, choice)));
+        // Nothing is lowered.
+        let lower = [recovery(2, 5, Prevote, 2), recovery(1, 9, Precommit, 2)];
+        assert!(!guard.raise_to_recovery(lower.into_iter()));
     }
 
     #[test]

@@ -370,7 +370,7 @@ pub enum Fact {
         halt: HaltId,
         mode: Mode,
     },
-    /// A halt of governance does not hold, too soon after the last one (rules H6 and H20 of the manager).
+    /// A halt of governance holds no more, as a quorum does not follow it (rule H20 of the manager).
     HaltVoid {
         halt: HaltId,
     },

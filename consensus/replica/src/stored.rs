@@ -12,8 +12,8 @@ use holdfast_halt::journal::JournalEntry;
 use holdfast_ledger::{StateError, account, dynamic_properties, governors};
 use holdfast_types::limits::VERTEX_ATTESTATIONS_MAX;
 use holdfast_types::{
-    AttestationBody, AuthorityIndex, Certificate, Era, EraContext, Evidence, Height, Round,
-    SignedVertexHeader, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
+    AttestationBody, AuthorityIndex, Certificate, Era, EraContext, EraKind, Evidence, Height,
+    Round, SignedVertexHeader, Signer, VerifiedTransaction, VerifiedVertex, VertexRef,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -77,11 +77,15 @@ impl Restored {
                 .and_then(|(signer, _)| context.committee.authority_of_key(&signer.public_key()));
             anchor_certificate = carried_certificate(&vertices, me, &context);
         }
-        let ended = if at_anchor && anchor_certificate.is_none() && !has_begun {
-            store.era(context.era.previous())?.map(Arc::new)
-        } else {
-            None
-        };
+        let halts = store.halt_state()?;
+        let waits = at_anchor && !has_begun;
+        let before = waits.then(|| store.era(context.era.previous()));
+        let before = before.transpose()?.flatten();
+        // A halt that has kept the era from beginning goes on doing so.
+        let is_kept = halts.era < context.era && halts.in_force().next().is_some();
+        let ended = before
+            .filter(|ended| anchor_certificate.is_none() || is_kept && ended.kind == EraKind::Dag);
+        let ended = ended.map(Arc::new);
         Ok(Self {
             recent: recent_attestations(store, chain, ended.as_deref())?,
             vertices,
@@ -96,7 +100,7 @@ impl Restored {
             certified: chain.certified(),
             signer,
             mempool: mempool(store)?,
-            halts: store.halt_state()?,
+            halts,
             evidence: store.evidence()?,
             head: executed_head(store, chain)?,
             head_timestamp: chain.head_timestamp(),

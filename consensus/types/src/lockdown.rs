@@ -144,6 +144,9 @@ pub trait Ballot: LockdownStatement {
     type Subject: Ord;
 
     fn subject(&self) -> Self::Subject;
+
+    /// How many of `members` prove it.
+    fn quorum(members: usize, parameters: &LockdownParameters) -> usize;
 }
 
 impl Ballot for LockdownVoteBody {
@@ -152,6 +155,10 @@ impl Ballot for LockdownVoteBody {
 
     fn subject(&self) -> Era {
         self.era
+    }
+
+    fn quorum(members: usize, parameters: &LockdownParameters) -> usize {
+        lockdown_quorum(members, parameters)
     }
 }
 
@@ -251,7 +258,7 @@ pub struct BallotCertificate<B> {
 pub type LockdownCertificate = BallotCertificate<LockdownVoteBody>;
 pub type RecoveryCertificate = BallotCertificate<RecoveryVoteBody>;
 
-/// How many of `members` lock or let go on: the least number that is not below the fraction (document 000: two thirds).
+/// How many of `members` lock: the least number that is not below the fraction (document 000: two thirds).
 ///
 /// Of no members nobody can.
 #[must_use]
@@ -262,6 +269,15 @@ pub fn lockdown_quorum(members: usize, parameters: &LockdownParameters) -> usize
         .saturating_mul(numerator)
         .div_ceil(denominator)
         .max(1)
+}
+
+/// How many let go on: as many as lock, and no fewer than certify a block. Whoever has attested above the block that is named does not
+/// attest the one with which the chain goes on, so those who have named it have to be enough. (Of three times as many members as there are
+/// in a third, two thirds are one less than that.)
+#[must_use]
+pub fn recovery_quorum(members: usize, parameters: &LockdownParameters) -> usize {
+    let certify = members.saturating_sub(members.saturating_sub(1) / 3);
+    lockdown_quorum(members, parameters).max(certify)
 }
 
 impl<B: Ballot> BallotCertificate<B> {
@@ -291,7 +307,7 @@ impl<B: Ballot> BallotCertificate<B> {
             check_era(actual, era)?;
         }
         let actual = self.votes.len();
-        let quorum = lockdown_quorum(committee.size(), parameters);
+        let quorum = B::quorum(committee.size(), parameters);
         if actual < quorum {
             return Err(LockdownError::NoQuorum { actual, quorum });
         }

@@ -287,6 +287,7 @@ fn as_text(status: &LockdownStatus, risk: Option<&RiskStatus>, url: &str) -> Str
 
 fn in_a_sentence(status: &LockdownStatus) -> String {
     let (quorum, members) = (status.quorum, status.members);
+    let recovery = status.recovery_quorum;
     match status.phase {
         LockdownPhase::Normal if members == 0 => {
             "emergency consensus runs: nobody votes, governance can halt".to_owned()
@@ -301,7 +302,9 @@ fn in_a_sentence(status: &LockdownStatus) -> String {
         ),
         LockdownPhase::Locked => {
             let since = show_time(status.locked_since_ms.unwrap_or_default().get());
-            format!("frozen since {since}; {quorum} of {members} validators have to vote to go on")
+            format!(
+                "frozen since {since}; {recovery} of {members} validators have to vote to go on"
+            )
         }
         LockdownPhase::Recovering => {
             let height = status

@@ -302,7 +302,7 @@ fn journal_line(entry: &JournalEntry) -> JournalLine {
             format!("message {}, sequence number {sequence}", short(message))
         }
         JournalEvent::HaltVoid { halt } => {
-            format!("halt {halt}, too soon after the last one, or not followed by a quorum")
+            format!("halt {halt}, not followed by a quorum")
         }
         JournalEvent::ResumeRequested { message }
         | JournalEvent::ResumeExcluded { message }

@@ -190,7 +190,7 @@ fn log_halts(fact: &Fact) {
     match fact {
         Fact::HaltVoid { halt } => tracing::warn!(
             halt = %halt,
-            "a halt of governance does not hold: since the last one the chain has not made an epoch of progress, or a quorum does not follow it"
+            "a halt of governance holds no more: a quorum does not follow it, as it comes too soon after one that this node has missed"
         ),
         Fact::HaltBegan { halt, mode, cause } => tracing::error!(
             halt = %halt,

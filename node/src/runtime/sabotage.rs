@@ -281,7 +281,6 @@ mod tests {
             lib: Height(0),
             live_time: TimestampMs(800),
             governance_sequence: None,
-            halt_recorded: None,
             evidence: Vec::new(),
             next_era: None,
             open_ends: Vec::new(),

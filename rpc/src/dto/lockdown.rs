@@ -110,8 +110,10 @@ pub struct LockdownStatus {
     pub era: Number,
     /// How many they are; none vote in an emergency.
     pub members: u16,
-    /// How many votes freeze the chain, and how many let it go on.
+    /// How many votes freeze the chain.
     pub quorum: u16,
+    /// How many votes let go on.
+    pub recovery_quorum: u16,
     /// This node has a cluster secret: without one it neither votes nor hears votes.
     pub has_secret: bool,
     /// The secret is being changed: two are valid.

@@ -90,6 +90,7 @@ impl FakeLockdown {
             era: Number(1),
             members: MEMBERS,
             quorum: QUORUM,
+            recovery_quorum: QUORUM,
             has_secret: true,
             is_secret_changing: false,
             messages_refused: Number(0),

@@ -24,7 +24,7 @@ const COPY_BYTES: usize = PAGE_BYTES / 2;
 const FILE_BYTES: usize = 2 * PAGE_BYTES;
 const HEADER_BYTES: usize = 8 + 8 + 4;
 const CHECKSUM_BYTES: usize = 32;
-/// An encoded record is at most 521 bytes long.
+/// An encoded record is at most 634 bytes long.
 const RECORD_BYTES_MAX: usize = 1024;
 
 const _: () = assert!(HEADER_BYTES + RECORD_BYTES_MAX + CHECKSUM_BYTES <= COPY_BYTES);

@@ -3,8 +3,7 @@
 use super::assembly::BlockMaker;
 use super::error::ChainError;
 use super::step::{
-    ExecutedBlock, emergency_after, executed_transactions, governance_after, halt_recorded,
-    live_time_after,
+    ExecutedBlock, emergency_after, executed_transactions, governance_after, live_time_after,
 };
 use crate::serve::uncertified_ends;
 use crate::store::{AppliedBlock, ChainStore};
@@ -138,7 +137,6 @@ impl Position {
             lib: self.irreversible,
             live_time: live_time_after(&applied.changes),
             governance_sequence: governance_after(&applied.changes),
-            halt_recorded: halt_recorded(&applied.block),
             evidence: applied
                 .block
                 .body

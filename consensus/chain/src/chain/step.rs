@@ -8,8 +8,8 @@ use holdfast_ledger::{EmergencyClock, StateChanges};
 use holdfast_types::mutant::{self, Mutant};
 use holdfast_types::{
     AccountName, Attestation, AttestationBody, Block, BlockId, CommitRecord, EraContext,
-    FailureCode, GovernanceAction, Hash32, Height, Parameters, ReceiptStatus, SignedTransaction,
-    TimestampMs, TransactionId,
+    FailureCode, Hash32, Height, Parameters, ReceiptStatus, SignedTransaction, TimestampMs,
+    TransactionId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,8 +37,6 @@ pub struct ExecutedBlock {
     pub live_time: TimestampMs,
     /// Sequence number of the governance message that the block has executed.
     pub governance_sequence: Option<u64>,
-    /// Sequence number of the halt of governance that the block has recorded.
-    pub halt_recorded: Option<u64>,
     /// Offences whose evidence is in the block, by slot key.
     pub evidence: Vec<Hash32>,
     /// Set if this block ended its era.
@@ -169,13 +167,6 @@ pub(super) fn emergency_after(
 /// Sequence number of the last governance message, if the block has executed one.
 pub(super) fn governance_after(changes: &StateChanges) -> Option<u64> {
     object_after(changes, &GovernorsKey()).map(|governors| governors.sequence)
-}
-
-/// Sequence number of the halt of governance that the block has recorded.
-pub(super) fn halt_recorded(block: &Block) -> Option<u64> {
-    let message = block.body.governance.as_ref()?;
-    let is_halt = matches!(message.body.action, GovernanceAction::Halt { .. });
-    is_halt.then_some(message.body.sequence)
 }
 
 /// Nonce of an account after a block, if the block changed the account. Whether a failed transaction used up its nonce is

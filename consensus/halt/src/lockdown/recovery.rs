@@ -196,7 +196,7 @@ impl LockdownRules {
     ) -> Option<LockdownEffect> {
         let votes = state.votes_of(step);
         let max_age_ms = self.parameters.vote_max_age_ms;
-        let certificate = prove(votes.values(), self.quorum(), max_age_ms)?;
+        let certificate = prove(votes.values(), self.recovery_quorum(), max_age_ms)?;
         Self::take(state, certificate)
     }
 
@@ -242,7 +242,7 @@ impl LockdownRules {
             return false;
         };
         let votes = state.prevotes.values();
-        votes.filter(|vote| vote.body.attempt >= attempt).count() >= self.quorum()
+        votes.filter(|vote| vote.body.attempt >= attempt).count() >= self.recovery_quorum()
     }
 
     /// The latest attempt that so many members have begun that one of them is honest.

@@ -21,14 +21,6 @@ impl HaltManager {
                 sequence: resume.body.sequence,
             });
         }
-        if message.body.action.waits_at(standing.head) {
-            return Ok(());
-        }
-        self.check_progress(standing)
-    }
-
-    /// Whether the chain has made enough progress since the last halt.
-    pub(super) fn check_progress(&self, standing: Standing) -> Result<(), HaltRefusal> {
         let Some(ended) = self.state.emergency_ended else {
             return Ok(());
         };
@@ -65,66 +57,30 @@ impl HaltManager {
         }
     }
 
-    /// H6: the block after which a halt begins is executed.
-    pub(super) fn begin_at_height(
-        &mut self,
-        standing: Standing,
-        mut halt: EmergencyHalt,
-    ) -> Vec<HaltEffect> {
-        let id = halt.id;
-        if self.check_progress(standing).is_err() {
-            let mut effects = vec![HaltEffect::Persist];
-            let event = JournalEvent::HaltVoid { halt: id };
-            self.note(standing, event, &mut effects);
-            effects.push(HaltEffect::Void(id));
-            return effects;
-        }
-        halt.active = true;
-        self.state.emergency = Some(halt);
-        self.began(standing, id, Mode::EmergencyHalt, None)
-    }
-
-    /// H5.
-    pub(super) fn on_halt_recorded(
-        &mut self,
-        standing: Standing,
-        sequence: u64,
-    ) -> Vec<HaltEffect> {
-        let halt = self.state.emergency.as_ref();
-        let is_in_force = halt.is_some_and(|halt| halt.message.body.sequence == sequence);
-        let recorded = Some(standing.live_time);
-        if is_in_force || self.state.emergency_ended >= recorded {
-            return Vec::new();
-        }
-        self.state.emergency_ended = recorded;
-        vec![HaltEffect::Persist]
-    }
-
-    /// The halt of governance that holds here, if one does.
+    /// The halt of governance that holds here, and when it ends by itself.
     #[must_use]
-    pub fn emergency_halt(&self) -> Option<HaltId> {
+    pub fn emergency_halt(&self) -> Option<(HaltId, TimestampMs)> {
         let halt = self.state.emergency.as_ref();
-        halt.filter(|halt| halt.active).map(|halt| halt.id)
+        let halt = halt.filter(|halt| halt.active)?;
+        Some((halt.id, halt.until))
     }
 
     /// H20.
     pub(super) fn on_not_followed(&mut self, standing: Standing, halt: HaltId) -> Vec<HaltEffect> {
-        if self.emergency_halt() != Some(halt) {
+        let is_it = |known: &mut EmergencyHalt| known.active && known.id == halt;
+        let Some(known) = self.state.emergency.take_if(is_it) else {
             return Vec::new();
-        }
-        self.state.emergency = None;
+        };
+        // The chain has not halted: there is nothing to record.
+        let sequence = known.message.body.sequence;
+        self.state
+            .waiting
+            .retain(|message| message.body.sequence != sequence);
         let mut effects = vec![HaltEffect::Persist];
         self.note(standing, JournalEvent::HaltVoid { halt }, &mut effects);
         self.ended(standing, halt, Mode::EmergencyHalt, &mut effects);
         effects.push(HaltEffect::Void(halt));
         effects
-    }
-
-    /// Whether a halt waits for the block of its height.
-    #[must_use]
-    pub fn awaits_height(&self) -> bool {
-        let halt = self.state.emergency.as_ref();
-        halt.is_some_and(|halt| !halt.active)
     }
 
     /// What follows from the end of a halt that is not in the state any more.

@@ -57,7 +57,7 @@ impl HaltState {
             return true;
         }
         let message = self.resume.as_ref();
-        let is_of_governance = message.is_some_and(|message| message.body.sequence <= governed);
+        let is_of_governance = message.is_some_and(|message| message.body.sequence == governed);
         choice.point.height.next() == height && !is_of_governance
     }
 
@@ -87,7 +87,7 @@ impl HaltManager {
         self.lockdown.members = members;
     }
 
-    /// How many votes lock, or let go on.
+    /// How many votes lock.
     #[must_use]
     pub fn lockdown_quorum(&self) -> usize {
         self.lockdown.quorum()

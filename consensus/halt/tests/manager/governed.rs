@@ -1,8 +1,8 @@
 //! Halts that governance orders (rules H5, H6 and H20).
 
-use super::{DAY_MS, EPOCH_MS, MAX_MS, at, began, halt, manager, on, progress, recorded};
+use super::{DAY_MS, EPOCH_MS, MAX_MS, at, began, halt, manager, on, progress};
 use holdfast_halt::Mode;
-use holdfast_halt::manager::{HaltEffect, HaltInput, HaltManager, HaltRefusal, Standing};
+use holdfast_halt::manager::{HaltEffect, HaltInput, HaltRefusal};
 use holdfast_types::test_util::CHAIN;
 use holdfast_types::{GovernanceError, HaltId, Height, TimestampMs};
 
@@ -55,76 +55,14 @@ fn h5_a_second_halt_needs_an_epoch_of_progress() {
     assert_eq!(began(&effects), [Mode::EmergencyHalt]);
 }
 
-/// Who was away while a halt came and went learns of it by the chain, and judges the next one as everybody does.
-#[test]
-fn h5_a_halt_that_the_chain_has_recorded_counts_for_who_has_missed_it() {
-    let mut manager = manager();
-    let effects = manager.step(at(1_000), recorded(1)).unwrap();
-    assert_eq!(effects, [HaltEffect::Persist]);
-    let third = halt(3, 2 * EPOCH_MS, None);
-    let refused = manager.step(at(1_000 + EPOCH_MS - 1), on(&third));
-    assert_eq!(refused, Err(HaltRefusal::TooSoon { missing_ms: 1 }));
-    assert_eq!(
-        manager.step(at(500), recorded(1)),
-        Ok(Vec::new()),
-        "never earlier"
-    );
-    manager.step(at(1_000 + EPOCH_MS), on(&third)).unwrap();
-    // What is in force is recorded in the first block after it, or before its height: it has not ended.
-    assert_eq!(
-        manager.step(at(1_001 + EPOCH_MS), recorded(3)),
-        Ok(Vec::new())
-    );
-}
-
-#[test]
-fn h6_a_halt_with_a_height_is_judged_at_that_height() {
-    let order = |manager: &mut HaltManager| {
-        let second = halt(2, 2 * EPOCH_MS, Some(102));
-        manager.step(at(1_000), on(&second)).unwrap();
-        HaltId::of_message(second.body.id(&CHAIN))
-    };
-    let at_height = |wall_ms: u64, height: u64| Standing {
-        head: Height(height),
-        ..at(wall_ms)
-    };
-    // One has been in the halt before, the other has missed it and learns of it only now.
-    let mut knew = manager();
-    knew.step(at(0), on(&halt(1, 1_000, None))).unwrap();
-    knew.step(at(1_000), progress(0)).unwrap();
-    let id = order(&mut knew);
-    let mut missed = manager();
-    assert_eq!(order(&mut missed), id);
-    missed.step(at_height(1_000, 101), recorded(1)).unwrap();
-    for manager in [&mut knew, &mut missed] {
-        assert!(manager.awaits_height());
-        let enough = manager
-            .clone()
-            .step(at_height(1_000 + EPOCH_MS, 102), progress(0))
-            .unwrap();
-        assert_eq!(began(&enough), [Mode::EmergencyHalt]);
-        let effects = manager
-            .step(at_height(EPOCH_MS + 999, 102), progress(0))
-            .unwrap();
-        assert_eq!(began(&effects), []);
-        assert!(effects.contains(&HaltEffect::Void(id)));
-        assert!(!manager.is_halted() && !manager.awaits_height());
-        // Governance may order another one.
-        let again = halt(3, 3 * EPOCH_MS, None);
-        let effects = manager
-            .step(at_height(1_000 + EPOCH_MS, 103), on(&again))
-            .unwrap();
-        assert_eq!(began(&effects), [Mode::EmergencyHalt]);
-    }
-}
-
 #[test]
 fn h20_a_halt_that_a_quorum_does_not_follow_is_void() {
     let mut manager = manager();
     let order = halt(1, DAY_MS, None);
     let id = HaltId::of_message(order.body.id(&CHAIN));
     manager.step(at(0), on(&order)).unwrap();
-    assert_eq!(manager.emergency_halt(), Some(id));
+    let ends = TimestampMs(1_000_000 + DAY_MS);
+    assert_eq!(manager.emergency_halt(), Some((id, ends)));
     let other = HaltId::of_message(halt(9, DAY_MS, None).body.id(&CHAIN));
     assert_eq!(
         manager.step(at(1), HaltInput::NotFollowed(other)),
@@ -132,7 +70,7 @@ fn h20_a_halt_that_a_quorum_does_not_follow_is_void() {
     );
     let effects = manager.step(at(1), HaltInput::NotFollowed(id)).unwrap();
     assert!(effects.contains(&HaltEffect::Void(id)));
-    assert!(!manager.is_halted());
+    assert!(!manager.is_halted() && manager.state().waiting.is_empty());
     // It comes no more.
     assert!(manager.step(at(2), on(&order)).is_err());
 }

@@ -242,10 +242,6 @@ fn h4_a_fault_of_this_node_stays_until_it_is_repaired() {
     assert_eq!(manager.step(at(9), HaltInput::Repaired), Ok(Vec::new()));
 }
 
-const fn recorded(sequence: u64) -> HaltInput {
-    HaltInput::HaltRecorded { sequence }
-}
-
 #[test]
 fn what_holds_is_told_in_its_order_and_what_waits_is_not_told() {
     let mut manager = manager();
@@ -446,7 +442,6 @@ fn any_input() -> impl Strategy<Value = HaltInput> {
         (0u64..30).prop_map(|sequence| on(&resume(sequence))),
         (0u64..30).prop_map(|sequence| on(&rotate(sequence))),
         (0u64..30).prop_map(progress),
-        (0u64..30).prop_map(recorded),
         (0u64..30, 0u64..40 * DAY_MS).prop_map(|(sequence, ends_ms)| {
             let order = halt(sequence, ends_ms, None);
             HaltInput::NotFollowed(HaltId::of_message(order.body.id(&CHAIN)))

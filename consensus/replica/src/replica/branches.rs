@@ -162,7 +162,6 @@ mod tests {
             lib: Height::ZERO,
             live_time: TimestampMs::ZERO,
             governance_sequence: None,
-            halt_recorded: None,
             evidence: Vec::new(),
             next_era,
             open_ends: Vec::new(),

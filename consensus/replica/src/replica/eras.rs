@@ -66,7 +66,6 @@ impl Replica {
                 .governance_sequence
                 .unwrap_or(self.halts.head.governance_sequence),
         };
-        self.watch_heights(now, block.halt_recorded, out);
         if self.is_off_chain(&block.attestation) {
             return;
         }

@@ -338,25 +338,11 @@ impl Replica {
         }
     }
 
-    /// What a block brings that was executed (H5, H6): judged by its live time and not by that of a later one.
-    pub(super) fn watch_heights(&mut self, now: Now, halt_recorded: Option<u64>, out: &mut Output) {
-        if let Some(sequence) = halt_recorded {
-            self.halt_note(now, HaltInput::HaltRecorded { sequence }, out);
-        }
-        if self.halts.manager.awaits_height() {
-            self.watch_halts(now, out);
-        }
-    }
-
-    fn watch_halts(&mut self, now: Now, out: &mut Output) {
+    /// What time brings: the ends of halts, the own status, the next try to resume.
+    pub(super) fn watch(&mut self, now: Now, out: &mut Output) {
         let executed_sequence = self.halts.head.governance_sequence;
         let progress = HaltInput::Progress { executed_sequence };
         self.halt_note(now, progress, out);
-    }
-
-    /// What time brings: the ends of halts, the own status, the next try to resume.
-    pub(super) fn watch(&mut self, now: Now, out: &mut Output) {
-        self.watch_halts(now, out);
         self.follow_resume(now, out);
         self.say_status(now, out);
         self.tell_again(now, out);

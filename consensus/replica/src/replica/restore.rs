@@ -177,7 +177,8 @@ impl Replica {
             out.era_started = Some(restored.context);
         } else if *is_between {
             out.era_started = ending.as_ref().map(|_| Arc::clone(running));
-            replica.restore_between_eras(now, &restored.context, restored.recent.last(), &mut out);
+            let anchor = restored.recent.last();
+            replica.restore_between_eras(now, &restored.context, anchor, &mut out);
             replica.on_end_votes(restored.end_votes.as_ref(), &mut out);
         } else {
             let stored = (restored.commits.as_slice(), restored.vertices);
@@ -258,7 +259,7 @@ impl Replica {
         let attestation = due.and_then(|anchor| self.attest_anchor(anchor, out));
         self.pending_era = Some(super::eras::PendingEra {
             context: Arc::clone(next),
-            certificate: None,
+            certificate: self.anchor_certificate.take(),
             attestation,
             repeat_at_ms: now.monotonic_ms,
             asked: 0,

@@ -11,7 +11,7 @@ use holdfast_replica::{
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair, samples};
 use holdfast_types::{
-    AccountName, Action, AttestationBody, AuthorityIndex, Block, BlockId, BlockOrigin,
+    AccountName, Action, AttestationBody, AuthorityIndex, Block, BlockId, BlockOrigin, Certificate,
     CommitDigest, CommitRecord, Era, EraContext, Height, Round, Signature, Signer, StateRoot,
     TimestampMs, TransactionBody, VerifiedTransaction, VerifiedVertex, VertexDraft, VertexPayload,
     VertexRef,
@@ -206,6 +206,30 @@ impl Bench {
         (bench, first)
     }
 
+    /// The same where the chain stands at `anchor`, the certified last block of era 1, after which no era has begun.
+    pub(crate) fn restarted_at_certified_end(
+        guard: SignGuardRecord,
+        halts: HaltState,
+        certificate: Certificate,
+    ) -> Self {
+        let signer: Arc<dyn Signer> = Arc::new(key_pair(0));
+        let anchor = certificate.body;
+        let stored = |fresh: Restored| Restored {
+            ended: Some(Arc::clone(&fresh.context)),
+            context: next_era(anchor.height.0),
+            recent: vec![anchor],
+            head: ExecutedHead {
+                body: Some(anchor),
+                ..ExecutedHead::default()
+            },
+            certified: anchor.height,
+            anchor_certificate: Some(certificate),
+            halts,
+            ..fresh
+        };
+        Self::restore(Some((signer, guard)), config(), stored).0
+    }
+
     /// The process ends, and starts again where the chain has come to `anchor`, the last block of the era `ended`, which stands on the
     /// DAG of this bench. What has to be done first is in the output.
     pub(crate) fn restart_at_end(
@@ -396,7 +420,6 @@ pub(crate) fn executed_block(
         lib: Height::ZERO,
         live_time: TimestampMs::ZERO,
         governance_sequence: None,
-        halt_recorded: None,
         evidence: Vec::new(),
         next_era: next,
         open_ends: Vec::new(),

@@ -9,8 +9,8 @@ use holdfast_halt::Mode;
 use holdfast_halt::matrix::Activity;
 use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{
-    ChainStanding, Input, LastVertices, Locking, MempoolReject, Message, Origin, Output, Record,
-    Submission,
+    ChainStanding, Fact, Input, LastVertices, Locking, MempoolReject, Message, Origin, Output,
+    Record, Submission,
 };
 use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
@@ -383,8 +383,11 @@ proptest! {
                 return Ok(());
             }
             let manager = world.bench.replica.halts().manager();
-            if mode == Mode::EmergencyHalt && come == Come::Round && !manager.modes().contains(mode) {
+            let is_void = |fact: &Fact| matches!(fact, Fact::HaltVoid { .. });
+            if outputs.iter().flat_map(|output| &output.facts).any(is_void) {
                 // A quorum has gone on for a while (rule H20 of the manager).
+                prop_assert!(mode == Mode::EmergencyHalt && come == Come::Round);
+                prop_assert!(world.bench.now_ms > 10_000);
                 return Ok(());
             }
             prop_assert!(manager.modes().contains(mode), "{:?} ends the halt", come);

@@ -163,19 +163,47 @@ fn r13_at_its_end_the_same_era_goes_on() {
 /// They have judged it otherwise. As long as they are not heard they may not have heard of it.
 #[test]
 fn r13_a_halt_that_a_quorum_in_touch_does_not_follow_holds_no_more() {
+    let is_halted = |bench: &Bench| bench.replica.halts().manager().is_halted();
+    let voids = |output: &Output| {
+        let is_void = |fact: &Fact| matches!(fact, Fact::HaltVoid { .. });
+        output.facts.iter().any(is_void)
+    };
     let mut bench = Bench::new();
     bench.rounds(2);
     drop(bench.step(halt(1, 3_600_000)));
     drop(bench.tick(60_000));
-    bench.rounds(30);
-    assert!(
-        bench.replica.halts().manager().is_halted(),
-        "they may be about to halt"
-    );
+    bench.rounds(90);
+    assert!(is_halted(&bench), "they may be about to halt");
     let sent = bench.sent.len();
-    bench.rounds(20);
-    assert!(!bench.replica.halts().manager().is_halted());
+    let mut is_void = false;
+    for _ in 0..20 {
+        let outputs = bench.round(<[VertexPayload; 3]>::default());
+        is_void |= outputs.iter().any(voids);
+    }
+    assert!(is_void && !is_halted(&bench));
     assert!(bench.sent.len() > sent);
+}
+
+/// Some are a little late when it begins, and all a little early when it ends.
+#[test]
+fn r13_a_halt_is_not_taken_for_alone_at_its_beginning_and_its_end() {
+    let is_halted = |bench: &Bench| bench.replica.halts().manager().is_halted();
+    let mut bench = Bench::new();
+    bench.rounds(2);
+    drop(bench.step(halt(1, 40_000)));
+    bench.rounds(20);
+    // Until a moment before its end nothing comes; the others date what they sign after it.
+    drop(bench.tick(36_000));
+    assert!(is_halted(&bench));
+    let at = bench.now_ms;
+    bench.now_ms = 41_000;
+    let vertices: Vec<_> = (1..4)
+        .map(|author| bench.peer_vertex(author, WALL + 41_000, VertexPayload::default()))
+        .collect();
+    bench.now_ms = at;
+    let output = bench.step(Input::Vertices(vertices));
+    let is_void = |fact: &Fact| matches!(fact, Fact::HaltVoid { .. });
+    assert!(!output.facts.iter().any(is_void) && is_halted(&bench));
 }
 
 #[test]
@@ -446,7 +474,6 @@ fn r15_nothing_but_the_way_to_the_named_block_is_committed() {
         lib: Height::ZERO,
         live_time: TimestampMs::ZERO,
         governance_sequence: None,
-        halt_recorded: None,
         evidence: Vec::new(),
         next_era: None,
         open_ends: Vec::new(),

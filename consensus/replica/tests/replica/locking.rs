@@ -5,7 +5,8 @@ use crate::halts::certificate_of;
 use holdfast_chain::ExecutedBlock;
 use holdfast_halt::lockdown::{LockdownPhase, LockdownRefusal};
 use holdfast_halt::{HaltRefusal, Mode};
-use holdfast_replica::{Fact, Input, Locking, Message, Origin, Output};
+use holdfast_replica::{Fact, Input, Locking, Message, Origin, Output, SignGuard};
+use holdfast_types::Signer as _;
 use holdfast_types::lockdown::{BallotCertificate, LockdownNotice, Signed};
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, committee, key_pair};
@@ -364,6 +365,33 @@ fn r23_the_voters_may_go_on_from_the_last_block_of_their_era_also_if_a_halt_come
         [Mode::EmergencyHalt],
         "it holds in the next era"
     );
+}
+
+/// Who restarts there does as the others do: it waits for the voters, and does not begin the next era by itself.
+#[test]
+fn r23_a_restart_at_the_certified_end_of_an_era_ends_no_halt() {
+    let mut bench = locked();
+    let anchor = attestation(4, 7);
+    let block = executed_block(anchor, bench.now_ms, Some(crate::bench::next_era(4)));
+    drop(bench.step(crate::halts::halt(1, 3_600_000)));
+    drop(bench.step(Input::Executed(vec![block])));
+    let certificate = certificate_of(anchor);
+    drop(bench.step(Input::Certificate(certificate.clone())));
+    assert_eq!(bench.replica.era(), Era(1));
+    let halts = bench.replica.halts().manager().state().clone();
+    let guard = SignGuard::empty(key_pair(0).public_key());
+    let guard = guard.record().clone();
+    let mut bench = Bench::restarted_at_certified_end(guard, halts, certificate);
+    drop(bench.tick(1_000));
+    assert_eq!(bench.replica.era(), Era(1));
+    let modes = bench.replica.halts().modes();
+    assert!(modes.contains(Mode::Lockdown) && modes.contains(Mode::EmergencyHalt));
+    for step in [RecoveryStep::Prevote, RecoveryStep::Precommit] {
+        for author in 1..4 {
+            drop(hear_vote(&mut bench, author, step, 4));
+        }
+    }
+    assert_eq!(bench.replica.era(), Era(2));
 }
 
 /// It was built right before the lock, and the voters may name another block.

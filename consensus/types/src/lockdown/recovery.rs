@@ -1,9 +1,10 @@
 //! Votes to go on after a lockdown.
 
-use super::{Ballot, BlockPoint, LockdownStatement};
+use super::{Ballot, BlockPoint, LockdownStatement, recovery_quorum};
 use crate::governance::GovernanceMessage;
 use crate::hash::{Hash32, Purpose};
 use crate::ids::{ChainId, Era, TimestampMs};
+use crate::parameters::LockdownParameters;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// What a locked chain is to go on with.
@@ -102,6 +103,10 @@ impl LockdownStatement for RecoveryVoteBody {
 
 impl Ballot for RecoveryVoteBody {
     type Subject = RecoverySubject;
+
+    fn quorum(members: usize, parameters: &LockdownParameters) -> usize {
+        recovery_quorum(members, parameters)
+    }
 
     fn subject(&self) -> RecoverySubject {
         let Self {

@@ -2,7 +2,7 @@
 
 use holdfast_types::limits::{LOCKDOWN_MESSAGE_BYTES_MAX, LOCKDOWN_REASON_BYTES_MAX};
 use holdfast_types::lockdown::{
-    BallotCertificate, LockdownNotice, LockdownStatement, Signed, lockdown_quorum,
+    BallotCertificate, LockdownNotice, LockdownStatement, Signed, lockdown_quorum, recovery_quorum,
 };
 use holdfast_types::parameters::LockdownParameters;
 use holdfast_types::test_util::parameters::parameters;
@@ -89,6 +89,13 @@ fn two_thirds_are_exact_for_every_committee_from_1_to_200() {
         // Faulty validators alone can neither lock nor keep locked.
         let faulty = (members - 1) / 3;
         assert!(quorum > faulty && members - faulty >= quorum, "{members}");
+        // Those who let go on can certify the block with which the chain does.
+        let recovery = recovery_quorum(members, &limits);
+        assert!(recovery >= quorum && recovery == (members - faulty).max(quorum));
+        if members <= 100 {
+            let committee = committee(u16::try_from(members).expect("members are few"));
+            assert!(recovery >= committee.quorum());
+        }
     }
     // 33 of 50 are 0.66 of them, and less than two thirds.
     assert_eq!(lockdown_quorum(50, &limits), 34);

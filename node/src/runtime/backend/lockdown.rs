@@ -13,7 +13,7 @@ use holdfast_rpc::dto::{
     QuarantineReport, RecoveryVote,
 };
 use holdfast_rpc::{BackendError, ChainEvent};
-use holdfast_types::lockdown::lockdown_quorum;
+use holdfast_types::lockdown::{lockdown_quorum, recovery_quorum};
 use holdfast_types::merkle::merkle_root;
 use holdfast_types::{
     AuthorityIndex, BlockPoint, Committee, EraContext, EraKind, LockdownTrigger, Parameters,
@@ -160,6 +160,7 @@ fn status(
         era: Number(state.era.0),
         members: small(members),
         quorum: small(quorum),
+        recovery_quorum: small(recovery_quorum(members, &parameters.lockdown)),
         has_secret: voter.has_secret,
         is_secret_changing: voter.is_secret_changing,
         messages_refused: Number(voter.messages_refused),

@@ -28,7 +28,8 @@ pub struct Sometimes {
     pub besides: Option<Besides>,
 }
 
-/// What comes to the rest in some seeds, each with how many of a thousand. It is decided apart from the rest, which stays what it was.
+/// What comes to the rest in some seeds, each with how many of a thousand; changes of members and disks where nobody is Byzantine, and disks
+/// where members do not change. It is decided apart from the rest, which stays what it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Besides {
     /// The worst of these.

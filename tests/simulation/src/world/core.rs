@@ -289,7 +289,7 @@ impl World {
             Fact::HaltBegan { .. } if self.is_in_emergency(node) => "halts in an emergency",
             Fact::HaltBegan { .. } => "halts",
             Fact::HaltEnded { .. } => "halts ended",
-            Fact::HaltVoid { .. } => "halts too soon",
+            Fact::HaltVoid { .. } => "halts not followed",
             Fact::Stall(StallChange::Began { .. }) => "stalls",
             Fact::Stall(StallChange::Ended { .. }) => "stalls ended",
             Fact::Stall(StallChange::Escalated) => "stalls escalated",

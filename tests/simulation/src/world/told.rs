@@ -216,7 +216,7 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
             let cause = cause.map_or_else(String::new, |cause| format!(": {}", cause.message()));
             format!("halts ({}){cause}", mode.name())
         }
-        Fact::HaltVoid { .. } => "drops a halt that comes too soon after the last one".to_owned(),
+        Fact::HaltVoid { .. } => "drops a halt that a quorum does not follow".to_owned(),
         Fact::HaltEnded { mode, .. } => format!("is out of a halt ({})", mode.name()),
         Fact::Stall(change) => stall(change),
         Fact::GovernanceAccepted { sequence, action } => {

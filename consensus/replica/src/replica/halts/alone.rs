@@ -6,8 +6,11 @@ use holdfast_halt::manager::HaltInput;
 use holdfast_types::{AuthorityIndex, HaltId, TimestampMs};
 use std::collections::BTreeSet;
 
-/// Who is in touch with this node has halted with it after so long, in ms: the message is told again every second, and clocks differ.
-const FOLLOWED_WITHIN_MS: u64 = 4_000;
+/// Who is in touch with this node has halted with it after so long, in ms: the message is told again every second, a block that it names
+/// takes some time to execute, and clocks differ.
+const FOLLOWED_WITHIN_MS: u64 = 10_000;
+/// Whether others follow is seen within so long after that, in ms. What comes later is another matter.
+const JUDGED_WITHIN_MS: u64 = 60_000;
 
 /// What is seen of others while a halt holds here.
 #[derive(Clone, Debug)]
@@ -28,6 +31,14 @@ impl Alone {
             going_on: BTreeSet::new(),
         }
     }
+
+    /// Whether a vertex dated so is of somebody who was told of the halt and has not begun it.
+    fn shows_going_on(&self, dated: TimestampMs, until: TimestampMs) -> bool {
+        self.in_touch.is_some_and(|since| {
+            let first = since.plus(FOLLOWED_WITHIN_MS);
+            dated > first && dated < until.min(first.plus(JUDGED_WITHIN_MS))
+        })
+    }
 }
 
 impl Replica {
@@ -39,7 +50,7 @@ impl Replica {
         dated: TimestampMs,
         out: &mut Output,
     ) {
-        let Some(halt) = self.halts.manager.emergency_halt() else {
+        let Some((halt, until)) = self.halts.manager.emergency_halt() else {
             self.halts.alone = None;
             return;
         };
@@ -50,10 +61,7 @@ impl Replica {
         if heard.filter(|at| **at >= alone.since_ms).count() >= quorum {
             alone.in_touch = alone.in_touch.or(Some(now.wall));
         }
-        if alone
-            .in_touch
-            .is_some_and(|since| dated > since.plus(FOLLOWED_WITHIN_MS))
-        {
+        if alone.shows_going_on(dated, until) && !self.is_halted_too(author, halt) {
             alone.going_on.insert(author);
         }
         if alone.going_on.len() >= quorum {
@@ -61,5 +69,11 @@ impl Replica {
         } else {
             self.halts.alone = Some(alone);
         }
+    }
+
+    /// Whether this member has said that it is in the halt.
+    fn is_halted_too(&self, member: AuthorityIndex, halt: HaltId) -> bool {
+        let said = self.halts.statuses.get(&member);
+        said.is_some_and(|said| said.status.halts.contains(&halt))
     }
 }

@@ -276,14 +276,9 @@ impl Replica {
         let (Some(me), Some(guard)) = (self.authority(), &mut self.guard) else {
             return;
         };
-        let before = guard.record().recovery;
-        for votes in [&state.prevotes, &state.precommits] {
-            if let Some(vote) = votes.get(&me) {
-                // What is refused lies below what the guard knows.
-                drop(guard.allow_recovery_vote(&vote.body, state.agreed_in()));
-            }
-        }
-        if guard.record().recovery != before {
+        let votes = [&state.prevotes, &state.precommits].map(|votes| votes.get(&me));
+        let bodies = votes.into_iter().flatten().map(|vote| vote.body);
+        if guard.raise_to_recovery(bodies) {
             out.persist.push(guard.to_record());
         }
     }
