@@ -121,6 +121,9 @@ const ONCE_BROKE_A_RULE: &[(&str, u64)] = &[
     ("emergency", 803870),
     ("emergency", 821331),
     ("lockdown", 3396),
+    ("lockdown", 43229),
+    ("lockdown", 68004),
+    ("lockdown", 68866),
 ];
 
 #[test]
