@@ -28,8 +28,8 @@ pub struct Sometimes {
     pub besides: Option<Besides>,
 }
 
-/// What comes to the rest in some seeds, each with how many of a thousand; changes of members and disks where nobody is Byzantine, and disks
-/// where members do not change. It is decided apart from the rest, which stays what it was.
+/// What comes to the rest in some seeds, each with how many of a thousand; changes of members, disks and emergencies where nobody is Byzantine,
+/// and one of the three. It is decided apart from the rest, which stays what it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Besides {
     /// The worst of these.
@@ -37,6 +37,8 @@ pub struct Besides {
     /// As many validators stand by.
     pub membership: (Membership, usize, u64),
     pub disks: (Disks, u64),
+    /// Emergencies begin where a stall lasts, and nothing but a stall.
+    pub emergency: (EmergencyPlan, u64),
 }
 
 pub(super) const HALTS: Profile = Profile {
@@ -235,6 +237,13 @@ pub(super) const LOCKDOWN: Profile = Profile {
                 },
                 300,
             ),
+            emergency: (
+                EmergencyPlan {
+                    timeout_ms: 8_000,
+                    interval_ms: 1_000,
+                },
+                500,
+            ),
         }),
     }),
     expects: Expects {
@@ -254,7 +263,11 @@ pub(super) const LOCKDOWN: Profile = Profile {
         "halts ordered",
         "resumes ordered",
     ],
-    rare: &["data set back, guard kept", "data lost, guard kept"],
+    rare: &[
+        "data set back, guard kept",
+        "data lost, guard kept",
+        "emergency blocks made",
+    ],
     faults_ms: 40_000,
     ..CALM
 };
@@ -279,6 +292,7 @@ impl Profile {
         }
         let (membership, standby, per_mille) = besides.membership;
         let (disks, disks_per_mille) = besides.disks;
+        let (emergency, emergency_per_mille) = besides.emergency;
         if !faults.byzantine.is_empty() {
             return;
         }
@@ -287,6 +301,11 @@ impl Profile {
             faults.membership = Some(membership);
         } else if random.chance(disks_per_mille) {
             faults.disks = Some(disks);
+        } else if random.chance(emergency_per_mille) {
+            plan.chain.emergency = Some(emergency);
+            plan.masters = *random.pick(&[1, 2, 3]);
+            // What waits for the slowest grows all the time.
+            plan.execution_ms.1 = plan.execution_ms.1.min(40);
         }
     }
 

@@ -40,6 +40,7 @@ profile_tests!(
     chaos: 0..12;
     halts: 0..16;
     emergency: 0..10;
+    lockdown: 0..16;
 );
 
 #[test]
