@@ -36,6 +36,25 @@ pub struct NextVote {
     pub choice: RecoveryChoice,
 }
 
+impl NextVote {
+    /// What is signed at this time.
+    #[must_use]
+    pub const fn at(self, era: Era, at: TimestampMs) -> RecoveryVoteBody {
+        let Self {
+            attempt,
+            step,
+            choice,
+        } = self;
+        RecoveryVoteBody {
+            era,
+            at,
+            attempt,
+            step,
+            choice,
+        }
+    }
+}
+
 /// What a vote is for: its attempt, and the choice.
 pub type SignedChoice = (u32, RecoveryChoice);
 

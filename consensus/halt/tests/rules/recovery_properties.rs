@@ -7,8 +7,7 @@ use holdfast_halt::lockdown::recovery::{NextVote, SignedRecovery};
 use holdfast_halt::lockdown::{LockdownInput, LockdownPhase, LockdownState};
 use holdfast_types::lockdown::Signed;
 use holdfast_types::{
-    AuthorityIndex, NamedResume, RecoveryChoice, RecoveryStep, RecoveryVote, RecoveryVoteBody,
-    Signature, TimestampMs,
+    AuthorityIndex, NamedResume, RecoveryChoice, RecoveryStep, RecoveryVote, Signature, TimestampMs,
 };
 use proptest::prelude::*;
 
@@ -67,18 +66,8 @@ fn wish(number: u8) -> RecoveryChoice {
 }
 
 fn said(author: usize, next: NextVote, at: TimestampMs) -> RecoveryVote {
-    let NextVote {
-        attempt,
-        step,
-        choice,
-    } = next;
-    let body = RecoveryVoteBody {
-        era: ERA,
-        at,
-        attempt,
-        step,
-        choice,
-    };
+    let body = next.at(ERA, at);
+    let choice = body.choice;
     let author = authority(author);
     let tag = choice.point.height.0 + choice.resume.map_or(0, |resume| resume.sequence);
     let signature = Signature::new([u8::try_from(tag).expect("choices are few"); 64]);

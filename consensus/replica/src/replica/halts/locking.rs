@@ -2,7 +2,6 @@
 
 use crate::io::{Fact, Locking, Message, Now, Output};
 use crate::replica::Replica;
-use holdfast_halt::lockdown::recovery::NextVote;
 use holdfast_halt::lockdown::{LockdownInput, LockdownPhase, LockdownRefusal};
 use holdfast_halt::manager::{HaltInput, HaltRefusal};
 use holdfast_types::lockdown::{LockdownNotice, LockdownStatement, Signed};
@@ -146,18 +145,7 @@ impl Replica {
                 self.set_readiness(now, Readiness::AttestedAbove, out);
                 return;
             }
-            let NextVote {
-                attempt,
-                step,
-                choice,
-            } = next;
-            let body = RecoveryVoteBody {
-                era: manager.state().lockdown.era,
-                at: now.wall,
-                attempt,
-                step,
-                choice,
-            };
+            let body = next.at(manager.state().lockdown.era, now.wall);
             if !self.say_recovery(now, (me, signer.as_ref()), body, out) {
                 return;
             }
