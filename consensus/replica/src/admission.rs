@@ -21,6 +21,7 @@ use holdfast_types::{
     Parameters, PublicKey, Readiness, ResumeOrder, SignatureScheme, SignedHaltStatus,
     SignedVertexHeader, TimestampMs, TransactionId, VerifiedTransaction, Vertex, VertexRef,
 };
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How long each validator waits for the one before it to propose a transaction that came by gossip, in ms.
@@ -218,25 +219,40 @@ pub fn halt_proof(
     }
 }
 
+/// The era of whose halts a node hears: the running one, and in an emergency that on whose DAG it stands (rule R24).
+fn heard_era<'a, S: ChainStore + ?Sized>(
+    store: &S,
+    running: &'a EraContext,
+    era: Option<Era>,
+) -> Result<Option<Cow<'a, EraContext>>, StateError> {
+    if era == Some(running.era) {
+        return Ok(Some(Cow::Borrowed(running)));
+    }
+    let below = era_below_emergency(store)?.filter(|below| Some(below.era) == era);
+    Ok(below.map(Cow::Owned))
+}
+
 /// Judges what a halted member says of itself.
-#[must_use]
-pub fn halt_status(
+pub fn halt_status<S: ChainStore + ?Sized>(
+    store: &S,
     status: &SignedHaltStatus,
     chain: &ChainId,
     running: &EraContext,
     scheme: &dyn SignatureScheme,
-) -> Judgement {
-    let committee = running.certifiers();
-    let Some(committee) = committee.filter(|_| status.status.era == running.era) else {
-        return Judgement::Ignore;
+) -> Result<Judgement, StateError> {
+    let era = heard_era(store, running, Some(status.status.era))?;
+    let Some(committee) = era.as_ref().and_then(|era| era.certifiers()) else {
+        return Ok(Judgement::Ignore);
     };
     let check = status.signature_check(chain, committee);
     let is_short = status.status.halts.len() <= RESUME_HALTS_MAX;
-    if is_short && check.is_some_and(|check| scheme.verify(&check)) {
-        Judgement::Accept
-    } else {
-        Judgement::Reject
-    }
+    Ok(
+        if is_short && check.is_some_and(|check| scheme.verify(&check)) {
+            Judgement::Accept
+        } else {
+            Judgement::Reject
+        },
+    )
 }
 
 /// Judges a member's statement on a lockdown; its tag was verified before.
@@ -343,12 +359,15 @@ pub fn halt_notice<S: ChainStore + ?Sized>(
     scheme: &dyn SignatureScheme,
 ) -> Result<Vec<Input>, StateError> {
     let mut inputs = Vec::new();
-    let lockdown = notice.lockdown.zip(running.certifiers());
-    let lockdown = lockdown.filter(|(notice, committee)| {
-        let verified = notice.verify(chain, running.era, committee, &parameters.lockdown, scheme);
-        verified.is_ok()
-    });
-    inputs.extend(lockdown.map(|(notice, _)| Input::Locking(Locking::Notice(Box::new(notice)))));
+    if let Some(lockdown) = notice.lockdown
+        && let Some(era) = heard_era(store, running, lockdown.lock.era())?
+        && let Some(committee) = era.certifiers()
+        && lockdown
+            .verify(chain, era.era, committee, &parameters.lockdown, scheme)
+            .is_ok()
+    {
+        inputs.push(Input::Locking(Locking::Notice(Box::new(lockdown))));
+    }
     for proof in notice.proofs.into_iter().take(HALT_NOTICE_MAX) {
         if halt_proof(&proof, chain, running, &parameters.halt, scheme) == Judgement::Accept {
             inputs.push(Input::HaltProof(Box::new(proof)));

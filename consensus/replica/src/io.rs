@@ -271,6 +271,7 @@ pub enum Message {
     EmergencyBlock(Box<Block>),
     /// Ask a member for the halts that it is in: it says that it is in one that this node does not know.
     AskHalts {
+        era: Arc<EraContext>,
         to: AuthorityIndex,
     },
     /// Hand on to those that propose.
@@ -374,6 +375,10 @@ pub enum Fact {
     HaltVoid {
         halt: HaltId,
     },
+    /// The members of this era have frozen the chain: the emergency that began on it is to be taken back (rule R24).
+    YieldsToLockdown {
+        era: Era,
+    },
     Stall(StallChange),
     /// A message of governance was accepted.
     GovernanceAccepted {
@@ -418,6 +423,9 @@ pub struct Output {
     pub send: Vec<Message>,
     /// To the execution half, in this order.
     pub execute: Vec<SubDag>,
+    /// To the execution half, after the commits: the members of this era have frozen the chain, take the emergency back that
+    /// began on it.
+    pub yield_to_lockdown: Option<Era>,
     /// Certificates that became known, to the execution half.
     pub certificates: Vec<Certificate>,
     /// Vertices that were parked for this era: verify them and offer them again.

@@ -74,6 +74,10 @@
 //!   said in `holdfast_halt::lockdown::recovery`. It signs nothing for a block below what it has attested, or with a guard that does not
 //!   know what it has signed. It says again what it has said, and what proves how far the others are. What is confirmed is followed as
 //!   R15 says.
+//! * R24. *A lockdown of the DAG below an emergency* takes the emergency back, as a commit does (R21): who hears in an emergency that a
+//!   member of that DAG is frozen asks it for the proof, has the chain take the emergency back (rule U11 of the chain), and is frozen,
+//!   too. Otherwise those who were frozen as the emergency began would have too few votes to go on, and the others too few producers to
+//!   end it. Who holds to an end of the emergency (R22) stays as long as it does.
 
 #![cfg_attr(
     not(test),

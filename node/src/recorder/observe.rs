@@ -113,7 +113,7 @@ impl Entry {
             Message::Governance(gossiped) => ordered(sent("governance"), &gossiped.message),
             Message::EmergencyBlock(block) => produced(sent("emergency_block"), block),
             Message::Lockdown { message, .. } => said(sent("lockdown"), message),
-            Message::AskHalts { to } => sent("ask_halts").author(*to),
+            Message::AskHalts { era, to } => sent("ask_halts").era(era.era).author(*to),
             Message::Transactions(transactions) => sent("transactions").count(transactions.len()),
             Message::Fetch { era, request } => sent("fetch_vertices")
                 .era(era.era)
@@ -162,9 +162,6 @@ impl Entry {
                 .count(*vertices)
                 .detail(format!("commit {index}, {transactions} transactions")),
             Fact::Certified { height } => entry("certified").height(*height),
-            Fact::LockdownLasts { for_ms } => {
-                entry("lockdown_lasts").detail(format!("for {for_ms} ms"))
-            }
             Fact::EraEnded { era, anchor_height } => {
                 entry("era_ended").era(*era).height(*anchor_height)
             }
@@ -198,6 +195,7 @@ impl Entry {
                 entry("vertex_dropped").author(*author).detail(*reason)
             }
             Fact::HaltVoid { halt } => entry("halt_void").digest(halt.as_bytes()),
+            Fact::YieldsToLockdown { .. } | Fact::LockdownLasts { .. } => lockdown(entry, fact),
             Fact::HaltBegan { halt, mode, cause } => entry("halt_began")
                 .digest(halt.as_bytes())
                 .detail(cause.map_or_else(
@@ -214,6 +212,16 @@ impl Entry {
             Fact::Readiness(readiness) => entry("readiness").detail(readiness.name()),
             Fact::Produced { .. } | Fact::ProducerOverdue { .. } => production(entry, fact),
         }
+    }
+}
+
+fn lockdown(entry: impl Fn(&'static str) -> Entry, fact: &Fact) -> Entry {
+    match fact {
+        Fact::LockdownLasts { for_ms } => {
+            entry("lockdown_lasts").detail(format!("for {for_ms} ms"))
+        }
+        Fact::YieldsToLockdown { era } => entry("yields_to_lockdown").era(*era),
+        _ => entry("lockdown"),
     }
 }
 

@@ -257,6 +257,10 @@ impl CoreThread {
             let commits = ExecutionCommand::Commits(output.execute);
             let _stopping = self.outlets.execution.send(commits);
         }
+        if let Some(era) = output.yield_to_lockdown {
+            let command = ExecutionCommand::YieldToLockdown(era);
+            let _stopping = self.outlets.execution.send(command);
+        }
         if !output.certificates.is_empty() {
             let certificates = ExecutionCommand::Certificates(output.certificates);
             let _stopping = self.outlets.execution.send(certificates);

@@ -28,7 +28,7 @@ use holdfast_rpc::Metrics;
 use holdfast_storage::Storage;
 use holdfast_types::wire::BlocksResponse;
 use holdfast_types::{
-    Block, BlockHeader, BlockId, Certificate, ChainId, EndVotes, Height, KeyPair, ResumeOrder,
+    Block, BlockHeader, BlockId, Certificate, ChainId, EndVotes, Era, Height, KeyPair, ResumeOrder,
     SignatureScheme, TransactionId, VerifiedTransaction,
 };
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub enum ExecutionCommand {
     Hold(HoldRequest),
     /// A quorum has voted for the block that ends an emergency.
     EndVotes(EndVotes),
+    /// Take back the emergency that began on the DAG of this era.
+    YieldToLockdown(Era),
     /// Emergency blocks of peers.
     Offer(Vec<Block>),
     /// A branch of a peer that no certificate proves: better than ours or not.
@@ -171,6 +173,12 @@ impl ExecutionThread {
                 if self.chain.hold(hold.end) {
                     self.core.input(Input::Held(hold));
                 }
+                Ok(())
+            }
+            ExecutionCommand::YieldToLockdown(era) => {
+                while let step = self.chain.yield_to_lockdown(self.storage.as_ref(), era)
+                    && self.take_step(step)?
+                {}
                 Ok(())
             }
             ExecutionCommand::Offer(blocks) => self.offer(blocks),

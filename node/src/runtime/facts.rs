@@ -142,6 +142,7 @@ impl FactsThread {
             Fact::HaltBegan { .. }
             | Fact::HaltEnded { .. }
             | Fact::HaltVoid { .. }
+            | Fact::YieldsToLockdown { .. }
             | Fact::Stall(_)
             | Fact::GovernanceAccepted { .. }
             | Fact::LockdownLasts { .. }
@@ -188,6 +189,10 @@ fn log_details(fact: &Fact) {
 /// What stops the chain, and what starts it again.
 fn log_halts(fact: &Fact) {
     match fact {
+        Fact::YieldsToLockdown { era } => tracing::warn!(
+            era = era.0,
+            "the validators froze the chain as this emergency began: it is taken back, unless a quorum ends it, and this node freezes, too"
+        ),
         Fact::HaltVoid { halt } => tracing::warn!(
             halt = %halt,
             "a halt of governance holds no more: a quorum does not follow it, as it comes too soon after one that this node has missed"

@@ -111,7 +111,10 @@ impl Verifier {
                 self.accept(judged, Input::HaltProof(Box::new(proof)))
             }
             HaltGossip::Status(status) => {
-                let judged = admission::halt_status(&status, &self.chain, &era, scheme);
+                let store = self.storage.as_ref();
+                let judged = admission::halt_status(store, &status, &self.chain, &era, scheme);
+                // A store that does not read stops the node elsewhere.
+                let judged = judged.unwrap_or(Judgement::Ignore);
                 self.accept(judged, Input::HaltStatus(Box::new(status)))
             }
         }

@@ -198,7 +198,7 @@ impl Traffic {
                     return self.publish(Topic::Lockdown, codec::encode(&tagged));
                 }
             }
-            Message::AskHalts { to } => self.ask_halts(to),
+            Message::AskHalts { era, to } => self.ask_halts(&era, to),
             Message::Fetch { era, request } => self.fetch(&era, request),
             Message::Ask { era, request } => self.ask(&era, request),
             Message::AskLastVertices { era, author, to } => {
@@ -301,8 +301,7 @@ impl Traffic {
     }
 
     /// Asks a member for the halts that it is in.
-    fn ask_halts(&self, to: AuthorityIndex) {
-        let context = self.era();
+    fn ask_halts(&self, context: &EraContext, to: AuthorityIndex) {
         let peer = context
             .committee
             .member(to)

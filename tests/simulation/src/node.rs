@@ -15,7 +15,7 @@ use holdfast_replica::{
 };
 use holdfast_types::wire::{BlocksResponse, LastVertexRequest, PeerStatus};
 use holdfast_types::{
-    AuthorityIndex, Block, Certificate, EndVotes, EraContext, Height, PublicKey, Signer,
+    AuthorityIndex, Block, Certificate, EndVotes, Era, EraContext, Height, PublicKey, Signer,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -68,6 +68,7 @@ pub enum Execution {
     Produce(ProductionTurn),
     Hold(HoldRequest),
     EndVotes(EndVotes),
+    YieldToLockdown(Era),
     Offer(Box<Block>),
     Branch {
         from: NodeId,

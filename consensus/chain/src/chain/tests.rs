@@ -5,6 +5,7 @@ mod database;
 mod emergency;
 mod ends;
 mod governance;
+mod locked_below;
 mod recovery;
 mod resume;
 mod resume_in_emergency;

@@ -32,13 +32,16 @@
 //! * U10. A block with which governance resumes an emergency outranks all branches without it, votes and the commits of the own DAG
 //!   included (DESIGN §5, rule 0), and a later resume an earlier one. It is named in a halt, when nobody attests, and what is certified
 //!   excludes it (rule R2 of [`super::resume`]).
+//! * U11. A lockdown of the era on whose DAG an emergency stands takes the emergency back as a commit of that DAG does (U8), unless U9 or
+//!   U10 holds: its votes show that two thirds of the members were in touch, and those who know of it neither make nor take emergency
+//!   blocks (DESIGN §6). Both sides would wait for each other: the one has too few votes to go on, the other too few producers.
 
 use super::position::{Position, last_commit_of};
-use super::step::Work;
+use super::step::{Step, Work};
 use super::{Chain, ChainError, UNLINKED_MAX, tie_break_of};
 use crate::chain::certificates::Awaiting;
 use crate::forks::{ForkDatabase, ForkEntry};
-use crate::serve::{open_end_votes, open_resume, provisional_from};
+use crate::serve::{era_below_emergency, open_end_votes, open_resume, provisional_from};
 use crate::staged::Staged;
 use crate::store::ChainStore;
 use holdfast_dag::SubDag;
@@ -53,6 +56,8 @@ pub(super) enum Outranking {
     Certificate(Certificate),
     /// A commit of this node's own DAG (U8).
     Commit,
+    /// A lockdown (U11).
+    Lockdown,
 }
 
 /// How far this node's own DAG has committed (U8).
@@ -156,15 +161,9 @@ impl Chain {
         store: &S,
         sub_dag: &SubDag,
     ) -> Result<bool, ChainError> {
-        let Some(start) = self.provisional_from(store)? else {
+        let Some(start) = self.open_emergency(store)? else {
             return Ok(false);
         };
-        // U9, U10.
-        let voted = open_end_votes(store)?.map(|votes| votes.body.height);
-        let resumed = open_resume(store)?.map(|resume| resume.height);
-        if voted.max(resumed) >= Some(start) {
-            return Ok(false);
-        }
         let (record, base) = (&sub_dag.record, start.previous());
         let (Some(era), Some(block)) = (store.era(record.era)?, store.block_at(base)?) else {
             return Ok(false);
@@ -175,6 +174,37 @@ impl Chain {
             && era.anchor == sub_dag.anchor
             && record.index == index.saturating_add(1)
             && record.previous == digest)
+    }
+
+    /// Where the emergency on the applied branch began, if what its DAG has (U8, U11) takes it back: neither U9 nor U10 holds.
+    fn open_emergency<S: ChainStore + ?Sized>(
+        &self,
+        store: &S,
+    ) -> Result<Option<Height>, ChainError> {
+        let Some(start) = self.provisional_from(store)? else {
+            return Ok(None);
+        };
+        let voted = open_end_votes(store)?.map(|votes| votes.body.height);
+        let resumed = open_resume(store)?.map(|resume| resume.height);
+        Ok((voted.max(resumed) < Some(start)).then_some(start))
+    }
+
+    /// Takes the emergency on the applied branch back if it stands on the DAG of the era `locked`, whose members have frozen the
+    /// chain (U11). Call it until it gives none; each step is to be written before the next call.
+    pub fn yield_to_lockdown<S: ChainStore + ?Sized>(
+        &mut self,
+        store: &S,
+        locked: Era,
+    ) -> Result<Option<Step>, ChainError> {
+        if self.outranking.is_none() && self.open_emergency(store)?.is_some() {
+            let below = era_below_emergency(store)?.filter(|below| below.era == locked);
+            self.outranking = below.map(|_| Outranking::Lockdown);
+        }
+        let mut work = Work::default();
+        if self.outranking.is_some() {
+            self.settle(store, &mut work)?;
+        }
+        Ok(work.finish(&self.forks))
     }
 
     /// Whether a branch that forks off at the applied block `ancestor` leaves out a commit of the own DAG (U8). `first` are the
@@ -227,7 +257,7 @@ impl Chain {
         let (head, _) = self.position.head;
         let start = self.provisional_from(store)?;
         let base = match &outranking {
-            Outranking::Commit => start,
+            Outranking::Commit | Outranking::Lockdown => start,
             Outranking::Certificate(certificate) => {
                 start.map(|start| start.min(certificate.body.height))
             }

@@ -2,6 +2,7 @@
 
 use super::ballot::Ballot;
 use super::halts::ExecutedHead;
+use super::tail::Tail;
 use super::{COLLECTOR_HEIGHTS_MAX, Commits, Replica, SigningState};
 use crate::guard::{GuardRefusal, SignGuard};
 use crate::io::{ChainStanding, Fact, Message, Now, Output};
@@ -429,7 +430,7 @@ impl Replica {
             return;
         }
         let old = self.dag.take();
-        self.tail = None;
+        let locked = self.tail.take().and_then(Tail::into_lock);
         if !same_era {
             self.enter_context(now, Arc::clone(&context));
             self.halt_note(now, HaltInput::EraTakenBack(context.era), out);
@@ -444,25 +445,33 @@ impl Replica {
         self.commits = Commits::standing_at(commits.last().map_or(0, |commit| commit.index));
         let mut dag = self.stored_dag(now, &context, &commits, &vertices);
         if let Some(old) = old.filter(|_| same_era) {
-            let first = dag.gc_round().next();
-            let last = old.vertices().highest_round();
-            let mut round = first;
-            while round <= last {
-                for vertex in old.vertices().round(round) {
-                    // They were accepted and stored before; only their place in the DAG is new.
-                    drop(dag.add(Arc::clone(vertex), now.monotonic_ms));
-                }
-                round = round.next();
-            }
-            if let Some(own) = old.own_last()
-                && let Some(vertex) = old.vertices().get(&own)
-            {
-                dag.set_own_last(vertex);
-            }
-            self.requeue_lost(&old, &dag);
+            self.carry_over(now, &old, &mut dag);
         }
         self.dag = Some(dag);
         self.behind_reported = Round::ZERO;
+        if let Some(notice) = locked {
+            // Another era may run now: then it says nothing.
+            drop(self.take_lockdown_notice(now, notice, out));
+        }
+    }
+
+    /// What the DAG of this era had, for the one that takes its place.
+    fn carry_over(&mut self, now: Now, old: &DagCore, dag: &mut DagCore) {
+        let mut round = dag.gc_round().next();
+        let last = old.vertices().highest_round();
+        while round <= last {
+            for vertex in old.vertices().round(round) {
+                // They were accepted and stored before; only their place in the DAG is new.
+                drop(dag.add(Arc::clone(vertex), now.monotonic_ms));
+            }
+            round = round.next();
+        }
+        if let Some(own) = old.own_last()
+            && let Some(vertex) = old.vertices().get(&own)
+        {
+            dag.set_own_last(vertex);
+        }
+        self.requeue_lost(old, dag);
     }
 
     /// A DAG of `context` after `commits` with stored vertices.

@@ -128,7 +128,7 @@ fn r18_an_emergency_begins_at_once_and_the_dag_is_silent_in_it() {
 }
 
 /// The chain has taken the emergency back to where it began, and stands in era 1 again.
-fn taken_back(bench: &mut Bench, vertices: Vec<Arc<VerifiedVertex>>) -> Output {
+pub(crate) fn taken_back(bench: &mut Bench, vertices: Vec<Arc<VerifiedVertex>>) -> Output {
     drop(bench.step(Input::TakenBack {
         common_ancestor: Height::ZERO,
         transactions: Vec::new(),

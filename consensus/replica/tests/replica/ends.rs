@@ -17,13 +17,13 @@ use holdfast_types::{
 use std::sync::Arc;
 
 /// Another member votes for the end of the emergency.
-fn vote_of(bench: &mut Bench, author: u16, end: AttestationBody) -> Output {
+pub(crate) fn vote_of(bench: &mut Bench, author: u16, end: AttestationBody) -> Output {
     let vote = end.vote(AuthorityIndex(author), &CHAIN, &key_pair(author));
     bench.step(Input::EndVote(vote))
 }
 
 /// A slot has passed since the end: this node and two others vote for it.
-fn vote_passes(bench: &mut Bench, end: AttestationBody) -> Output {
+pub(crate) fn vote_passes(bench: &mut Bench, end: AttestationBody) -> Output {
     let own = bench.tick(SLOT_MS);
     assert_eq!(voted(&own), [(end.era, end.height, AuthorityIndex(0))]);
     assert_eq!(attested(&own), []);
@@ -413,7 +413,7 @@ fn r22_a_vote_holds_to_its_end_until_the_chain_stalls_again() {
 }
 
 /// The emergency ends with block 9; in so many ms another one may begin.
-fn end_before_a_stall(bench: &mut Bench, stall_ms: u64) -> TimestampMs {
+pub(crate) fn end_before_a_stall(bench: &mut Bench, stall_ms: u64) -> TimestampMs {
     let may_begin = TimestampMs(now(bench.now_ms).wall.0 + stall_ms);
     let block = ExecutedBlock {
         emergency: EmergencyClock {

@@ -181,18 +181,22 @@ fn r23_a_frozen_validator_says_how_it_stands() {
     );
 }
 
+/// What proves that era 1 is locked.
+pub(crate) fn lock_notice() -> LockdownNotice {
+    let votes = [1, 2, 3].map(|author| lock_vote(author, WALL - 1_000_000));
+    LockdownNotice {
+        lock: BallotCertificate {
+            votes: votes.to_vec(),
+        },
+        agreed: None,
+        recovery: None,
+    }
+}
+
 #[test]
 fn r23_who_was_away_learns_of_it_by_its_certificate() {
     let mut bench = Bench::new();
-    let votes = [1, 2, 3].map(|author| lock_vote(author, WALL - 1_000_000));
-    let lock = BallotCertificate {
-        votes: votes.to_vec(),
-    };
-    let notice = LockdownNotice {
-        lock,
-        agreed: None,
-        recovery: None,
-    };
+    let notice = lock_notice();
     let parameters = parameters().lockdown;
     assert_eq!(
         notice.verify(&CHAIN, Era(1), &committee(4), &parameters, &Ed25519),

@@ -9,6 +9,7 @@ mod gates;
 mod guarding;
 mod halts;
 mod listening;
+mod locked_below;
 mod locking;
 mod signing;
 mod telling;

@@ -63,6 +63,7 @@ pub(super) fn count(metrics: &Metrics, fact: &Fact) {
         | Fact::VertexDropped { .. }
         | Fact::HaltEnded { .. }
         | Fact::HaltVoid { .. }
+        | Fact::YieldsToLockdown { .. }
         | Fact::Stall(_)
         | Fact::GovernanceAccepted { .. }
         | Fact::Readiness(_) => {}

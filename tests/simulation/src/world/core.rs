@@ -219,6 +219,9 @@ impl World {
             }
             self.queue_execution(node, Execution::Commit(sub_dag));
         }
+        if let Some(era) = output.yield_to_lockdown {
+            self.queue_execution(node, Execution::YieldToLockdown(era));
+        }
         for certificate in output.certificates {
             self.trace
                 .add(self.now_ms, node, certificate.body.height.0, || {
@@ -290,6 +293,7 @@ impl World {
             Fact::HaltBegan { .. } => "halts",
             Fact::HaltEnded { .. } => "halts ended",
             Fact::HaltVoid { .. } => "halts not followed",
+            Fact::YieldsToLockdown { .. } => "emergencies left for a lockdown",
             Fact::Stall(StallChange::Began { .. }) => "stalls",
             Fact::Stall(StallChange::Ended { .. }) => "stalls ended",
             Fact::Stall(StallChange::Escalated) => "stalls escalated",
@@ -347,7 +351,7 @@ impl World {
                 message,
                 repetition,
             } => self.send_lockdown(node, message, repetition),
-            Message::AskHalts { to } => self.ask_halts(node, to),
+            Message::AskHalts { era, to } => self.ask_halts(node, &era, to),
             Message::Transactions(transactions) => {
                 let gossip = Gossip::Transactions(transactions.into());
                 self.publish(node, Envelope::new(gossip));

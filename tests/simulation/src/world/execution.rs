@@ -11,7 +11,7 @@ use holdfast_dag::{DagConfig, SubDag};
 use holdfast_ledger::{StateError, account};
 use holdfast_replica::{ChainStanding, Input, ReturnedTransaction};
 use holdfast_types::wire::BlocksResponse;
-use holdfast_types::{BlockOrigin, Certificate, EndVotes, Height, VerifiedTransaction};
+use holdfast_types::{BlockOrigin, Certificate, EndVotes, Era, Height, VerifiedTransaction};
 use std::sync::Arc;
 
 impl World {
@@ -53,6 +53,7 @@ impl World {
                         self.step(node, Input::Held(hold));
                     }
                 }),
+            Execution::YieldToLockdown(era) => self.yield_to_lockdown(node, era),
             Execution::Offer(block) => self.offer(node, *block),
             Execution::EndVotes(votes) => self.hear_votes(node, votes),
             Execution::Branch { from, branch } => self.apply_branch(node, from, *branch),
@@ -74,6 +75,16 @@ impl World {
     fn order(&mut self, node: NodeId, sub_dag: &SubDag) -> Result<(), ChainError> {
         while let Some(step) = self
             .with_chain(node, |chain, tables| chain.order(tables, sub_dag))?
+            .flatten()
+        {
+            self.apply(node, step);
+        }
+        Ok(())
+    }
+
+    fn yield_to_lockdown(&mut self, node: NodeId, era: Era) -> Result<(), ChainError> {
+        while let Some(step) = self
+            .with_chain(node, |chain, tables| chain.yield_to_lockdown(tables, era))?
             .flatten()
         {
             self.apply(node, step);

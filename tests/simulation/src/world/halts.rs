@@ -7,7 +7,9 @@ use holdfast_chain::ChainError;
 use holdfast_halt::HaltState;
 use holdfast_replica::admission::{self, Judgement};
 use holdfast_replica::{Input, ResumeRequest};
-use holdfast_types::{AuthorityIndex, Evidence, GovernanceMessage, HaltGossip, HaltNotice};
+use holdfast_types::{
+    AuthorityIndex, EraContext, Evidence, GovernanceMessage, HaltGossip, HaltNotice,
+};
 
 impl World {
     pub(super) fn take_evidence(&mut self, node: NodeId, evidence: &Evidence) -> bool {
@@ -40,7 +42,8 @@ impl World {
                 Input::HaltProof(Box::new(proof.clone())),
             ),
             HaltGossip::Status(status) => (
-                admission::halt_status(status, chain, &era, scheme),
+                admission::halt_status(self.nodes[node].disk.now(), status, chain, &era, scheme)
+                    .unwrap_or(Judgement::Ignore),
                 Input::HaltStatus(Box::new(status.clone())),
             ),
         };
@@ -87,8 +90,8 @@ impl World {
         }
     }
 
-    pub(super) fn ask_halts(&mut self, node: NodeId, to: AuthorityIndex) {
-        let Some(peer) = self.up_peer_of(node, to) else {
+    pub(super) fn ask_halts(&mut self, node: NodeId, era: &EraContext, to: AuthorityIndex) {
+        let Some(peer) = self.up_member(node, era, to) else {
             return;
         };
         self.count("members asked for their halts");

@@ -217,6 +217,9 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
             format!("halts ({}){cause}", mode.name())
         }
         Fact::HaltVoid { .. } => "drops a halt that a quorum does not follow".to_owned(),
+        Fact::YieldsToLockdown { era } => {
+            format!("leaves the emergency for the lockdown of era {}", era.0)
+        }
         Fact::HaltEnded { mode, .. } => format!("is out of a halt ({})", mode.name()),
         Fact::Stall(change) => stall(change),
         Fact::GovernanceAccepted { sequence, action } => {
@@ -266,7 +269,7 @@ pub(super) fn message(message: &Message) -> Option<String> {
         Message::EmergencyBlock(block) => {
             format!("spreads its emergency block {}", block.header.height)
         }
-        Message::AskHalts { to } => format!("asks member {to} for its halts"),
+        Message::AskHalts { to, .. } => format!("asks member {to} for its halts"),
         Message::Lockdown { message, .. } => match message {
             LockdownMessage::Vote(_) => "votes to lock the chain".to_owned(),
             LockdownMessage::Recovery(vote) => {

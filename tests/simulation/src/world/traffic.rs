@@ -378,7 +378,12 @@ impl World {
         self.up_member(node, &era, member)
     }
 
-    fn up_member(&self, node: NodeId, era: &EraContext, member: AuthorityIndex) -> Option<NodeId> {
+    pub(super) fn up_member(
+        &self,
+        node: NodeId,
+        era: &EraContext,
+        member: AuthorityIndex,
+    ) -> Option<NodeId> {
         let key = era.committee.member(member)?.signing_key;
         self.up_peers(node)
             .into_iter()

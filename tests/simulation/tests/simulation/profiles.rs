@@ -125,6 +125,7 @@ const ONCE_BROKE_A_RULE: &[(&str, u64)] = &[
     ("lockdown", 43229),
     ("lockdown", 68004),
     ("lockdown", 68866),
+    ("lockdown", 87471),
 ];
 
 #[test]

@@ -27,11 +27,11 @@ fn votes_of(node: &Node, count: usize) -> EndVotes {
     }
 }
 
-fn quorum_of_votes(node: &Node) -> EndVotes {
+pub(super) fn quorum_of_votes(node: &Node) -> EndVotes {
     votes_of(node, node.chain.era().committee.quorum())
 }
 
-fn hear(node: &mut Node, votes: EndVotes) -> bool {
+pub(super) fn hear(node: &mut Node, votes: EndVotes) -> bool {
     let step = node.chain.hear_votes(&node.store, votes);
     let step = step.expect("it reads");
     if let Some(step) = &step {

@@ -49,8 +49,24 @@ impl Replica {
         self.halt_step(now, HaltInput::Lockdown(input), out);
     }
 
-    /// Verified certificates, of who was there.
+    /// Verified certificates, of who was there. Those of the DAG below an emergency take that back first (rule R24).
     fn on_lockdown_notice(&mut self, now: Now, notice: LockdownNotice, out: &mut Output) {
+        let era = notice.lock.era();
+        let verdict = if era.is_some_and(|era| self.is_of_tail(era)) {
+            let is_news = self.locked_below(now, notice, out);
+            is_news.then_some(()).ok_or(HaltRefusal::Known)
+        } else {
+            self.take_lockdown_notice(now, notice, out)
+        };
+        out.verdicts.push(verdict);
+    }
+
+    pub(in crate::replica) fn take_lockdown_notice(
+        &mut self,
+        now: Now,
+        notice: LockdownNotice,
+        out: &mut Output,
+    ) -> Verdict {
         let LockdownNotice {
             lock,
             agreed,
@@ -69,7 +85,7 @@ impl Replica {
             let news = self.take_effects(now, transition, out);
             verdict = verdict.or(news);
         }
-        out.verdicts.push(verdict);
+        verdict
     }
 
     /// This validator votes to freeze the chain.

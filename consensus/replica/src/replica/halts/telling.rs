@@ -5,9 +5,10 @@ use crate::io::{Message, Now, Output};
 use crate::replica::Replica;
 use holdfast_types::wire::GossipedGovernance;
 use holdfast_types::{
-    AuthorityIndex, ChainId, GovernanceAction, GovernanceMessage, HaltId, HaltStatus, Height,
-    SignedHaltStatus,
+    AuthorityIndex, ChainId, EraContext, GovernanceAction, GovernanceMessage, HaltId, HaltStatus,
+    Height, SignedHaltStatus,
 };
+use std::sync::Arc;
 
 impl Halts {
     /// Whether enough other members say that they know of something: one of them is honest, and whoever hears it asks.
@@ -124,6 +125,21 @@ impl Replica {
         }
     }
 
+    /// Asks a member for the halts that it is in, one from time to time.
+    pub(in crate::replica) fn ask_halts(
+        &mut self,
+        now: Now,
+        era: Arc<EraContext>,
+        to: AuthorityIndex,
+        out: &mut Output,
+    ) {
+        if now.monotonic_ms >= self.halts.ask_at_ms {
+            let interval_ms = self.config.repeat_interval_ms;
+            self.halts.ask_at_ms = now.monotonic_ms.saturating_add(interval_ms);
+            out.send.push(Message::AskHalts { era, to });
+        }
+    }
+
     /// A member says how it stands; a newer statement replaces an older one. If it knows more, it is asked.
     pub(in crate::replica) fn on_halt_status(
         &mut self,
@@ -132,6 +148,7 @@ impl Replica {
         out: &mut Output,
     ) {
         if status.status.era != self.context.era {
+            self.hear_below(now, &status, out);
             return;
         }
         let known = self.halts.manager.halts();
@@ -139,12 +156,9 @@ impl Replica {
         let is_news = status.status.own_fault.is_none()
             && status.status.halts.iter().any(|halt| !known.contains(halt))
             || status.status.resume.is_some() && resume.is_none();
-        if is_news && now.monotonic_ms >= self.halts.ask_at_ms {
-            self.halts.ask_at_ms = now
-                .monotonic_ms
-                .saturating_add(self.config.repeat_interval_ms);
-            let to = status.author;
-            out.send.push(Message::AskHalts { to });
+        if is_news {
+            let era = Arc::clone(&self.context);
+            self.ask_halts(now, era, status.author, out);
         }
         let known = self.halts.statuses.get(&status.author);
         if known.is_none_or(|known| known.status.at < status.status.at) {
