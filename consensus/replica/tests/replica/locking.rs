@@ -371,6 +371,32 @@ fn r23_the_voters_may_go_on_from_the_last_block_of_their_era_also_if_a_halt_come
     );
 }
 
+/// The lockdown is over with its era, and governance says how to go on in the one after it: others who were not locked follow that, too.
+#[test]
+fn r23_after_the_certified_end_of_a_locked_era_what_governance_orders_for_the_next_one_is_followed()
+{
+    for (ordered, begins) in [(1, false), (2, true)] {
+        let mut bench = locked();
+        let anchor = attestation(4, 7);
+        let block = executed_block(anchor, bench.now_ms, Some(crate::bench::next_era(4)));
+        drop(bench.step(Input::Executed(vec![block])));
+        drop(bench.step(crate::halts::halt(1, 3_600_000)));
+        drop(bench.step(Input::Certificate(certificate_of(anchor))));
+        assert_eq!(bench.replica.era(), Era(1), "the halt holds");
+        let version = SoftwareVersion::default();
+        let order = crate::halts::resume_of(ordered, 2, 4, version);
+        drop(bench.step(order));
+        let output = bench.tick(1_000);
+        assert_eq!(bench.replica.era() == Era(2), begins);
+        let modes = bench.replica.halts().modes();
+        assert_eq!(modes.contains(Mode::Lockdown), !begins);
+        if begins {
+            let request = output.resume.expect("it asks for the block");
+            assert!(request.is_ready);
+        }
+    }
+}
+
 /// Who restarts there does as the others do: it waits for the voters, and does not begin the next era by itself.
 #[test]
 fn r23_a_restart_at_the_certified_end_of_an_era_ends_no_halt() {

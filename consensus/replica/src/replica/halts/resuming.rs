@@ -38,15 +38,19 @@ impl Replica {
         let Some(pending) = &self.pending_era else {
             return false;
         };
+        let state = self.halts.manager.state();
         let target = self.halts.manager.resume_point();
+        // A lockdown ends with its era, and this one is certified to be over (rule H19 of the manager): what governance orders for a later
+        // one waits for nobody.
+        let ordered = state.resume.as_ref();
+        let ordered = ordered.and_then(|message| message.body.action.resume_point());
+        let is_ordered = ordered.is_some_and(|point| point.era >= pending.context.era);
         // The voters of a locked chain may name the last block of their era: then that era is over, and nothing more is built in it.
         let is_on_the_way = target.is_some_and(|target| {
             target.era >= pending.context.era || target.block == pending.context.anchor
         });
-        // A lockdown ends with its era, and this one is certified to be over (rule H19 of the manager).
-        let is_free =
-            self.allows(Activity::VertexProduction) || self.halts.manager.state().is_only_locked();
-        is_on_the_way || pending.is_resume || is_free
+        let is_free = self.allows(Activity::VertexProduction) || state.is_only_locked();
+        is_on_the_way || is_ordered || pending.is_resume || is_free
     }
 
     /// Whether the era that is pending is the one that the resume message orders. An era that ended by itself above the
