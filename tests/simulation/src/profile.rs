@@ -12,7 +12,7 @@ use crate::world::{
     Clocks, Crashes, DiskFailures, DiskFault, Disks, Faults, Flapping, LOOK_MS, Membership,
     Partitions, Plan,
 };
-use halting::{EMERGENCY, HALTS, LOCKDOWN};
+use halting::{EMERGENCY, HALTS, LOCKDOWN, MODES};
 
 pub use halting::Sometimes;
 
@@ -142,11 +142,12 @@ const CALM: Profile = Profile {
 };
 
 /// All profiles.
-pub static PROFILES: [Profile; 15] = [
+pub static PROFILES: [Profile; 16] = [
     CALM,
     HALTS,
     EMERGENCY,
     LOCKDOWN,
+    MODES,
     Profile {
         name: "wan",
         about: "ten regions of the world: long, uneven ways, losses and copies",

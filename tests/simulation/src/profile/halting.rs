@@ -272,6 +272,51 @@ pub(super) const LOCKDOWN: Profile = Profile {
     ..CALM
 };
 
+pub(super) const MODES: Profile = Profile {
+    name: "modes",
+    about: "lockdowns, halts of governance and emergencies in one run, each in the midst of the others",
+    followers: (1, 2),
+    emergency: Some(EmergencyPlan {
+        timeout_ms: 8_000,
+        interval_ms: 1_000,
+    }),
+    faults: Faults {
+        stalls: Some(Stalls {
+            pause_ms: (1_000, 12_000),
+            lasts_ms: (5_000, 25_000),
+            cut_per_mille: 400,
+        }),
+        ..LOCKDOWN.faults
+    },
+    sometimes: Some(Sometimes {
+        large: (21, 20),
+        short_epoch_ms: (6_000, 300),
+        wrong_clocks: 300,
+        governors: 500,
+        // Of the small committee that ends an emergency, f may be none.
+        byzantine: 0,
+        against: &[],
+        byzantine_needs_governors: false,
+        besides: None,
+    }),
+    reaches: &[
+        "quorums lost",
+        "votes to lock",
+        "votes to go on",
+        "halts",
+        "halts ended",
+        "blocks after a lockdown",
+        "emergency blocks made",
+        "branches of an emergency taken",
+        "turns not taken in a halt",
+        "halts ordered",
+        "resumes ordered",
+    ],
+    rare: &["keys given back", "emergencies left for a lockdown"],
+    faults_ms: 100_000,
+    ..LOCKDOWN
+};
+
 /// A third of the messages is lost at worst, and many come twice.
 const LOSSES: Links = Links {
     loss_per_mille: 300,

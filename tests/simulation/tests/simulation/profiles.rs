@@ -41,6 +41,7 @@ profile_tests!(
     halts: 0..16;
     emergency: 0..10;
     lockdown: 0..16;
+    modes: 0..24;
 );
 
 #[test]
@@ -126,6 +127,7 @@ const ONCE_BROKE_A_RULE: &[(&str, u64)] = &[
     ("lockdown", 68004),
     ("lockdown", 68866),
     ("lockdown", 87471),
+    ("modes", 1230),
 ];
 
 #[test]
