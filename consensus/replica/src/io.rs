@@ -2,7 +2,8 @@
 
 use crate::mempool::{Admission, MempoolReject, Origin};
 use crate::record::Record;
-use crate::stored::RecordStore;
+use crate::replica::halts::ExecutedHead;
+use crate::stored::{RecordStore, executed_head};
 use holdfast_chain::serve::{era_below_emergency, open_end_votes};
 use holdfast_chain::{
     Chain, ChainStore, ExecutedBlock, ProductionRefusal, ProductionTurn, last_commits,
@@ -163,6 +164,8 @@ pub struct ChainStanding {
     pub commits: Vec<CommitRecord>,
     /// Stored vertices of the era that the replica may have let go of.
     pub vertices: Vec<Arc<VerifiedVertex>>,
+    /// Also where blocks were only taken back.
+    pub head: ExecutedHead,
     pub head_timestamp: TimestampMs,
     pub emergency: EmergencyClock,
     /// The DAG on which an emergency stands that runs or has just ended (rule R21).
@@ -244,6 +247,7 @@ impl ChainStanding {
             commits,
             vertices,
             context,
+            head: executed_head(store, chain)?,
             head_timestamp: chain.head_timestamp(),
             emergency: chain.emergency_clock(),
         })

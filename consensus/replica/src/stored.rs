@@ -177,7 +177,7 @@ fn attestation_at<S: ChainStore + ?Sized>(
     Ok(Some(AttestationBody::of_block(id, &block.header)))
 }
 
-fn executed_head<S: ChainStore + ?Sized>(
+pub(crate) fn executed_head<S: ChainStore + ?Sized>(
     store: &S,
     chain: &Chain,
 ) -> Result<ExecutedHead, StateError> {

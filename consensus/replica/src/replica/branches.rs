@@ -272,6 +272,7 @@ mod tests {
                 tail: None,
                 context,
                 commits: Vec::new(),
+                head: ExecutedHead::default(),
                 head_timestamp: TimestampMs::ZERO,
                 emergency: Default::default(),
             })

@@ -402,11 +402,13 @@ impl Replica {
             context,
             commits,
             vertices,
+            head,
             head_timestamp,
             emergency,
             tail,
             end_votes,
         } = standing;
+        self.halts.head = head;
         self.on_end_votes(end_votes.as_deref(), out);
         self.production.executed(emergency, head_timestamp);
         if self.chain_is_elsewhere {

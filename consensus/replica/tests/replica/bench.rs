@@ -4,9 +4,9 @@ use holdfast_chain::{ExecutedBlock, ExecutedTransaction};
 use holdfast_dag::DagConfig;
 use holdfast_halt::HaltState;
 use holdfast_replica::{
-    DagStanding, ExecutedHead, HaltSettings, HoldRequest, Input, MempoolConfig, Message, Now,
-    Origin, Output, Record, Replica, ReplicaConfig, Restored, SignGuard, SignGuardRecord,
-    Submission,
+    ChainStanding, DagStanding, ExecutedHead, HaltSettings, HoldRequest, Input, MempoolConfig,
+    Message, Now, Origin, Output, Record, Replica, ReplicaConfig, Restored, SignGuard,
+    SignGuardRecord, Submission,
 };
 use holdfast_types::test_util::parameters::parameters;
 use holdfast_types::test_util::{CHAIN, era_context, genesis_refs, key_pair, samples};
@@ -112,6 +112,20 @@ fn fresh(
         head: ExecutedHead::default(),
         head_timestamp: TimestampMs::ZERO,
         emergency: Default::default(),
+    }
+}
+
+/// The chain stands in this era, and nothing else is known of it.
+pub(crate) fn standing(context: &Arc<EraContext>) -> ChainStanding {
+    ChainStanding {
+        context: Arc::clone(context),
+        commits: Vec::new(),
+        vertices: Vec::new(),
+        head: ExecutedHead::default(),
+        head_timestamp: TimestampMs::ZERO,
+        emergency: Default::default(),
+        tail: None,
+        end_votes: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::bench::{
     Bench, WALL, attestation, config, emergency_block, executed_block, next_era, now, own_vertex,
+    standing,
 };
 use crate::halts::{halt, resume};
 use holdfast_chain::{ExecutedBlock, ProductionRefusal};
@@ -134,13 +135,8 @@ pub(crate) fn taken_back(bench: &mut Bench, vertices: Vec<Arc<VerifiedVertex>>) 
         transactions: Vec::new(),
     }));
     bench.step(Input::Synced(ChainStanding {
-        end_votes: None,
         vertices,
-        tail: None,
-        context: Arc::clone(&bench.context),
-        commits: Vec::new(),
-        head_timestamp: TimestampMs::ZERO,
-        emergency: Default::default(),
+        ..standing(&bench.context)
     }))
 }
 
@@ -227,15 +223,7 @@ fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
 #[test]
 fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     let mut bench = Bench::new();
-    let synced = bench.step(Input::Synced(ChainStanding {
-        end_votes: None,
-        vertices: Vec::new(),
-        tail: None,
-        context: emergency(4),
-        commits: Vec::new(),
-        head_timestamp: TimestampMs::ZERO,
-        emergency: Default::default(),
-    }));
+    let synced = bench.step(Input::Synced(standing(&emergency(4))));
     assert!(
         synced
             .era_started
@@ -243,15 +231,7 @@ fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     );
     assert!(bench.replica.dag().is_none());
     // Once more changes nothing.
-    let again = bench.step(Input::Synced(ChainStanding {
-        end_votes: None,
-        vertices: Vec::new(),
-        tail: None,
-        context: emergency(4),
-        commits: Vec::new(),
-        head_timestamp: TimestampMs::ZERO,
-        emergency: Default::default(),
-    }));
+    let again = bench.step(Input::Synced(standing(&emergency(4))));
     assert!(again.era_started.is_none());
 }
 

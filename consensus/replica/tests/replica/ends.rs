@@ -1,6 +1,6 @@
 //! Rules R18, R21 and R22: the end of an emergency is voted for, attested and certified.
 
-use crate::bench::{Bench, executed_block, now, own_vertex};
+use crate::bench::{Bench, executed_block, now, own_vertex, standing};
 use crate::emergency::{
     SLOT_MS, attested, body, dag_after, emergency, enter_emergency, executed, in_emergency,
     rounds_below, statements, voted,
@@ -8,7 +8,7 @@ use crate::emergency::{
 use crate::halts::{certificate_of, halt, resume_of};
 use holdfast_chain::ExecutedBlock;
 use holdfast_ledger::EmergencyClock;
-use holdfast_replica::{ChainStanding, Fact, HoldRequest, Input, Output};
+use holdfast_replica::{ChainStanding, ExecutedHead, Fact, HoldRequest, Input, Output};
 use holdfast_types::test_util::{CHAIN, key_pair};
 use holdfast_types::{
     AttestationBody, AuthorityIndex, BlockId, Committee, Ed25519, EndVotes, Era, EraContext,
@@ -171,13 +171,9 @@ fn r8_an_era_on_a_certified_end_goes_on_while_the_chain_is_on_another_branch() {
         let context = next.unwrap_or_else(|| emergency(1));
         is_emergency |= context.kind == EraKind::Emergency;
         let synced = bench.step(Input::Synced(ChainStanding {
-            context,
-            commits: Vec::new(),
-            vertices: Vec::new(),
             head_timestamp: now(bench.now_ms).wall,
             emergency: stalled,
-            tail: None,
-            end_votes: None,
+            ..standing(&context)
         }));
         let later = bench.tick(100 * SLOT_MS);
         // Nor does a master build on that branch.
@@ -430,12 +426,11 @@ pub(crate) fn end_before_a_stall(bench: &mut Bench, stall_ms: u64) -> TimestampM
 fn synced_with(bench: &mut Bench, end_votes: EndVotes) -> Output {
     bench.step(Input::Synced(ChainStanding {
         end_votes: Some(Box::new(end_votes)),
-        vertices: Vec::new(),
-        tail: None,
-        context: after_second(),
-        commits: Vec::new(),
-        head_timestamp: TimestampMs::ZERO,
-        emergency: Default::default(),
+        head: ExecutedHead {
+            body: Some(body(4, 20)),
+            ..ExecutedHead::default()
+        },
+        ..standing(&after_second())
     }))
 }
 

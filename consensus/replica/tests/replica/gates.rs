@@ -1,7 +1,8 @@
 //! Rule R13: whatever comes to a halted replica, it does nothing that the matrix forbids, and all that it lets go on.
 
 use crate::bench::{
-    Bench, WALL, attestation, emergency_block, executed_block, next_era, own_vertex, transaction,
+    Bench, WALL, attestation, emergency_block, executed_block, next_era, own_vertex, standing,
+    transaction,
 };
 use crate::locking::lock_vote;
 use holdfast_chain::{ExecutedBlock, ProductionRefusal};
@@ -9,8 +10,7 @@ use holdfast_halt::Mode;
 use holdfast_halt::matrix::Activity;
 use holdfast_ledger::EmergencyClock;
 use holdfast_replica::{
-    ChainStanding, Fact, Input, LastVertices, Locking, MempoolReject, Message, Origin, Output,
-    Record, Submission,
+    Fact, Input, LastVertices, Locking, MempoolReject, Message, Origin, Output, Record, Submission,
 };
 use holdfast_types::test_util::{CHAIN, key_pair, samples};
 use holdfast_types::{
@@ -20,7 +20,6 @@ use holdfast_types::{
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What of the matrix an output shows to be done.
 fn effects(output: &Output) -> BTreeSet<Activity> {
@@ -324,15 +323,7 @@ impl World {
                 common_ancestor: Height(self.height),
                 transactions: Vec::new(),
             },
-            Come::Synced => Input::Synced(ChainStanding {
-                end_votes: None,
-                vertices: Vec::new(),
-                tail: None,
-                context: Arc::clone(self.bench.replica.context()),
-                commits: Vec::new(),
-                head_timestamp: TimestampMs::ZERO,
-                emergency: Default::default(),
-            }),
+            Come::Synced => Input::Synced(standing(self.bench.replica.context())),
             Come::EmergencyBlock => Input::EmergencyBlock(emergency_block(WALL)),
             Come::Produced => Input::Produced(Err(ProductionRefusal::NotScheduled)),
             Come::PeersAt(height) => Input::PeersAt(Some(Height(u64::from(height)))),

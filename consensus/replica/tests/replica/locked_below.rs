@@ -10,7 +10,7 @@ use crate::locking::lock_notice;
 use holdfast_halt::lockdown::{LockdownPhase, LockdownRefusal};
 use holdfast_halt::{HaltRefusal, Mode};
 use holdfast_replica::{Fact, Input, Locking, Message, Output};
-use holdfast_types::{AuthorityIndex, Era, EraContext, SignedHaltStatus};
+use holdfast_types::{AuthorityIndex, Era, EraContext, Height, SignedHaltStatus};
 use std::sync::Arc;
 
 /// Certificates of the lockdown of era 1, as a peer shows them.
@@ -86,6 +86,8 @@ fn r24_the_lockdown_of_the_era_below_takes_the_emergency_back_and_freezes_this_v
         )
     };
     assert!(back.facts.iter().any(began));
+    let stands_at = bench.replica.status(now(bench.now_ms)).head;
+    assert_eq!(stands_at, Height::ZERO, "what it would go on from");
     assert_eq!(phase(&bench), LockdownPhase::Locked);
     assert_eq!(bench.replica.era(), Era(1));
     for output in [back, bench.tick(1_000), bench.tick(60_000)] {

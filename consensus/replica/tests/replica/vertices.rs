@@ -1,10 +1,9 @@
 //! R3, R5, R10: the way of a vertex, and what is kept waiting.
 
-use crate::bench::{Bench, attestation};
+use crate::bench::{Bench, attestation, standing};
 use holdfast_replica::{ChainStanding, Fact, Input, Output, Record};
 use holdfast_types::test_util::{CHAIN, key_pair};
-use holdfast_types::{AuthorityIndex, Height, TimestampMs, VertexPayload};
-use std::sync::Arc;
+use holdfast_types::{AuthorityIndex, Height, VertexPayload};
 
 fn stored_peers(output: &Output) -> usize {
     let is_peer = |record: &&Record| matches!(record, Record::PeerVertex(_));
@@ -82,13 +81,8 @@ fn r5_after_a_sync_the_dag_stands_where_it_stood() {
         .and_then(holdfast_dag::DagCore::own_last);
     let commits = bench.commits.clone();
     let output = bench.step(Input::Synced(ChainStanding {
-        end_votes: None,
-        vertices: Vec::new(),
-        tail: None,
-        context: Arc::clone(&bench.context),
         commits,
-        head_timestamp: TimestampMs::ZERO,
-        emergency: Default::default(),
+        ..standing(&bench.context)
     }));
     assert!(output.execute.is_empty(), "nothing is committed twice");
     let dag = bench.replica.dag().expect("it runs");
