@@ -128,7 +128,7 @@ pub enum Input {
     /// first time, and with every change.
     PeersAt(Option<Height>),
     /// Blocks came from peers and were applied, or taken back: the chain stands there.
-    Synced(ChainStanding),
+    Synced(Box<ChainStanding>),
 }
 
 /// What happens about a lockdown.

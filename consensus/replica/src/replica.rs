@@ -303,7 +303,7 @@ impl Replica {
             Input::Held(end) => self.on_held(end),
             Input::Produced(result) => self.on_produced(result, &mut out),
             Input::PeersAt(at) => self.on_peers_at(at),
-            Input::Synced(standing) => self.on_synced(now, standing, &mut out),
+            Input::Synced(standing) => self.on_synced(now, *standing, &mut out),
         }
         self.advance(now, &mut out);
         out

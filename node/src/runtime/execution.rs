@@ -386,7 +386,7 @@ impl ExecutionThread {
         let (storage, chain) = (self.storage.as_ref(), &self.chain);
         let standing = ChainStanding::of(storage, chain, &self.dag, were_taken_back)
             .map_err(|error| failures::of_state(&error))?;
-        self.core.input(Input::Synced(standing));
+        self.core.input(Input::Synced(Box::new(standing)));
         Ok(())
     }
 

@@ -226,13 +226,14 @@ impl Chain {
             return Ok(ResumeRefusal::Behind { height });
         }
         let ours = store.block_id_at(height)?.zip(store.block_at(height)?);
+        let is_open = height > self.position.certified;
         Ok(match ours {
-            Some((ours, block)) if ours != named.block => ResumeRefusal::Differs {
+            Some((ours, block)) if ours != named.block && is_open => ResumeRefusal::Differs {
                 height,
                 ours,
                 state_root: block.header.state_root,
             },
-            // It is ours, but below the root, or pruned.
+            // A quorum has certified another one, or it is ours, but below the root, or pruned.
             Some(_) | None => ResumeRefusal::BelowCertified {
                 certified: self.position.certified.max(self.position.irreversible),
             },

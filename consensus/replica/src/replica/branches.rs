@@ -266,7 +266,7 @@ mod tests {
         assert!(replica.pending_era.is_none());
         // The chain stands in an era of the same number on another anchor: that one runs, though the number is known.
         let synced = |context| {
-            Input::Synced(ChainStanding {
+            Input::Synced(Box::new(ChainStanding {
                 end_votes: None,
                 vertices: Vec::new(),
                 tail: None,
@@ -275,7 +275,7 @@ mod tests {
                 head: ExecutedHead::default(),
                 head_timestamp: TimestampMs::ZERO,
                 emergency: Default::default(),
-            })
+            }))
         };
         replica.enter_context(NOW, next(2));
         let out = replica.step(NOW, synced(next(9)));

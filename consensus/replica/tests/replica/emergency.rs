@@ -134,10 +134,10 @@ pub(crate) fn taken_back(bench: &mut Bench, vertices: Vec<Arc<VerifiedVertex>>) 
         common_ancestor: Height::ZERO,
         transactions: Vec::new(),
     }));
-    bench.step(Input::Synced(ChainStanding {
+    bench.step(Input::Synced(Box::new(ChainStanding {
         vertices,
         ..standing(&bench.context)
-    }))
+    })))
 }
 
 /// Vertices of the DAG below the emergency that the others had made before it, as they come one round after the other.
@@ -223,7 +223,7 @@ fn r18_a_certificate_takes_the_emergency_back_and_the_dag_goes_on() {
 #[test]
 fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     let mut bench = Bench::new();
-    let synced = bench.step(Input::Synced(standing(&emergency(4))));
+    let synced = bench.step(Input::Synced(Box::new(standing(&emergency(4)))));
     assert!(
         synced
             .era_started
@@ -231,7 +231,7 @@ fn r18_a_node_that_comes_back_in_an_emergency_has_no_dag_either() {
     );
     assert!(bench.replica.dag().is_none());
     // Once more changes nothing.
-    let again = bench.step(Input::Synced(standing(&emergency(4))));
+    let again = bench.step(Input::Synced(Box::new(standing(&emergency(4)))));
     assert!(again.era_started.is_none());
 }
 

@@ -170,11 +170,11 @@ fn r8_an_era_on_a_certified_end_goes_on_while_the_chain_is_on_another_branch() {
         let taken = bench.step(Input::Executed(vec![block]));
         let context = next.unwrap_or_else(|| emergency(1));
         is_emergency |= context.kind == EraKind::Emergency;
-        let synced = bench.step(Input::Synced(ChainStanding {
+        let synced = bench.step(Input::Synced(Box::new(ChainStanding {
             head_timestamp: now(bench.now_ms).wall,
             emergency: stalled,
             ..standing(&context)
-        }));
+        })));
         let later = bench.tick(100 * SLOT_MS);
         // Nor does a master build on that branch.
         assert_eq!(later.produce.is_some(), is_back);
@@ -424,14 +424,14 @@ pub(crate) fn end_before_a_stall(bench: &mut Bench, stall_ms: u64) -> TimestampM
 
 /// The chain stands at the end of the emergency, with votes that came with its branch.
 fn synced_with(bench: &mut Bench, end_votes: EndVotes) -> Output {
-    bench.step(Input::Synced(ChainStanding {
+    bench.step(Input::Synced(Box::new(ChainStanding {
         end_votes: Some(Box::new(end_votes)),
         head: ExecutedHead {
             body: Some(body(4, 20)),
             ..ExecutedHead::default()
         },
         ..standing(&after_second())
-    }))
+    })))
 }
 
 #[test]

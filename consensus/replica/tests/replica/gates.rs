@@ -323,7 +323,7 @@ impl World {
                 common_ancestor: Height(self.height),
                 transactions: Vec::new(),
             },
-            Come::Synced => Input::Synced(standing(self.bench.replica.context())),
+            Come::Synced => Input::Synced(Box::new(standing(self.bench.replica.context()))),
             Come::EmergencyBlock => Input::EmergencyBlock(emergency_block(WALL)),
             Come::Produced => Input::Produced(Err(ProductionRefusal::NotScheduled)),
             Come::PeersAt(height) => Input::PeersAt(Some(Height(u64::from(height)))),

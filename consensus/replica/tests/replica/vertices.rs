@@ -80,10 +80,10 @@ fn r5_after_a_sync_the_dag_stands_where_it_stood() {
         .dag()
         .and_then(holdfast_dag::DagCore::own_last);
     let commits = bench.commits.clone();
-    let output = bench.step(Input::Synced(ChainStanding {
+    let output = bench.step(Input::Synced(Box::new(ChainStanding {
         commits,
         ..standing(&bench.context)
-    }));
+    })));
     assert!(output.execute.is_empty(), "nothing is committed twice");
     let dag = bench.replica.dag().expect("it runs");
     assert_eq!(dag.round(), round);

@@ -233,7 +233,7 @@ impl World {
         let dag = DagConfig::from_parameters(&self.chain.parameters);
         let tables = self.nodes[node].disk.now();
         let standing = ChainStanding::of(tables, &running.chain, &dag, were_taken_back)?;
-        self.step(node, Input::Synced(standing));
+        self.step(node, Input::Synced(Box::new(standing)));
         Ok(())
     }
 

@@ -128,6 +128,8 @@ const ONCE_BROKE_A_RULE: &[(&str, u64)] = &[
     ("lockdown", 68866),
     ("lockdown", 87471),
     ("modes", 1230),
+    ("modes", 2411),
+    ("modes", 3057),
 ];
 
 #[test]

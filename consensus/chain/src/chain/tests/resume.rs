@@ -286,6 +286,14 @@ fn nothing_certified_is_taken_back() {
     // It is not, but its certificate is.
     third.certify(certificate(&blocks[2])).expect("it waits");
     assert_eq!(refused(&third, &message), below(6));
+    // A block beside a certified one cannot come any more: nobody waits for it.
+    let beside = changed(&resume(&node, 4), |_, _, block, _| {
+        *block = BlockId::new([9; 32]);
+    });
+    assert_eq!(refused(&node, &beside), below(4));
+    let order = ResumeOrder::Governance(beside);
+    let excluded = node.chain.excludes(&node.store, &order).expect("it reads");
+    assert_eq!(excluded, Some(below(4)));
     // On the certified block itself all is well.
     grow(&mut node, plain(20, 2));
     let on_certified = resume(&node, 4);
