@@ -12,6 +12,7 @@ use holdfast_simulation::network::regions::{REGIONS, reaches_ms};
 use holdfast_simulation::random::Random;
 use holdfast_simulation::{Options, PROFILES, Profile, Report, Verdict, World, run_with, script};
 use std::fs;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +20,21 @@ use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Prints a line of what was asked for.
+macro_rules! say {
+    ($($arguments:tt)*) => {
+        print_line(format_args!($($arguments)*))
+    };
+}
+
+/// A reader that has gone away, such as `head`, has seen enough.
+fn print_line(line: std::fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(io::stdout(), "{line}") {
+        let is_fault = error.kind() != io::ErrorKind::BrokenPipe;
+        std::process::exit(i32::from(is_fault));
+    }
+}
 
 /// Networks of the node's consensus code in virtual time.
 #[derive(Debug, Parser)]
@@ -139,11 +155,11 @@ fn main() -> ExitCode {
             };
             let report = run_with(profile, seed, options);
             for line in &report.lines {
-                println!("{line}");
+                say!("{line}");
             }
-            println!("{report}");
+            say!("{report}");
             for (what, count) in &report.reached {
-                println!("  {count:>8} {what}");
+                say!("  {count:>8} {what}");
             }
             code(report.verdict == Verdict::Pass)
         }
@@ -165,7 +181,7 @@ fn main() -> ExitCode {
         } => code(endure(hours, seed) & endure_cycles(cycles, seed)),
         Command::List => {
             for profile in &PROFILES {
-                println!("{:<12} {}", profile.name, profile.about);
+                say!("{:<12} {}", profile.name, profile.about);
             }
             ExitCode::SUCCESS
         }
@@ -260,7 +276,7 @@ fn speed(validators: usize, seconds: u64) -> ExitCode {
     let started = Instant::now();
     world.run(seconds * 1000);
     let wall_ms = started.elapsed().as_millis().max(1);
-    println!(
+    say!(
         "{validators} validators: {} blocks and {} transactions in {seconds} virtual s, {} times real time",
         world.oracle().height(),
         world.oracle().transactions().1,
@@ -301,23 +317,25 @@ fn latency(validators: usize, crashed: usize, seconds: u64, json: bool) -> ExitC
             "commit": commits, "certificate": certificates,
             "three_delays_of_a_quorum_ms": three_delays_ms, "sent_kb_per_s_max": sent_kb,
         });
-        println!("{line}");
+        say!("{line}");
     } else {
-        println!(
+        say!(
             "{validators} validators in {} regions, {crashed} down: {blocks} blocks in {seconds} virtual s",
             REGIONS.len()
         );
-        println!("  from the leader's vertex to     p50      p99");
-        println!(
+        say!("  from the leader's vertex to     p50      p99");
+        say!(
             "  its commit                 {:>5} ms {:>5} ms",
-            commits.p50_ms, commits.p99_ms
+            commits.p50_ms,
+            commits.p99_ms
         );
-        println!(
+        say!(
             "  its block's certificate    {:>5} ms {:>5} ms",
-            certificates.p50_ms, certificates.p99_ms
+            certificates.p50_ms,
+            certificates.p99_ms
         );
-        println!("  for scale, three times the way to a quorum: {three_delays_ms} ms");
-        println!("  sent by the busiest validator, every vertex to every peer: {sent_kb} kB/s");
+        say!("  for scale, three times the way to a quorum: {three_delays_ms} ms");
+        say!("  sent by the busiest validator, every vertex to every peer: {sent_kb} kB/s");
     }
     code(world.oracle().violation().is_none())
 }
@@ -335,7 +353,7 @@ fn endure(hours: u64, seed: u64) -> bool {
             match without_emergency(kind, count, number) {
                 Ok(endured) => all += endured,
                 Err(wrong) => {
-                    println!("{wrong}");
+                    say!("{wrong}");
                     good = false;
                 }
             }
@@ -343,7 +361,7 @@ fn endure(hours: u64, seed: u64) -> bool {
             number += 1;
         }
         let seconds = started.elapsed().as_secs();
-        println!("{kind:?}: {all:?} in {seconds} s");
+        say!("{kind:?}: {all:?} in {seconds} s");
     }
     good
 }
@@ -355,16 +373,16 @@ fn endure_cycles(count: u64, seed: u64) -> bool {
     let started = Instant::now();
     let ended = cycles(count, seed);
     let seconds = started.elapsed().as_secs();
-    println!("{count} stalls and returns, eras: {ended:?}, in {seconds} s");
+    say!("{count} stalls and returns, eras: {ended:?}, in {seconds} s");
     ended.is_ok()
 }
 
 fn print(report: &Report, json: bool) {
     if json {
         let line = serde_json::to_string(report).expect("a report has a JSON form");
-        println!("{line}");
+        say!("{line}");
     } else if report.verdict != Verdict::Pass {
-        println!("{report}");
+        say!("{report}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Simulations: seeds of every profile, seeds that once found a bug, and scenarios by name.
 
 mod clocks;
+mod command_line;
 mod disk_faults;
 mod emergencies;
 mod endurance;
