@@ -65,7 +65,9 @@ impl Oracle {
     /// A certificate of a block beside a resume decides for the branch of the block.
     pub(super) fn decide(&mut self, certificate: &Certificate) {
         let body = &certificate.body;
-        let Some(from) = self.rivals.resumed.get(&body.era).copied() else {
+        // One of a block below the resume says nothing of it, whoever shows it again.
+        let resumed = self.rivals.resumed.get(&body.era).copied();
+        let Some(from) = resumed.filter(|from| body.height >= *from) else {
             return;
         };
         let rival = self.rivals.blocks.get(&(body.era, body.height));

@@ -127,6 +127,7 @@ const ONCE_BROKE_A_RULE: &[(&str, u64)] = &[
     ("lockdown", 68004),
     ("lockdown", 68866),
     ("lockdown", 87471),
+    ("lockdown", 115991),
     ("modes", 1230),
     ("modes", 2411),
     ("modes", 3057),
