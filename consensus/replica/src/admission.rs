@@ -228,6 +228,9 @@ fn heard_era<'a, S: ChainStore + ?Sized>(
     if era == Some(running.era) {
         return Ok(Some(Cow::Borrowed(running)));
     }
+    if era > Some(running.era) {
+        return Ok(None);
+    }
     let below = era_below_emergency(store)?.filter(|below| Some(below.era) == era);
     Ok(below.map(Cow::Owned))
 }

@@ -77,7 +77,9 @@
 //! * R24. *A lockdown of the DAG below an emergency* takes the emergency back, as a commit does (R21): who hears in an emergency that a
 //!   member of that DAG is frozen asks it for the proof, has the chain take the emergency back (rule U11 of the chain), and is frozen,
 //!   too. Otherwise those who were frozen as the emergency began would have too few votes to go on, and the others too few producers to
-//!   end it. Who holds to an end of the emergency (R22) stays as long as it does.
+//!   end it. Who holds to an end of the emergency (R22) stays as long as it does, and so does who has heard a quorum of votes for one, or
+//!   is in a halt of governance. Where votes of the lockdown have expired it goes first only if as many members as let a locked chain go
+//!   on are frozen and there, with this one: a vote that was kept for long ends no emergency in which others are missing.
 
 #![cfg_attr(
     not(test),

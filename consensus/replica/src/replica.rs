@@ -7,6 +7,7 @@ pub(crate) mod eras;
 mod forward;
 pub(crate) mod halts;
 pub(crate) mod listening;
+mod locked_below;
 mod propose;
 mod restore;
 mod tail;

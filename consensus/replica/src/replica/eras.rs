@@ -2,7 +2,6 @@
 
 use super::ballot::Ballot;
 use super::halts::ExecutedHead;
-use super::tail::Tail;
 use super::{COLLECTOR_HEIGHTS_MAX, Commits, Replica, SigningState};
 use crate::guard::{GuardRefusal, SignGuard};
 use crate::io::{ChainStanding, Fact, Message, Now, Output};
@@ -432,7 +431,7 @@ impl Replica {
             return;
         }
         let old = self.dag.take();
-        let locked = self.tail.take().and_then(Tail::into_lock);
+        let locked = self.tail.take().and_then(|tail| tail.lock.into_notice());
         if !same_era {
             self.enter_context(now, Arc::clone(&context));
             self.halt_note(now, HaltInput::EraTakenBack(context.era), out);

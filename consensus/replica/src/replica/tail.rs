@@ -1,16 +1,14 @@
 //! The DAG on which an emergency stands (rules R21 and R24).
 
 use super::eras::collector;
+use super::locked_below::LockBelow;
 use super::{Replica, ask_around};
-use crate::io::{DagStanding, Fact, Now, Output};
+use crate::io::{DagStanding, Now, Output};
 use crate::record::Record;
 use holdfast_chain::{CertificateCollector, Collected};
 use holdfast_dag::{DagCore, SubDag};
 use holdfast_halt::matrix::Activity;
-use holdfast_types::lockdown::LockdownNotice;
-use holdfast_types::{
-    Attestation, AttestationBody, Era, EraContext, HaltId, Height, SignedHaltStatus, VerifiedVertex,
-};
+use holdfast_types::{Attestation, AttestationBody, Era, EraContext, Height, VerifiedVertex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -22,16 +20,8 @@ pub(super) struct Tail {
     collector: CertificateCollector,
     /// What it had decided, and must not be executed before the emergency began.
     kept_back: VecDeque<SubDag>,
-    /// Its members have frozen the chain.
-    lock: Option<LockBelow>,
-}
-
-/// A lockdown of the DAG below an emergency.
-#[derive(Debug)]
-struct LockBelow {
-    notice: LockdownNotice,
-    /// When the chain is asked again to take the emergency back.
-    yield_at_ms: u64,
+    /// What its members say of a lockdown.
+    pub(super) lock: LockBelow,
 }
 
 impl Tail {
@@ -41,13 +31,12 @@ impl Tail {
             dag,
             collector,
             kept_back,
-            lock: None,
+            lock: LockBelow::default(),
         }
     }
 
-    /// What is known of a lockdown of its era, for when it runs again.
-    pub(super) fn into_lock(self) -> Option<LockdownNotice> {
-        self.lock.map(|lock| lock.notice)
+    pub(super) fn context(&self) -> &Arc<EraContext> {
+        self.dag.context()
     }
 
     /// Whether it is what `standing` describes, and has committed nothing above it.
@@ -60,7 +49,7 @@ impl Tail {
     pub(super) fn next_wake_ms(&self) -> u64 {
         let ask_ms = self.dag.next_ask_ms();
         let fetch_ms = self.dag.next_fetch_ms().unwrap_or(ask_ms);
-        let yield_ms = self.lock.as_ref().map_or(ask_ms, |lock| lock.yield_at_ms);
+        let yield_ms = self.lock.next_ms().unwrap_or(ask_ms);
         ask_ms.min(fetch_ms).min(yield_ms)
     }
 }
@@ -138,61 +127,6 @@ impl Replica {
             Collected::Certificate(certificate) => self.on_certificate(certificate, out),
             Collected::Contradiction(evidence) => self.on_evidence(now, *evidence, out),
         }
-    }
-
-    /// A member of it says how it stands: if it is frozen, it is asked for the proof (rule R24).
-    pub(super) fn hear_below(&mut self, now: Now, status: &SignedHaltStatus, out: &mut Output) {
-        let era = status.status.era;
-        let Some(tail) = self.tail.as_ref().filter(|_| self.is_of_tail(era)) else {
-            return;
-        };
-        let lockdown = HaltId::of_lockdown(era);
-        if tail.lock.is_none() && status.status.halts.contains(&lockdown) {
-            let context = Arc::clone(tail.dag.context());
-            self.ask_halts(now, context, status.author, out);
-        }
-    }
-
-    /// Its members have frozen the chain, as verified certificates show (rule R24). False: it is known.
-    pub(super) fn locked_below(
-        &mut self,
-        now: Now,
-        notice: LockdownNotice,
-        out: &mut Output,
-    ) -> bool {
-        let Some(tail) = self.tail.as_mut().filter(|tail| tail.lock.is_none()) else {
-            return false;
-        };
-        let era = tail.dag.context().era;
-        out.facts.push(Fact::YieldsToLockdown { era });
-        tail.lock = Some(LockBelow {
-            notice,
-            yield_at_ms: now.monotonic_ms,
-        });
-        true
-    }
-
-    /// Asks the chain to take the emergency back for the lockdown of its DAG (rule R24).
-    fn yield_to_lockdown(&mut self, now: Now, holds_to_end: bool, out: &mut Output) {
-        // With these the end comes to be certified, and the chain does not leave it either.
-        let stays = holds_to_end || self.has_quorum_of_votes();
-        let Some(tail) = self.tail.as_mut() else {
-            return;
-        };
-        let lock = tail.lock.as_mut();
-        let Some(lock) = lock.filter(|lock| now.monotonic_ms >= lock.yield_at_ms) else {
-            return;
-        };
-        let era = tail.dag.context().era;
-        let interval_ms = self.config.repeat_interval_ms;
-        lock.yield_at_ms = now.monotonic_ms.saturating_add(interval_ms);
-        if stays {
-            return;
-        }
-        if let Some(pending) = &mut self.pending_era {
-            pending.ballot.release();
-        }
-        out.yield_to_lockdown = Some(era);
     }
 
     /// Commits what the DAG decides, and asks others for what they have of it (rule R21).

@@ -1,6 +1,6 @@
 //! Rule R24: validators that are frozen in the era below an emergency take the emergency back.
 
-use crate::bench::{Bench, now, own_vertex};
+use crate::bench::{Bench, WALL, now, own_vertex};
 use crate::emergency::{
     SLOT_MS, attested, body, dag_after, emergency, executed, in_emergency, taken_back, voted,
 };
@@ -10,12 +10,22 @@ use crate::locking::lock_notice;
 use holdfast_halt::lockdown::{LockdownPhase, LockdownRefusal};
 use holdfast_halt::{HaltRefusal, Mode};
 use holdfast_replica::{Fact, Input, Locking, Message, Output};
-use holdfast_types::{AuthorityIndex, Era, EraContext, Height, SignedHaltStatus};
+use holdfast_types::{AuthorityIndex, Era, EraContext, Height, SignedHaltStatus, TimestampMs};
 use std::sync::Arc;
 
 /// Certificates of the lockdown of era 1, as a peer shows them.
 fn learn(bench: &mut Bench) -> Output {
-    bench.step(Input::Locking(Locking::Notice(Box::new(lock_notice()))))
+    learn_of(bench, WALL)
+}
+
+fn learn_of(bench: &mut Bench, at_ms: u64) -> Output {
+    bench.step(Input::Locking(Locking::Notice(Box::new(lock_notice(
+        at_ms,
+    )))))
+}
+
+fn hear(bench: &mut Bench, status: SignedHaltStatus) -> Output {
+    bench.step(Input::HaltStatus(Box::new(status)))
 }
 
 fn phase(bench: &Bench) -> LockdownPhase {
@@ -43,7 +53,6 @@ fn asked(output: &Output) -> Vec<(Era, AuthorityIndex)> {
 #[test]
 fn r24_a_member_that_is_frozen_below_the_emergency_is_asked_for_the_proof() {
     let mut bench = in_emergency();
-    let hear = |bench: &mut Bench, status| bench.step(Input::HaltStatus(Box::new(status)));
     // Another halt of that era is none of this one.
     let mut other = Bench::new();
     let other = said(&other.step(halt(1, 60_000))).expect("it says how it stands");
@@ -137,10 +146,57 @@ fn r24_who_knows_of_a_quorum_for_an_end_or_has_attested_it_stays() {
 }
 
 #[test]
+fn r24_a_quorum_of_votes_of_others_for_an_end_keeps_who_has_not_voted_yet() {
+    let mut bench = in_emergency();
+    bench.chain_holds = false;
+    let end = body(2, 9);
+    drop(executed(&mut bench, 2, 9, Some(dag_after(9))));
+    let votes = (1..4).map(|author| vote_of(&mut bench, author, end));
+    let has_quorum = votes.filter(|output| output.end_votes.is_some());
+    assert_eq!(has_quorum.count(), 1);
+    assert_eq!(learn(&mut bench).yield_to_lockdown, None);
+}
+
+/// Somebody has kept it, or comes back from long ago: others may be away, and the emergency is what keeps the chain going.
+#[test]
+fn r24_an_old_lockdown_goes_first_only_if_enough_frozen_members_are_there() {
+    const OLD: u64 = WALL - 1_000_000;
+    let mut bench = in_emergency();
+    assert_eq!(learn_of(&mut bench, OLD).yield_to_lockdown, None);
+    let mut of_before = frozen(3);
+    of_before.status.at = TimestampMs(OLD);
+    drop(hear(&mut bench, frozen(2)));
+    drop(hear(&mut bench, of_before));
+    assert_eq!(bench.tick(1_000).yield_to_lockdown, None, "two of four");
+    // One that is silent is not there.
+    drop(bench.tick(60_000));
+    let say = |bench: &Bench, author| {
+        let mut status = frozen(author);
+        status.status.at = now(bench.now_ms).wall;
+        status
+    };
+    let third = say(&bench, 3);
+    drop(hear(&mut bench, third));
+    assert_eq!(bench.tick(1_000).yield_to_lockdown, None, "two of four");
+    let second = say(&bench, 2);
+    drop(hear(&mut bench, second));
+    assert_eq!(bench.tick(1_000).yield_to_lockdown, Some(Era(1)));
+}
+
+#[test]
+fn r24_in_a_halt_of_governance_the_emergency_stays_where_it_is() {
+    let mut bench = in_emergency();
+    drop(bench.step(halt(1, 60_000)));
+    assert_eq!(learn(&mut bench).yield_to_lockdown, None);
+    assert_eq!(bench.tick(59_000).yield_to_lockdown, None);
+    assert_eq!(bench.tick(2_000).yield_to_lockdown, Some(Era(1)));
+}
+
+#[test]
 fn r24_without_an_emergency_on_it_the_lockdown_of_another_era_says_nothing() {
     let mut bench = in_emergency();
     drop(taken_back(&mut bench, Vec::new()));
-    let mut notice = lock_notice();
+    let mut notice = lock_notice(WALL);
     for vote in &mut notice.lock.votes {
         vote.body.era = Era(2);
     }

@@ -181,9 +181,9 @@ fn r23_a_frozen_validator_says_how_it_stands() {
     );
 }
 
-/// What proves that era 1 is locked.
-pub(crate) fn lock_notice() -> LockdownNotice {
-    let votes = [1, 2, 3].map(|author| lock_vote(author, WALL - 1_000_000));
+/// What proves that era 1 is locked, by votes of this time.
+pub(crate) fn lock_notice(at_ms: u64) -> LockdownNotice {
+    let votes = [1, 2, 3].map(|author| lock_vote(author, at_ms));
     LockdownNotice {
         lock: BallotCertificate {
             votes: votes.to_vec(),
@@ -196,7 +196,7 @@ pub(crate) fn lock_notice() -> LockdownNotice {
 #[test]
 fn r23_who_was_away_learns_of_it_by_its_certificate() {
     let mut bench = Bench::new();
-    let notice = lock_notice();
+    let notice = lock_notice(WALL - 1_000_000);
     let parameters = parameters().lockdown;
     assert_eq!(
         notice.verify(&CHAIN, Era(1), &committee(4), &parameters, &Ed25519),

@@ -53,7 +53,7 @@ impl Replica {
     fn on_lockdown_notice(&mut self, now: Now, notice: LockdownNotice, out: &mut Output) {
         let era = notice.lock.era();
         let verdict = if era.is_some_and(|era| self.is_of_tail(era)) {
-            let is_news = self.locked_below(now, notice, out);
+            let is_news = self.locked_below(now, notice);
             is_news.then_some(()).ok_or(HaltRefusal::Known)
         } else {
             self.take_lockdown_notice(now, notice, out)
