@@ -205,6 +205,7 @@ mod tests {
             is_provisional: true,
             is_forked: false,
             fetches_emergency: true,
+            fetches_ordered: false,
             unmoved_ms: 0,
             far_blocks: 60,
         };

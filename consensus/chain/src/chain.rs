@@ -36,7 +36,7 @@ use assembly::BlockMaker;
 use certificates::Awaiting;
 use holdfast_ledger::{EmergencyClock, StateChanges, UndoRecord};
 use holdfast_types::{
-    Block, BlockId, ChainId, EraContext, Height, Parameters, SignatureScheme, TimestampMs,
+    Block, BlockId, ChainId, Era, EraContext, Height, Parameters, SignatureScheme, TimestampMs,
 };
 use position::Position;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ pub struct Chain {
     outranking: Option<Outranking>,
     /// How far the own DAG has committed since this process began (rule C16).
     committed: Option<CommittedUpTo>,
+    /// The era in which the members have frozen the chain, as this process has heard (rule U11).
+    locked: Option<Era>,
     /// The end of an emergency for which this validator has voted.
     held: Option<BlockId>,
     /// Blocks that the store keeps for a fork database that has no place for them.
@@ -120,6 +122,7 @@ impl Chain {
             awaiting: Awaiting::new(UNLINKED_MAX),
             outranking: None,
             committed: None,
+            locked: None,
             held: None,
             leftovers: Vec::new(),
         };

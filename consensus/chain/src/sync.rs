@@ -54,6 +54,8 @@ pub struct SyncNeed {
     pub is_forked: bool,
     /// Whether emergency blocks may be fetched: see `HaltState::fetches_emergency_blocks`.
     pub fetches_emergency: bool,
+    /// Whether those may be that governance or a quorum of votes has chosen: see `HaltState::fetches_ordered_blocks`.
+    pub fetches_ordered: bool,
     /// How long the head has not moved, in ms.
     pub unmoved_ms: u64,
     /// See [`holdfast_dag::DagConfig::far`].
@@ -116,7 +118,12 @@ pub fn sync_source<P: Copy>(
             let lower = Reverse(status.head_id);
             (status.rank, status.head, lower)
         });
-    let (peer, status) = provisional.filter(|_| need.fetches_emergency)?;
+    let is_fetched = |status: &PeerStatus| {
+        let claims = |rank: &BranchRank| (rank.resumed, rank.voted);
+        let is_ordered = claims(&status.rank) > claims(&need.rank);
+        need.fetches_emergency || need.fetches_ordered && is_ordered
+    };
+    let (peer, status) = provisional.filter(|(_, status)| is_fetched(status))?;
     Some((*peer, status.head))
 }
 

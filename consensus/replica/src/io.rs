@@ -427,8 +427,8 @@ pub struct Output {
     pub send: Vec<Message>,
     /// To the execution half, in this order.
     pub execute: Vec<SubDag>,
-    /// To the execution half, after the commits: the members of this era have frozen the chain, take the emergency back that
-    /// began on it.
+    /// To the execution half, after the commits: the members of this era have frozen the chain. Take the emergency back that
+    /// began in it, and take none.
     pub yield_to_lockdown: Option<Era>,
     /// Certificates that became known, to the execution half.
     pub certificates: Vec<Certificate>,

@@ -79,7 +79,8 @@
 //!   too. Otherwise those who were frozen as the emergency began would have too few votes to go on, and the others too few producers to
 //!   end it. Who holds to an end of the emergency (R22) stays as long as it does, and so does who has heard a quorum of votes for one, or
 //!   is in a halt of governance. Where votes of the lockdown have expired it goes first only if as many members as let a locked chain go
-//!   on are frozen and there, with this one: a vote that was kept for long ends no emergency in which others are missing.
+//!   on are frozen and there, with this one: a vote that was kept for long ends no emergency in which others are missing. Who is frozen
+//!   takes no emergency that begins in its era but one that governance has resumed, or for whose end a quorum has voted (U9 and U10).
 
 #![cfg_attr(
     not(test),

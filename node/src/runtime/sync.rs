@@ -337,6 +337,7 @@ fn need(standing: &Standing, far_blocks: u64) -> Option<SyncNeed> {
         is_provisional: standing.is_provisional,
         is_forked: standing.is_forked,
         fetches_emergency: halts.state.fetches_emergency_blocks(halts.modes),
+        fetches_ordered: halts.state.fetches_ordered_blocks(),
         unmoved_ms: u64::try_from(unmoved).unwrap_or(u64::MAX),
         far_blocks,
     })

@@ -35,6 +35,7 @@
 //! * U11. A lockdown of the era on whose DAG an emergency stands takes the emergency back as a commit of that DAG does (U8), unless U9 or
 //!   U10 holds: its votes show that two thirds of the members were in touch, and those who know of it neither make nor take emergency
 //!   blocks (DESIGN §6). Both sides would wait for each other: the one has too few votes to go on, the other too few producers.
+//!   Afterwards a branch whose emergency begins in that era is neither taken nor kept but with a certificate, or by U9 and U10.
 
 use super::position::{Position, last_commit_of};
 use super::step::{Step, Work};
@@ -190,12 +191,13 @@ impl Chain {
     }
 
     /// Takes the emergency on the applied branch back if it stands on the DAG of the era `locked`, whose members have frozen the
-    /// chain (U11). Call it until it gives none; each step is to be written before the next call.
+    /// chain (U11). Call it until it gives none; each step is to be written before the next call. It is remembered until the process ends.
     pub fn yield_to_lockdown<S: ChainStore + ?Sized>(
         &mut self,
         store: &S,
         locked: Era,
     ) -> Result<Option<Step>, ChainError> {
+        self.locked = Some(locked);
         if self.outranking.is_none() && self.open_emergency(store)?.is_some() {
             let below = era_below_emergency(store)?.filter(|below| below.era == locked);
             self.outranking = below.map(|_| Outranking::Lockdown);
@@ -207,7 +209,8 @@ impl Chain {
         Ok(work.finish(&self.forks))
     }
 
-    /// Whether a branch that forks off at the applied block `ancestor` leaves out a commit of the own DAG (U8). `first` are the
+    /// Whether a branch that forks off at the applied block `ancestor` leaves out a commit of the own DAG (U8) or begins an emergency
+    /// where the chain is frozen (U11). `branch` are the
     /// headers of the branch, lowest first.
     pub(super) fn leaves_out<'a, S: ChainStore + ?Sized>(
         &self,
@@ -215,9 +218,9 @@ impl Chain {
         ancestor: Height,
         mut branch: impl Iterator<Item = &'a BlockHeader>,
     ) -> Result<bool, ChainError> {
-        let Some(committed) = self.committed else {
+        if self.committed.is_none() && self.locked.is_none() {
             return Ok(false);
-        };
+        }
         let Some(below) = store.block_at(ancestor)? else {
             return Ok(false);
         };
@@ -229,10 +232,10 @@ impl Chain {
             return Ok(false);
         }
         let mut stands_on = CommittedUpTo::of_block(&below.header);
-        let mut begins = false;
+        let mut begins_in = None;
         for header in branch.by_ref() {
             if header.origin.producer().is_some() {
-                begins = true;
+                begins_in = Some(header.era);
                 break;
             }
             // Whoever has attested a commit above the block that governance names keeps out until a quorum has resumed.
@@ -244,7 +247,8 @@ impl Chain {
             era: below.header.era,
             index: 0,
         };
-        Ok(begins && stands_on.unwrap_or(none) < committed)
+        let is_behind = Some(stands_on.unwrap_or(none)) < self.committed;
+        Ok(begins_in.is_some() && (is_behind || begins_in == self.locked))
     }
 
     /// Takes the blocks of the emergency back, or as many as one step may (U2, U8).

@@ -33,6 +33,7 @@ fn a_node_that_gossip_does_not_reach_any_more_is_synced_at_once() {
             is_provisional: false,
             is_forked: false,
             fetches_emergency: true,
+            fetches_ordered: false,
             certified: Height(100),
             rank: rank(Era(1)),
             unmoved_ms,
@@ -66,6 +67,7 @@ fn a_stuck_head_that_is_not_certified_is_asked_for_again() {
         is_provisional: false,
         is_forked: false,
         fetches_emergency: true,
+        fetches_ordered: false,
         certified: Height(6),
         rank: rank(Era(2)),
         unmoved_ms: STUCK_MS,
@@ -90,6 +92,7 @@ const IN_EMERGENCY: SyncNeed = SyncNeed {
     is_provisional: true,
     is_forked: false,
     fetches_emergency: true,
+    fetches_ordered: false,
     unmoved_ms: 0,
     far_blocks: 60,
 };
@@ -218,9 +221,28 @@ fn the_better_head_of_an_emergency_is_fetched_when_gossip_does_not_bring_it() {
         assert_eq!(source(&as_high, need), branch(1, 20));
         let halted = SyncNeed {
             fetches_emergency: false,
+            fetches_ordered: false,
             ..need
         };
         assert_eq!(source(&peers, halted), None);
+        let frozen = SyncNeed {
+            fetches_ordered: true,
+            ..halted
+        };
+        assert_eq!(source(&peers, frozen), None);
+        let ranks = [(1, None), (0, Some(Era(2)))];
+        let ordered = ranks.map(|(resumed, voted)| PeerStatus {
+            rank: BranchRank {
+                resumed,
+                voted,
+                era: Era(2),
+            },
+            ..status(23, 9, 10, true)
+        });
+        for status in ordered {
+            assert_eq!(source(&[peers[0], status], frozen), branch(1, 23));
+            assert_eq!(source(&[peers[0], status], halted), None);
+        }
         // Blocks of a DAG that are not certified come by the DAG.
         assert_eq!(source(&[status(23, 1, 10, false)], need), None);
     }

@@ -83,6 +83,13 @@ impl HaltState {
         permission_in(Activity::EmergencyBlocks, modes.ordered()).allows() || self.resume.is_some()
     }
 
+    /// Whether it fetches those of branches that governance or a quorum of votes has chosen, and only those: nothing but a lockdown
+    /// holds, and it may be of an era that others have left so (rule U11 of the chain).
+    #[must_use]
+    pub fn fetches_ordered_blocks(&self) -> bool {
+        self.is_only_locked()
+    }
+
     /// Messages that do something yet: the halt, the resume, and new keys that the chain has not recorded. A halt that is
     /// over waits to be recorded, too, and is nothing to act on.
     pub fn messages(&self) -> impl Iterator<Item = &GovernanceMessage> {

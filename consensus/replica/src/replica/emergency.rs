@@ -207,6 +207,12 @@ impl Replica {
         state.fetches_emergency_blocks(self.halts.modes())
     }
 
+    /// Whether to fetch those that governance or a quorum of votes has chosen.
+    #[must_use]
+    pub fn fetches_ordered_blocks(&self) -> bool {
+        self.halts.manager().state().fetches_ordered_blocks()
+    }
+
     /// The head of the best peer while this node is behind it.
     pub(super) const fn on_peers_at(&mut self, at: Option<Height>) {
         self.production.peers_at = at;

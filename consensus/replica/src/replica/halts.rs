@@ -279,6 +279,9 @@ impl Replica {
                 }
                 HaltEffect::Began { halt, mode, cause } => {
                     self.halts.say_at_ms = now.monotonic_ms;
+                    if mode == Mode::Lockdown {
+                        self.freeze_chain(out);
+                    }
                     out.facts.push(Fact::HaltBegan { halt, mode, cause });
                 }
                 HaltEffect::Ended { halt, mode } => out.facts.push(Fact::HaltEnded { halt, mode }),

@@ -79,6 +79,13 @@ impl Replica {
         true
     }
 
+    /// The chain takes no emergency that begins in an era that is locked.
+    pub(super) fn freeze_chain(&self, out: &mut Output) {
+        let lockdown = &self.halts.manager().state().lockdown;
+        let era = lockdown.lock.as_ref().map(|_| lockdown.era);
+        out.yield_to_lockdown = era.or(out.yield_to_lockdown);
+    }
+
     /// Asks the chain to take the emergency back.
     pub(super) fn yield_to_lockdown(&mut self, now: Now, holds_to_end: bool, out: &mut Output) {
         let interval_ms = self.config.repeat_interval_ms;

@@ -169,6 +169,7 @@ impl Replica {
         let era = replica.context.era;
         replica.halt_note(now, HaltInput::EraTakenBack(era), &mut out);
         replica.halts_of_era_settled(now, &mut out);
+        replica.freeze_chain(&mut out);
         replica.guard_stored(restored.own_last.as_ref(), &mut out);
         if let Some(tail) = restored.tail {
             replica.restore_tail(now, tail, &mut out);

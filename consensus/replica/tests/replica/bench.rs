@@ -183,11 +183,16 @@ impl Bench {
 
     /// After a restart with this guard and what was stored of halts.
     pub(crate) fn restarted(guard: SignGuardRecord, halts: HaltState) -> Self {
-        let signer: Arc<dyn Signer> = Arc::new(key_pair(0));
-        let stored = |fresh| Restored { halts, ..fresh };
-        let (mut bench, mut first) = Self::restore(Some((signer, guard)), config(), stored);
+        let (mut bench, mut first) = Self::restarted_in_halts(guard, halts);
         bench.persisted.append(&mut first.persist);
         bench
+    }
+
+    /// The same, with what it does first.
+    pub(crate) fn restarted_in_halts(guard: SignGuardRecord, halts: HaltState) -> (Self, Output) {
+        let signer: Arc<dyn Signer> = Arc::new(key_pair(0));
+        let stored = |fresh| Restored { halts, ..fresh };
+        Self::restore(Some((signer, guard)), config(), stored)
     }
 
     fn start(signer: Option<(Arc<dyn Signer>, SignGuardRecord)>, config: ReplicaConfig) -> Self {

@@ -9,7 +9,9 @@ use crate::halts::{halt, said};
 use crate::locking::lock_notice;
 use holdfast_halt::lockdown::{LockdownPhase, LockdownRefusal};
 use holdfast_halt::{HaltRefusal, Mode};
-use holdfast_replica::{Fact, Input, Locking, Message, Output};
+use holdfast_replica::{Fact, Input, Locking, Message, Output, SignGuard};
+use holdfast_types::Signer as _;
+use holdfast_types::test_util::key_pair;
 use holdfast_types::{AuthorityIndex, Era, EraContext, Height, SignedHaltStatus, TimestampMs};
 use std::sync::Arc;
 
@@ -99,10 +101,30 @@ fn r24_the_lockdown_of_the_era_below_takes_the_emergency_back_and_freezes_this_v
     assert_eq!(stands_at, Height::ZERO, "what it would go on from");
     assert_eq!(phase(&bench), LockdownPhase::Locked);
     assert_eq!(bench.replica.era(), Era(1));
-    for output in [back, bench.tick(1_000), bench.tick(60_000)] {
+    // The chain takes no other emergency there, whoever offers one.
+    assert_eq!(back.yield_to_lockdown, Some(Era(1)));
+    assert!(own_vertex(&back).is_none());
+    for output in [bench.tick(1_000), bench.tick(60_000)] {
         assert!(own_vertex(&output).is_none());
         assert_eq!(output.yield_to_lockdown, None);
     }
+}
+
+#[test]
+fn r24_who_freezes_or_starts_frozen_has_the_chain_take_no_emergency_of_that_era() {
+    let mut bench = Bench::new();
+    assert!(bench.replica.fetches_emergency_blocks());
+    assert_eq!(learn(&mut bench).yield_to_lockdown, Some(Era(1)));
+    assert!(!bench.replica.fetches_emergency_blocks());
+    assert!(bench.replica.fetches_ordered_blocks());
+    let guard = SignGuard::empty(key_pair(0).public_key()).record().clone();
+    let halts = bench.replica.halts().manager().state().clone();
+    let (restarted, first) = Bench::restarted_in_halts(guard, halts);
+    assert_eq!(first.yield_to_lockdown, Some(Era(1)));
+    bench = restarted;
+    // Another halt is for governance to end.
+    drop(bench.step(halt(1, 60_000)));
+    assert!(!bench.replica.fetches_ordered_blocks());
 }
 
 #[test]

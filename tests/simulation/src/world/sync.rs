@@ -117,6 +117,7 @@ impl World {
         let certified = running.chain.certified();
         let (_, head_id) = running.chain.head();
         let fetches_emergency = running.replica.fetches_emergency_blocks();
+        let fetches_ordered = running.replica.fetches_ordered_blocks();
         let branch_from = running.branch_from;
         let is_forked = std::mem::take(&mut running.is_forked);
         let need = SyncNeed {
@@ -127,6 +128,7 @@ impl World {
             is_provisional: self.is_provisional(node),
             is_forked,
             fetches_emergency,
+            fetches_ordered,
             unmoved_ms,
             far_blocks,
         };

@@ -131,6 +131,7 @@ const ONCE_BROKE_A_RULE: &[(&str, u64)] = &[
     ("modes", 1230),
     ("modes", 2411),
     ("modes", 3057),
+    ("modes", 5288),
 ];
 
 #[test]

@@ -2,9 +2,11 @@
 
 use super::emergency::stalled;
 use super::ends::end;
-use super::unwinding::split;
-use super::votes::{hear, quorum_of_votes};
+use super::resume_in_emergency::resume_on_head;
+use super::unwinding::{blocks_above, offer_branch, split};
+use super::votes::{hear, offer_voted, quorum_of_votes};
 use super::*;
+use crate::chain::OfferRefusal;
 use crate::chain::fixture::emergencies::master;
 
 /// Takes the emergency back if it stands on the DAG of this era; how many steps that took.
@@ -34,7 +36,7 @@ fn u11_a_lockdown_of_the_era_below_takes_an_emergency_of_any_length_back_also_ov
             };
             master(&mut node, number, &transactions);
         }
-        let mut interrupted = node.clone();
+        let (emergency, mut interrupted) = (node.clone(), node.clone());
         assert!(yield_to(&mut node, locked) > 0);
         assert_eq!(node.head(), trunk.head());
         assert_same_branch(&node.store, &trunk.store);
@@ -49,6 +51,12 @@ fn u11_a_lockdown_of_the_era_below_takes_an_emergency_of_any_length_back_also_ov
             interrupted.reopen();
         }
         assert_same_branch(&interrupted.store, &trunk.store);
+        // It does not come back, in whichever way it is offered.
+        let branch = blocks_above(&emergency, trunk.head().0.0);
+        let refused = node.take(&branch[0]).err();
+        assert_eq!(refused, Some(OfferRefusal::Outranked));
+        let refused = offer_branch(&mut node, branch).err();
+        assert_eq!(refused, Some(OfferRefusal::Outranked));
         // The DAG goes on there.
         node.order(Commit::new(20));
         assert!(node.head() > trunk.head());
@@ -86,6 +94,31 @@ fn u11_an_end_for_which_a_quorum_has_voted_and_one_that_is_certified_stay() {
         assert_eq!(yield_to(node, locked), 0);
         assert_eq!(node.head(), head);
     }
+    let branch = blocks_above(&voted, 3);
+    let votes = quorum_of_votes(&voted);
     assert!(yield_to(&mut node, locked) > 0);
     assert!(node.head() < head);
+    // Who is frozen takes it with the votes.
+    let refused = offer_branch(&mut node, branch.clone()).err();
+    assert_eq!(refused, Some(OfferRefusal::Outranked));
+    offer_voted(&mut node, branch, &votes).expect("a quorum has chosen it");
+    assert_eq!(node.head(), head);
+}
+
+#[test]
+fn u11_an_emergency_that_governance_has_resumed_stays_and_who_is_frozen_takes_it() {
+    let (mut resumed, _) = split(3, 0);
+    let locked = resumed.chain.era().era.previous();
+    resume_on_head(&mut resumed, 1);
+    let head = resumed.head();
+    assert_eq!(yield_to(&mut resumed, locked), 0);
+    assert_eq!(resumed.head(), head);
+    let (_, mut frozen) = split(3, 0);
+    assert_eq!(yield_to(&mut frozen, locked), 0);
+    let branch = blocks_above(&resumed, 3);
+    let without = branch[..3].to_vec();
+    let refused = offer_branch(&mut frozen, without).err();
+    assert_eq!(refused, Some(OfferRefusal::Outranked));
+    offer_branch(&mut frozen, branch).expect("governance has chosen it");
+    assert_eq!(frozen.head(), head);
 }

@@ -8,7 +8,7 @@ use crate::chain::{OfferRefusal, ResumeRefusal};
 use crate::serve::branch_rank;
 
 /// Governance resumes the chain on the head of a node.
-fn resume_on_head(node: &mut Node, sequence: u64) -> GovernanceMessage {
+pub(super) fn resume_on_head(node: &mut Node, sequence: u64) -> GovernanceMessage {
     let action = node.resume_of(node.head().0, Vec::new());
     let message = governed(GOVERNOR_KEY, sequence, action);
     node.resume(&message).expect("nothing refuses it");

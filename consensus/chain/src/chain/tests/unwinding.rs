@@ -526,6 +526,7 @@ fn u4_a_fork_at_the_end_of_a_long_emergency_is_found_though_its_beginning_is_too
         is_provisional: true,
         is_forked: true,
         fetches_emergency: true,
+        fetches_ordered: false,
         unmoved_ms: 0,
         far_blocks: 60,
     };

@@ -40,7 +40,11 @@ pub(super) fn hear(node: &mut Node, votes: EndVotes) -> bool {
     step.is_some()
 }
 
-fn offer_voted(node: &mut Node, blocks: Vec<Block>, votes: &EndVotes) -> Result<(), OfferRefusal> {
+pub(super) fn offer_voted(
+    node: &mut Node,
+    blocks: Vec<Block>,
+    votes: &EndVotes,
+) -> Result<(), OfferRefusal> {
     let offered = Branch {
         end_votes: Some(votes.clone()),
         ..branch(blocks, None)
