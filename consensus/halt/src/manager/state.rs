@@ -84,10 +84,11 @@ impl HaltState {
     }
 
     /// Whether it fetches those of branches that governance or a quorum of votes has chosen, and only those: nothing but a lockdown
-    /// holds, and it may be of an era that others have left so (rule U11 of the chain).
+    /// holds, and it may be of an era that others have left so (rule U11 of the chain). Not once the voters have confirmed from where to go
+    /// on: this validator attests that, and may not attest another branch beside it.
     #[must_use]
     pub fn fetches_ordered_blocks(&self) -> bool {
-        self.is_only_locked()
+        self.is_only_locked() && self.lockdown.phase() == LockdownPhase::Locked
     }
 
     /// Messages that do something yet: the halt, the resume, and new keys that the chain has not recorded. A halt that is

@@ -6,13 +6,15 @@ use crate::emergency::{
 };
 use crate::ends::{end_before_a_stall, vote_of, vote_passes};
 use crate::halts::{halt, said};
-use crate::locking::lock_notice;
+use crate::locking::{hear_vote, lock_notice};
 use holdfast_halt::lockdown::{LockdownPhase, LockdownRefusal};
 use holdfast_halt::{HaltRefusal, Mode};
 use holdfast_replica::{Fact, Input, Locking, Message, Output, SignGuard};
 use holdfast_types::Signer as _;
 use holdfast_types::test_util::key_pair;
-use holdfast_types::{AuthorityIndex, Era, EraContext, Height, SignedHaltStatus, TimestampMs};
+use holdfast_types::{
+    AuthorityIndex, Era, EraContext, Height, RecoveryStep, SignedHaltStatus, TimestampMs,
+};
 use std::sync::Arc;
 
 /// Certificates of the lockdown of era 1, as a peer shows them.
@@ -124,6 +126,21 @@ fn r24_who_freezes_or_starts_frozen_has_the_chain_take_no_emergency_of_that_era(
     bench = restarted;
     // Another halt is for governance to end.
     drop(bench.step(halt(1, 60_000)));
+    assert!(!bench.replica.fetches_ordered_blocks());
+}
+
+/// It attests what the voters have confirmed: a branch beside that could be certified, too.
+#[test]
+fn r24_once_the_voters_have_confirmed_from_where_to_go_on_no_other_branch_is_fetched() {
+    let mut bench = Bench::new();
+    drop(learn(&mut bench));
+    for step in [RecoveryStep::Prevote, RecoveryStep::Precommit] {
+        assert!(bench.replica.fetches_ordered_blocks());
+        for author in 1..4 {
+            drop(hear_vote(&mut bench, author, step, 0));
+        }
+    }
+    assert_eq!(phase(&bench), LockdownPhase::Recovering);
     assert!(!bench.replica.fetches_ordered_blocks());
 }
 
